@@ -1,0 +1,83 @@
+"""
+Every error that `trl_r1` raises on purpose.
+
+```
+TrlR1Error
+├── ConfigError            a recipe, a stage config or an argument is wrong          exit code 2
+│   └── RecipeError        ... in the recipe's graph: a cycle, a missing parent
+├── DataError              a data set cannot be read, is empty or lacks a column     exit code 2
+├── EnvironmentalError     the machine: world size, disk space, a missing program    exit code 2
+├── StageError             a stage ran and failed                                    exit code 1
+├── Interrupted            the user stopped the run                                  exit code 130
+└── HubError               a push or a download did not complete                     exit code 1
+```
+
+A message names the file, the key, and what was expected, so that the reader can mend it without a traceback.
+"""
+
+
+class TrlR1Error(Exception):
+    """Base of all errors raised on purpose; `exit_code` is what a command line program ends with."""
+
+    exit_code = 1
+
+
+class ConfigError(TrlR1Error):
+    """
+    A recipe, a stage config or an argument is wrong. Raised before anything runs.
+
+    Args:
+        message (`str`):
+            What is wrong and what was expected.
+        file (`str`, *optional*):
+            The file in which it stands.
+        key (`str`, *optional*):
+            The key, dotted where it is nested (`stages[2].data`).
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, file: str | None = None, key: str | None = None):
+        self.message = message
+        self.file = str(file) if file is not None else None
+        self.key = key
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        where = [part for part in (self.file, f"`{self.key}`" if self.key else None) if part]
+        return f"{': '.join(where)}: {self.message}" if where else self.message
+
+    def __reduce__(self):
+        return (_rebuild_config_error, (type(self), self.message, self.file, self.key))
+
+
+def _rebuild_config_error(cls, message, file, key):
+    return cls(message, file=file, key=key)
+
+
+class RecipeError(ConfigError):
+    """The graph of a recipe is wrong: a cycle, a missing parent, two stages of one name."""
+
+
+class DataError(ConfigError):
+    """A data set cannot be read, is empty, or lacks a column."""
+
+
+class EnvironmentalError(TrlR1Error):
+    """The machine is not what the run needs: world size, disk space, a missing program."""
+
+    exit_code = 2
+
+
+class StageError(TrlR1Error):
+    """A stage ran and failed."""
+
+
+class Interrupted(TrlR1Error):
+    """The user stopped the run."""
+
+    exit_code = 130
+
+
+class HubError(TrlR1Error):
+    """A push to the Hub or a download from it did not complete. Nothing local is lost."""

@@ -1,0 +1,139 @@
+"""
+The record of one prompt with one completion: what sampling writes, what selection reads, what the report shows.
+
+Traces are stored as parquet shards with one fixed schema, so that rollouts kept in training, samples of a builder and
+samples of an evaluation can be read by the same code.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+SCHEMA_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """
+    One prompt with one completion, its rewards, and where it came from.
+
+    Args:
+        prompt_id (`str`):
+            Stable identity of the prompt: the same question has the same id in every data set.
+        prompt (`str`):
+            The question as a user writes it, without template.
+        completion (`str`):
+            What the model wrote, thought included, without the end-of-sequence token.
+        solution (`str`, *optional*):
+            Reference answer, where one is known.
+        domain (`str`, *optional*):
+            Kind of task: `math`, `code`, `general`, ...
+        language (`str`, *optional*):
+            ISO 639-1 code of the language in which the model was asked to think.
+        rewards (`dict[str, float | None]`):
+            Reward by name. `None`: does not apply, or could not be judged.
+        model (`str`):
+            Checkpoint that wrote the completion.
+        sampling (`dict[str, Any]`):
+            How it was sampled: temperature, top-p, maximum number of tokens, template.
+        finish_reason (`str`):
+            `"stop"` if the model ended by itself, `"length"` if it was cut.
+        n_tokens (`int`):
+            Length of the completion in tokens, the end-of-sequence token included.
+        seed (`int`):
+            Seed of the batch in which it was sampled.
+        step (`int`, *optional*):
+            Training step at which it was sampled, for rollouts kept in training.
+        extra (`dict[str, Any]`):
+            The data set's further columns (`tests`, `options`, `reference`), as they came.
+    """
+
+    prompt_id: str
+    prompt: str
+    completion: str
+    solution: str | None = None
+    domain: str | None = None
+    language: str | None = None
+    rewards: dict[str, float | None] = field(default_factory=dict)
+    model: str = ""
+    sampling: dict[str, Any] = field(default_factory=dict)
+    finish_reason: str = "stop"
+    n_tokens: int = 0
+    seed: int = 0
+    step: int | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+_JSON_COLUMNS = ("rewards", "sampling", "extra")
+
+
+def trace_schema() -> "pa.Schema":
+    """Return the parquet schema of a shard. Nested fields are JSON text: their keys differ from run to run."""
+    import pyarrow as pa
+
+    integers = {"n_tokens": pa.int64(), "seed": pa.int64(), "step": pa.int64()}
+    return pa.schema(
+        [(f.name, integers.get(f.name, pa.string())) for f in fields(Trace)],
+        metadata={"trl_r1.trace": SCHEMA_VERSION},
+    )
+
+
+def write_traces(path: str | Path, traces: Iterable[Trace]) -> int:
+    """
+    Write one shard, whole or not at all: a reader never sees half a file.
+
+    Args:
+        path (`str` or `Path`):
+            The shard, `*.parquet`. Its folder is made where it is missing.
+        traces (`Iterable[Trace]`):
+            What to write.
+
+    Returns:
+        `int`: number of traces written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = []
+    for trace in traces:
+        row = asdict(trace)
+        for name in _JSON_COLUMNS:
+            row[name] = json.dumps(row[name], ensure_ascii=False, sort_keys=True)
+        rows.append(row)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        pq.write_table(pa.Table.from_pylist(rows, schema=trace_schema()), partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return len(rows)
+
+
+def read_traces(path: str | Path) -> Iterator[Trace]:
+    """
+    Read the traces of a shard, or of all shards of a folder in the order of their names.
+
+    Args:
+        path (`str` or `Path`):
+            A `*.parquet` file or a folder of them.
+    """
+    import pyarrow.parquet as pq
+
+    path = Path(path)
+    shards = sorted(p for p in path.glob("*.parquet") if not p.name.startswith(".")) if path.is_dir() else [path]
+    for shard in shards:
+        for batch in pq.ParquetFile(shard).iter_batches():
+            for row in batch.to_pylist():
+                for name in _JSON_COLUMNS:
+                    row[name] = json.loads(row[name]) if row[name] else {}
+                yield Trace(**row)
