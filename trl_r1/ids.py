@@ -1,0 +1,66 @@
+"""
+Hub ids, as they stand in recipes and on command lines: `org/name` or `org/name@revision`. Torch-free.
+"""
+
+import re
+from pathlib import Path
+
+from .errors import ConfigError
+
+
+_LOOKS_LOCAL = ("/", "./", "../", "~", ".\\", "..\\")
+# A branch, a tag (`v1.0`), a pull request (`refs/pr/1`) or a commit.
+_REVISION = re.compile(r"[\w][\w./\-]*", re.ASCII)
+
+
+def parse_hub_id(text: str) -> tuple[str, str | None]:
+    """
+    Take an id of a model or a data set apart into the id and its revision.
+
+    A local path comes back whole, with no revision, even where its name contains an `@`: what exists on the disk, or
+    is written as a path (`/data/x`, `./x`, `../x`, `~/x`), is a path. `org/name` that exists neither here nor there
+    is taken as a Hub id: the Hub has the last word on it.
+
+    Args:
+        text (`str`):
+            `org/name`, `name`, `org/name@revision` or a local path.
+
+    Returns:
+        `tuple[str, str | None]`: the id or path, and the revision (branch, tag or commit), if one is named.
+
+    Raises:
+        [`~errors.ConfigError`]: if the text is neither a path nor a well-formed id.
+
+    Example:
+    ```python
+    >>> parse_hub_id("Qwen/Qwen2.5-7B@v1.0")
+    ('Qwen/Qwen2.5-7B', 'v1.0')
+    ```
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise ConfigError(f"expected a Hub id (`org/name`, `org/name@revision`) or a local path, got {text!r}")
+    if text in (".", "..") or text.startswith(_LOOKS_LOCAL) or Path(text).exists():
+        return text, None
+    name, at, revision = text.partition("@")
+    if at and not _REVISION.fullmatch(revision):
+        raise ConfigError(f"expected a branch, a tag or a commit after the `@` of {text!r}, got {revision!r}")
+    check_repo_id(name, shown=text)
+    return name, revision or None
+
+
+def check_repo_id(name: str, *, shown: str | None = None) -> None:
+    """
+    Check an id by the Hub's own rules: letters, digits, `-`, `_`, `.`, at most one `/`, 96 characters a part.
+
+    Raises:
+        [`~errors.ConfigError`]: if it breaks one of them.
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise ConfigError(
+            f"{shown or name!r} is no file or folder here, and no Hub id (`org/name` or `org/name@revision`): {error}"
+        ) from error
