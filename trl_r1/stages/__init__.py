@@ -1,0 +1,1 @@
+"""One thin program per kind of stage: `python -m trl_r1.stages.KIND --config FILE`."""
