@@ -1,0 +1,120 @@
+"""
+LoRA adapters as models: the full model behind an adapter directory.
+
+A stage that trains with LoRA saves its adapter. Whatever comes after it (another stage, an evaluation, an inference
+server) wants a full model. Merging happens once, on disk, in a process of its own: a process that DeepSpeed has already
+taken over would partition whatever it loads.
+
+```bash
+python -m trl_r1.adapters ADAPTER_DIR INTO_DIR
+```
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from .errors import ConfigError, EnvironmentalError
+
+
+ADAPTER_CONFIG = "adapter_config.json"
+MERGED_FROM = "merged_from.json"
+
+
+def is_adapter(path: str | os.PathLike) -> bool:
+    """Tell whether a directory holds an adapter and no model of its own."""
+    path = Path(path)
+    return (path / ADAPTER_CONFIG).is_file() and not (path / "config.json").is_file()
+
+
+def full_model(path: str | os.PathLike, into: str | os.PathLike) -> str:
+    """
+    Return the path of a full model: `path` itself, or, where that is an adapter, its merger with its base.
+
+    Args:
+        path (`str` or `os.PathLike`):
+            A model directory, an adapter directory, or a Hub id.
+        into (`str` or `os.PathLike`):
+            Where the merged model goes. What an earlier call merged there from the same adapter is used again.
+
+    Returns:
+        `str`: a path that `from_pretrained` takes.
+
+    Raises:
+        [`~errors.ConfigError`]: if the adapter's config cannot be read.
+        [`~errors.EnvironmentalError`]: if the merger failed.
+    """
+    if not is_adapter(path):
+        return str(path)
+    adapter, into = Path(path).resolve(), Path(into)
+    origin = _origin(adapter)
+    try:
+        if json.loads((into / MERGED_FROM).read_text()) == origin:
+            return str(into)
+    except (OSError, ValueError):
+        pass
+    # Nothing of this process's distributed world may reach the one that merges.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ACCELERATE_", "TORCHELASTIC_", "FSDP_"))
+        and name not in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    }
+    command = [sys.executable, "-m", "trl_r1.adapters", str(adapter), str(into)]
+    merged = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if merged.returncode:
+        raise EnvironmentalError(f"{adapter}: the adapter could not be merged into its base:\n{merged.stderr[-2000:]}")
+    return str(into)
+
+
+def _origin(adapter: Path) -> dict[str, object]:
+    """What tells one adapter from another that is later trained in the same place."""
+    weights = sorted(adapter.glob("adapter_model*"))
+    if not weights:
+        raise ConfigError("expected an adapter with its weights (adapter_model.safetensors)", file=str(adapter))
+    return {
+        "adapter": str(adapter),
+        "weights": [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in weights],
+    }
+
+
+def merge(adapter: str | os.PathLike, into: str | os.PathLike) -> None:
+    """
+    Merge an adapter into its base and save the full model with its tokenizer.
+
+    Args:
+        adapter (`str` or `os.PathLike`):
+            A directory that PEFT saved.
+        into (`str` or `os.PathLike`):
+            Where the full model goes; it appears there whole or not at all.
+    """
+    import shutil
+
+    from peft import PeftConfig, PeftModel
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+    adapter, into = Path(adapter), Path(into)
+    config = PeftConfig.from_pretrained(str(adapter))
+    sequence_classification = str(getattr(config.task_type, "value", config.task_type)) == "SEQ_CLS"
+    architecture = AutoModelForSequenceClassification if sequence_classification else AutoModelForCausalLM
+    kwargs = {"num_labels": 1} if sequence_classification else {}
+    base = architecture.from_pretrained(config.base_model_name_or_path, revision=config.revision, **kwargs)
+    tokenizer = AutoTokenizer.from_pretrained(str(adapter))
+    if sequence_classification:
+        base.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    model = PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()
+    temporary = into.with_name(into.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    model.save_pretrained(temporary)
+    tokenizer.save_pretrained(temporary)
+    (temporary / MERGED_FROM).write_text(json.dumps(_origin(adapter.resolve())))
+    shutil.rmtree(into, ignore_errors=True)
+    temporary.replace(into)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m trl_r1.adapters ADAPTER_DIR INTO_DIR")
+    merge(sys.argv[1], sys.argv[2])

@@ -1,0 +1,252 @@
+"""
+What the training stages do alike: resume from the last whole checkpoint, train, save the model under its final name.
+"""
+
+import json
+import logging
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from ..adapters import full_model
+from ..errors import ConfigError, EnvironmentalError
+from ..ids import parse_hub_id
+from ._common import Progress, publish, write_json
+from ._world import SameWeightsEverywhere, check_strategy
+
+
+logger = logging.getLogger(__name__)
+
+# What of a trainer's log is worth a place on the runner's live line.
+SHOWN = {
+    "reward": "reward",
+    "loss": "loss",
+    "completions/mean_length": "tokens",
+    "mean_token_accuracy": "accuracy",
+    "accuracy": "accuracy",
+}
+
+
+def finished(args: TrainingArguments) -> bool:
+    """Tell, and say, whether the stage's model stands already."""
+    model = Path(args.output_dir) / "model"
+    if not model.is_dir():
+        return False
+    if args.process_index == 0:
+        print(f"{model} is there: this stage is done. Delete it to train again.", flush=True)
+    return True
+
+
+def last_whole_checkpoint(output_dir: str | os.PathLike) -> Path | None:
+    """
+    Return the last checkpoint that was written to its end, or `None`.
+
+    A checkpoint is whole when its `trainer_state.json`, which is written last, parses, and when the files that other
+    ranks write at the same time are whole as well.
+    """
+    return next((checkpoint for checkpoint in _checkpoints(output_dir) if _is_whole(checkpoint)), None)
+
+
+def remove_broken_checkpoints(output_dir: str | os.PathLike) -> None:
+    """Remove what a killed process left half-written, so that rotation does not count it as a checkpoint."""
+    for checkpoint in _checkpoints(output_dir):
+        if not _is_whole(checkpoint):
+            logger.warning("%s was not written to its end; it is removed", checkpoint)
+            shutil.rmtree(checkpoint)
+
+
+def _checkpoints(output_dir: str | os.PathLike) -> list[Path]:
+    """Directories of checkpoints, the latest first."""
+    found = [
+        (int(match[1]), path)
+        for path in Path(output_dir).glob("checkpoint-*")
+        if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and path.is_dir()
+    ]
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    # torch writes zip archives, whose directory stands at their end: a cut one is none.
+    return all(zipfile.is_zipfile(path) for pattern in ("*.pt", "*.pth") for path in checkpoint.rglob(pattern))
+
+
+def _check_world_of(checkpoint: Path, world_size: int) -> None:
+    """A checkpoint holds the state of each rank, so it resumes only in a world of the size that wrote it."""
+    ranks = len(list(checkpoint.glob("rng_state_*.pth"))) or 1
+    if ranks != world_size:
+        raise EnvironmentalError(
+            f"{checkpoint} was written by {ranks} process{'es' if ranks > 1 else ''} and cannot be resumed by "
+            f"{world_size}. Use {ranks}, or delete the checkpoint to start again."
+        )
+
+
+def model_path(model_name_or_path: str | None, args: TrainingArguments) -> tuple[str, str | None]:
+    """
+    Return the path and the revision of the model a stage starts from; an adapter is merged into its base first.
+
+    Args:
+        model_name_or_path (`str`, *optional*):
+            A directory, an adapter's directory, or a Hub id, with or without `@revision`.
+        args ([`~transformers.TrainingArguments`]):
+            The stage's; a merged model goes to `start_model` in their `output_dir`.
+    """
+    if not model_name_or_path:
+        raise ConfigError("expected a Hub id or a local directory", key="model_name_or_path")
+    path, revision = parse_hub_id(model_name_or_path)
+    if path.startswith(("/", ".", "~")) and not Path(path).expanduser().is_dir():
+        raise ConfigError(f"expected a directory, but there is none: {path}", key="model_name_or_path")
+    into = Path(args.output_dir) / "start_model"
+    if args.process_index == 0:
+        full_model(path, into)
+    args.distributed_state.wait_for_everyone()
+    return full_model(path, into), revision
+
+
+class ReportProgress(TrainerCallback):
+    """Keep `progress.json` up to date."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._info: dict[str, float] = {}
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Write the step training starts from."""
+        if state.is_world_process_zero:
+            self._progress = Progress(args.output_dir, state.max_steps)
+            self._progress.update(state.global_step)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Remember the numbers worth showing."""
+        for name, shown in SHOWN.items():
+            if isinstance((logs or {}).get(name), (int, float)):
+                self._info[shown] = round(float(logs[name]), 4)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Write the step."""
+        if self._progress is not None:
+            self._progress.update(state.global_step, **self._info)
+
+
+def train_and_save(trainer: Trainer, *, merge_adapter: bool = False) -> None:
+    """
+    Train, from the last whole checkpoint where there is one, and save what the stage leaves behind.
+
+    `trainer_state.json` and `metrics.json` are written before `model/` gets its name: where that stands, all is there.
+
+    Args:
+        trainer ([`~transformers.Trainer`]):
+            The stage's trainer, set up.
+        merge_adapter (`bool`, *optional*, defaults to `False`):
+            Whether a LoRA adapter is merged into its base.
+    """
+    args, accelerator = trainer.args, trainer.accelerator
+    output_dir = Path(args.output_dir)
+    check_strategy(accelerator)
+    trainer.add_callback(ReportProgress())
+    trainer.add_callback(SameWeightsEverywhere())
+
+    checkpoint = _checkpoint_to_resume(args)
+    if checkpoint is not None:
+        _check_world_of(checkpoint, args.world_size)
+        accelerator.print(f"Resuming from {checkpoint}")
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        remove_broken_checkpoints(output_dir)
+    accelerator.wait_for_everyone()
+
+    result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
+    trainer.save_state()
+    if accelerator.is_main_process:
+        write_json(output_dir / "metrics.json", _metrics(trainer.state, result.metrics))
+
+    temporary = output_dir / "model.tmp"
+    if accelerator.is_main_process:
+        shutil.rmtree(temporary, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    if trainer.is_fsdp_enabled:
+        accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
+    trainer.save_model(str(temporary))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        # The arguments of one training, pickled: no part of the model.
+        (temporary / "training_args.bin").unlink(missing_ok=True)
+        if merge_adapter and (temporary / "adapter_config.json").is_file():
+            _merge_in_place(temporary)
+        publish(temporary, output_dir / "model")
+        print(f"The model stands in {output_dir / 'model'}", flush=True)
+    accelerator.wait_for_everyone()
+    if hasattr(trainer, "end"):
+        trainer.end()
+
+
+def _checkpoint_to_resume(args: TrainingArguments) -> Path | None:
+    """The config's own checkpoint where it names one; otherwise the last whole one of this stage."""
+    if args.resume_from_checkpoint and str(args.resume_from_checkpoint).lower() not in ("true", "false"):
+        checkpoint = Path(args.resume_from_checkpoint)
+        if not _is_whole(checkpoint):
+            raise ConfigError(f"expected a whole checkpoint, found none at {checkpoint}", key="resume_from_checkpoint")
+        return checkpoint
+    if str(args.resume_from_checkpoint).lower() == "false":
+        return None
+    return last_whole_checkpoint(args.output_dir)
+
+
+def _merge_in_place(adapter: Path) -> None:
+    merged = full_model(adapter, adapter.with_name("model.merged"))
+    shutil.rmtree(adapter)
+    Path(merged).replace(adapter)
+    (adapter / "merged_from.json").unlink(missing_ok=True)
+
+
+def _metrics(state: TrainerState, result: Mapping[str, float]) -> dict[str, Any]:
+    """The stage's numbers: steps, run time, and each logged metric averaged over the last tenth of its log lines."""
+    lines = [line for line in state.log_history if "train_runtime" not in line]
+    last = lines[-max(1, len(lines) // 10) :] if lines else []
+    names = sorted({name for line in last for name, value in line.items() if isinstance(value, (int, float))})
+    means = {}
+    for name in names:
+        values = [line[name] for line in last if isinstance(line.get(name), (int, float))]
+        means[name] = sum(values) / len(values)
+    return {"steps": state.global_step, "train": dict(result), "last": means}
+
+
+def model_init_kwargs(args: Any, model: Any, revision: str | None) -> dict[str, Any]:
+    """
+    Return what `from_pretrained` is called with: the keys of `ModelConfig`, under the config's own `model_init_kwargs`.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            The trainer's arguments, of which `model_init_kwargs` takes precedence.
+        model ([`~trl.ModelConfig`]):
+            The model's keys.
+        revision (`str`, *optional*):
+            The revision named in `model_name_or_path`.
+    """
+    kwargs = {
+        "revision": revision or model.model_revision,
+        "attn_implementation": model.attn_implementation,
+        "dtype": model.dtype,
+        "trust_remote_code": args.trust_remote_code,
+    }
+    return {**kwargs, **(args.model_init_kwargs or {})}

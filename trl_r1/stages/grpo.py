@@ -1,0 +1,166 @@
+"""
+The `grpo` stage: reinforcement learning with GRPO, as R1-Zero and both RL stages of R1 are trained (paper, v2 2.1, 3.2).
+
+```bash
+accelerate launch --config_file recipes/accelerate/zero3.yaml -m trl_r1.stages.grpo --config recipes/r1_zero/zero.yaml
+```
+
+The config is a flat TRL YAML: the fields of [`~configs.R1GRPOConfig`], of TRL's `ModelConfig` and of
+[`~stages.arguments.GRPOStageArguments`]. The stage resumes from its last whole checkpoint, and leaves behind `model/`,
+`trainer_state.json`, `metrics.json` and, with `save_rollouts`, what was sampled.
+
+Where a data source has a `share` or a `from_step`, the order of prompts is laid down before training; otherwise TRL
+shuffles them.
+"""
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError, DataError
+from ._common import StageParser, run_stage
+
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from trl import GRPOConfig, ModelConfig
+
+    from ..data import DataSource
+    from .arguments import GRPOStageArguments
+
+CONFIG_CLASSES = (
+    "trl_r1.configs:R1GRPOConfig",
+    "trl_r1.stages.arguments:GRPOStageArguments",
+    "trl.trainer.model_config:ModelConfig",
+)
+
+
+def make_parser() -> StageParser:
+    """Return the stage's parser."""
+    from trl import ModelConfig
+
+    from ..configs import R1GRPOConfig
+    from .arguments import GRPOStageArguments
+
+    return StageParser((R1GRPOConfig, GRPOStageArguments, ModelConfig), prog="trl_r1.stages.grpo")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; return its exit code."""
+    return run_stage(train, make_parser(), argv)
+
+
+def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig") -> None:
+    """
+    Train a policy with GRPO.
+
+    Args:
+        args ([`~configs.R1GRPOConfig`]):
+            The trainer's arguments.
+        stage ([`~stages.arguments.GRPOStageArguments`]):
+            Data, template and rewards.
+        model ([`~trl.ModelConfig`]):
+            The model to start from, and LoRA.
+    """
+    from trl import get_peft_config, get_quantization_config
+
+    from ..data import load_prompts, parse_sources, render
+    from ..rewards.schedule import load_rewards
+    from ..trainers import R1GRPOTrainer
+    from ._training import finished, model_init_kwargs, model_path, train_and_save
+    from ._world import check_world
+
+    check_world(args, stage.expect_processes)
+    if finished(args):
+        return
+    # What may be wrong is read before what takes long to load.
+    rewards, weights = load_rewards(stage.rewards, where="rewards")
+    sources = parse_sources(stage.data)
+    with args.main_process_first(desc="loading the prompts"):
+        prompts = load_prompts(sources, seed=args.seed)
+        check_columns(rewards, prompts.column_names)
+        prompts = render(prompts, "grpo", stage.prompt_template)
+    path, revision = model_path(model.model_name_or_path, args)
+    args.model_init_kwargs = model_init_kwargs(args, model, revision)
+    args.reward_weights = weights
+    trainer = R1GRPOTrainer(
+        model=path,
+        reward_funcs=rewards,
+        args=args,
+        train_dataset=in_order(prompts, sources, args),
+        peft_config=get_peft_config(model),
+        quantization_config=get_quantization_config(model),
+    )
+    train_and_save(trainer, merge_adapter=stage.merge_adapter)
+
+
+def check_columns(rewards: Sequence[Any], columns: Sequence[str]) -> None:
+    """
+    Refuse data that lack a column which a reward reads.
+
+    Raises:
+        [`~errors.DataError`]: with the reward and the column.
+    """
+    for position, reward in enumerate(rewards):
+        for column in getattr(reward, "requires", ()):
+            if column not in columns:
+                name = getattr(reward, "__name__", type(reward).__name__)
+                raise DataError(
+                    f"{name} reads the column {column!r}, which the data lack; they have "
+                    f"{', '.join(sorted(columns))}",
+                    key=f"rewards[{position}]",
+                )
+
+
+def in_order(prompts: "Dataset", sources: Sequence["DataSource"], args: "GRPOConfig") -> "Dataset":
+    """
+    Lay the prompts down in the order of training, where a source has a `share` or a `from_step`.
+
+    Args:
+        prompts (`datasets.Dataset`):
+            The rendered prompts.
+        sources (`Sequence[DataSource]`):
+            Where they come from.
+        args ([`~configs.R1GRPOConfig`]):
+            The trainer's arguments. Where an order is laid down, TRL's shuffle is switched off and `max_steps` is set.
+
+    Returns:
+        `datasets.Dataset`: the prompts, each generation's after those of the one before.
+
+    Raises:
+        [`~errors.DataError`]: if there are fewer prompts than one generation needs.
+    """
+    from ..data import schedule_prompts
+
+    per_generation = args.generation_batch_size // args.num_generations
+    # One generation serves `steps_per_generation` micro-batches, `num_iterations` times; a step takes
+    # `gradient_accumulation_steps` of them.
+    steps_per_generation = args.steps_per_generation * args.num_iterations / args.gradient_accumulation_steps
+    if all(source.share is None and source.from_step is None for source in sources):
+        if len(prompts) < per_generation:
+            raise DataError(
+                f"expected at least the {per_generation} prompts that one generation takes (generation_batch_size "
+                f"{args.generation_batch_size} / num_generations {args.num_generations}), got {len(prompts)}",
+                key="data",
+            )
+        return prompts
+    if args.max_steps <= 0:
+        args.max_steps = math.ceil(args.num_train_epochs * len(prompts) / per_generation * steps_per_generation)
+    generations = math.ceil(args.max_steps / steps_per_generation)
+    by_generation = [
+        source if source.from_step is None else replace(source, from_step=int(source.from_step / steps_per_generation))
+        for source in sources
+    ]
+    late = [source.label for source in sources if (source.from_step or 0) >= args.max_steps]
+    if late:
+        raise ConfigError(
+            f"{', '.join(late)}: offered only after the last of {args.max_steps} steps", key="data.from_step"
+        )
+    args.shuffle_dataset = False
+    return prompts.select(schedule_prompts(prompts, by_generation, generations, per_generation, seed=args.seed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

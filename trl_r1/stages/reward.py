@@ -1,0 +1,122 @@
+"""
+The `reward` stage: a preference model from pairs, with TRL's RewardTrainer (paper, v2 3.1: pairwise loss, scalar head).
+
+```bash
+accelerate launch --config_file recipes/accelerate/zero3.yaml -m trl_r1.stages.reward --config reward.yaml
+```
+
+The config is a flat TRL YAML: the fields of [`~configs.R1RewardConfig`], of TRL's `ModelConfig` and of
+[`~stages.arguments.RewardStageArguments`]. The model may be a causal language model: its score head is then new. The
+text that is scored is the prompt in its template with the response, as [`~rewards.PreferenceModel`] forms it in RL.
+
+The paper's safety model is pointwise (responses labelled safe or unsafe); here a safety model is trained on pairs of a
+safe and an unsafe response, with `part: all`.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError
+from ._common import StageParser, run_stage
+
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from trl import ModelConfig, RewardConfig
+
+    from .arguments import RewardStageArguments
+
+CONFIG_CLASSES = (
+    "trl_r1.configs:R1RewardConfig",
+    "trl_r1.stages.arguments:RewardStageArguments",
+    "trl.trainer.model_config:ModelConfig",
+)
+
+
+def make_parser() -> StageParser:
+    """Return the stage's parser."""
+    from trl import ModelConfig
+
+    from ..configs import R1RewardConfig
+    from .arguments import RewardStageArguments
+
+    return StageParser((R1RewardConfig, RewardStageArguments, ModelConfig), prog="trl_r1.stages.reward")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; return its exit code."""
+    return run_stage(train, make_parser(), argv)
+
+
+def train(args: "RewardConfig", stage: "RewardStageArguments", model: "ModelConfig") -> None:
+    """
+    Train a preference model.
+
+    Args:
+        args ([`~configs.R1RewardConfig`]):
+            The trainer's arguments.
+        stage ([`~stages.arguments.RewardStageArguments`]):
+            Data, template and the part of a response that is judged.
+        model ([`~trl.ModelConfig`]):
+            The model to start from, and LoRA.
+    """
+    from transformers import AutoTokenizer
+    from trl import RewardTrainer, get_peft_config, get_quantization_config
+
+    from ..data import load_rows, parse_sources
+    from ._training import finished, model_init_kwargs, model_path, train_and_save
+    from ._world import check_world
+
+    check_world(args, stage.expect_processes)
+    if finished(args):
+        return
+    with args.main_process_first(desc="loading the pairs"):
+        pairs = load_rows(parse_sources(stage.data), "preference", seed=args.seed)
+    path, revision = model_path(model.model_name_or_path, args)
+    args.model_init_kwargs = model_init_kwargs(args, model, revision)
+    tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=args.trust_remote_code)
+    with args.main_process_first(desc="tokenizing the pairs"):
+        pairs = tokenized(pairs, tokenizer, stage.prompt_template, stage.part, args.max_length)
+    if model.use_peft:
+        model.lora_task_type = "SEQ_CLS"
+        # The score head is new: frozen, it would stay as random as it was made.
+        model.lora_modules_to_save = sorted({*(model.lora_modules_to_save or []), "score"})
+    trainer = RewardTrainer(
+        model=path,
+        args=args,
+        train_dataset=pairs,
+        processing_class=tokenizer,
+        peft_config=get_peft_config(model),
+        quantization_config=get_quantization_config(model),
+    )
+    train_and_save(trainer, merge_adapter=stage.merge_adapter)
+
+
+def tokenized(pairs: "Dataset", tokenizer: Any, template: str, part: str, max_length: int | None) -> "Dataset":
+    """
+    Turn pairs into the token ids that RewardTrainer scores.
+
+    Args:
+        pairs (`datasets.Dataset`):
+            Rows with `prompt`, `chosen` and `rejected`.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            The model's.
+        template (`str`):
+            The prompt template.
+        part (`str`):
+            `"all"` or `"summary"`.
+        max_length (`int`, *optional*):
+            Pairs with a longer side are left out, as RewardTrainer leaves them out.
+
+    Returns:
+        `datasets.Dataset`: `chosen_ids` and `rejected_ids`.
+
+    Raises:
+        [`~errors.DataError`]: if no pair is left.
+    """
+    raise NotImplementedError  # with trl_r1.rewards.PreferenceModel
+
+
+if __name__ == "__main__":
+    sys.exit(main())

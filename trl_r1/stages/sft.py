@@ -1,0 +1,84 @@
+"""
+The `sft` stage: supervised fine-tuning on reasoning traces: both SFTs of R1, and its distillation (paper, v2 B.4.2-3).
+
+```bash
+accelerate launch --config_file recipes/accelerate/zero3.yaml -m trl_r1.stages.sft --config sft.yaml
+```
+
+The config is a flat TRL YAML: the fields of [`~configs.R1SFTConfig`], of TRL's `ModelConfig` and of
+[`~stages.arguments.SFTStageArguments`]. The loss is on the completion alone. Distillation is this stage with another
+base.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ._common import StageParser, run_stage
+
+
+if TYPE_CHECKING:
+    from trl import ModelConfig, SFTConfig
+
+    from .arguments import SFTStageArguments
+
+CONFIG_CLASSES = (
+    "trl_r1.configs:R1SFTConfig",
+    "trl_r1.stages.arguments:SFTStageArguments",
+    "trl.trainer.model_config:ModelConfig",
+)
+
+
+def make_parser() -> StageParser:
+    """Return the stage's parser."""
+    from trl import ModelConfig
+
+    from ..configs import R1SFTConfig
+    from .arguments import SFTStageArguments
+
+    return StageParser((R1SFTConfig, SFTStageArguments, ModelConfig), prog="trl_r1.stages.sft")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; return its exit code."""
+    return run_stage(train, make_parser(), argv)
+
+
+def train(args: "SFTConfig", stage: "SFTStageArguments", model: "ModelConfig") -> None:
+    """
+    Fine-tune a model on prompts with completions.
+
+    Args:
+        args ([`~configs.R1SFTConfig`]):
+            The trainer's arguments.
+        stage ([`~stages.arguments.SFTStageArguments`]):
+            Data and template.
+        model ([`~trl.ModelConfig`]):
+            The model to start from, and LoRA.
+    """
+    from trl import get_peft_config, get_quantization_config
+
+    from ..data import load_rows, parse_sources, render
+    from ..trainers import R1SFTTrainer
+    from ._training import finished, model_init_kwargs, model_path, train_and_save
+    from ._world import check_world
+
+    check_world(args, stage.expect_processes)
+    if finished(args):
+        return
+    with args.main_process_first(desc="loading the data"):
+        rows = render(load_rows(parse_sources(stage.data), "sft", seed=args.seed), "sft", stage.prompt_template)
+    path, revision = model_path(model.model_name_or_path, args)
+    args.model_init_kwargs = model_init_kwargs(args, model, revision)
+    trainer = R1SFTTrainer(
+        model=path,
+        args=args,
+        train_dataset=rows,
+        peft_config=get_peft_config(model),
+        quantization_config=get_quantization_config(model),
+    )
+    train_and_save(trainer, merge_adapter=stage.merge_adapter)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
