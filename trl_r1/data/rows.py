@@ -1,0 +1,260 @@
+"""
+Read a source and bring its rows into the canonical form. What a row lacks is counted and said, never a crash.
+"""
+
+import hashlib
+import json
+import logging
+import random
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError, DataError
+from ..ids import parse_hub_id
+from ..language import detect
+from .source import DataSource, parse_sources
+
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger(__name__)
+
+# What each use of a data set cannot do without.
+REQUIRED_COLUMNS = {
+    "prompts": ("prompt",),
+    "sft": ("prompt", "completion"),
+    "preference": ("prompt", "chosen", "rejected"),
+}
+
+_READERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv", ".arrow": "arrow"}
+_FINAL_ANSWER = re.compile(r"####\s*(.+?)\s*$", re.DOTALL)
+
+
+def prompt_id(domain: str, prompt: str) -> str:
+    """Return the identity of a prompt: the same in every data set and on every machine."""
+    return hashlib.sha256(f"{domain}\x1f{prompt}".encode()).hexdigest()[:16]
+
+
+def read_solution(solution: Any) -> str | None:
+    """
+    Read a reference answer as text: GSM8K's `... #### 18` is `18`, a list of one is its item, a number its digits.
+    """
+    if isinstance(solution, list) and len(solution) == 1:
+        solution = solution[0]
+    if solution is None or solution == "" or solution == []:
+        return None
+    if isinstance(solution, (list, dict)):
+        return json.dumps(solution, ensure_ascii=False)
+    if isinstance(solution, float) and solution.is_integer():
+        solution = int(solution)
+    text = str(solution).strip()
+    match = _FINAL_ANSWER.search(text)
+    return (match[1] if match else text) or None
+
+
+def load_prompts(sources: Sequence[DataSource | Mapping[str, Any]], seed: int = 0) -> "Dataset":
+    """
+    Load prompts from all sources, each question once.
+
+    Args:
+        sources (`Sequence[DataSource]`):
+            Where they come from; mappings are read by [`parse_sources`].
+        seed (`int`, *optional*, defaults to `0`):
+            Seed of the shuffle before each `limit`.
+
+    Returns:
+        `datasets.Dataset`: rows with `prompt_id`, `prompt`, `solution`, `domain`, `language`, `source` and the sources'
+        further columns.
+
+    Raises:
+        [`~errors.DataError`]: if a source cannot be read, is empty or lacks a column.
+    """
+    dataset = load_rows(sources, "prompts", seed)
+    seen: set[str] = set()
+    first = [i for i, each in enumerate(dataset["prompt_id"]) if not (each in seen or seen.add(each))]
+    if len(first) < len(dataset):
+        logger.warning("%d prompts occur more than once; each is kept once", len(dataset) - len(first))
+        dataset = dataset.select(first)
+    return dataset
+
+
+def load_rows(sources: Sequence[DataSource | Mapping[str, Any]], kind: str, seed: int = 0) -> "Dataset":
+    """
+    Load the rows of all sources for one use: `"prompts"`, `"sft"` or `"preference"`. Arguments as [`load_prompts`].
+    """
+    from datasets import concatenate_datasets
+
+    parts = [load_source(source, kind, seed) for source in parse_sources(sources)]
+    return concatenate_datasets(_with_one_type_per_column(parts)) if len(parts) > 1 else parts[0]
+
+
+def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Dataset":
+    """
+    Load one source as canonical rows.
+
+    Args:
+        source ([`DataSource`]):
+            Where the rows are.
+        kind (`str`, *optional*, defaults to `"prompts"`):
+            `"prompts"`, `"sft"` or `"preference"`: what a row must have.
+        seed (`int`, *optional*, defaults to `0`):
+            Seed of the shuffle before `limit`.
+
+    Returns:
+        `datasets.Dataset`: the canonical columns, then the source's further ones. Rows that lack one of what `kind`
+        needs are left out, and their number is logged.
+
+    Raises:
+        [`~errors.DataError`]: if the source cannot be read, has no usable row, or lacks a column.
+    """
+    dataset = _read(source)
+    required = REQUIRED_COLUMNS[kind]
+    if len(dataset) == 0:
+        raise DataError("expected at least one row, got an empty data set", file=source.path, key="path")
+    taken: dict[str, str] = {}
+    for meaning in (*required, "solution", "domain", "language"):
+        column, named = source.column(meaning)
+        if column in dataset.column_names:
+            taken[meaning] = column
+        elif named or meaning in required:
+            raise DataError(
+                f"there is no column {column!r}; the columns are {', '.join(map(repr, dataset.column_names))}",
+                file=source.path,
+                key=f"{meaning}_column",
+            )
+    if source.limit is not None and source.limit < len(dataset):
+        order = list(range(len(dataset)))
+        random.Random(f"{seed}:{source.label}").shuffle(order)
+        dataset = dataset.select(sorted(order[: source.limit]))
+    total = len(dataset)
+    features = _canonical_features(dataset.features, set(taken.values()), kind)
+    dataset = dataset.map(
+        _canonical_rows,
+        batched=True,
+        fn_kwargs={"source": source, "required": required, "taken": taken, "names": list(features)},
+        remove_columns=dataset.column_names,
+        features=features,
+    )
+    if len(dataset) < total:
+        what = " or ".join(required)
+        logger.warning("%s: %d of %d rows have no %s and are left out", source.path, total - len(dataset), total, what)
+    if "solution" in taken and (unsolved := sum(solution is None for solution in dataset["solution"])):
+        logger.info("%s: %d of %d rows have no solution", source.path, unsolved, len(dataset))
+    if len(dataset) == 0:
+        raise DataError(
+            f"expected rows with text in {', '.join(repr(taken[m]) for m in required)}, got none among {total}",
+            file=source.path,
+            key=f"{required[0]}_column",
+        )
+    return dataset
+
+
+def _read(source: DataSource) -> "Dataset":
+    import datasets
+
+    path = Path(source.path).expanduser()
+    try:
+        if (path.is_dir() and (path / "state.json").exists()) or (path / "dataset_dict.json").exists():
+            loaded = datasets.load_from_disk(str(path))
+            return loaded[source.split] if isinstance(loaded, datasets.DatasetDict) else loaded
+        if path.is_file():
+            if path.stat().st_size == 0:
+                raise DataError("expected at least one row, got an empty file", file=source.path, key="path")
+            suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
+            reader = _READERS.get(suffixes[-1].lower() if suffixes else "")
+            if reader is None:
+                raise DataError(
+                    f"expected a file that ends in {', '.join(_READERS)} (or the same with .gz)",
+                    file=source.path,
+                    key="path",
+                )
+            return datasets.load_dataset(reader, data_files=str(path), split="train")
+        name, revision = parse_hub_id(source.path)
+        if revision is None and not path.exists() and (path.suffix in (*_READERS, ".gz") or name.count("/") != 1):
+            raise DataError("no such file or folder", file=source.path, key="path")
+        return datasets.load_dataset(name, source.config, split=source.split, revision=revision)
+    except ConfigError as error:
+        raise DataError(error.message, file=source.path, key="path") from error
+    except Exception as error:
+        cause = error.__cause__ or error
+        raise DataError(f"cannot be read: {type(cause).__name__}: {cause}", file=source.path, key="path") from error
+
+
+def _canonical_features(features: Mapping[str, Any], taken: set[str], kind: str):
+    """Return the columns of the canonical rows: those of `kind`, then what the source has beside them, as it came."""
+    from datasets import Features, Value
+
+    names = ["prompt_id", *REQUIRED_COLUMNS[kind], "solution", "domain", "language", "source"]
+    if kind == "preference":
+        names.remove("solution")
+    further = {name: feature for name, feature in features.items() if name not in taken and name not in names}
+    return Features({**{name: Value("string") for name in names}, **further})
+
+
+def _canonical_rows(
+    batch: dict[str, list],
+    source: DataSource,
+    required: tuple[str, ...],
+    taken: dict[str, str],
+    names: list[str],
+) -> dict[str, list]:
+    columns: dict[str, list] = {name: [] for name in names}
+    for i in range(len(next(iter(batch.values())))):
+        cell = {meaning: batch[column][i] for meaning, column in taken.items()}
+        row: dict[str, Any] = {meaning: _text_of(cell[meaning], meaning) for meaning in required}
+        if not all(row.values()):
+            continue
+        row["source"] = source.label
+        row["domain"] = source.domain or cell.get("domain") or source.label
+        row["language"] = source.language or cell.get("language") or detect(row["prompt"])
+        row["solution"] = read_solution(cell.get("solution"))
+        row["prompt_id"] = batch.get("prompt_id", {i: None})[i] or prompt_id(row["domain"], row["prompt"])
+        for name in names:
+            columns[name].append(row[name] if name in row else batch[name][i])
+    return columns
+
+
+def _text_of(value: Any, meaning: str) -> str | None:
+    """Return the text of a cell, `None` where it has none. Of messages, a prompt is one user's turn and no more."""
+    if isinstance(value, list):
+        role = "user" if meaning == "prompt" else "assistant"
+        turns = [each for each in value if isinstance(each, dict)]
+        if (meaning == "prompt" and len(turns) != 1) or not turns or turns[-1].get("role") != role:
+            return None
+        value = turns[-1].get("content")
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _with_one_type_per_column(parts: list["Dataset"]) -> list["Dataset"]:
+    """Make columns that differ in type between sources JSON text: rows of different files then stand in one table."""
+    from datasets import Value
+
+    types: dict[str, Any] = {}
+    differing: set[str] = set()
+    for part in parts:
+        for name, feature in part.features.items():
+            if types.setdefault(name, feature) != feature:
+                differing.add(name)
+    for name in sorted(differing):
+        logger.warning("column %r has different types in different sources: its values become JSON text", name)
+
+    def as_text(row: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: value
+            if value is None or isinstance(value, str)
+            else json.dumps(value, ensure_ascii=False, default=str)
+            for name, value in row.items()
+        }
+
+    converted = []
+    for part in parts:
+        here = sorted(differing & set(part.column_names))
+        if here:
+            features = part.features.copy()
+            features.update({name: Value("string") for name in here})
+            part = part.map(lambda row, here=here: as_text({name: row[name] for name in here}), features=features)
+        converted.append(part)
+    return converted

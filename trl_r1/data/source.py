@@ -1,0 +1,126 @@
+"""
+Where rows come from: the entries of a stage's `data:`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """
+    One source of rows: an entry of a stage's `data:`.
+
+    Args:
+        path (`str`):
+            Hub id (`org/name`, `org/name@revision`), a file (jsonl, json, parquet, csv; gz as well) or a folder saved
+            by `save_to_disk`.
+        name (`str`, *optional*):
+            Name in the column `source`. Defaults to the stem of the path.
+        config (`str`, *optional*):
+            Configuration of a Hub data set.
+        split (`str`, *optional*, defaults to `"train"`):
+            Split of a Hub data set or a saved one.
+        prompt_column, completion_column, solution_column, chosen_column, rejected_column (`str`, *optional*):
+            The columns with these meanings. They default to the canonical names. A solution that ends in `#### 18`, as
+            GSM8K's do, is read as `18`.
+        domain (`str`, *optional*):
+            Domain of all rows. Without it and `domain_column`, a column `domain`; without that, the source's name.
+        domain_column (`str`, *optional*):
+            Column with each row's domain.
+        language (`str`, *optional*):
+            Language of all rows, ISO 639-1. Without it and `language_column`, a column `language`; where that is
+            missing or empty, the language is detected from the prompt.
+        language_column (`str`, *optional*):
+            Column with each row's language.
+        limit (`int`, *optional*):
+            Keep only so many rows: the first of a seeded shuffle.
+        share (`float`, *optional*):
+            Share of each step's prompts (`grpo`), among the sources that are offered at that step.
+        from_step (`int`, *optional*):
+            Offered only from this step on (`grpo`).
+    """
+
+    path: str
+    name: str | None = None
+    config: str | None = None
+    split: str = "train"
+    prompt_column: str | None = None
+    completion_column: str | None = None
+    solution_column: str | None = None
+    chosen_column: str | None = None
+    rejected_column: str | None = None
+    domain: str | None = None
+    domain_column: str | None = None
+    language: str | None = None
+    language_column: str | None = None
+    limit: int | None = None
+    share: float | None = None
+    from_step: int | None = None
+
+    def __post_init__(self):
+        for constant, column in (("domain", "domain_column"), ("language", "language_column")):
+            if getattr(self, constant) and getattr(self, column):
+                raise DataError(f"expected one of `{constant}` and `{column}`, got both", file=self.path, key=column)
+        if self.limit is not None and self.limit < 1:
+            raise DataError(f"expected at least 1 row, got {self.limit}", file=self.path, key="limit")
+        if self.share is not None and not 0 < self.share <= 1:
+            raise DataError(f"expected a share above 0 and at most 1, got {self.share}", file=self.path, key="share")
+
+    @property
+    def label(self) -> str:
+        """The source's name, as it stands in the column `source`."""
+        return self.name or Path(self.path.partition("@")[0].removesuffix(".gz")).stem
+
+    def column(self, meaning: str) -> tuple[str, bool]:
+        """Return the column that holds `prompt`, `solution`, ..., and whether the source names it itself."""
+        named = getattr(self, f"{meaning}_column")
+        return named or meaning, named is not None
+
+
+def parse_sources(entries: Sequence[Any], *, where: str | None = None) -> list[DataSource]:
+    """
+    Make sources of the `data:` entries of a stage.
+
+    Args:
+        entries (`Sequence`):
+            Mappings with the fields of [`DataSource`], paths, or sources.
+        where (`str`, *optional*):
+            File in which they stand, for messages.
+
+    Raises:
+        [`~errors.DataError`]: on an unknown key, a missing path or two sources of one name.
+    """
+    known = {field.name: field for field in fields(DataSource)}
+    kinds = {"limit": int, "from_step": int, "share": (int, float)}
+    sources: list[DataSource] = []
+    for i, entry in enumerate(entries):
+        key = f"data[{i}]"
+        if isinstance(entry, str):
+            entry = {"path": entry}
+        if isinstance(entry, DataSource):
+            sources.append(entry)
+            continue
+        if not isinstance(entry, Mapping) or "path" not in entry:
+            raise DataError(f"expected a mapping with a `path`, got {entry!r}", file=where, key=key)
+        for name, value in entry.items():
+            if name not in known:
+                raise DataError(f"unknown key; expected one of {', '.join(known)}", file=where, key=f"{key}.{name}")
+            expected = kinds.get(name, str)
+            if value is not None and (not isinstance(value, expected) or isinstance(value, bool)):
+                what = {str: "text", int: "an integer"}.get(expected, "a number")
+                raise DataError(f"expected {what}, got {value!r}", file=where, key=f"{key}.{name}")
+        sources.append(DataSource(**entry))
+    if not sources:
+        raise DataError("expected at least one source, got none", file=where, key="data")
+    labels = [source.label for source in sources]
+    for i, label in enumerate(labels):
+        if label in labels[:i]:
+            raise DataError(
+                f"two sources are named {label!r}; give one of them another `name`", file=where, key=f"data[{i}].name"
+            )
+    return sources
