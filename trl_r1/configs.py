@@ -1,0 +1,241 @@
+"""
+The trainers' configs: TRL's, with the paper's numbers as defaults and the fields that TRL lacks.
+
+Where the paper gives a value, its source stands in the field's help: v1 and v2 are the versions of arXiv 2501.12948,
+cited by section. Where it gives none, the help says "our own choice". Everything not declared here is TRL's.
+
+```python
+>>> from trl_r1 import R1GRPOConfig
+>>> R1GRPOConfig(output_dir="out", max_completion_length=1024)
+```
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from trl import GRPOConfig, SFTConfig
+
+from .errors import ConfigError
+
+
+@dataclass
+class R1GRPOConfig(GRPOConfig):
+    r"""
+    Configuration of the [`R1GRPOTrainer`]: [`~trl.GRPOConfig`] with the settings of DeepSeek-R1-Zero's training.
+
+    The defaults are valid together on one device: a batch of 16 is one group of 16 completions. The paper's step has
+    32 questions x 16 completions = 512 (v2 2.1), which is `per_device_train_batch_size * gradient_accumulation_steps *
+    number of devices`, and its rollout of 8,192 completions serves 16 such steps (`steps_per_generation = 16 *
+    gradient_accumulation_steps`).
+
+    Args:
+        learning_rate (`float`, *optional*, defaults to `3e-6`):
+            v2 2.1.
+        lr_scheduler_type (`str`, *optional*, defaults to `"constant"`):
+            Our own choice: the paper names one rate and no schedule.
+        per_device_train_batch_size (`int`, *optional*, defaults to `16`):
+            Our own choice: one whole group.
+        per_device_eval_batch_size (`int`, *optional*, defaults to `16`):
+            Our own choice: one whole group.
+        num_generations (`int`, *optional*, defaults to `16`):
+            Completions per question, G. v2 2.1.
+        max_completion_length (`int`, *optional*, defaults to `32768`):
+            v2 2.1, before step 8,200.
+        max_completion_length_schedule (`dict[int, int]`, *optional*):
+            Maximum length in tokens by the step from which it holds: the paper's is `{8200: 65536}` (v2 2.1). Before
+            its first step `max_completion_length` holds. A list of `[step, length]` pairs is accepted too. It takes
+            effect with the first completions that are sampled at or after the step.
+        temperature (`float`, *optional*, defaults to `1.0`):
+            v2 2.1. R1's second RL stage uses 0.7 (v2 3.2.2).
+        beta (`float`, *optional*, defaults to `0.001`):
+            KL coefficient. v2 2.1.
+        num_iterations (`int`, *optional*, defaults to `1`):
+            Inner epochs over a rollout. v2 2.1.
+        epsilon (`float`, *optional*, defaults to `0.2`):
+            Clip ratio. R1-Zero's is not stated, so this is TRL's. R1's RL stages use 10 (v2 3.2.1), which caps the
+            ratio at 11 where the advantage is positive and clips nothing where it is negative (our inference).
+        loss_type (`str`, *optional*, defaults to `"grpo"`):
+            v1 eq. 1-3, DeepSeekMath (arXiv 2402.03300) eq. 3: the mean over completions of the mean over tokens.
+        scale_rewards (`str`, *optional*, defaults to `"group"`):
+            v1 eq. 3: advantages are divided by the standard deviation of their group.
+        use_bias_correction_kl (`bool`, *optional*, defaults to `False`):
+            v1 eq. 2 has the KL term without importance ratio; DeepSeek introduced the ratio later (V3.2).
+        sync_ref_model (`bool`, *optional*):
+            Whether to replace the reference policy every `ref_model_sync_steps` steps (v2 2.1). By default on wherever
+            there is a reference model to replace: off where `beta` is 0 and with PEFT. A `True` that stands in the
+            config is taken at its word, and TRL raises where there is no such model.
+        ref_model_mixup_alpha (`float`, *optional*, defaults to `1.0`):
+            The reference policy becomes the policy, with nothing of the old one left. v2 2.1.
+        ref_model_sync_steps (`int`, *optional*, defaults to `400`):
+            v2 2.1.
+        save_rollouts (`bool`, *optional*, defaults to `False`):
+            Whether to keep what is sampled in training, with its rewards, as [`Trace`] shards in
+            `output_dir/rollouts/`.
+    """
+
+    learning_rate: float = field(default=3e-6, metadata={"help": "Learning rate. Paper, v2 2.1: 3e-6."})
+    lr_scheduler_type: str = field(
+        default="constant",
+        metadata={"help": "Learning rate schedule. Our own choice: the paper names one rate and no schedule."},
+    )
+    per_device_train_batch_size: int = field(
+        default=16, metadata={"help": "Completions per device and forward pass. Our own choice: one whole group."}
+    )
+    per_device_eval_batch_size: int = field(
+        default=16, metadata={"help": "Completions per device in evaluation. Our own choice: one whole group."}
+    )
+    num_generations: int | None = field(
+        default=16, metadata={"help": "Completions per question (G). Paper, v2 2.1: 16."}
+    )
+    max_completion_length: int | None = field(
+        default=32768, metadata={"help": "Maximum tokens of a completion. Paper, v2 2.1: 32,768 before step 8,200."}
+    )
+    max_completion_length_schedule: dict | str | None = field(
+        default=None,
+        metadata={
+            "help": "Maximum tokens of a completion by the step from which it holds, as a mapping or as a list of "
+            "[step, length] pairs; before its first step `max_completion_length` holds. Paper, v2 2.1: {8200: 65536}."
+        },
+    )
+    temperature: float = field(
+        default=1.0, metadata={"help": "Sampling temperature. Paper, v2 2.1: 1; R1's second RL stage 0.7 (v2 3.2.2)."}
+    )
+    beta: float = field(default=0.001, metadata={"help": "KL coefficient. Paper, v2 2.1: 0.001."})
+    num_iterations: int = field(default=1, metadata={"help": "Inner epochs over a rollout. Paper, v2 2.1: 1."})
+    epsilon: float = field(
+        default=0.2,
+        metadata={"help": "Clip ratio. R1-Zero's is not stated: TRL's default. R1's RL stages: 10 (v2 3.2.1)."},
+    )
+    loss_type: str = field(
+        default="grpo",
+        metadata={"help": "Loss. Paper, v1 eq. 1-3: `grpo`, the mean over completions of the mean over tokens."},
+    )
+    scale_rewards: str = field(
+        default="group",
+        metadata={"help": "How advantages are scaled. Paper, v1 eq. 3: by the standard deviation of their group."},
+    )
+    use_bias_correction_kl: bool = field(
+        default=False,
+        metadata={"help": "Whether the KL term carries the importance ratio. Paper, v1 eq. 2: it does not."},
+    )
+    sync_ref_model: bool | None = field(
+        default=None,
+        metadata={
+            "help": "Whether to replace the reference policy every `ref_model_sync_steps` steps. Paper, v2 2.1: yes. "
+            "Default: yes, but not where there is no reference model to replace (beta 0, PEFT)."
+        },
+    )
+    ref_model_mixup_alpha: float = field(
+        default=1.0, metadata={"help": "Share of the policy in the new reference. Paper, v2 2.1: all of it."}
+    )
+    ref_model_sync_steps: int = field(
+        default=400, metadata={"help": "Steps between two replacements of the reference. Paper, v2 2.1: 400."}
+    )
+    save_rollouts: bool = field(
+        default=False,
+        metadata={"help": "Whether to keep what is sampled in training as trace shards in `output_dir/rollouts/`."},
+    )
+
+    def __post_init__(self):
+        # Whether the user asked for it decides what happens with PEFT, which only the trainer sees.
+        self.sync_ref_model_by_default = self.sync_ref_model is None
+        if self.sync_ref_model is None:
+            self.sync_ref_model = self.beta != 0.0
+        super().__post_init__()
+        self.max_completion_length_schedule = read_length_schedule(self.max_completion_length_schedule)
+        if self.max_completion_length_schedule and "max_new_tokens" in (self.generation_kwargs or {}):
+            raise ConfigError(
+                "expected either it or `generation_kwargs.max_new_tokens`, which would override it; got both",
+                key="max_completion_length_schedule",
+            )
+
+
+@dataclass
+class R1SFTConfig(SFTConfig):
+    r"""
+    Configuration of the [`R1SFTTrainer`]: [`~trl.SFTConfig`] with the settings of R1's supervised fine-tuning.
+
+    The paper's batch is 128 (v2 B.4.2), and 64 in distillation (v2 B.4.3): `per_device_train_batch_size *
+    gradient_accumulation_steps * number of devices`.
+
+    Args:
+        learning_rate (`float`, *optional*, defaults to `5e-5`):
+            v2 B.4.2. Distillation has a rate of its own for each base (v2 Table 6).
+        lr_scheduler_type (`str`, *optional*, defaults to `"cosine_with_min_lr"`):
+            v2 B.4.2: cosine from 5e-5 to 5e-6. With this schedule and no `lr_scheduler_kwargs`, the last rate is a
+            tenth of the first.
+        num_train_epochs (`float`, *optional*, defaults to `2.0`):
+            v2 B.4.2: 2-3 epochs.
+        max_length (`int`, *optional*, defaults to `32768`):
+            v2 B.4.2.
+        max_truncated_share (`float`, *optional*, defaults to `0.01`):
+            Share of the training rows that `max_length` may cut. What is cut is the end, where the answer stands.
+            Training is refused above it. Our own choice.
+    """
+
+    learning_rate: float = field(default=5e-5, metadata={"help": "First learning rate. Paper, v2 B.4.2: 5e-5."})
+    lr_scheduler_type: str = field(
+        default="cosine_with_min_lr",
+        metadata={
+            "help": "Learning rate schedule. Paper, v2 B.4.2: cosine to a tenth of the first rate, which is what this "
+            "one does where `lr_scheduler_kwargs` is not set."
+        },
+    )
+    num_train_epochs: float = field(default=2.0, metadata={"help": "Epochs. Paper, v2 B.4.2: 2-3."})
+    max_length: int | None = field(
+        default=32768, metadata={"help": "Maximum tokens of a row, prompt included. Paper, v2 B.4.2: 32,768."}
+    )
+    max_truncated_share: float = field(
+        default=0.01,
+        metadata={
+            "help": "Share of the training rows that `max_length` may cut; more is refused. Our own choice: 0.01."
+        },
+    )
+
+    def __post_init__(self):
+        if self.lr_scheduler_type == "cosine_with_min_lr" and self.lr_scheduler_kwargs is None:
+            self.lr_scheduler_kwargs = {"min_lr_rate": 0.1}
+        super().__post_init__()
+        if not 0 <= self.max_truncated_share <= 1:
+            raise ConfigError(
+                f"expected a share from 0 to 1, got {self.max_truncated_share}", key="max_truncated_share"
+            )
+
+
+def read_length_schedule(schedule: Any) -> dict[int, int] | None:
+    """
+    Read a schedule of completion lengths.
+
+    Args:
+        schedule (`Mapping`, list of pairs, JSON text, or `None`):
+            Maximum length in tokens by the step from which it holds.
+
+    Returns:
+        `dict[int, int]`: length by first step, in the order of the steps; `None` for none.
+
+    Raises:
+        [`~errors.ConfigError`]: if it is no such thing.
+    """
+    expected = "expected lengths by first step, such as {8200: 65536} or [[0, 32768], [8200, 65536]]"
+    if schedule is None:
+        return None
+    try:
+        if isinstance(schedule, str):
+            schedule = json.loads(schedule)
+        pairs = schedule.items() if isinstance(schedule, Mapping) else schedule
+        if isinstance(pairs, str) or (isinstance(pairs, Sequence) and not all(len(pair) == 2 for pair in pairs)):
+            raise ValueError
+        # `int("8200")` because the keys of a JSON object are text
+        pairs = [(int(step) if isinstance(step, str) else step, length) for step, length in pairs]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{expected}; got {schedule!r}", key="max_completion_length_schedule") from error
+    steps = [step for step, _ in pairs]
+    whole = all(type(number) is int for pair in pairs for number in pair)
+    if not whole or any(step < 0 or length < 1 for step, length in pairs) or len(set(steps)) < len(steps):
+        raise ConfigError(
+            f"{expected}, each step once, no step below 0 and no length below 1; got {schedule!r}",
+            key="max_completion_length_schedule",
+        )
+    return dict(sorted(pairs)) or None
