@@ -47,8 +47,9 @@ class StageParser(TrlParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise [`~errors.ConfigError`] where argparse would print the usage of four hundred options and exit."""
-        option = re.match(r"argument --([\w-]+)", message)
-        raise ConfigError(message, file=self.config_file, key=option and option[1].replace("-", "_"))
+        option = re.match(r"argument --([\w-]+)[^:]*: ", message)
+        key = option[1].replace("-", "_") if option else None
+        raise ConfigError(message[option.end() :] if option else message, file=self.config_file, key=key)
 
     def parse_stage(self, argv: Sequence[str] | None = None) -> tuple[Any, ...]:
         """
@@ -196,6 +197,8 @@ def run_stage(stage: Callable[..., None], parser: StageParser, argv: Sequence[st
         configs = parser.parse_stage(argv)
         stage(*configs)
     except TrlR1Error as error:
+        if isinstance(error, ConfigError) and error.file is None and error.key is not None:
+            error.file = parser.config_file
         if is_main_process():
             print(f"{parser.prog}: {error}", file=sys.stderr, flush=True)
             output_dir = next((config.output_dir for config in configs if hasattr(config, "output_dir")), None)

@@ -36,6 +36,9 @@ CONFIG_CLASSES = (
     "trl.trainer.model_config:ModelConfig",
 )
 
+# By these TRL tells what kind of data it has; prompts have no business with them.
+MISLEADING_COLUMNS = ("completion", "chosen", "rejected", "messages", "image", "images")
+
 
 def make_parser() -> StageParser:
     """Return the stage's parser."""
@@ -82,6 +85,7 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
         prompts = load_prompts(sources, seed=args.seed)
         check_columns(rewards, prompts.column_names)
         prompts = render(prompts, "grpo", stage.prompt_template)
+        prompts = prompts.remove_columns([name for name in MISLEADING_COLUMNS if name in prompts.column_names])
     path, revision = model_path(model.model_name_or_path, args)
     args.model_init_kwargs = model_init_kwargs(args, model, revision)
     args.reward_weights = weights

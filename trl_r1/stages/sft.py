@@ -28,6 +28,8 @@ CONFIG_CLASSES = (
     "trl.trainer.model_config:ModelConfig",
 )
 
+COLUMNS = ("prompt", "completion", "source", "domain", "language", "prompt_id")
+
 
 def make_parser() -> StageParser:
     """Return the stage's parser."""
@@ -68,6 +70,8 @@ def train(args: "SFTConfig", stage: "SFTStageArguments", model: "ModelConfig") -
         return
     with args.main_process_first(desc="loading the data"):
         rows = render(load_rows(parse_sources(stage.data), "sft", seed=args.seed), "sft", stage.prompt_template)
+        # TRL tells a conversation by its columns: a further `chosen` or `messages` would mislead it.
+        rows = rows.select_columns([name for name in COLUMNS if name in rows.column_names])
     path, revision = model_path(model.model_name_or_path, args)
     args.model_init_kwargs = model_init_kwargs(args, model, revision)
     trainer = R1SFTTrainer(

@@ -1,0 +1,74 @@
+"""A model, a tokenizer and data so small that a stage trains in seconds. All seeded, made on the spot."""
+
+import json
+import random
+from pathlib import Path
+
+import yaml
+
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{% if message['role'] == 'user' %}User : {{ message['content'] }} Assistant : "
+    "{% else %}{{ message['content'] }} <eos>{% endif %}{% endfor %}"
+)
+WORDS = ("User", "Assistant", "what", "is", "plus", "the", "sum", "answer", "so", "that", "<think>", "</think>")
+SIGNS = (":", "?", ".", "=", "+", "\\boxed{", "}")
+
+
+def make_model(path: Path, seed: int = 0, hidden_size: int = 16, layers: int = 2) -> Path:
+    """Save a Qwen2 of a few thousand parameters with a tokenizer that knows the words of the data."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+    vocabulary = ["<pad>", "<eos>", "<unk>", *WORDS, *SIGNS, *map(str, range(40))]
+    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    torch.manual_seed(seed)
+    config = Qwen2Config(
+        vocab_size=len(vocabulary),
+        hidden_size=hidden_size,
+        intermediate_size=2 * hidden_size,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        pad_token_id=0,
+        eos_token_id=1,
+        bos_token_id=None,
+        attention_dropout=0.0,
+    )
+    Qwen2ForCausalLM(config).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+def make_data(path: Path, rows: int = 64, seed: int = 0) -> Path:
+    """Write sums as prompts, with an answer, a completion, and a better and a worse response."""
+    numbers = random.Random(seed)
+    with open(path, "w", encoding="utf-8") as file:
+        for _ in range(rows):
+            a, b = numbers.randrange(20), numbers.randrange(20)
+            wrong = (a + b + numbers.randrange(1, 9)) % 40
+            row = {
+                "prompt": f"what is {a} + {b} ?",
+                "solution": str(a + b),
+                "completion": f"<think> the sum is {a + b} . </think> so the answer is \\boxed{{ {a + b} }}",
+                "chosen": f"<think> the sum is {a + b} . </think> \\boxed{{ {a + b} }}",
+                "rejected": f"<think> the sum is {wrong} . </think> \\boxed{{ {wrong} }}",
+                "domain": "math",
+                "language": "en",
+            }
+            file.write(json.dumps(row) + "\n")
+    return path
+
+
+def make_config(path: Path, base: dict, **changes) -> Path:
+    """Write a stage's YAML: `base` with changes; a change to `...` removes its key."""
+    config = {key: value for key, value in {**base, **changes}.items() if value is not ...}
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
