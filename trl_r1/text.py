@@ -7,7 +7,9 @@ reading here is the strict one: a thought that is opened and never closed has no
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
+from typing import Any
 
 from .errors import ConfigError
 
@@ -19,19 +21,19 @@ R1_ZERO_TEMPLATE = (
     "reasoning process here </think> <answer> answer here </answer>. User: {prompt}. Assistant:"
 )
 
-# Paper, v2 C.2: the words whose counts rise 5-7 fold in R1-Zero's training.
+STYLES = ("think", "r1_zero", "special_token")
+
+# Paper, v2 C.2: the words whose counts rise 5-7 fold in R1-Zero's training. The Chinese ones are our counterparts.
 REFLECTION_WORDS: dict[str, tuple[str, ...]] = {
     "en": ("wait", "mistake", "however", "but", "retry", "error", "verify", "wrong", "evaluate", "check"),
     "zh": ("等等", "错误", "然而", "但是", "重试", "验证", "不对", "评估", "检查"),
 }
 
-_REFLECTION = {
-    word: re.compile(rf"\b{word}\b" if language == "en" else word, re.IGNORECASE)
-    for language, words in REFLECTION_WORDS.items()
-    for word in words
-}
-
-_ANSWER_TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+_ENGLISH_REFLECTION = re.compile(rf"\b(?:{'|'.join(REFLECTION_WORDS['en'])})\b", re.IGNORECASE)
+# At the start of a clause 等等 is "wait"; at the end of a list it is "and so on".
+_CHINESE_REFLECTION = re.compile(
+    rf"(?:^|(?<=[\s。！？!?…>]))等等(?=[,，.。!！…])|{'|'.join(w for w in REFLECTION_WORDS['zh'] if w != '等等')}"
+)
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,15 @@ class Parts:
 
     Args:
         thought (`str`, *optional*):
-            What stands in the thinking block, stripped. `None` where no block was opened.
+            What stands in the thinking block, stripped; all that follows the opening where it is never closed. `None`
+            where no block was opened or closed.
         answer (`str`, *optional*):
-            What follows the last `</think>`, stripped; the inside of the last `<answer>` block where there is one; the
-            whole completion where there is no thinking block. `None` where a thought was opened and never closed: such
-            a completion has given no answer.
+            What follows the last closing, stripped; the inside of the last `<answer>` block where there is one; the
+            whole completion where there is no thinking block. `None` where a thought was opened and not closed: such a
+            completion has given no answer.
         well_formed (`bool`):
-            Exactly one thought that is not blank, closed once, nothing before it, and an answer that is not blank.
+            Exactly one thought that is not blank, closed once, nothing before it, and an answer that is not blank;
+            for the style `r1_zero`, that answer in exactly one `<answer>` block and nothing around it.
     """
 
     thought: str | None
@@ -55,7 +59,9 @@ class Parts:
     well_formed: bool
 
 
-def split_completion(completion: str, prefilled: bool = False) -> Parts:
+def split_completion(
+    completion: str, prefilled: bool = False, style: str = "think", special_token: str = "|special_token|"
+) -> Parts:
     """
     Take a completion apart into its thought and its answer.
 
@@ -63,24 +69,66 @@ def split_completion(completion: str, prefilled: bool = False) -> Parts:
         completion (`str`):
             What the model wrote.
         prefilled (`bool`, *optional*, defaults to `False`):
-            Whether the prompt already ended in `<think>`, so that the completion starts inside the thought.
+            Whether the prompt already opened the thought, so that the completion starts inside it.
+        style (`str`, *optional*, defaults to `"think"`):
+            `"think"` (`<think>thought</think>answer`), `"r1_zero"` (`<think>thought</think> <answer>answer</answer>`)
+            or `"special_token"` (the cold start's `|special_token|thought|special_token|summary`, v1 2.3.1). The style
+            is what `well_formed` is judged by; thought and answer of the first two are found alike.
+        special_token (`str`, *optional*, defaults to `"|special_token|"`):
+            What parts thought and summary in the style `"special_token"`.
+
+    Raises:
+        [`~errors.ConfigError`]: if the style is none of these.
     """
+    if style not in STYLES:
+        raise ConfigError(f"expected one of {', '.join(STYLES)}, got {style!r}", key="style")
+    if style == "special_token":
+        return _split_at_token(completion, prefilled, special_token)
     text = f"<think>{completion}" if prefilled else completion
     opened, closed = text.count("<think>"), text.count("</think>")
     if not opened and not closed:
         return Parts(thought=None, answer=_inside_answer_tag(text), well_formed=False)
     if not closed or text.rfind("<think>") > text.rfind("</think>"):
         return Parts(thought=text[text.find("<think>") + len("<think>") :].strip(), answer=None, well_formed=False)
-    head, answer = text.rsplit("</think>", 1)
-    before, _, thought = head.partition("<think>") if opened else ("", "", head)
-    thought, answer = thought.strip(), answer.strip()
-    well_formed = opened == closed == 1 and not before.strip() and bool(thought) and bool(answer)
-    return Parts(thought=thought, answer=_inside_answer_tag(answer), well_formed=well_formed)
+    head, rest = text.rsplit("</think>", 1)
+    before, opening, thought = head.partition("<think>")
+    if not opening:  # closed, never opened: the template may have opened it where we cannot see
+        before, thought = "", head
+    answer = _inside_answer_tag(rest)
+    well_formed = opened == closed == 1 and not before.strip() and not is_blank(thought) and not is_blank(answer)
+    if style == "r1_zero":
+        rest = rest.strip()
+        tags = text.count("<answer>") == text.count("</answer>") == 1
+        well_formed = well_formed and tags and rest.startswith("<answer>") and rest.endswith("</answer>")
+    return Parts(thought=thought.strip(), answer=answer, well_formed=well_formed)
+
+
+def _split_at_token(completion: str, prefilled: bool, special_token: str) -> Parts:
+    pieces = (special_token + completion if prefilled else completion).split(special_token)
+    if len(pieces) == 1:
+        return Parts(thought=None, answer=completion.strip(), well_formed=False)
+    if len(pieces) == 2:
+        return Parts(thought=pieces[1].strip(), answer=None, well_formed=False)
+    before, thought, answer = pieces[0], special_token.join(pieces[1:-1]), pieces[-1]
+    well_formed = len(pieces) == 3 and not before.strip() and not is_blank(thought) and not is_blank(answer)
+    return Parts(thought=thought.strip(), answer=answer.strip(), well_formed=well_formed)
 
 
 def _inside_answer_tag(text: str) -> str:
-    blocks = _ANSWER_TAG.findall(text)
-    return (blocks[-1] if blocks else text).strip()
+    end = text.rfind("</answer>")
+    start = text.rfind("<answer>", 0, end) if end >= 0 else -1
+    return (text[start + len("<answer>") : end] if start >= 0 else text).strip()
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether a reader would see nothing: white space, zero-width and other invisible characters only."""
+    return all(
+        letter.isspace() or letter in "\u2800\u3164\u115f\u1160\uffa0" or unicodedata.category(letter) in _INVISIBLE
+        for letter in text
+    )
+
+
+_INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Cs", "Zl", "Zp", "Zs", "Mn"})
 
 
 def render_prompt(template: str, prompt: str) -> str | list[dict[str, str]]:
@@ -114,19 +162,115 @@ def render_prompt(template: str, prompt: str) -> str | list[dict[str, str]]:
     return template.replace("{prompt}", prompt)
 
 
-def completion_text(completion: str | list[dict[str, str]]) -> str:
-    """Return the text of a completion, which TRL hands over as a string or as a list of messages."""
+def question_of(prompt: str | list[dict[str, Any]]) -> str:
+    """
+    Return what the user asked: the inverse of [`render_prompt`] as far as it can be told.
+
+    Args:
+        prompt (`str` or `list[dict[str, Any]]`):
+            A rendered prompt. Of messages, the last of the user counts; of R1-Zero's template, the part after
+            `User:`; other text is taken as it is.
+    """
+    if not isinstance(prompt, str):
+        return next((_content(message) for message in reversed(prompt) if message.get("role") == "user"), "")
+    head, tail = R1_ZERO_TEMPLATE.split("{prompt}")
+    if prompt.startswith(head):
+        return prompt[len(head) :].rpartition(tail)[0] or prompt[len(head) :]
+    return prompt
+
+
+def completion_text(completion: str | list[dict[str, Any]]) -> str:
+    """
+    Return the text of a completion, which TRL hands over as a string or as a list of messages.
+
+    Only what the assistant wrote counts, not the results of tools. Where the reasoning was parsed out of the text
+    (`reasoning_content`, or `thinking` for some families), it is put back between `<think>` and `</think>`.
+    """
     if isinstance(completion, str):
         return completion
-    return "".join(
-        message.get("content") or "" for message in completion if message.get("role", "assistant") == "assistant"
-    )
+    return "".join(_content(message) for message in completion if message.get("role", "assistant") == "assistant")
 
 
-def prompt_ends_in_thought(prompt: str | list[dict[str, str]]) -> bool:
-    """Tell whether a rendered prompt already opened the thought, as R1-style chat templates do."""
-    text = prompt if isinstance(prompt, str) else (prompt[-1].get("content") or "" if prompt else "")
-    return text.rstrip().endswith("<think>")
+def _content(message: dict[str, Any]) -> str:
+    content = message.get("content") or ""
+    if not isinstance(content, str):  # [{"type": "text", "text": ...}]
+        content = "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    reasoning = message.get("reasoning_content") or message.get("thinking") or message.get("reasoning")
+    return f"<think>{reasoning}</think>{content}" if isinstance(reasoning, str) else content
+
+
+def prompt_ends_in_thought(prompt: str | list[dict[str, Any]], opening: str = "<think>") -> bool:
+    """
+    Tell whether a rendered prompt already opened the thought.
+
+    Args:
+        prompt (`str` or `list[dict[str, Any]]`):
+            The prompt. Of a conversation only the messages are seen, not what its chat template adds: see
+            [`chat_template_opens_thought`].
+        opening (`str`, *optional*, defaults to `"<think>"`):
+            What opens a thought.
+    """
+    text = prompt if isinstance(prompt, str) else (_content(prompt[-1]) if prompt else "")
+    return text.rstrip().endswith(opening)
+
+
+def chat_template_opens_thought(tokenizer: Any, opening: str = "<think>", **template_kwargs: Any) -> bool:
+    """
+    Tell whether a tokenizer's chat template ends its generation prompt in an opened thought, as R1's do.
+
+    Args:
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            The tokenizer; one without a chat template opens nothing.
+        opening (`str`, *optional*, defaults to `"<think>"`):
+            What opens a thought.
+        template_kwargs (`Any`):
+            What the trainer hands to `apply_chat_template` (`enable_thinking=...`).
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        return False
+    messages = [{"role": "user", "content": "?"}]
+    rendered = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **template_kwargs)
+    return prompt_ends_in_thought(rendered, opening)
+
+
+def thoughts_opened(
+    prompts: list[str | list[dict[str, Any]]] | None,
+    completions: list[str],
+    prefilled: bool | list[bool] | None = None,
+    opening: str = "<think>",
+    closing: str = "</think>",
+) -> list[bool]:
+    """
+    Decide for each completion whether its prompt had already opened the thought.
+
+    Args:
+        prompts (`list`, *optional*):
+            The prompts as rendered: text, or messages.
+        completions (`list[str]`):
+            The completions' texts.
+        prefilled (`bool` or `list[bool]`, *optional*):
+            What is known, for all or for each. `None`: a text prompt is looked at. Of a conversation the chat template
+            cannot be seen; there, a completion that closes its thought once without ever opening it is read as one
+            whose template opened it, since under a template that does so every completion looks like that.
+        opening (`str`, *optional*, defaults to `"<think>"`):
+            What opens a thought.
+        closing (`str`, *optional*, defaults to `"</think>"`):
+            What closes it.
+    """
+    if prefilled is not None:
+        return [prefilled] * len(completions) if isinstance(prefilled, bool) else list(prefilled)
+    if prompts is None:
+        return [False] * len(completions)
+    return [
+        prompt_ends_in_thought(prompt, opening)
+        or (
+            not isinstance(prompt, str)
+            and opening != closing
+            and opening not in completion
+            and completion.count(closing) == 1
+        )
+        for prompt, completion in zip(prompts, completions)
+    ]
 
 
 def count_reflection_words(text: str) -> dict[str, int]:
@@ -134,7 +278,14 @@ def count_reflection_words(text: str) -> dict[str, int]:
     Count the words of reflection in a text (paper, v2 C.2), in English and Chinese.
 
     Returns:
-        `dict[str, int]`: count by word; words that do not occur are left out.
+        `dict[str, int]`: count by word, in lower case; words that do not occur are left out. Inflected forms
+        (`errors`, `checked`) are other words and do not count.
     """
-    counts = {word: len(pattern.findall(text)) for word, pattern in _REFLECTION.items()}
-    return {word: count for word, count in counts.items() if count}
+    counts: dict[str, int] = {}
+    words = _ENGLISH_REFLECTION.findall(text)
+    if not text.isascii():
+        words += _CHINESE_REFLECTION.findall(text)
+    for word in words:
+        word = word.lower()
+        counts[word] = counts.get(word, 0) + 1
+    return counts
