@@ -34,5 +34,5 @@ def test_what_exists_on_the_disk_is_a_path_even_with_an_at_sign(tmp_path, monkey
     "text", ["", "  ", "org/name@", "org/name@a b", "org/name@-x", "a/b/c", "org/na--me", "-x", None, 3]
 )
 def test_a_malformed_id_says_what_was_expected(text):
-    with pytest.raises(ConfigError, match="org/name|branch, a tag or a commit"):
+    with pytest.raises(ConfigError, match=r"org/name|branch, a tag or a commit"):
         parse_hub_id(text)

@@ -44,11 +44,14 @@ def parse_hub_id(text: str) -> tuple[str, str | None]:
     name, at, revision = text.partition("@")
     if at and not _REVISION.fullmatch(revision):
         raise ConfigError(f"expected a branch, a tag or a commit after the `@` of {text!r}, got {revision!r}")
-    check_repo_id(name, shown=text)
+    try:
+        check_repo_id(name)
+    except ConfigError as error:
+        raise ConfigError(f"{text!r} is no file or folder here, and as a Hub id: {error.message}") from error
     return name, revision or None
 
 
-def check_repo_id(name: str, *, shown: str | None = None) -> None:
+def check_repo_id(name: str) -> None:
     """
     Check an id by the Hub's own rules: letters, digits, `-`, `_`, `.`, at most one `/`, 96 characters a part.
 
@@ -61,6 +64,4 @@ def check_repo_id(name: str, *, shown: str | None = None) -> None:
     try:
         validate_repo_id(name)
     except HFValidationError as error:
-        raise ConfigError(
-            f"{shown or name!r} is no file or folder here, and no Hub id (`org/name` or `org/name@revision`): {error}"
-        ) from error
+        raise ConfigError(f"expected `org/name` or `org/name@revision`: {error}") from error

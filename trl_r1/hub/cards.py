@@ -1,0 +1,287 @@
+"""
+Cards that tell where a model or a data set comes from: base, stages, data, rewards, metrics, versions, command.
+
+The text comes from `templates/*.md.jinja`; the metadata block is huggingface_hub's own, so that the Hub links a model
+to its base and to its data sets. Paths of this machine and anything that looks like a secret are left out.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from .. import __version__
+from ..errors import ConfigError
+from ..ids import parse_hub_id
+from ..lineage import RunRecord, StageRecord, read_json
+from ..scores import number, scores_of, show, show_duration
+
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+_SECRET_KEY = re.compile(r"(^|_)(api_key|hub_token|hf_token|access_token|auth_token|password|secret)$|^token$", re.I)
+_SECRET_TEXT = re.compile(
+    r"\bhf_[A-Za-z0-9]{8,}\b|\bsk-[A-Za-z0-9_\-]{8,}|((?:api_key|token|password|secret)\s*[=:]\s*)\S+"
+)
+HIDDEN = "(hidden)"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where the parts of a run live on the Hub: `org/name` by stage, for those that are pushed."""
+
+    repos: dict[str, str]
+    license: str | None = None
+
+    def repo(self, stage: str) -> str | None:
+        return self.repos.get(stage)
+
+
+def model_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
+    """Return the README.md of a stage's model."""
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+    adapter = stage.model_dir is not None and (stage.model_dir / "adapter_config.json").is_file()
+    kind_of_model = "reward model" if stage.kind == "reward" else "adapter (PEFT)" if adapter else "model"
+    metrics = run.evaluations().get(stage.name, {})
+    held_out = _held_out_name(run, stage.name)
+    results = [
+        EvalResult(
+            task_type="text-generation",
+            dataset_type=held_out,
+            dataset_name=held_out,
+            metric_type=score.key,
+            metric_name=score.title,
+            metric_value=round(number(metrics[score.key]), 6),
+        )
+        for score in scores_of([metrics])
+        if number(metrics.get(score.key)) is not None
+    ]
+    data = ModelCardData(
+        license=to.license,
+        library_name="peft" if adapter else "transformers",
+        pipeline_tag="text-classification" if stage.kind == "reward" else "text-generation",
+        base_model=base_of(run, stage, to),
+        base_model_relation="adapter" if adapter else "finetune",
+        datasets=_hub_data_sets(run, stage, to) or None,
+        tags=["trl_r1", "trl", "deepseek-r1", "reasoning", *([stage.kind] if stage.kind else [])],
+        model_name=to.repo(stage.name) or stage.name,
+        eval_results=results or None,
+    )
+    if data.base_model is None:
+        data.pop("base_model_relation", None)
+    text = _render(
+        "model_card.md.jinja", run, stage, to, kind_of_model=kind_of_model, adapter=adapter, metrics=metrics
+    )
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
+
+
+def dataset_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
+    """Return the README.md of a stage's data sets, one configuration for each parquet file."""
+    from huggingface_hub import DatasetCard, DatasetCardData
+
+    files = [_table(file) for file in stage.datasets]
+    rows = sum(file["rows"] for file in files)
+    data = DatasetCardData(
+        license=to.license,
+        pretty_name=f"{run.name}: {stage.name}",
+        task_categories=["text-generation"],
+        size_categories=_size_category(rows),
+        tags=["trl_r1", "trl", "deepseek-r1", "reasoning", *([stage.kind] if stage.kind else [])],
+        configs=[
+            {
+                "config_name": "default" if file["name"] == "train" else file["name"],
+                "data_files": [{"split": "train", "path": f"data/{file['name']}.parquet"}],
+                **({"default": True} if file["name"] == "train" or len(files) == 1 else {}),
+            }
+            for file in files
+        ],
+    )
+    text = _render("dataset_card.md.jinja", run, stage, to, files=files, rows=rows)
+    return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
+
+
+def lineage_json(run: RunRecord, stage: StageRecord, to: Destination) -> str:
+    """The same facts as the card, for programs: `trl_r1/lineage.json` in the repository."""
+    found = {
+        "trl_r1": __version__,
+        "recipe": run.name,
+        "stage": stage.name,
+        "seed": run.seed,
+        "base_model": public(run.base_model, run),
+        "command": public(run.command, run),
+        "versions": run.versions,
+        "stages": [
+            {
+                "name": s.name,
+                "kind": s.kind,
+                "parents": list(s.parents),
+                "model": [public(m, run) for m in s.model_from],
+                "data": [public(d, run) for d in s.data_from],
+                "rewards": public(list(s.rewards), run),
+                "fingerprint": s.fingerprint,
+                "repo": to.repo(s.name),
+            }
+            for s in run.lineage(stage.name)
+        ],
+        "metrics": run.evaluations().get(stage.name, {}),
+        "selection": stage.selection,
+    }
+    return json.dumps(_finite(found), indent=2, ensure_ascii=False) + "\n"
+
+
+def config_yaml(run: RunRecord, stage: StageRecord) -> str:
+    """The resolved config of the stage, without paths of this machine and without secrets."""
+    return yaml.safe_dump(public(stage.config, run), sort_keys=False, allow_unicode=True)
+
+
+def adapter_config(run: RunRecord, stage: StageRecord, to: Destination) -> str | None:
+    """
+    The adapter's config with a base that others can load; `None` where the model is no adapter.
+
+    On this machine the base is a path into the run. On the Hub it is the repository to which that stage goes, or the
+    recipe's base model.
+    """
+    config = read_json(stage.directory / "model" / "adapter_config.json")
+    if not config:
+        return None
+    base = str(config.get("base_model_name_or_path") or "")
+    config["base_model_name_or_path"] = base_of(run, stage, to) or public(base, run)
+    return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+
+
+def base_of(run: RunRecord, stage: StageRecord, to: Destination) -> str | None:
+    """
+    The Hub id from which a model was trained: the repository of the stage before it where that is pushed too, else
+    the base model. `None` where it was trained from nothing, or from a path that only this machine has.
+    """
+    source = stage.model_from[0] if stage.model_from else ""
+    for _ in run.stages:  # a chain is no longer than the recipe
+        source = run.base_model if source == "base_model" else source
+        before = run.stage(source)
+        if before is None:
+            break
+        if to.repo(before.name):
+            return to.repo(before.name)
+        source = before.model_from[0] if before.model_from else ""
+    return _hub_id(source)
+
+
+def public(value: Any, run: RunRecord) -> Any:
+    """The value as it may be shown: the run's own directory as `RUN`, the home folder as `~`, secrets hidden."""
+    if isinstance(value, dict):
+        return {k: HIDDEN if _SECRET_KEY.search(str(k)) and v else public(v, run) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [public(entry, run) for entry in value]
+    if isinstance(value, Path):
+        value = str(value)
+    if not isinstance(value, str):
+        return value
+    for path, name in ((str(run.directory.resolve()), "RUN"), (str(run.directory), "RUN"), (str(Path.home()), "~")):
+        # A run started as `trl-r1 run --output-dir .` must not turn every dot into its name.
+        if len(path) > 1 and (path[0] == "/" or "/" in path):
+            value = re.sub(rf"(?<![\w./-]){re.escape(path)}(?=/|\s|$)", name, value)
+    return _SECRET_TEXT.sub(lambda match: (match.group(1) or "") + HIDDEN, value)
+
+
+def _render(template: str, run: RunRecord, stage: StageRecord, to: Destination, **extra: Any) -> str:
+    from huggingface_hub import constants
+
+    lineage = run.lineage(stage.name)
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            run=run,
+            stage=stage,
+            to=to,
+            endpoint=constants.ENDPOINT,
+            lineage=lineage,
+            repo=to.repo(stage.name) or stage.name,
+            base_model=public(run.base_model, run),
+            command=public(run.command, run),
+            config=config_yaml(run, stage) if stage.config else "",
+            selection=stage.selection,
+            scores=scores_of([extra["metrics"]]) if extra.get("metrics") else [],
+            version=run.versions.get("trl_r1", __version__),
+            public=lambda value: public(value, run),
+            **extra,
+        )
+    )
+
+
+def _environment() -> "jinja2.Environment":
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown; `cell` escapes what goes into tables
+    )
+    environment.filters.update(
+        cell=_cell, show=show, duration=show_duration, short=lambda name: name.rsplit(".", 1)[-1]
+    )
+    return environment
+
+
+def _cell(value: Any) -> str:
+    """A text in a cell of a Markdown table: no new lines, no bars, no HTML."""
+    text = " ".join(str(value).split())
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _hub_id(source: str) -> str | None:
+    """The source if it is a Hub id, without its revision; `None` for paths and for what is neither."""
+    try:
+        name, _ = parse_hub_id(source)
+    except ConfigError:
+        return None
+    return name if "/" in name and not Path(name).exists() and not name.startswith((".", "/", "~")) else None
+
+
+def _hub_data_sets(run: RunRecord, stage: StageRecord, to: Destination) -> list[str]:
+    """The data sets of the Hub on which the model's own stage was trained."""
+    found = []
+    for source in stage.data_sources:
+        path = str(source.get("path") or "")
+        producer = run.stage_of_path(path)
+        name = to.repo(producer) if producer else _hub_id(path)
+        if name and name not in found:
+            found.append(name)
+    return found
+
+
+def _held_out_name(run: RunRecord, model: str) -> str:
+    for stage in reversed(run.stages):
+        if model in (stage.metrics.get("models") or {}):
+            return ", ".join(stage.data_from) or stage.name
+    return "held-out"
+
+
+def _table(file: Path) -> dict[str, Any]:
+    import pyarrow.parquet as pq
+
+    parquet = pq.ParquetFile(file)
+    columns = [(f.name, str(f.type)) for f in parquet.schema_arrow]
+    return {"name": file.stem, "rows": parquet.metadata.num_rows, "columns": columns}
+
+
+def _size_category(rows: int) -> str:
+    edges = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+    return next((name for edge, name in edges if rows < edge), "10M<n<100M")
+
+
+def _finite(value: Any) -> Any:
+    """NaN is no JSON."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and number(value) is None else value

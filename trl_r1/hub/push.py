@@ -1,0 +1,326 @@
+"""
+Push what a run left behind: every finished stage's model and data sets, each repository in one commit.
+
+A commit is whole or absent, so nobody downloads half a model. What reached the Hub is noted in `RUN/push.json` after
+each repository; a second push leaves out what the Hub still holds in the same state and sends the rest, and of that
+only the files that the Hub does not know by their content. Checkpoints, rollouts, traces and logs stay at home.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from ..errors import ConfigError, HubError
+from ..ids import check_repo_id
+from ..lineage import RunRecord, StageRecord, read_json, read_run
+from .cards import Destination, adapter_config, config_yaml, dataset_card, lineage_json, model_card
+from .section import read_hub_section
+
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+
+RECORD = "push.json"
+# What trainers leave beside the weights: of no use to who loads the model, and some of it is pickle with local paths.
+_STAYS_HERE = {"README.md", "training_args.bin", "trainer_state.json", "optimizer.pt", "scheduler.pt", "scaler.pt"}
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """
+    One repository of the Hub after a push.
+
+    Args:
+        stage (`str`):
+            Stage from which it came.
+        repo_type (`str`):
+            `"model"` or `"dataset"`.
+        repo_id (`str`):
+            `org/name`.
+        commit (`str`):
+            Commit that holds it.
+        url (`str`):
+            Page of the repository.
+        digest (`str`):
+            Of the files and texts that were sent.
+        files (`tuple[str, ...]`):
+            Paths in the repository.
+        unchanged (`bool`):
+            Whether the Hub held it already, so that nothing was sent.
+    """
+
+    stage: str
+    repo_type: str
+    repo_id: str
+    commit: str
+    url: str
+    digest: str
+    files: tuple[str, ...] = ()
+    unchanged: bool = False
+
+
+@dataclass(frozen=True)
+class _Parcel:
+    """What goes into one repository: files of this machine, and texts written for it."""
+
+    stage: str
+    repo_type: str
+    repo_id: str
+    files: dict[str, Path]
+    texts: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        return f"{self.repo_type} {self.repo_id}"
+
+    @property
+    def digest(self) -> str:
+        """Changes with the texts and with the path, size or time of any file; reads no weights."""
+        state = {name: (stat.st_size, stat.st_mtime_ns) for name, f in self.files.items() if (stat := f.stat())}
+        return hashlib.sha256(json.dumps([state, self.texts], sort_keys=True).encode()).hexdigest()
+
+
+def push_run(
+    run_dir: str | Path,
+    *,
+    repo: str | None = None,
+    namespace: str | None = None,
+    stages: Iterable[str] | None = None,
+    private: bool | None = None,
+    say: Callable[[str], None] = print,
+) -> list[Pushed]:
+    """
+    Push the models and data sets of a run. Arguments win over the `hub:` section of its recipe.
+
+    Args:
+        run_dir (`str` or `Path`):
+            The run directory.
+        repo (`str`, *optional*):
+            Full name `org/name`; needs exactly one stage.
+        namespace (`str`, *optional*):
+            User or organization.
+        stages (`Iterable[str]`, *optional*):
+            Stages to push. Defaults to the section's, else to all that left a model or data.
+        private (`bool`, *optional*):
+            Whether new repositories are private. Defaults to the section's, else to `True`.
+        say (`Callable[[str], None]`, *optional*, defaults to `print`):
+            Receives a line for each repository.
+
+    Returns:
+        `list[Pushed]`: one entry for each repository, in the order of the recipe.
+
+    Raises:
+        [`~errors.ConfigError`]: if there is nothing to push, or a stage is unknown or not finished.
+        [`~errors.HubError`]: if an upload failed. Says what is on the Hub and what is not. A second call completes.
+    """
+    run = read_run(run_dir)
+    names = [stage.name for stage in run.stages]
+    section = read_hub_section(run.recipe.get("hub"), names, str(run.directory / "recipe.yaml"))
+    asked = list(stages) if stages is not None else None
+    chosen = _choose(run, asked if asked is not None else section.stages, say)
+    if repo is not None:
+        if asked is None or len(asked) != 1:
+            raise ConfigError(f"names one repository ({repo!r}), so expected exactly one --stage", key="--repo")
+        if repo.count("/") != 1:
+            raise ConfigError(f"expected a full name `org/name`, got {repo!r}", key="--repo")
+        check_repo_id(repo)
+        section = replace(section, repos={**section.repos, asked[0]: repo})
+    if private is not None:
+        section = replace(section, private=private)
+
+    api = _client()
+    namespace = namespace or section.namespace
+    if namespace is None and any(stage.name not in section.repos for stage in chosen):
+        namespace = _whoami(api)
+    to = Destination(
+        {s.name: section.repo_id(s.name, namespace=namespace or "", recipe_name=run.name) for s in chosen},
+        section.license,
+    )
+    for repo_id in to.repos.values():
+        check_repo_id(repo_id)
+    parcels = [parcel for stage in chosen for parcel in _pack(run, stage, to)]
+    return _send_all(api, run.directory, parcels, section.private, say)
+
+
+def _choose(run: RunRecord, wanted: Iterable[str] | None, say: Callable[[str], None]) -> list[StageRecord]:
+    """The stages to push, all finished. One that was named must be there; of the rest, what is there is taken."""
+    chosen = []
+    if wanted is not None:
+        for name in wanted:
+            stage = run.stage(name)
+            if stage is None:
+                known = ", ".join(s.name for s in run.stages)
+                raise ConfigError(
+                    f"no stage is called {name!r}; stages: {known}", file=str(run.directory), key="stage"
+                )
+            if not stage.done:
+                raise ConfigError(f"stage {name!r} has not finished; run it first", file=str(stage.directory))
+            if stage.model_dir is None and not stage.datasets:
+                raise ConfigError(f"stage {name!r} left neither a model nor data", file=str(stage.directory))
+            if stage not in chosen:
+                chosen.append(stage)
+        return chosen
+    for stage in run.stages:
+        if not stage.done and stage.started:
+            say(f"{stage.name}: not finished, stays here")
+        elif stage.model_dir is not None or stage.datasets:
+            chosen.append(stage)
+    if not chosen:
+        raise ConfigError("expected at least one finished stage with a model or data", file=str(run.directory))
+    return chosen
+
+
+def _pack(run: RunRecord, stage: StageRecord, to: Destination) -> list[_Parcel]:
+    parcels = []
+    config = {"trl_r1/config.yaml": config_yaml(run, stage)} if stage.config else {}
+    shared = {**config, "trl_r1/lineage.json": lineage_json(run, stage, to)}
+    if stage.model_dir is not None:
+        files = {f.relative_to(stage.model_dir).as_posix(): f for f in _files(stage.model_dir)}
+        texts = {"README.md": model_card(run, stage, to), **shared}
+        adapter = adapter_config(run, stage, to)
+        if adapter is not None:
+            del files["adapter_config.json"]
+            texts["adapter_config.json"] = adapter
+        parcels.append(_Parcel(stage.name, "model", to.repos[stage.name], files, texts))
+    if stage.datasets:
+        files = {f"data/{f.name}": f for f in stage.datasets}
+        texts = {"README.md": dataset_card(run, stage, to), **shared}
+        parcels.append(_Parcel(stage.name, "dataset", to.repos[stage.name], files, texts))
+    return parcels
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a model, without checkpoints, hidden files and what only a trainer reads."""
+    return [
+        f
+        for f in sorted(folder.rglob("*"))
+        if f.is_file()
+        and f.name not in _STAYS_HERE
+        and not f.name.startswith("rng_state")
+        and not any(part.startswith((".", "checkpoint-")) for part in f.relative_to(folder).parts)
+    ]
+
+
+def _send_all(
+    api: "HfApi", run_dir: Path, parcels: list[_Parcel], private: bool, say: Callable[[str], None]
+) -> list[Pushed]:
+    record = read_json(run_dir / RECORD)
+    known = record.get("repos")
+    known = known if isinstance(known, dict) else {}
+    done: list[Pushed] = []
+    failed: list[tuple[_Parcel, str]] = []
+    hopeless = False
+    for parcel in parcels:
+        if hopeless:
+            failed.append((parcel, "not tried"))
+            continue
+        noted = known.get(parcel.name)
+        noted = noted if isinstance(noted, dict) else {}
+        try:
+            pushed = _send(api, parcel, noted, private)
+        except Exception as error:  # whatever the client raises: the other repositories shall still be tried
+            hopeless = _ends_the_push(error)
+            failed.append((parcel, _first_line(error)))
+            say(f"{parcel.stage}: {parcel.name} failed: {_first_line(error)}")
+            continue
+        known[parcel.name] = asdict(pushed)
+        _write_record(run_dir / RECORD, {"endpoint": api.endpoint, "repos": known})
+        done.append(pushed)
+        say(f"{pushed.stage}: {pushed.url} {'unchanged' if pushed.unchanged else 'pushed'}")
+    if failed:
+        raise HubError(_report(run_dir, done, failed))
+    return done
+
+
+def _send(api: "HfApi", parcel: _Parcel, noted: dict[str, Any], private: bool) -> Pushed:
+    """Make the repository where it is missing, and put the parcel into it in one commit."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    digest = parcel.digest
+    if noted.get("digest") == digest and _head(api, parcel) == noted.get("commit"):
+        noted = {**noted, "files": tuple(noted.get("files") or ()), "unchanged": True}
+        return Pushed(**noted)
+    where = {"repo_id": parcel.repo_id, "repo_type": parcel.repo_type}
+    # For a token that may write but not create, huggingface_hub looks whether the repository is there.
+    url = api.create_repo(**where, private=private, exist_ok=True)
+    if private and api.repo_info(**where).private is False:
+        raise HubError(
+            f"{parcel.name} exists and is public, but the push is private: make it private on the Hub, choose another "
+            "name, or set `private: false`"
+        )
+    additions = [CommitOperationAdd(path, file) for path, file in parcel.files.items()]
+    additions += [CommitOperationAdd(path, text.encode()) for path, text in parcel.texts.items()]
+    paths = tuple(sorted([*parcel.files, *parcel.texts]))
+    # What an earlier push of ours put there and this one has not: an old shard. What others put there stays.
+    stale = set(noted.get("files") or ()) - set(paths)
+    stale &= set(api.list_repo_files(**where)) if stale else set()
+    commit = api.create_commit(
+        **where,
+        operations=[*additions, *(CommitOperationDelete(path) for path in sorted(stale))],
+        commit_message=f"Stage {parcel.stage}, by trl_r1 {__version__}",
+    )
+    return Pushed(parcel.stage, parcel.repo_type, parcel.repo_id, commit.oid, str(url), digest, paths)
+
+
+def _head(api: "HfApi", parcel: _Parcel) -> str | None:
+    """The commit at which the repository stands; `None` where it is gone."""
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        return api.repo_info(repo_id=parcel.repo_id, repo_type=parcel.repo_type).sha
+    except RepositoryNotFoundError:
+        return None
+
+
+def _client() -> "HfApi":
+    from huggingface_hub import HfApi
+
+    return HfApi(library_name="trl_r1", library_version=__version__)
+
+
+def _whoami(api: "HfApi") -> str:
+    from huggingface_hub.errors import LocalTokenNotFoundError
+
+    try:
+        return str(api.whoami()["name"])
+    except LocalTokenNotFoundError as error:
+        raise HubError(
+            "no token for the Hub: log in with `hf auth login`, or set HF_TOKEN. Nothing was pushed"
+        ) from error
+    except Exception as error:
+        raise HubError(
+            f"the Hub at {api.endpoint} did not say whose token this is: {_first_line(error)}. Nothing was pushed; "
+            "`namespace` in the recipe's `hub:` section saves the question"
+        ) from error
+
+
+def _ends_the_push(error: Exception) -> bool:
+    """Whether every further repository would fail alike: a token that is not taken, or no Hub at the other end."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status == 401 or type(error).__name__ in {"ConnectError", "LocalTokenNotFoundError", "OfflineModeIsEnabled"}
+
+
+def _first_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return (text if len(text) <= 300 else text[:300] + "...") or type(error).__name__
+
+
+def _report(run_dir: Path, done: list[Pushed], failed: list[tuple[_Parcel, str]]) -> str:
+    lines = [f"the push of {run_dir} did not complete; nothing local is lost, and the same command sends the rest"]
+    lines.append("on the Hub:" if done else "on the Hub: nothing of this push")
+    lines += [f"  {p.repo_type} {p.repo_id}{' (was there already)' if p.unchanged else ''}" for p in done]
+    lines.append("not on the Hub:")
+    lines += [f"  {parcel.name} (stage {parcel.stage}): {reason}" for parcel, reason in failed]
+    return "\n".join(lines)
+
+
+def _write_record(path: Path, record: dict[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,271 @@
+"""
+What a run directory says about itself, read back from its files: the stages, where each took its model and data from,
+what it was rewarded for, what it measured. The cards on the Hub and the report are written from this. Torch-free.
+
+Every file but the directory itself may be missing: a run that was interrupted, or a stage that was started by hand,
+is read as far as it goes.
+"""
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import ConfigError
+
+
+_NOT_A_STAGE = {"model", "data", "traces", "rollouts"}
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """
+    One stage of a run, as its directory tells it.
+
+    Args:
+        name (`str`):
+            Name in the recipe.
+        kind (`str`):
+            `grpo`, `sft`, `cold_start`, ...; empty where nothing says it.
+        directory (`Path`):
+            `RUN/STAGE`; need not exist.
+        parents (`tuple[str, ...]`):
+            Stages from which it took its model, its data or a reward.
+        model_from (`tuple[str, ...]`):
+            Where its model came from, as the recipe names it: `base_model`, a stage, a Hub id or a path.
+        data_from (`tuple[str, ...]`):
+            Where its data came from, as the recipe names it.
+    """
+
+    name: str
+    kind: str
+    directory: Path
+    parents: tuple[str, ...] = ()
+    model_from: tuple[str, ...] = ()
+    data_from: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether the stage ended well: `artifact.json` is written last."""
+        return (self.directory / "artifact.json").is_file()
+
+    @property
+    def started(self) -> bool:
+        return self.directory.is_dir()
+
+    @cached_property
+    def artifact(self) -> dict[str, Any]:
+        return read_json(self.directory / "artifact.json")
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved config with which the stage ran."""
+        return read_yaml(self.directory / "config.yaml")
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        return read_json(self.directory / "metrics.json")
+
+    @cached_property
+    def selection(self) -> dict[str, Any]:
+        return read_json(self.directory / "selection.json")
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.artifact.get("fingerprint") or "")
+
+    @property
+    def model_dir(self) -> Path | None:
+        """The folder of the final model, if the stage left one."""
+        folder = self.directory / "model"
+        return folder if folder.is_dir() and any(folder.iterdir()) else None
+
+    @property
+    def datasets(self) -> tuple[Path, ...]:
+        """The parquet files that the stage left, `train` first."""
+        files = (f for f in (self.directory / "data").glob("*.parquet") if not f.name.startswith("."))
+        return tuple(sorted(files, key=lambda f: (f.stem != "train", f.name)))
+
+    @cached_property
+    def rewards(self) -> tuple[dict[str, Any], ...]:
+        """The rewards as its config declares them: `{"func": ..., "weight": ..., "domains": ...}`."""
+        declared = self.config.get("rewards")
+        if not declared:
+            functions = self.config.get("reward_funcs") or []
+            functions = [functions] if isinstance(functions, str) else functions
+            weights = self.config.get("reward_weights") or [1.0] * len(functions)
+            declared = [{"func": f, "weight": w} for f, w in zip(functions, weights)]
+        entries = (entry if isinstance(entry, dict) else {"func": str(entry)} for entry in declared)
+        return tuple({"weight": 1.0, **entry} for entry in entries)
+
+    @cached_property
+    def data_sources(self) -> tuple[dict[str, Any], ...]:
+        """The data sources of its resolved config."""
+        declared = self.config.get("data") or []
+        declared = [declared] if isinstance(declared, (str, dict)) else declared
+        return tuple(entry if isinstance(entry, dict) else {"path": str(entry)} for entry in declared)
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time of the stage in seconds, where the runner noted it."""
+        value = self.artifact.get("seconds")
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """
+    A run, as its directory tells it.
+
+    Args:
+        directory (`Path`):
+            `RUN`.
+        name (`str`):
+            Name of the recipe.
+        base_model (`str`):
+            Hub id, path or stage from which everything starts; empty where nothing says it.
+        stages (`tuple[StageRecord, ...]`):
+            In the order of the recipe.
+        recipe (`dict[str, Any]`):
+            The resolved recipe.
+        run (`dict[str, Any]`):
+            What the runner noted in `run.json`.
+    """
+
+    directory: Path
+    name: str
+    base_model: str
+    stages: tuple[StageRecord, ...]
+    recipe: dict[str, Any] = field(default_factory=dict)
+    run: dict[str, Any] = field(default_factory=dict)
+
+    def stage(self, name: str) -> StageRecord | None:
+        return next((stage for stage in self.stages if stage.name == name), None)
+
+    @property
+    def seed(self) -> int | None:
+        return self.run.get("seed", self.recipe.get("seed"))
+
+    @property
+    def command(self) -> str:
+        command = self.run.get("command")
+        return " ".join(map(str, command)) if isinstance(command, list) else str(command or "")
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Versions of the code and of the packages: those of the run, else those of its stages."""
+        found = self.run.get("versions")
+        if not found:
+            found = next((s.artifact.get("versions") for s in reversed(self.stages) if s.artifact.get("versions")), {})
+        return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+
+    def lineage(self, name: str) -> list[StageRecord]:
+        """The stages up to and with this one, in the order of the recipe: nothing that it does not descend from."""
+        wanted, queue = set(), [name]
+        while queue:
+            current = queue.pop()
+            stage = self.stage(current)
+            if stage is not None and current not in wanted:
+                wanted.add(current)
+                queue.extend(stage.parents)
+        return [stage for stage in self.stages if stage.name in wanted]
+
+    def evaluations(self) -> dict[str, dict[str, Any]]:
+        """Metrics by name of the model, from every `evaluate` stage; where two measured one model, the later wins."""
+        found: dict[str, dict[str, Any]] = {}
+        for stage in self.stages:
+            models = stage.metrics.get("models")
+            if isinstance(models, dict):
+                found.update({str(k): v for k, v in models.items() if isinstance(v, dict)})
+        return found
+
+    def stage_of_path(self, path: str | Path) -> str | None:
+        """The stage whose directory holds this path, if one does."""
+        try:
+            inside = Path(path).expanduser().resolve().relative_to(self.directory.resolve())
+        except (ValueError, OSError, RuntimeError):
+            return None
+        return inside.parts[0] if inside.parts and self.stage(inside.parts[0]) else None
+
+
+def read_run(run_dir: str | Path) -> RunRecord:
+    """
+    Read a run directory.
+
+    Args:
+        run_dir (`str` or `Path`):
+            What `trl-r1 run` wrote.
+
+    Raises:
+        [`~errors.ConfigError`]: if it is no directory.
+    """
+    directory = Path(run_dir)
+    if not directory.is_dir():
+        raise ConfigError("expected the directory of a run, as `trl-r1 run` leaves it", file=str(run_dir))
+    recipe, run = read_yaml(directory / "recipe.yaml"), read_json(directory / "run.json")
+    base_model = str(recipe.get("base_model") or "")
+    declared = [s for s in recipe.get("stages") or [] if isinstance(s, dict) and s.get("name")]
+    if not declared:
+        declared = _stages_on_disk(directory)
+    names = {str(s["name"]) for s in declared}
+    name = recipe.get("name") or run.get("name") or run.get("recipe") or directory.resolve().name
+    stages = tuple(_stage_record(directory, entry, names, base_model) for entry in declared)
+    return RunRecord(directory, str(name), base_model, stages, recipe, run)
+
+
+def _stage_record(directory: Path, entry: dict[str, Any], names: set[str], base_model: str) -> StageRecord:
+    name = str(entry["name"])
+    home = directory / name
+    artifact = read_json(home / "artifact.json")
+    model_from, data_from = _names(entry.get("model")), _names(entry.get("data"))
+    sources = [base_model if source == "base_model" else source for source in model_from] + list(data_from)
+    noted = artifact.get("parents") or ()
+    sources += list(noted) if isinstance(noted, (list, dict)) else []
+    for reward in read_yaml(home / "config.yaml").get("rewards") or []:
+        arguments = reward.get("args") if isinstance(reward, dict) else None
+        for value in (arguments or {}).values():
+            # A reward model's path is resolved to RUN/STAGE/model.
+            sources += [
+                stage for stage in names if str(value) == stage or Path(str(value)) == home.parent / stage / "model"
+            ]
+    heads = (str(source) if str(source) in names else str(source).split("/")[0] for source in sources)
+    parents = tuple(dict.fromkeys(head for head in heads if head in names and head != name))
+    kind = str(entry.get("kind") or artifact.get("kind") or "")
+    return StageRecord(name, kind, home, parents, model_from, data_from)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Names in `model:` or `data:` of a recipe, which may be one name, a list of names, or mappings with `source`."""
+    entries = value if isinstance(value, (list, tuple)) else [value]
+    named = (entry.get("source") or entry.get("path") if isinstance(entry, dict) else entry for entry in entries)
+    return tuple(str(entry) for entry in named if entry)
+
+
+def _stages_on_disk(directory: Path) -> list[dict[str, Any]]:
+    """Without a recipe: every folder with a config is a stage; in the order in which they were started."""
+    homes = [
+        home for home in directory.iterdir() if (home / "config.yaml").is_file() and home.name not in _NOT_A_STAGE
+    ]
+    homes.sort(key=lambda home: ((home / "config.yaml").stat().st_mtime, home.name))
+    return [{"name": home.name} for home in homes]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; empty where the file is missing, cut short, or holds something else."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping from a file; empty where the file is missing, cut short, or holds something else."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}

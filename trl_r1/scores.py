@@ -1,0 +1,125 @@
+"""
+The names, order and direction of the numbers that an evaluation writes, for everything that shows them. Torch-free.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Score:
+    """
+    One number of an evaluation.
+
+    Args:
+        key (`str`):
+            Key in `metrics.json`.
+        title (`str`):
+            Heading of its column.
+        better (`str`):
+            `"high"`, `"low"`, or `""` where more is neither better nor worse.
+        digits (`int`):
+            Digits after the point.
+        share (`bool`):
+            Whether it is a share of 1.
+        meaning (`str`):
+            One line on what it measures.
+    """
+
+    key: str
+    title: str
+    better: str
+    digits: int
+    share: bool
+    meaning: str
+
+    @property
+    def stderr_key(self) -> str:
+        return f"{self.key}_stderr"
+
+
+_BEFORE = (
+    Score("pass@1", "pass@1", "high", 3, True, "Share of samples with the right answer, the mean over prompts."),
+)
+_AFTER = (
+    Score(
+        "best_of_n", "best of n", "high", 3, True, "Share of prompts whose sample with the highest reward is right."
+    ),
+    Score("format", "format", "high", 3, True, "Share of samples with one closed thought and an answer after it."),
+    Score(
+        "language_consistency",
+        "language consistency",
+        "high",
+        3,
+        True,
+        "Share of the words of the thought that are in the prompt's language.",
+    ),
+    Score("mixed_language", "mixed language", "low", 3, True, "Share of samples whose thought mixes languages."),
+    Score("general_win_rate", "general win rate", "high", 3, True, "Share of general prompts won."),
+    Score("mean_tokens", "mean tokens", "", 1, False, "Mean length of a sample in tokens."),
+    Score("truncated", "truncated", "low", 3, True, "Share of samples cut at the maximum length."),
+    Score(
+        "reflection_per_1000_words",
+        "reflection words per 1,000",
+        "",
+        1,
+        False,
+        "Words of reflection (wait, verify, check, ... and their Chinese counterparts) per 1,000 words.",
+    ),
+)
+_AT_K = re.compile(r"(pass|cons)@(\d+)")
+
+
+def scores_of(models: Iterable[Mapping[str, Any]]) -> list[Score]:
+    """
+    The columns that these models' metrics fill, in order of reading.
+
+    `pass@k` and `cons@k` stand for the k's that were measured; a column that no model fills is left out.
+
+    Args:
+        models (`Iterable[Mapping[str, Any]]`):
+            Metrics of each model.
+    """
+    models = list(models)
+    at_k = {match for m in models for key in m if (match := _AT_K.fullmatch(str(key))) and key != "pass@1"}
+    found = sorted({(m[1], int(m[2])) for m in at_k}, key=lambda pair: (pair[0] != "pass", pair[1]))
+    meaning = {
+        "pass": "Chance that at least one of {k} samples is right (unbiased estimate).",
+        "cons": "Share of prompts whose most frequent answer among {k} samples is right.",
+    }
+    between = tuple(Score(f"{n}@{k}", f"{n}@{k}", "high", 3, True, meaning[n].format(k=k)) for n, k in found)
+    columns = (*_BEFORE, *between, *_AFTER)
+    return [score for score in columns if any(number(m.get(score.key)) is not None for m in models)]
+
+
+def number(value: Any) -> float | None:
+    """The value as a number; `None` for what is none: missing, NaN, infinite, true, a text."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def show(value: Any, digits: int = 3) -> str:
+    """The value as a reader wants it: fixed digits, thousands apart, a dash for what was not measured."""
+    found = number(value)
+    return "—" if found is None else f"{found:,.{digits}f}"
+
+
+def show_duration(seconds: Any) -> str:
+    """Wall time as a reader wants it: `48 s`, `12 min 3 s`, `2 h 05 min`, `3 d 4 h`."""
+    found = number(seconds)
+    if found is None:
+        return "—"
+    whole = round(found)
+    if whole < 60:
+        return f"{whole} s" if found >= 10 else f"{found:.1f} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    return f"{hours // 24} d {hours % 24} h"
