@@ -1,0 +1,372 @@
+"""
+Rejection: traces in, kept ones and reasons out. Pure.
+
+The paper samples several completions per prompt, keeps the right ones, and takes out chains of thought with mixed
+languages, long paragraphs or code blocks (arXiv 2501.12948 v1 2.3.3, v2 B.3.2 and B.3.3: "repetition detection",
+"language-mixing filter"). It gives no thresholds: those of [`Rules`] are our own choice. Decontamination by 10-grams is
+v2 D.1.
+
+Every trace that is not kept is counted under exactly one reason, the first of `REASONS` that applies. Nothing here
+depends on chance but the order in which `prefer="random"` picks, and that on the seed alone.
+"""
+
+import random
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import ConfigError
+from .language import LANGUAGES, detect, normalize_language, word_counts
+from .text import STYLES, Parts, split_completion
+from .trace import Trace
+
+
+REASONS = (
+    "contaminated",  # shares an n-gram with a held-out prompt
+    "truncated",  # cut at the maximum length
+    "unjudged",  # none of the rewards that decide could judge it
+    "wrong",  # a reward that decides is below its minimum
+    "malformed",  # not exactly one thought and an answer
+    "too_short",  # fewer tokens than asked
+    "too_long",  # more tokens than allowed
+    "language",  # the thought mixes languages, or is in another than the prompt's
+    "repetitive",  # says the same over and over
+    "long_paragraph",  # a paragraph of the thought is too long to read
+    "code_block",  # the thought holds a fenced block of code
+    "duplicate",  # the same completion of the same prompt was kept before
+    "capped",  # its prompt has enough kept completions
+)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """
+    What a completion has to satisfy to be kept.
+
+    Args:
+        right_by (`tuple[str, ...]`, *optional*, defaults to `("math_accuracy", "choice_accuracy", "code_accuracy")`):
+            Names of the rewards that decide whether it is right. Those that a trace lacks, or that are `None`, do not
+            apply to it; where none applies it is `unjudged`. Empty: not asked.
+        min_reward (`float`, *optional*, defaults to `1.0`):
+            What each reward of `right_by` that applies must reach.
+        finished (`bool`, *optional*, defaults to `True`):
+            Whether it must have ended by itself.
+        well_formed (`bool`, *optional*, defaults to `True`):
+            Whether it must have exactly one thought and an answer, as [`~rewards.ThinkFormat`] reads it.
+        style (`str`, *optional*, defaults to `"think"`):
+            The form: `"think"`, `"r1_zero"` or `"special_token"`.
+        min_language_share (`float`, *optional*, defaults to `0.9`):
+            Least share, among the thought's words, of the language it should be in: the trace's, else that of its
+            prompt, else that of most of its words. Without a thought the answer is looked at; what has no words
+            passes. `None`: not asked.
+        languages (`tuple[str, ...]`, *optional*):
+            The languages that may occur, for [`~language.word_counts`].
+        min_tokens (`int`, *optional*), max_tokens (`int`, *optional*):
+            Bounds of its length in tokens, both included.
+        max_repetition (`float`, *optional*, defaults to `0.3`):
+            Largest share of its words that repeat: those that end a run of `repetition_ngram` words which occurred
+            before. `None`: not asked.
+        repetition_ngram (`int`, *optional*, defaults to `10`):
+            Length of such a run.
+        max_paragraph_words (`int`, *optional*, defaults to `400`):
+            Most words in a paragraph of the thought, that is in a line (Chinese and Japanese: characters). `None`: not asked.
+        code_in_thought (`bool`, *optional*, defaults to `False`):
+            Whether fenced code may stand in the thought.
+        drop_duplicates (`bool`, *optional*, defaults to `True`):
+            Whether to keep one only of the completions of a prompt that are equal but for case, white space and form
+            of characters: the first.
+        max_per_prompt (`int`, *optional*):
+            Most completions to keep per prompt.
+        prefer (`str`, *optional*, defaults to `"first"`):
+            Which ones to keep then: `"first"`, `"shortest"` (in tokens; the earlier of equals) or `"random"`.
+        seed (`int`, *optional*, defaults to `0`):
+            Seed of `"random"`; the pick for a prompt depends on nothing but it, the prompt's id and its completions.
+
+    Raises:
+        [`~errors.ConfigError`]: if a value is not one of those named here.
+    """
+
+    right_by: tuple[str, ...] = ("math_accuracy", "choice_accuracy", "code_accuracy")
+    min_reward: float = 1.0
+    finished: bool = True
+    well_formed: bool = True
+    style: str = "think"
+    min_language_share: float | None = 0.9
+    languages: tuple[str, ...] | None = None
+    min_tokens: int | None = None
+    max_tokens: int | None = None
+    max_repetition: float | None = 0.3
+    repetition_ngram: int = 10
+    max_paragraph_words: int | None = 400
+    code_in_thought: bool = False
+    drop_duplicates: bool = True
+    max_per_prompt: int | None = None
+    prefer: str = "first"
+    seed: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(
+            self, "right_by", (self.right_by,) if isinstance(self.right_by, str) else tuple(self.right_by)
+        )
+        if self.languages is not None:
+            object.__setattr__(self, "languages", tuple(normalize_language(x) for x in self.languages))
+        for key, allowed in (("style", STYLES), ("prefer", ("first", "shortest", "random"))):
+            if getattr(self, key) not in allowed:
+                raise ConfigError(f"expected one of {', '.join(allowed)}, got {getattr(self, key)!r}", key=key)
+        for key in ("min_language_share", "max_repetition"):
+            value = getattr(self, key)
+            if value is not None and not 0 <= value <= 1:
+                raise ConfigError(f"expected a share between 0 and 1, got {value!r}", key=key)
+        for key in ("repetition_ngram", "max_per_prompt", "max_paragraph_words", "max_tokens"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ConfigError(f"expected a whole number above 0, got {value!r}", key=key)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """
+    What [`select`] kept and why it dropped the rest; every trace it saw is in exactly one of the two.
+
+    Args:
+        kept (`list[Trace]`):
+            The kept traces, in the order in which they came.
+        rejected (`list[tuple[Trace, str]]`):
+            The others, in the order in which they came, each with its reason.
+    """
+
+    kept: list[Trace] = field(default_factory=list)
+    rejected: list[tuple[Trace, str]] = field(default_factory=list)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rejected traces by reason, in the order of `REASONS`; reasons that never applied are left out."""
+        return _count(reason for _, reason in self.rejected)
+
+    @property
+    def counts_by_domain(self) -> dict[str, dict[str, int]]:
+        """Rejected traces by domain and reason."""
+        domains = sorted({_domain(trace) for trace, _ in self.rejected})
+        return {
+            domain: _count(reason for trace, reason in self.rejected if _domain(trace) == domain) for domain in domains
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `selection.json` holds: `seen`, `kept` and `rejected`, in all and by domain."""
+        kept_by_domain: dict[str, int] = {}
+        for trace in self.kept:
+            kept_by_domain[_domain(trace)] = kept_by_domain.get(_domain(trace), 0) + 1
+        return {
+            "seen": len(self.kept) + len(self.rejected),
+            "kept": len(self.kept),
+            "rejected": self.counts,
+            "kept_by_domain": dict(sorted(kept_by_domain.items())),
+            "rejected_by_domain": self.counts_by_domain,
+        }
+
+
+def _domain(trace: Trace) -> str:
+    return trace.domain or "none"
+
+
+def _count(reasons: Iterable[str]) -> dict[str, int]:
+    seen: dict[str, int] = {}
+    for reason in reasons:
+        seen[reason] = seen.get(reason, 0) + 1
+    return {reason: seen[reason] for reason in REASONS if reason in seen}
+
+
+def select(
+    traces: Iterable[Trace],
+    rules: Rules | Mapping[str, Any] | None = None,
+    held_out: "HeldOut | Iterable[str] | None" = None,
+) -> Selection:
+    """
+    Keep the traces that satisfy the rules.
+
+    Args:
+        traces (`Iterable[Trace]`):
+            What was sampled.
+        rules ([`Rules`] or `Mapping[str, Any]`, *optional*):
+            The rules, or their arguments.
+        held_out ([`HeldOut`] or `Iterable[str]`, *optional*):
+            Prompts of evaluations: a trace whose prompt shares a 10-gram with one of them is `contaminated`.
+
+    Returns:
+        [`Selection`]: the same for the same traces in the same order.
+
+    Raises:
+        [`~errors.ConfigError`]: if the rules have an unknown key or a wrong value.
+    """
+    rules = _rules(rules)
+    if held_out is not None and not isinstance(held_out, HeldOut):
+        held_out = HeldOut(held_out)
+    traces = list(traces)
+    reasons = [_reason(trace, rules, held_out) for trace in traces]
+    kept_texts: set[tuple[str, str]] = set()
+    by_prompt: dict[str, list[int]] = {}
+    for position, trace in enumerate(traces):
+        if reasons[position] is not None:
+            continue
+        if rules.drop_duplicates:
+            key = (normalized(trace.prompt), normalized(trace.completion))
+            if key in kept_texts:
+                reasons[position] = "duplicate"
+                continue
+            kept_texts.add(key)
+        by_prompt.setdefault(trace.prompt_id, []).append(position)
+    if rules.max_per_prompt is not None:
+        for prompt_id, positions in by_prompt.items():
+            for position in _ranked(positions, traces, prompt_id, rules)[rules.max_per_prompt :]:
+                reasons[position] = "capped"
+    return Selection(
+        kept=[trace for trace, reason in zip(traces, reasons) if reason is None],
+        rejected=[(trace, reason) for trace, reason in zip(traces, reasons) if reason is not None],
+    )
+
+
+def _rules(rules: Rules | Mapping[str, Any] | None) -> Rules:
+    if rules is None or isinstance(rules, Rules):
+        return rules or Rules()
+    known = Rules.__dataclass_fields__
+    for key in rules:
+        if key not in known:
+            raise ConfigError(f"no such rule; expected one of {', '.join(known)}", key=f"rules.{key}")
+    return Rules(**rules)
+
+
+def _ranked(positions: list[int], traces: Sequence[Trace], prompt_id: str, rules: Rules) -> list[int]:
+    if rules.prefer == "shortest":
+        return sorted(positions, key=lambda position: traces[position].n_tokens)
+    if rules.prefer == "random":
+        positions = list(positions)
+        random.Random(f"{rules.seed}:{prompt_id}").shuffle(positions)
+    return positions
+
+
+def _reason(trace: Trace, rules: Rules, held_out: "HeldOut | None") -> str | None:
+    """The first reason, in the order of `REASONS`, for which a trace by itself is rejected."""
+    if held_out is not None and held_out.overlaps(trace.prompt):
+        return "contaminated"
+    if rules.finished and trace.finish_reason == "length":
+        return "truncated"
+    if rules.right_by:
+        judged = [trace.rewards[name] for name in rules.right_by if trace.rewards.get(name) is not None]
+        if not judged:
+            return "unjudged"
+        if not min(judged) >= rules.min_reward:
+            return "wrong"
+    prefilled = bool(trace.sampling.get("prefilled")) and "<think>" not in trace.completion
+    parts = split_completion(trace.completion, prefilled, rules.style)
+    if rules.well_formed and not parts.well_formed:
+        return "malformed"
+    if rules.min_tokens is not None and trace.n_tokens < rules.min_tokens:
+        return "too_short"
+    if rules.max_tokens is not None and trace.n_tokens > rules.max_tokens:
+        return "too_long"
+    text = _thought_or_answer(parts)
+    if rules.min_language_share is not None and not _in_one_language(text, trace, rules):
+        return "language"
+    if rules.max_repetition is not None and repetition(text, rules.repetition_ngram) > rules.max_repetition:
+        return "repetitive"
+    longest = rules.max_paragraph_words
+    if longest is not None and any(len(_TOKEN.findall(line)) > longest for line in text.splitlines()):
+        return "long_paragraph"
+    if not rules.code_in_thought and parts.thought and _FENCE.search(parts.thought):
+        return "code_block"
+    return None
+
+
+def _thought_or_answer(parts: Parts) -> str:
+    return parts.thought or parts.answer or ""
+
+
+def _in_one_language(text: str, trace: Trace, rules: Rules) -> bool:
+    counts = word_counts(text, rules.languages)
+    if not counts:
+        return True
+    target = normalize_language(trace.language) if trace.language else detect(trace.prompt, rules.languages)
+    if target not in LANGUAGES:  # a language that cannot be told: one language, whichever it is
+        target = next(iter(counts))
+    return counts.get(target, 0) >= rules.min_language_share * sum(counts.values())
+
+
+_HAN = "぀-ヿ㐀-䶿一-鿿"
+_TOKEN = re.compile(rf"[{_HAN}]|[^\W{_HAN}]+|[=+\-*/^<>%×÷]")
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
+
+
+def repetition(text: str, n: int = 10) -> float:
+    """
+    Share of a text's words that only repeat: those that end a run of `n` words which occurred before.
+
+    Args:
+        text (`str`):
+            Any text. Words, numbers, operators and single Han characters count; punctuation does not.
+        n (`int`, *optional*, defaults to `10`):
+            Length of a run, in words.
+
+    Returns:
+        `float` in `[0, 1)`: 0.0 for a text of no more than `n` words.
+    """
+    words = _TOKEN.findall(text)
+    total = len(words) - n + 1
+    if total < 2:
+        return 0.0
+    distinct = len(set(zip(*(words[start:] for start in range(n)))))
+    return (total - distinct) / len(words)
+
+
+def normalized(text: str) -> str:
+    """Return a text without what makes equal texts look different: case, white space, form of characters."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+class HeldOut:
+    """
+    The prompts of an evaluation, to keep training data clear of them (paper, v2 D.1: a 10-gram filter).
+
+    Args:
+        prompts (`Iterable[str]`):
+            Held-out prompts.
+        n (`int`, *optional*, defaults to `10`):
+            Length of a run of words that counts as contamination. Words are compared in lower case and without
+            punctuation; operators count as words, and so do single Han characters. A prompt of fewer words is found by
+            equality only.
+    """
+
+    def __init__(self, prompts: Iterable[str], n: int = 10):
+        if n < 1:
+            raise ConfigError(f"expected a whole number above 0, got {n!r}", key="n")
+        self.n = n
+        self._grams: set[tuple[str, ...]] = set()
+        for prompt in prompts:
+            self._grams.update(self._of(prompt))
+
+    def overlaps(self, text: str) -> bool:
+        """Tell whether a text shares a run of `n` words with a held-out prompt, or is one."""
+        return not self._grams.isdisjoint(self._of(text))
+
+    def _of(self, text: str) -> list[tuple[str, ...]]:
+        words = _TOKEN.findall(normalized(text))
+        if len(words) < self.n:
+            return [tuple(words)] if words else []
+        return [tuple(words[start : start + self.n]) for start in range(len(words) - self.n + 1)]
+
+
+def contaminated(prompts: Iterable[str], held_out: "HeldOut | Iterable[str]", n: int = 10) -> list[bool]:
+    """
+    Tell for each prompt whether it shares a run of `n` words with a held-out one (paper, v2 D.1).
+
+    Args:
+        prompts (`Iterable[str]`):
+            Prompts meant for training.
+        held_out ([`HeldOut`] or `Iterable[str]`):
+            Prompts of evaluations.
+        n (`int`, *optional*, defaults to `10`):
+            Length of the run in words.
+    """
+    held_out = held_out if isinstance(held_out, HeldOut) else HeldOut(held_out, n)
+    return [held_out.overlaps(prompt) for prompt in prompts]
