@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +148,9 @@ class ReportProgress(TrainerCallback):
             self._progress.update(state.global_step, **self._info)
 
 
-def train_and_save(trainer: Trainer, *, merge_adapter: bool = False) -> None:
+def train_and_save(
+    trainer: Trainer, *, merge_adapter: bool = False, complete: Callable[[Path], None] | None = None
+) -> None:
     """
     Train, from the last whole checkpoint where there is one, and save what the stage leaves behind.
 
@@ -159,6 +161,8 @@ def train_and_save(trainer: Trainer, *, merge_adapter: bool = False) -> None:
             The stage's trainer, set up.
         merge_adapter (`bool`, *optional*, defaults to `False`):
             Whether a LoRA adapter is merged into its base.
+        complete (`Callable`, *optional*):
+            Called with the directory of the saved model before it gets its name, to put further files there.
     """
     args, accelerator = trainer.args, trainer.accelerator
     output_dir = Path(args.output_dir)
@@ -193,6 +197,8 @@ def train_and_save(trainer: Trainer, *, merge_adapter: bool = False) -> None:
         (temporary / "training_args.bin").unlink(missing_ok=True)
         if merge_adapter and (temporary / "adapter_config.json").is_file():
             _merge_in_place(temporary)
+        if complete is not None:
+            complete(temporary)
         publish(temporary, output_dir / "model")
         print(f"The model stands in {output_dir / 'model'}", flush=True)
     accelerator.wait_for_everyone()

@@ -34,9 +34,7 @@ class StageArguments:
     prompt_template: str | None = field(
         default=None, metadata={"help": "`chat`, `r1_zero`, `plain`, or a text that contains `{prompt}`. Required."}
     )
-    expect_processes: int | None = field(
-        default=None, metadata={"help": "How many processes this stage must run in."}
-    )
+    expect_processes: int | None = field(default=None, metadata={"help": "How many processes this stage must run in."})
     merge_adapter: bool = field(
         default=False, metadata={"help": "With `use_peft`: save the full model instead of the adapter."}
     )

@@ -112,8 +112,7 @@ def check_columns(rewards: Sequence[Any], columns: Sequence[str]) -> None:
             if column not in columns:
                 name = getattr(reward, "__name__", type(reward).__name__)
                 raise DataError(
-                    f"{name} reads the column {column!r}, which the data lack; they have "
-                    f"{', '.join(sorted(columns))}",
+                    f"{name} reads the column {column!r}, which the data lack; they have {', '.join(sorted(columns))}",
                     key=f"rewards[{position}]",
                 )
 

@@ -13,11 +13,13 @@ The paper's safety model is pointwise (responses labelled safe or unsafe); here 
 safe and an unsafe response, with `part: all`.
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
+from ..rewards.preference_text import PreferenceForm
 from ._common import StageParser, run_stage
 
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from trl import ModelConfig, RewardConfig
 
     from .arguments import RewardStageArguments
+
+logger = logging.getLogger(__name__)
 
 CONFIG_CLASSES = (
     "trl_r1.configs:R1RewardConfig",
@@ -71,13 +75,14 @@ def train(args: "RewardConfig", stage: "RewardStageArguments", model: "ModelConf
     check_world(args, stage.expect_processes)
     if finished(args):
         return
+    form = PreferenceForm(stage.prompt_template, stage.part, args.max_length)
     with args.main_process_first(desc="loading the pairs"):
         pairs = load_rows(parse_sources(stage.data), "preference", seed=args.seed)
     path, revision = model_path(model.model_name_or_path, args)
     args.model_init_kwargs = model_init_kwargs(args, model, revision)
     tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=args.trust_remote_code)
     with args.main_process_first(desc="tokenizing the pairs"):
-        pairs = tokenized(pairs, tokenizer, stage.prompt_template, stage.part, args.max_length)
+        pairs = tokenized(pairs, tokenizer, form)
     if model.use_peft:
         model.lora_task_type = "SEQ_CLS"
         # The score head is new: frozen, it would stay as random as it was made.
@@ -90,10 +95,11 @@ def train(args: "RewardConfig", stage: "RewardStageArguments", model: "ModelConf
         peft_config=get_peft_config(model),
         quantization_config=get_quantization_config(model),
     )
-    train_and_save(trainer, merge_adapter=stage.merge_adapter)
+    # A reward is loaded as it is, so an adapter is always merged.
+    train_and_save(trainer, merge_adapter=True, complete=form.save)
 
 
-def tokenized(pairs: "Dataset", tokenizer: Any, template: str, part: str, max_length: int | None) -> "Dataset":
+def tokenized(pairs: "Dataset", tokenizer: Any, form: PreferenceForm) -> "Dataset":
     """
     Turn pairs into the token ids that RewardTrainer scores.
 
@@ -102,12 +108,9 @@ def tokenized(pairs: "Dataset", tokenizer: Any, template: str, part: str, max_le
             Rows with `prompt`, `chosen` and `rejected`.
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
             The model's.
-        template (`str`):
-            The prompt template.
-        part (`str`):
-            `"all"` or `"summary"`.
-        max_length (`int`, *optional*):
-            Pairs with a longer side are left out, as RewardTrainer leaves them out.
+        form ([`~rewards.preference_text.PreferenceForm`]):
+            How prompt and response become one text. Pairs with a side longer than its `max_length` are left out, and
+            so are pairs whose sides become the same text.
 
     Returns:
         `datasets.Dataset`: `chosen_ids` and `rejected_ids`.
@@ -115,7 +118,28 @@ def tokenized(pairs: "Dataset", tokenizer: Any, template: str, part: str, max_le
     Raises:
         [`~errors.DataError`]: if no pair is left.
     """
-    raise NotImplementedError  # with trl_r1.rewards.PreferenceModel
+
+    def ids(row: dict[str, Any]) -> dict[str, list[int]]:
+        return {f"{side}_ids": form.token_ids(tokenizer, row["prompt"], row[side]) for side in ("chosen", "rejected")}
+
+    def usable(row: dict[str, Any]) -> bool:
+        longest = max(len(row["chosen_ids"]), len(row["rejected_ids"]))
+        return row["chosen_ids"] != row["rejected_ids"] and (form.max_length is None or longest <= form.max_length)
+
+    rows = pairs.map(ids, remove_columns=pairs.column_names).filter(usable)
+    if len(rows) < len(pairs):
+        logger.warning(
+            "%d of %d pairs are left out: longer than max_length, or both sides alike",
+            len(pairs) - len(rows),
+            len(pairs),
+        )
+    if len(rows) == 0:
+        raise DataError(
+            f"expected pairs of two different responses of at most {form.max_length} tokens, got none among "
+            f"{len(pairs)}",
+            key="data",
+        )
+    return rows
 
 
 if __name__ == "__main__":
