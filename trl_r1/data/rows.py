@@ -141,7 +141,7 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
     if len(dataset) < total:
         what = " or ".join(required)
         logger.warning("%s: %d of %d rows have no %s and are left out", source.path, total - len(dataset), total, what)
-    if "solution" in taken and (unsolved := sum(solution is None for solution in dataset["solution"])):
+    if "solution" in dataset.column_names and (unsolved := sum(solution is None for solution in dataset["solution"])):
         logger.info("%s: %d of %d rows have no solution", source.path, unsolved, len(dataset))
     if len(dataset) == 0:
         raise DataError(
