@@ -16,10 +16,10 @@ SIGNS = (":", "?", ".", "=", "+", "\\boxed{", "}")
 
 
 def make_model(path: Path, seed: int = 0, hidden_size: int = 16, layers: int = 2) -> Path:
-    """Save a Qwen2 of a few thousand parameters with a tokenizer that knows the words of the data."""
+    """Save a Qwen3 of a few thousand parameters with a tokenizer that knows the words of the data."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
     vocabulary = ["<pad>", "<eos>", "<unk>", *WORDS, *SIGNS, *map(str, range(40))]
     words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
@@ -29,20 +29,22 @@ def make_model(path: Path, seed: int = 0, hidden_size: int = 16, layers: int = 2
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     torch.manual_seed(seed)
-    config = Qwen2Config(
+    # Not a Qwen2: for that type AutoTokenizer takes Qwen2's tokenizer, whatever was saved, and drops every other word.
+    config = Qwen3Config(
         vocab_size=len(vocabulary),
         hidden_size=hidden_size,
         intermediate_size=2 * hidden_size,
         num_hidden_layers=layers,
         num_attention_heads=2,
         num_key_value_heads=2,
+        head_dim=hidden_size // 2,
         max_position_embeddings=128,
         pad_token_id=0,
         eos_token_id=1,
         bos_token_id=None,
         attention_dropout=0.0,
     )
-    Qwen2ForCausalLM(config).save_pretrained(path)
+    Qwen3ForCausalLM(config).save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path
 
@@ -72,3 +74,10 @@ def make_config(path: Path, base: dict, **changes) -> Path:
     config = {key: value for key, value in {**base, **changes}.items() if value is not ...}
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     return path
+
+
+def digits(completions: list, **columns) -> list[float]:
+    """A reward that differs between the samples of an untrained model: the share of words that are numbers."""
+    texts = [each if isinstance(each, str) else each[-1]["content"] for each in completions]
+    words = [text.split() or [""] for text in texts]
+    return [sum(word.isdigit() for word in each) / len(each) for each in words]

@@ -1,0 +1,136 @@
+"""What every stage does alike: refuse what is wrong with file and key, report progress, end with a code."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+
+from trl_r1.errors import ConfigError, DataError
+from trl_r1.stages._common import Progress, StageParser, publish, run_stage, write_json
+
+
+@dataclass
+class Arguments:
+    output_dir: str = "out"
+    num_generations: int = field(default=16)
+    learning_rate: float = 1e-6
+    sync_ref_model: bool = False
+    data: list[dict] | None = None
+    part: Literal["all", "summary"] = "all"
+    lengths: dict | str | None = None
+
+    def __post_init__(self):
+        if self.num_generations < 2:
+            raise ValueError(f"num_generations must be at least 2, got {self.num_generations}")
+
+
+@pytest.fixture
+def parse(tmp_path):
+    def parse(text, *more):
+        file = tmp_path / "stage.yaml"
+        file.write_text(text)
+        return StageParser([Arguments], prog="stage").parse_stage(["--config", str(file), *more])[0]
+
+    return parse
+
+
+def test_values_come_from_the_file_and_the_command_line_wins(parse):
+    arguments = parse("learning_rate: 1e-5\ndata: [{path: a}]\nnum_generations: 8\n", "--num_generations", "4")
+    assert (arguments.learning_rate, arguments.data, arguments.num_generations) == (1e-5, [{"path": "a"}], 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "says"),
+    [
+        ("los_type: grpo", "los_type", "unknown key"),
+        ("num_generation: 4", "num_generation", "did you mean `num_generations`?"),
+        ("num_generations: many", "num_generations", "expected an integer, got 'many'"),
+        ("num_generations: 3.5", "num_generations", "expected an integer, got 3.5"),
+        ("num_generations: true", "num_generations", "expected an integer, got True"),
+        ("learning_rate: [1]", "learning_rate", "expected a number"),
+        ("sync_ref_model: perhaps", "sync_ref_model", "expected true or false"),
+        ("data: train.jsonl", "data", "expected a list of which each is a mapping or null"),
+        ("part: half", "part", "expected one of 'all', 'summary'"),
+        ("output_dir: 3", "output_dir", "expected text"),
+        ("num_generations: 1", "num_generations", "must be at least 2"),
+    ],
+)
+def test_a_wrong_config_is_refused_with_file_and_key(parse, text, key, says):
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    assert caught.value.key == key
+    assert caught.value.file.endswith("stage.yaml")
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [(["--los_type", "x"], "los_type"), (["--num_gen", "4"], "num_gen"), (["--num_generations", "x"], "num_generations")],
+)
+def test_a_wrong_command_line_is_refused_with_its_key(parse, more, key):
+    with pytest.raises(ConfigError) as caught:
+        parse("part: all", *more)
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize("text", ["- a\n- b", "a: [", ""])
+def test_a_file_that_is_no_mapping_is_refused(parse, text):
+    with pytest.raises(ConfigError, match=r"stage\.yaml"):
+        parse(text)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml.*No such file"):
+        StageParser([Arguments]).parse_stage(["--config", str(tmp_path / "nowhere.yaml")])
+
+
+def test_an_error_becomes_one_message_a_code_and_a_line_of_progress(tmp_path, capsys):
+    def stage(arguments):
+        raise DataError("there is no column 'solution'", key="data[0]")
+
+    code = run_stage(stage, StageParser([Arguments], prog="stage"), ["--output_dir", str(tmp_path)])
+    assert code == 2
+    assert capsys.readouterr().err == "stage: `data[0]`: there is no column 'solution'\n"
+    assert json.loads((tmp_path / "progress.json").read_text())["exit_code"] == 2
+
+
+def test_only_the_first_process_speaks(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert run_stage(lambda arguments: None, StageParser([Arguments]), ["--config", str(tmp_path / "none.yaml")]) == 2
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_is_written_at_most_so_often_and_always_at_the_end(tmp_path):
+    progress = Progress(tmp_path, total=100, seconds_between=3600)
+    for step in range(1, 100):
+        progress.update(step)
+    assert json.loads((tmp_path / "progress.json").read_text())["step"] == 1
+    progress.update(100, reward=0.5)
+    assert json.loads((tmp_path / "progress.json").read_text()) == {
+        "step": 100,
+        "total": 100,
+        "unit": "steps",
+        "info": {"reward": 0.5},
+    }
+
+
+def test_publish_replaces_what_stood_there(tmp_path):
+    for name, content in (("model", "old"), ("model.tmp", "new")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_text(content)
+    publish(tmp_path / "model.tmp", tmp_path / "model")
+    assert (tmp_path / "model" / "weights").read_text() == "new"
+    assert not (tmp_path / "model.tmp").exists()
+
+
+def test_json_leaves_nothing_half_written(tmp_path):
+    write_json(tmp_path / "deep" / "metrics.json", {"a": "é"})
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["metrics.json"]
+
+
+def test_parsing_needs_no_torch():
+    code = "import trl_r1.stages._common, trl_r1.stages.arguments, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
