@@ -46,7 +46,8 @@ class R1GRPOConfig(GRPOConfig):
         max_completion_length_schedule (`dict[int, int]`, *optional*):
             Maximum length in tokens by the step from which it holds: the paper's is `{8200: 65536}` (v2 2.1). Before
             its first step `max_completion_length` holds. A list of `[step, length]` pairs is accepted too. It takes
-            effect with the first completions that are sampled at or after the step.
+            effect with the first completions that are sampled at or after the step. With vLLM, `vllm_max_model_length`
+            must hold a prompt with the longest of them.
         temperature (`float`, *optional*, defaults to `1.0`):
             v2 2.1. R1's second RL stage uses 0.7 (v2 3.2.2).
         beta (`float`, *optional*, defaults to `0.001`):

@@ -1,0 +1,124 @@
+"""
+What an SFT on reasoning must not do without a word: train on no reasoning, or on reasoning without its end. Torch-free.
+"""
+
+import copy
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError, DataError
+
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+# Where chat messages keep a chain of thought that does not stand in their content.
+_REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
+_THOUGHT = re.compile(r"(?:<think>)?(.*)</think>", re.DOTALL)
+_PROBE = "the thought of turn {}"
+
+
+def check_template_keeps_reasoning(
+    rows: Iterable[Mapping[str, Any]], render: Callable[[list[dict[str, Any]], Mapping[str, Any]], str]
+) -> None:
+    """
+    Refuse a chat template that drops the reasoning of assistant turns which are trained on.
+
+    The templates of R1's distilled models do so (`content.split('</think>')[-1]`), and others do it for all turns but
+    the last: fit for a conversation that goes on, but a model trained through them is trained on no reasoning.
+
+    Args:
+        rows (`Iterable[Mapping[str, Any]]`):
+            Rows of the data set, conversational ones with `messages`, or with `prompt` and `completion`. Others are
+            passed over. Each shape of conversation is tried once.
+        render (`Callable`):
+            Renders messages with the template, given the row they come from.
+
+    Raises:
+        [`~errors.ConfigError`]: if a turn's reasoning does not come out of the template.
+    """
+    seen = set()
+    for row in rows:
+        context, trained = _conversation(row)
+        shape = tuple((m.get("role"), _has_reasoning(m)) for m in [*context, *trained])
+        if shape in seen or not any(map(_has_reasoning, trained)):
+            continue
+        seen.add(shape)
+        probes = [_PROBE.format(i) for i in range(len(trained))]
+        text = render([*context, *(_put(m, probe) for m, probe in zip(trained, probes))], row)
+        dropped = [i for i, m in enumerate(trained) if _has_reasoning(m) and probes[i] not in text]
+        if dropped:
+            turns = [i for i, m in enumerate(trained) if m.get("role") == "assistant"]
+            raise ConfigError(
+                f"the chat template drops the reasoning of assistant turn {turns.index(dropped[0]) + 1} of "
+                f"{len(turns)}: nothing of its <think> block would be trained on. Expected a template that keeps it. "
+                "Give one by `chat_template_path`, or use rows whose prompt and completion are plain text.",
+                key="chat_template",
+            )
+
+
+def _conversation(row: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The messages of a row: those that are only read, and those that are trained on."""
+    if _is_messages(row.get("messages")):
+        return [], row["messages"]
+    if _is_messages(row.get("prompt")) and _is_messages(row.get("completion")):
+        return row["prompt"], row["completion"]
+    return [], []
+
+
+def _is_messages(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(m, Mapping) and "role" in m for m in value)
+
+
+def _has_reasoning(message: Mapping[str, Any]) -> bool:
+    if message.get("role") != "assistant":
+        return False
+    content = message.get("content")
+    match = _THOUGHT.search(content) if isinstance(content, str) else None
+    return bool(match and match[1].strip()) or any(message.get(key) for key in _REASONING_KEYS)
+
+
+def _put(message: Mapping[str, Any], probe: str) -> dict[str, Any]:
+    """The message with a probe for its reasoning."""
+    message = copy.deepcopy(dict(message))
+    if not _has_reasoning(message):
+        return message
+    for key in _REASONING_KEYS:
+        if message.get(key):
+            message[key] = probe
+    if isinstance(message.get("content"), str):
+        message["content"] = _THOUGHT.sub(lambda match: match[0].replace(match[1], f"\n{probe}\n"), message["content"])
+    return message
+
+
+def check_truncated_share(dataset: "Dataset", max_length: int, max_share: float) -> None:
+    """
+    Refuse data of which too many rows are longer than the maximum length.
+
+    Args:
+        dataset (`datasets.Dataset`):
+            Tokenized rows, with `input_ids`.
+        max_length (`int`):
+            The maximum length in tokens.
+        max_share (`float`):
+            The share of rows that may be longer.
+
+    Raises:
+        [`~errors.DataError`]: if more are.
+    """
+    import pyarrow.compute as pc
+
+    too_long, longest = 0, 0
+    for batch in dataset.select_columns("input_ids").with_format("arrow").iter(batch_size=1000):
+        lengths = pc.list_value_length(batch["input_ids"])
+        too_long += pc.sum(pc.greater(lengths, max_length)).as_py() or 0
+        longest = max(longest, pc.max(lengths).as_py() or 0)
+    if too_long > max_share * len(dataset):
+        raise DataError(
+            f"{too_long} of {len(dataset)} rows ({too_long / len(dataset):.1%}) are longer than {max_length} tokens and "
+            f"would lose their end, where the answer stands; expected at most {max_share:.1%} "
+            f"(`max_truncated_share`). The longest row has {longest} tokens. Raise `max_length`, leave out what is too "
+            "long, or raise `max_truncated_share`.",
+            key="max_length",
+        )

@@ -1,0 +1,134 @@
+"""
+Rollouts kept in training: what was sampled, with its rewards, as [`~trace.Trace`] shards that selection can read.
+
+One shard per sampling and rank, named after both (`step000012-call00000024-rank000.parquet`), so that a resumed run
+writes over what the interrupted one had sampled after its last checkpoint, and no completion is there twice.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..data import prompt_id
+from ..text import completion_text
+from ..trace import Trace
+
+
+FOLDER = "rollouts"
+_SHARD = re.compile(r"step(\d+)-call\d+-rank\d+\.parquet")
+_FIELDS = ("prompt", "question", "completion", "completion_ids", "prompt_id", "solution", "domain", "language")
+
+
+def shard_path(output_dir: str, step: int, call: int, rank: int) -> Path:
+    """
+    Return the path of a shard.
+
+    Args:
+        output_dir (`str`):
+            The trainer's.
+        step (`int`):
+            Updates done when it was sampled.
+        call (`int`):
+            Number of samplings, or of batches, done before: what tells apart two samplings in one step.
+        rank (`int`):
+            The process that sampled it.
+    """
+    return Path(output_dir) / FOLDER / f"step{step:06d}-call{call:08d}-rank{rank:03d}.parquet"
+
+
+def remove_rollouts_from(output_dir: str, step: int) -> int:
+    """
+    Remove the shards of a step and of all that follow it, which a run that starts at this step will sample again.
+
+    Returns:
+        `int`: how many were removed.
+    """
+    found = [
+        (match, path) for path in Path(output_dir, FOLDER).glob("*.parquet") if (match := _SHARD.fullmatch(path.name))
+    ]
+    stale = [path for match, path in found if int(match[1]) >= step]
+    for path in stale:
+        path.unlink()
+    return len(stale)
+
+
+def question_of(row: Mapping[str, Any]) -> str:
+    """Return a row's question as its user wrote it: its `question`, else its prompt, of a conversation the last turn."""
+    question = row.get("question")
+    if isinstance(question, str):
+        return question
+    prompt = row.get("prompt")
+    if isinstance(prompt, str):
+        return prompt
+    return completion_text([{"content": _content(message)} for message in (prompt or [])[-1:]])
+
+
+def to_traces(
+    rows: Sequence[Mapping[str, Any]],
+    texts: Sequence[str],
+    lengths: Sequence[int],
+    truncated: Sequence[bool],
+    rewards: Sequence[Mapping[str, float | None]],
+    **common: Any,
+) -> list[Trace]:
+    """
+    Make traces of sampled completions.
+
+    Args:
+        rows (`Sequence[Mapping[str, Any]]`):
+            The data set's row of each completion. `question`, `prompt_id`, `solution`, `domain` and `language` are used
+            where there are any.
+        texts (`Sequence[str]`):
+            The completions.
+        lengths (`Sequence[int]`):
+            Their lengths in tokens.
+        truncated (`Sequence[bool]`):
+            Whether the length limit cut them.
+        rewards (`Sequence[Mapping[str, float | None]]`):
+            Their rewards by name.
+        **common:
+            Fields of [`~trace.Trace`] that all have in common: `model`, `sampling`, `seed`, `step`.
+    """
+    traces = []
+    for row, text, length, cut, reward in zip(rows, texts, lengths, truncated, rewards, strict=True):
+        question, domain = question_of(row), row.get("domain")
+        traces.append(
+            Trace(
+                prompt_id=str(row.get("prompt_id") or prompt_id(domain or "", question)),
+                prompt=question,
+                completion=text,
+                solution=_text(row.get("solution")),
+                domain=_text(domain),
+                language=_text(row.get("language")),
+                rewards=dict(reward),
+                finish_reason="length" if cut else "stop",
+                n_tokens=length,
+                extra={name: value for name, value in row.items() if name not in _FIELDS and _is_plain(value)},
+                **common,
+            )
+        )
+    return traces
+
+
+def _content(message: Mapping[str, Any]) -> str:
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text") or "" for part in content if isinstance(part, Mapping))
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value can stand in a shard; an image cannot."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
