@@ -1,0 +1,23 @@
+"""The data set's columns, as a reward is handed them."""
+
+from typing import Any
+
+from ..errors import ConfigError
+
+
+def column(name: str, columns: dict[str, Any], length: int, reward: str) -> list:
+    """
+    Return a column that a reward needs.
+
+    Raises:
+        [`~errors.ConfigError`]: if the data set lacks it, or it is not as long as the batch.
+    """
+    values = columns.get(name)
+    if values is None:
+        found = ", ".join(f"`{key}`" for key in sorted(columns)) or "no further columns"
+        raise ConfigError(f"the reward `{reward}` needs the column `{name}`; the data have {found}", key=name)
+    if len(values) != length:
+        raise ConfigError(
+            f"the reward `{reward}` got {len(values)} values of the column `{name}` for {length} completions", key=name
+        )
+    return list(values)

@@ -1,0 +1,196 @@
+r"""
+Accuracy of a multiple-choice answer (paper, v2 B.3.1: STEM questions of four to eight options, binary reward).
+
+The gold is the letter of an option (`B`, `(B)`, `\text{B}`) or the text of one, looked up in the row's `options`. The
+completion may answer with either.
+"""
+
+import ast
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..errors import ConfigError
+from ..verify import DEADLINE_CPU_SECONDS, final_answer, judge, read_gold
+from ._columns import column
+from .math import answer_part
+
+
+LETTERS = "ABCDEFGH"
+
+_WRAPPING = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit|boldsymbol|mbox)\s*\{([^{}]*)\}")
+# `B`, `(B)`, `B.`, `B) 12`, `option B`; a capital `A` before a word is an article, not an option.
+_LETTER = re.compile(
+    r"^(?:(?:option|choice|answer|选项|选)\s*)?[(\[（]?\s*([A-H])\s*(?:[)\]）.:、,]|$|\s*[-–=]\s)", re.IGNORECASE
+)
+_NAMED = re.compile(
+    r"(?:\b(?:option|choice)\b|\banswers?\b(?:\s+(?:is|would be|should be))?\s*[:：]?|答案(?:是|为|应该是|选)?\s*[:：]?|选项|选择?)"
+    r"\s*(?:(?:option|choice)\s*)?\**\s*[(（\[]?\s*([A-H])(?![A-Za-z'])",
+    re.IGNORECASE,
+)
+
+
+def option_letter(text: str | None) -> str | None:
+    r"""
+    Read the letter of an option from an answer.
+
+    Args:
+        text (`str`, *optional*):
+            `B`, `(B)`, `\text{(B)}`, `B. twelve`, `option B`, `**B**`, ...
+
+    Returns:
+        `str` or `None`: the capital letter, `None` if the text names no option, or several.
+    """
+    if text is None:
+        return None
+    plain = _WRAPPING.sub(r"\1", text).replace("$", "").replace("*", "").replace("\\", "").strip()
+    if re.fullmatch(r"[(\[（]?\s*[A-Ha-h]\s*[)\]）]?\s*[.。:]?", plain):
+        return next(c for c in plain if c.isalpha()).upper()
+    if found := _LETTER.match(plain):
+        others = re.findall(r"(?<![A-Za-z])[(\[（]?([B-H])[)\]）.](?![A-Za-z])", plain[found.end(1) :])
+        listed = re.match(
+            r"\s*[)\]）]?\s*(?:,|and|or|/|&|、|和|或)\s*[(\[（]?[A-H](?![A-Za-z])", plain[found.end(1) :]
+        )
+        return None if listed or others else found[1].upper()
+    return None
+
+
+@dataclass(frozen=True)
+class ChoiceAccuracy:
+    r"""
+    Reward of 1.0 if the completion chooses the right option, 0.0 if another or none, `None` where the row has no gold,
+    or one that is neither a letter nor one of the options.
+
+    Needs the column `solution`. The column `options`, where there is one, holds the options of each row: a list of
+    texts, a mapping from letter to text, or either as JSON; with it, golds and answers may be texts as well.
+
+    Args:
+        prefilled (`bool`, *optional*):
+            Whether the prompt ends in `<think>`. See [`MathAccuracy`].
+        deadline_cpu_seconds (`float`, *optional*, defaults to `2.0`):
+            CPU time that computer algebra may spend on an answer given as a formula instead of a letter.
+    """
+
+    prefilled: bool | None = None
+    deadline_cpu_seconds: float = DEADLINE_CPU_SECONDS
+
+    __name__: ClassVar[str] = "choice_accuracy"
+    requires: ClassVar[tuple[str, ...]] = ("solution",)
+    is_accuracy: ClassVar[bool] = True
+
+    def __call__(
+        self,
+        *,
+        completions: list,
+        prompts: list | None = None,
+        completion_ids: list | None = None,
+        trainer_state: Any = None,
+        log_extra: Callable[[str, list], None] | None = None,
+        log_metric: Callable[[str, float], None] | None = None,
+        **columns: Any,
+    ) -> list[float | None]:
+        size = len(completions)
+        solutions = column("solution", columns, size, self.__name__)
+        options = columns.get("options") or [None] * size
+        prompts = prompts if prompts is not None else [None] * size
+        rewards, chosen = [], []
+        for completion, prompt, solution, offered in zip(completions, prompts, solutions, options, strict=True):
+            offered = read_options(offered)
+            part = answer_part(completion, prompt, self.prefilled)
+            reward, choice = self._judge(solution, offered, part)
+            rewards.append(reward)
+            chosen.append(choice or "")
+        if log_extra is not None:
+            log_extra("choice", chosen)
+        return rewards
+
+    def _judge(self, solution: Any, options: dict[str, str], part: str | None) -> tuple[float | None, str | None]:
+        gold_text = read_gold(solution)
+        if gold_text is None:
+            return None, None
+        gold = self._option(gold_text, options)
+        if gold is None and not options:
+            gold = _plain_words(gold_text) or None
+            if gold is None:
+                return None, None
+            answer = final_answer(part) if part is not None else None
+            return (float(answer is not None and _plain_words(answer) == gold), answer)
+        if gold is None:
+            return None, None
+        choice = self._choice(part, options)
+        return float(choice == gold), choice
+
+    def _choice(self, part: str | None, options: dict[str, str]) -> str | None:
+        if part is None:
+            return None
+        answer = final_answer(part)
+        if answer is not None and (choice := self._option(answer, options)):
+            return choice
+        if "\\boxed" in part or "\\fbox" in part:
+            return None  # the box is the answer, and it names no option
+        named = _NAMED.findall(_WRAPPING.sub(r"\1", part))
+        return named[-1].upper() if named else None
+
+    def _option(self, text: str, options: dict[str, str]) -> str | None:
+        """Return the letter of the option that a text names, by letter or by what the option says."""
+        plain = _plain_words(text)
+        same = [letter for letter, option in options.items() if plain and _plain_words(option) == plain]
+        letter = option_letter(text)
+        if letter is not None and (not options or letter in options):
+            # An option may itself be a letter; what it says then goes before what it is called only if they agree.
+            return letter
+        if len(same) == 1:
+            return same[0]
+        if not options or not re.search(r"[\d\\]", text):
+            return None
+        verdicts = judge([(option, text) for option in options.values()], self.deadline_cpu_seconds)
+        equal = [letter for letter, verdict in zip(options, verdicts, strict=True) if verdict]
+        return equal[0] if len(equal) == 1 else None
+
+
+def read_options(options: Any) -> dict[str, str]:
+    """
+    Read a row's options.
+
+    Args:
+        options (`list[str]`, `dict[str, str]` or `str`, *optional*):
+            The options in order, by letter, or either of them as JSON.
+
+    Returns:
+        `dict[str, str]`: text by letter, without the letter in front of the text.
+
+    Raises:
+        [`~errors.ConfigError`]: if it is none of these, or holds more than eight.
+    """
+    if options is None or options == "":
+        return {}
+    if isinstance(options, str):
+        options = _parsed(options)
+    if isinstance(options, Mapping):
+        found = {str(key).strip("() .").upper(): str(text) for key, text in options.items() if text is not None}
+    elif isinstance(options, (list, tuple)):
+        found = dict(zip(LETTERS, map(str, options)))
+    else:
+        raise ConfigError(f"expected a list, a mapping or JSON of one, got {type(options).__name__}", key="options")
+    if len(options) > len(LETTERS) or any(key not in LETTERS or len(key) != 1 for key in found):
+        raise ConfigError(f"expected at most {len(LETTERS)} options lettered A to H, got {options!r}", key="options")
+    return {letter: re.sub(rf"^\s*[(\[]?{letter}[)\].:、]\s*", "", text).strip() for letter, text in found.items()}
+
+
+def _parsed(text: str) -> Any:
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError):
+            continue
+    raise ConfigError(f"expected JSON of a list or mapping, got {text[:80]!r}", key="options")
+
+
+def _plain_words(text: str) -> str:
+    plain = _WRAPPING.sub(r"\1", str(text)).replace("$", "").casefold()
+    return re.sub(r"\s+", " ", plain).strip(" .。,;:!*")
+
+
+choice_accuracy = ChoiceAccuracy()

@@ -1,0 +1,14 @@
+r"""
+Is this answer equal to that one?
+
+[`equivalent`] compares two answers; [`judge`] compares many pairs at once and is what the rewards call. Plain numbers,
+fractions, money, units and words are decided in the caller's process in microseconds. The rest goes to math-verify and
+SymPy in worker processes that are killed when a pair costs more than its deadline in CPU time; the caller's process
+never imports either. A pair that cannot be judged is `None`, never wrong.
+"""
+
+from .extract import final_answer, read_gold
+from .judge import DEADLINE_CPU_SECONDS, equivalent, judge
+
+
+__all__ = ["DEADLINE_CPU_SECONDS", "equivalent", "final_answer", "judge", "read_gold"]

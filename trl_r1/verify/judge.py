@@ -1,0 +1,111 @@
+"""
+Pairs in, verdicts out: memo, fast path, workers, in this order.
+
+GRPO asks about the same pair often (a group of 16 completions has few distinct answers), so verdicts are remembered;
+equal pairs of one batch are judged once.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from .compare import Undecided, Unreadable, compare, fast_leaf
+from .extract import final_answer, read_gold
+from .pool import default_pool
+
+
+DEADLINE_CPU_SECONDS = 2.0
+
+_UNKNOWN = object()
+_REMEMBERED = 65_536
+
+
+class _Memo:
+    """The last verdicts, by pair and deadline."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._verdicts: OrderedDict[tuple[str, str, float], bool | None] = OrderedDict()
+
+    def get(self, key: tuple[str, str, float]) -> object:
+        with self._lock:
+            if key not in self._verdicts:
+                return _UNKNOWN
+            self._verdicts.move_to_end(key)
+            return self._verdicts[key]
+
+    def put(self, key: tuple[str, str, float], verdict: bool | None) -> None:
+        with self._lock:
+            self._verdicts[key] = verdict
+            if len(self._verdicts) > _REMEMBERED:
+                self._verdicts.popitem(last=False)
+
+
+_MEMO = _Memo()
+
+
+def equivalent(gold: str, answer: str, deadline_cpu_seconds: float = DEADLINE_CPU_SECONDS) -> bool | None:
+    r"""
+    Tell whether an answer is equal to the gold. Not symmetric: the gold says what form is asked for.
+
+    Args:
+        gold (`str`):
+            The reference: `18`, `\frac{1}{3}`, `$x=4$`, `#### 1,080`, `(1, 2]`, `\text{Monday}`, ..., or a worked
+            solution that ends in one.
+        answer (`str`):
+            The answer, by itself or as the text that ends in it (see [`final_answer`]).
+        deadline_cpu_seconds (`float`, *optional*, defaults to `2.0`):
+            CPU time that computer algebra may spend.
+
+    Returns:
+        `bool` or `None`: `None` if the gold cannot be read, or the deadline was hit.
+    """
+    reference = read_gold(gold)
+    if reference is None:
+        return None
+    found = final_answer(answer)
+    return False if found is None else judge([(reference, found)], deadline_cpu_seconds)[0]
+
+
+def judge(
+    pairs: Sequence[tuple[str, str]],
+    deadline_cpu_seconds: float = DEADLINE_CPU_SECONDS,
+    workers: int | None = None,
+) -> list[bool | None]:
+    """
+    Compare many answers with their golds.
+
+    Args:
+        pairs (`Sequence[tuple[str, str]]`):
+            Gold and final answer of each, as [`read_gold`] and [`final_answer`] return them.
+        deadline_cpu_seconds (`float`, *optional*, defaults to `2.0`):
+            CPU time that computer algebra may spend on one pair, counted from when a worker takes it up.
+        workers (`int`, *optional*):
+            How many worker processes may be used. Defaults to the cores of the machine, shared among its ranks.
+
+    Returns:
+        `list[bool | None]`: one verdict per pair. `None`: the gold cannot be read, or the deadline was hit.
+
+    Raises:
+        [`~errors.EnvironmentalError`]: if a pair needs a worker, and none can be started.
+    """
+    verdicts: dict[tuple[str, str, float], bool | None] = {}
+    hard: list[tuple[str, str, float]] = []
+    keys = [(gold, answer, float(deadline_cpu_seconds)) for gold, answer in pairs]
+    for key in dict.fromkeys(keys):
+        verdict = _MEMO.get(key)
+        if verdict is _UNKNOWN:
+            try:
+                verdict = compare(key[0], key[1], fast_leaf)
+            except Undecided:
+                hard.append(key)
+                continue
+            except Unreadable:
+                verdict = None
+            _MEMO.put(key, verdict)
+        verdicts[key] = verdict
+    if hard:
+        for key, verdict in zip(hard, default_pool().run(hard, workers), strict=True):
+            verdicts[key] = verdict
+            _MEMO.put(key, verdict)
+    return [verdicts[key] for key in keys]

@@ -1,0 +1,177 @@
+"""
+The leaf of a worker: what plain arithmetic cannot decide, decided by math-verify and SymPy.
+
+Only imported in worker processes. Numbers are compared by value to 40 digits, relative to their size (math-verify chops
+small numbers to 0, so that 2^-98 passes for 2^-99). Expressions with letters are refuted at random points first, which
+is cheap and settles most wrong answers; what agrees, and whatever is no expression (relations, sets, matrices), is for
+`math_verify.verify(gold, answer)`, in that order: it is not symmetric.
+"""
+
+import logging
+import random
+from fractions import Fraction
+from functools import lru_cache
+
+import sympy
+from latex2sympy2_extended.latex2sympy2 import NormalizationConfig, latex2sympy, normalize_latex
+from math_verify import verify
+from math_verify.grader import should_treat_as_complex
+
+from .compare import Unreadable, compare
+from .exact import within_rounding
+
+
+# Units, boxes and equations are taken apart before, by rules of our own.
+_NORMALISATION = NormalizationConfig(
+    basic_latex=True, units=False, malformed_operators=True, nits=False, boxed="none", equations=False
+)
+_DIGITS = 40
+_POINTS = 4
+_WARM_UP = (
+    r"\frac{1}{2}",
+    r"\sqrt{2} + 3\pi",
+    "x^2 + 2x - 1",
+    "y = 2x + 1",
+    "1 < x \\le 2",
+    r"(-\infty, 2) \cup [3, 4)",
+    r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}",
+    r"\cos(3x) e^{2i}",
+    r"\log_2 8",
+    "5!",
+    "|a - b|",
+    r"\binom{5}{2}",
+    r"x \ne 3",
+    r"\{1, 2\}",
+)
+
+
+def warm_up() -> None:
+    """Fill the parser's tables once, in the process from which workers are forked."""
+    logging.getLogger("math_verify").setLevel(logging.CRITICAL)
+    logging.getLogger("latex2sympy2_extended").setLevel(logging.CRITICAL)
+    logging.getLogger("sympy").setLevel(logging.CRITICAL)
+    for text in _WARM_UP:
+        expression = parse(text)
+        verify(expression, expression, timeout_seconds=None)
+    judge_pair(r"\sqrt{8}", r"2\sqrt{2}")
+    judge_pair("x^2 - 1", "(x-1)(x+1)")
+
+
+def judge_pair(gold: str, answer: str) -> bool | None:
+    """
+    Compare an answer with the gold.
+
+    Returns:
+        `bool` or `None`: `None` if the gold cannot be read.
+    """
+    try:
+        return compare(gold, answer, leaf)
+    except Unreadable:
+        return None
+
+
+def leaf(gold: str, answer: str, factor: Fraction) -> bool:
+    """Tell whether `gold` equals `factor` times `answer`; both are single values or relations, without units."""
+    gold_expression = _parse_or_none(gold)
+    if gold_expression is None:
+        raise Unreadable(gold)
+    answer_expression = _parse_or_none(answer)
+    if answer_expression is None:
+        return False
+    if factor != 1:
+        answer_expression = sympy.Rational(factor.numerator, factor.denominator) * answer_expression
+    if _is_value(gold_expression) and _is_value(answer_expression):
+        verdict = _compare_values(gold_expression, answer_expression)
+        if verdict is not None:
+            return verdict
+    as_sets = "\\infty" in gold or "\\cup" in gold or "\\cap" in gold
+    return bool(verify(gold_expression, answer_expression, timeout_seconds=None, allow_set_relation_comp=as_sets))
+
+
+def parse(text: str) -> sympy.Basic:
+    """
+    Parse one expression, relation or set.
+
+    Raises:
+        `Exception`: whatever the parser raises where it cannot read the text.
+    """
+    if "^\\circ" in text:
+        text = text.replace("^\\circ", r"\cdot\frac{\pi}{180}")
+    normal = normalize_latex(text, config=_NORMALISATION)
+    return latex2sympy(
+        normal, is_real=not should_treat_as_complex(normal), convert_degrees=False, normalization_config=None
+    )
+
+
+@lru_cache(maxsize=8192)
+def _parse_or_none(text: str) -> sympy.Basic | None:
+    try:
+        return parse(text)
+    except (MemoryError, RecursionError):
+        raise
+    except Exception:
+        return None
+
+
+def _is_value(expression: sympy.Basic) -> bool:
+    return isinstance(expression, sympy.Expr) and not expression.has(sympy.oo, sympy.zoo, sympy.nan)
+
+
+def _compare_values(gold: sympy.Expr, answer: sympy.Expr) -> bool | None:
+    """Compare two expressions by their values; `None` where they have none that can be computed."""
+    gold_letters = {symbol.name: symbol for symbol in gold.free_symbols}
+    answer_letters = {symbol.name: symbol for symbol in answer.free_symbols}
+    if gold.atoms(sympy.core.function.AppliedUndef) or answer.atoms(sympy.core.function.AppliedUndef):
+        return None
+    names = sorted(gold_letters.keys() | answer_letters.keys())
+    if not names:
+        return _same_number(gold, answer)
+    generator = random.Random(0)
+    agreed = 0
+    for attempt in range(3 * _POINTS):
+        sign = 1 if attempt % 2 else -1
+        point = {name: sign * sympy.Rational(generator.randint(100, 900), 307) for name in names}
+        verdict = _same_number(
+            gold.subs({symbol: point[name] for name, symbol in gold_letters.items()}),
+            answer.subs({symbol: point[name] for name, symbol in answer_letters.items()}),
+        )
+        if verdict is False:
+            return False
+        agreed += verdict is True
+        if agreed >= _POINTS:
+            return True
+    return None
+
+
+def _same_number(gold: sympy.Expr, answer: sympy.Expr) -> bool | None:
+    if isinstance(gold, sympy.Rational) and isinstance(answer, sympy.Rational):
+        return gold == answer
+    gold_value, answer_value = _number(gold), _number(answer)
+    if gold_value is None or answer_value is None:
+        return None
+    difference = abs(gold_value - answer_value)
+    size = max(abs(gold_value), abs(answer_value))
+    if difference <= size * sympy.Float(10) ** -(_DIGITS - 10):
+        return True
+    if gold.has(sympy.Float) or answer.has(sympy.Float):
+        if gold_value.is_real and answer_value.is_real:
+            return within_rounding(_fraction(gold_value), _fraction(answer_value))
+        return bool(difference <= sympy.Float("5e-7") * min(1, size))
+    if size < sympy.Float(10) ** -(_DIGITS - 10) or difference <= size * sympy.Float(10) ** -(_DIGITS // 2):
+        return None  # too near to call: cancellation may have eaten the digits
+    return False
+
+
+def _number(expression: sympy.Expr) -> sympy.Expr | None:
+    value = expression.evalf(_DIGITS)
+    if not value.is_number or value.has(sympy.nan, sympy.zoo, sympy.oo):
+        return None
+    real, imaginary = value.as_real_imag()
+    if not (real.is_Float or real.is_Rational) or not (imaginary.is_Float or imaginary.is_Rational):
+        return None
+    return value
+
+
+def _fraction(value: sympy.Expr) -> Fraction:
+    rational = sympy.Rational(value)
+    return Fraction(int(rational.p), int(rational.q))

@@ -1,0 +1,205 @@
+r"""
+Units of measurement, money and percentages: taken off an answer, and compared. Pure.
+
+A unit that one side leaves out is no difference (gold `3\text{ cm}`, answer `3`). Two units that are both known must
+measure the same thing, and convert (`80\text{ cents}` is `\$0.80`; `3\text{ m}` is not `3\text{ cm}`). Other nouns
+(`18 clips`) say nothing about the value and are dropped.
+
+A percentage is a unit with a rule of its own: gold `25\%` is answered by `25\%`, `25` and `0.25`, and gold `0.25` by
+`25\%`; but a gold that is a whole number is never answered by a percentage, neither `4` by `4\%` nor `4` by `400\%`.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+
+@dataclass(frozen=True)
+class Unit:
+    """
+    What a number counts.
+
+    Args:
+        kind (`str`):
+            What is measured: `length`, `mass`, `money:usd`, `percent`, ...; empty for a noun that is no known unit.
+        power (`int`):
+            2 for areas, 3 for volumes.
+        scale (`Fraction`):
+            Size of one unit, in the base unit of its kind.
+    """
+
+    kind: str
+    power: int = 1
+    scale: Fraction = Fraction(1)
+
+    @property
+    def known(self) -> bool:
+        return bool(self.kind)
+
+
+PERCENT = Unit("percent")
+_NOUN = Unit("")
+
+_INCH = Fraction(254, 10000)
+_POUND = Fraction(45359237, 10**8)
+_TABLE: dict[str, list[tuple[str, Fraction]]] = {
+    "length": [
+        ("mm millimeter millimetre 毫米", Fraction(1, 1000)),
+        ("cm centimeter centimetre 厘米", Fraction(1, 100)),
+        ("dm decimeter decimetre 分米", Fraction(1, 10)),
+        ("m meter metre 米", Fraction(1)),
+        ("km kilometer kilometre 千米 公里", Fraction(1000)),
+        ("in inch inche", _INCH),
+        ("ft foot feet", 12 * _INCH),
+        ("yd yard", 36 * _INCH),
+        ("mi mile", 63360 * _INCH),
+    ],
+    "volume": [
+        ("ml milliliter millilitre 毫升", Fraction(1, 1000)),
+        ("l liter litre 升", Fraction(1)),
+    ],
+    "mass": [
+        ("mg milligram", Fraction(1, 10**6)),
+        ("g gram 克", Fraction(1, 1000)),
+        ("kg kilogram 千克 公斤", Fraction(1)),
+        ("t tonne 吨", Fraction(1000)),
+        ("lb pound", _POUND),
+        ("oz ounce", _POUND / 16),
+    ],
+    "time": [
+        ("ms millisecond", Fraction(1, 1000)),
+        ("s sec second 秒", Fraction(1)),
+        ("min minute 分钟", Fraction(60)),
+        ("h hr hour 小时", Fraction(3600)),
+        ("day 天", Fraction(86400)),
+        ("week", Fraction(604800)),
+    ],
+    "months": [("month", Fraction(1)), ("yr year", Fraction(12))],
+    "speed": [("mph", 63360 * _INCH / 3600), ("kph kmh km/h", Fraction(1000, 3600)), ("m/s", Fraction(1))],
+    "money:usd": [("\\$ $ dollar usd buck", Fraction(1)), ("cent ¢", Fraction(1, 100))],
+    "money:cny": [("¥ 元 yuan rmb", Fraction(1)), ("角", Fraction(1, 10))],
+    "money:eur": [("€ euro eur", Fraction(1))],
+    "money:gbp": [("£ gbp", Fraction(1))],
+    "degree": [("degree deg ^\\circ 度", Fraction(1))],
+    "percent": [("% \\% percent percentage pct", Fraction(1))],
+}
+_UNITS = {
+    name: Unit(kind, 1, scale) for kind, rows in _TABLE.items() for names, scale in rows for name in names.split()
+}
+
+_SQUARE = re.compile(r"^(?:square|sq)\s+|^平方")
+_CUBIC = re.compile(r"^(?:cubic|cu)\s+|^立方")
+_EXPONENT = re.compile(r"\s*\^\s*\{?\s*([23])\s*\}?$")
+# Words that look like a unit behind a number and are mathematics.
+_MATHEMATICS = "pi sqrt inf infty sin cos tan cot sec csc log ln exp mod and or"
+
+_CJK = r"\u3400-\u9fff"
+_TRAILING_TEXT = re.compile(r"\s*\\text\{([^{}]*)\}(\s*\^\s*(?:\{\s*[23]\s*\}|[23]))?[.\s]*$")
+_TRAILING_PERCENT = re.compile(r"\s*\\?%$")
+_TRAILING_DEGREE = re.compile(r"\s*\^\\circ\s*C?$")
+_TRAILING_WORDS = re.compile(
+    r"(?<=[\d})])\s*((?:(?<=\s)[A-Za-z][A-Za-z-]*|(?<![A-Za-z])[A-Za-z]{2,}|[¢])(?:[\s/]+[A-Za-z][A-Za-z.-]*)*)"
+    r"(\s*\^\s*(?:\{\s*[23]\s*\}|[23]))?[.\s]*$"
+)
+_TRAILING_CJK = re.compile(rf"\s*([{_CJK}][{_CJK}\s]*)(\s*\^\s*(?:\{{\s*[23]\s*\}}|[23]))?$")
+_LEADING_MONEY = re.compile(r"^([-+]?)\s*(?:US|USD)?\s*(\\\$|\$|¥|€|£|USD|RMB)\s*(?=[\d.\\(])")
+_LEADING_CJK = re.compile(rf"^[{_CJK}\s]+[:,]?\s*(?=[-+\d.\\($])")
+_TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
+
+
+@lru_cache(maxsize=4096)
+def unit_named(name: str) -> Unit:
+    """
+    Look a unit up by its name.
+
+    Args:
+        name (`str`):
+            Symbol or word, singular or plural, with `square`, `cubic`, `^2` or `^3`.
+
+    Returns:
+        [`Unit`]: one of kind `""` if it is no known unit.
+    """
+    power = 1
+    if exponent := _EXPONENT.search(name):
+        power, name = int(exponent[1]), name[: exponent.start()]
+    name = name.strip().strip(".").strip()
+    if "mL" not in name:
+        name = name.lower()
+    name = name.lower() if name != "M" else name
+    for pattern, value in ((_SQUARE, 2), (_CUBIC, 3)):
+        if pattern.search(name):
+            power, name = value, pattern.sub("", name).strip()
+    if name in ("sq", "square") or not name:
+        return _NOUN
+    for candidate in (name, name.removesuffix("s"), name.removesuffix("es")):
+        if found := _UNITS.get(candidate):
+            return Unit(found.kind, power, found.scale**power)
+    return _NOUN
+
+
+def take_unit(text: str, numeric: bool = False) -> tuple[str, Unit | None]:
+    r"""
+    Take the unit off a normalised answer.
+
+    Args:
+        text (`str`):
+            The answer, normalised.
+        numeric (`bool`, *optional*, defaults to `False`):
+            Whether the answer is known to be a number, so that letters right behind the digits can only be a unit:
+            `5m` is then five metres and not five times *m*.
+
+    Returns:
+        `tuple[str, Unit | None]`: the answer without its unit, and the unit, `None` where there was none.
+    """
+    unit: Unit | None = None
+    if money := _LEADING_MONEY.match(text):
+        unit, text = unit_named(money[2]), money[1] + text[money.end() :]
+    elif prefix := _LEADING_CJK.match(text):
+        return take_unit(text[prefix.end() :], numeric)
+    if found := _TRAILING_PERCENT.search(text):
+        return text[: found.start()].strip(), PERCENT
+    if (found := _TRAILING_DEGREE.search(text)) and found.start() and not _TRIGONOMETRY.search(text):
+        return text[: found.start()].strip(), _UNITS["degree"]
+    for pattern in (_TRAILING_TEXT, _TRAILING_CJK):
+        if (found := pattern.search(text)) and text[: found.start()].strip():
+            multiple = found[1][0] if found[1][:1] in "千万亿" and found[1][:2] not in ("千米", "千克") else ""
+            body = text[: found.start()].strip() + multiple
+            if found[1] == multiple:
+                return body, unit
+            named = unit_named(found[1].removeprefix(multiple) + (found[2] or ""))
+            body, inner = (body, None) if multiple else take_unit(body, numeric)
+            return body, _first_known(unit, named, inner)
+    if (found := _TRAILING_WORDS.search(text)) and _is_unit(found[1], text[: found.start()], numeric):
+        named = unit_named(found[1] + (found[2] or ""))
+        return text[: found.start()].strip(), _first_known(unit, named)
+    return text, unit
+
+
+def _first_known(*units: Unit | None) -> Unit | None:
+    present = [unit for unit in units if unit is not None]
+    return next((unit for unit in present if unit.known), present[0] if present else None)
+
+
+def _is_unit(words: str, before: str, numeric: bool) -> bool:
+    names = re.split(r"[\s/]+", words.lower())
+    if not set(names).isdisjoint(_MATHEMATICS.split()):
+        return False
+    if unit_named(words).known:
+        return numeric or len(words) > 1
+    # A noun of one or two letters may be a product of variables (`2xy`); behind a space and longer it is a word.
+    return len(names[0]) > 2 and (numeric or before.endswith(" ") or len(names) > 1 or len(names[0]) > 3)
+
+
+def factor_between(gold: Unit | None, answer: Unit | None) -> Fraction | None:
+    """
+    Tell by what the answer's number must be multiplied before it is compared with the gold's.
+
+    Returns:
+        `Fraction` or `None`: `None` if the two units measure different things. Percentages are not treated here.
+    """
+    if gold is None or answer is None or not gold.known or not answer.known:
+        return Fraction(1)
+    if (gold.kind, gold.power) != (answer.kind, answer.power):
+        return None
+    return answer.scale / gold.scale
