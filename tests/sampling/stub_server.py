@@ -1,0 +1,62 @@
+"""A server with the OpenAI protocol, in a thread, that answers as it is told."""
+
+import json
+from collections.abc import Callable
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock, Thread
+
+
+@contextmanager
+def stub_server(answer: Callable[[str, dict], tuple]):
+    """
+    Serve on a free port; yield the base URL and the list of requests.
+
+    Args:
+        answer (`Callable`):
+            Called with the path and the request; gives a status, the answer's JSON (or text) and, where wanted, headers.
+    """
+    requests: list[dict] = []
+    lock = Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with lock:
+                requests.append({"path": self.path, "authorization": self.headers.get("Authorization"), **request})
+                status, content, *headers = answer(self.path, request)
+            body = (content if isinstance(content, str) else json.dumps(content)).encode()
+            self.send_response(status)
+            for name, value in (headers[0] if headers else {}).items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1", requests
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def choices(*texts: str, chat: bool = True, tokens: int = 0, finish_reason: str = "stop") -> dict:
+    """Return the JSON of an answer with these choices."""
+    return {
+        "choices": [
+            {"message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
+            if chat
+            else {"text": text, "finish_reason": finish_reason}
+            for text in texts
+        ],
+        "usage": {"completion_tokens": tokens},
+    }

@@ -1,0 +1,57 @@
+from dataclasses import dataclass
+
+import pytest
+
+from trl_r1.errors import ConfigError
+from trl_r1.sampling import reward_names, score_traces
+from trl_r1.trace import Trace
+
+
+TRACES = [
+    Trace(prompt_id="a", prompt="1+1?", completion="2", solution="2", extra={"options": ["1", "2"]}),
+    Trace(prompt_id="b", prompt="hello", completion="hi", rewards={"earlier": 0.5}, finish_reason="length"),
+]
+
+
+@dataclass(frozen=True)
+class Exact:
+    __name__ = "exact"
+
+    def __call__(self, *, completions, solution, **columns):
+        return [None if gold is None else int(gold == text) for gold, text in zip(solution, completions)]
+
+
+def test_each_trace_gets_its_rewards_by_name_and_keeps_those_it_has():
+    scored = score_traces(TRACES, [Exact()])
+    assert [trace.rewards for trace in scored] == [{"exact": 1.0}, {"earlier": 0.5, "exact": None}]
+    assert isinstance(scored[0].rewards["exact"], float)
+
+
+def test_a_reward_sees_the_columns_that_training_would_show_it():
+    seen = {}
+
+    def spy(**columns):
+        seen.update(columns)
+        return [0.0, 0.0]
+
+    score_traces(TRACES, [spy])
+    assert seen["prompts"] == seen["question"] == ["1+1?", "hello"]
+    assert seen["options"] == [["1", "2"], None]
+    assert seen["finish_reason"] == ["stop", "length"]
+    assert seen["trainer_state"] is None
+
+
+def test_an_async_reward_is_waited_for():
+    async def later(completions, **columns):
+        return [1.0] * len(completions)
+
+    assert score_traces(TRACES, [later])[0].rewards["later"] == 1.0
+
+
+def test_two_rewards_of_one_name_are_told_apart():
+    assert reward_names([Exact(), Exact(), print, Exact()]) == ["exact", "exact_2", "print", "exact_3"]
+
+
+def test_a_reward_that_loses_count_is_refused():
+    with pytest.raises(ConfigError, match="gave 1 values for 2 completions"):
+        score_traces(TRACES, [lambda **columns: [1.0]])

@@ -1,0 +1,23 @@
+"""
+From a checkpoint or a server to traces: sampled shard by shard, resumable at any moment. Importing this loads no torch.
+
+```python
+from trl_r1.data import load_prompts
+from trl_r1.sampling import SamplingConfig, sample
+
+rows = load_prompts([{"path": "openai/gsm8k", "config": "main", "prompt_column": "question", "solution_column": "answer"}])
+config = SamplingConfig(prompt_template="chat", n_samples=4, max_completion_tokens=1024)
+for trace in sample("Qwen/Qwen2.5-7B-Instruct", rows, config, "runs/samples/traces"):
+    ...
+```
+
+Three backends give the same traces: `transformers` (one process, batched), `vllm`, and any server with the OpenAI
+protocol (`server`).
+"""
+
+from .config import SamplingConfig
+from .scoring import reward_names, score_traces
+from .shards import Generator, Sample, sample, shard_count
+
+
+__all__ = ["Generator", "Sample", "SamplingConfig", "reward_names", "sample", "score_traces", "shard_count"]

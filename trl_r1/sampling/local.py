@@ -1,0 +1,118 @@
+"""
+Sampling by transformers' `generate`, in batches, on the GPU or the CPU of this process.
+"""
+
+import re
+from collections.abc import Sequence
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+from ..errors import ConfigError
+from ..ids import parse_hub_id
+from ..text import render_prompt
+from .config import SamplingConfig
+from .shards import Sample
+
+
+_BEGUN = re.compile(r"<think>\s*$")
+
+
+def load_tokenizer(model: str):
+    """Load a tokenizer that pads on the left, as generation in batches needs it."""
+    name, revision = parse_hub_id(model)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, padding_side="left")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"its tokenizer cannot be loaded: {error}", file=model, key="model_name_or_path") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def prompt_ids(tokenizer, questions: Sequence[str], config: SamplingConfig) -> tuple[list[list[int]], list[str]]:
+    """
+    Turn questions into token ids, tokenized as TRL tokenizes prompts in training.
+
+    Returns:
+        `tuple`: the ids of each prompt, and what each prompt has already begun of its completion.
+    """
+    texts = []
+    for question in questions:
+        prompt = render_prompt(config.prompt_template, question)
+        if not isinstance(prompt, str):
+            try:
+                prompt = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
+            except ValueError as error:
+                raise ConfigError(f"`chat` needs a chat template: {error}", key="prompt_template") from error
+        texts.append(prompt + config.completion_prefix)
+    begun = [config.completion_prefix or (m[0] if (m := _BEGUN.search(text)) else "") for text in texts]
+    # A chat template writes the special tokens itself.
+    ids = tokenizer(texts, add_special_tokens=config.prompt_template != "chat")["input_ids"]
+    return ids, begun
+
+
+class LocalGenerator:
+    """
+    A checkpoint in this process.
+
+    Args:
+        model (`str`):
+            Directory or Hub id.
+        config ([`SamplingConfig`]):
+            How to sample.
+    """
+
+    def __init__(self, model: str, config: SamplingConfig):
+        self.config = config
+        self.tokenizer = load_tokenizer(model)
+        name, revision = parse_hub_id(model)
+        on_gpu = torch.cuda.is_available()
+        try:
+            self.model = AutoModelForCausalLM.from_pretrained(
+                name, revision=revision, dtype=config.dtype, device_map="auto" if on_gpu else None
+            ).eval()
+        except (OSError, ValueError, AttributeError) as error:
+            raise ConfigError(f"cannot be loaded: {error}", file=model, key="model_name_or_path") from error
+        ends = self.model.generation_config.eos_token_id
+        ends = ends if isinstance(ends, list) else [ends]
+        self.ends = sorted({end for end in (*ends, self.tokenizer.eos_token_id) if end is not None})
+        greedy = config.temperature == 0
+        # Everything said outright: a model's own generation config would bring its top-k and penalties along.
+        self.generation = GenerationConfig(
+            max_new_tokens=config.max_completion_tokens,
+            do_sample=not greedy,
+            temperature=None if greedy else config.temperature,
+            top_p=None if greedy else config.top_p,
+            top_k=None if greedy else config.top_k,
+            eos_token_id=self.ends or None,
+            pad_token_id=self.tokenizer.pad_token_id,
+            bos_token_id=self.tokenizer.bos_token_id,
+        )
+        self.model.generation_config = self.generation
+
+    @torch.inference_mode()
+    def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
+        """Complete each question `n` times. See [`~sampling.Generator`]."""
+        ids, begun = prompt_ids(self.tokenizer, questions, self.config)
+        # Prompts of similar length share a batch: less padding, and fewer positions to compute.
+        todo = sorted((i for i in range(len(ids)) for _ in range(n)), key=lambda i: len(ids[i]))
+        torch.manual_seed(seed)
+        samples: list[list[Sample]] = [[] for _ in ids]
+        for start in range(0, len(todo), self.config.batch_size):
+            batch = todo[start : start + self.config.batch_size]
+            inputs = self.tokenizer.pad({"input_ids": [ids[i] for i in batch]}, return_tensors="pt")
+            inputs = inputs.to(self.model.device)
+            output = self.model.generate(**inputs, generation_config=self.generation)  # (B, prompt + completion)
+            completions = output[:, inputs["input_ids"].shape[1] :].tolist()
+            cut = [self._until_end(completion) for completion in completions]
+            texts = self.tokenizer.batch_decode([tokens for tokens, _ in cut], skip_special_tokens=True)
+            for i, text, (tokens, ended) in zip(batch, texts, cut):
+                samples[i].append(Sample(begun[i] + text, "stop" if ended else "length", len(tokens)))
+        return samples
+
+    def _until_end(self, tokens: list[int]) -> tuple[list[int], bool]:
+        for position, token in enumerate(tokens):
+            if token in self.ends:
+                return tokens[: position + 1], True
+        return tokens, False

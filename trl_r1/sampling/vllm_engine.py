@@ -1,0 +1,90 @@
+"""
+Sampling by vLLM in this process. The same prompts, token for token, as the `transformers` backend gets.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import EnvironmentalError
+from ..ids import parse_hub_id
+from .config import SamplingConfig
+from .shards import Sample
+
+
+class VllmGenerator:
+    """
+    A checkpoint in a vLLM engine.
+
+    Args:
+        model (`str`):
+            Directory or Hub id.
+        config ([`SamplingConfig`]):
+            How to sample.
+    """
+
+    def __init__(self, model: str, config: SamplingConfig):
+        try:
+            import vllm
+        except ImportError as error:
+            raise EnvironmentalError("`backend: vllm` needs vLLM: pip install trl_r1[vllm]") from error
+        from .local import load_tokenizer
+
+        self.config = config
+        self.vllm = vllm
+        self.tokenizer = load_tokenizer(model)
+        self.engine = vllm.LLM(**engine_arguments(model, config))
+
+    def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
+        """Complete each question `n` times. See [`~sampling.Generator`]."""
+        from .local import prompt_ids
+
+        ids, begun = prompt_ids(self.tokenizer, questions, self.config)
+        # A seed per prompt, so that what a prompt gets does not hang on what else is in the engine.
+        parameters = [
+            self.vllm.SamplingParams(**sampling_arguments(self.config, n, seed + i)) for i in range(len(ids))
+        ]
+        outputs = self.engine.generate([{"prompt_token_ids": each} for each in ids], parameters, use_tqdm=False)
+        return [
+            [
+                Sample(
+                    start + choice.text,
+                    "length" if choice.finish_reason == "length" else "stop",
+                    len(choice.token_ids),
+                )
+                for choice in output.outputs
+            ]
+            for start, output in zip(begun, outputs)
+        ]
+
+
+def engine_arguments(model: str, config: SamplingConfig) -> dict[str, Any]:
+    """Return the arguments of `vllm.LLM`."""
+    name, revision = parse_hub_id(model)
+    arguments = {
+        "model": name,
+        "dtype": config.dtype,
+        "seed": config.seed,
+        "tensor_parallel_size": config.vllm_tensor_parallel_size,
+        "gpu_memory_utilization": config.vllm_gpu_memory_utilization,
+        # A model's own generation config would bring its top-k and penalties along.
+        "generation_config": "vllm",
+    }
+    if revision:
+        arguments |= {"revision": revision, "tokenizer_revision": revision}
+    if config.vllm_max_model_length:
+        arguments["max_model_len"] = config.vllm_max_model_length
+    return arguments
+
+
+def sampling_arguments(config: SamplingConfig, n: int, seed: int) -> dict[str, Any]:
+    """Return the arguments of `vllm.SamplingParams`."""
+    greedy = config.temperature == 0
+    return {
+        "n": n,
+        "temperature": config.temperature,
+        "top_p": 1.0 if greedy else config.top_p,
+        "top_k": -1 if greedy or not config.top_k else config.top_k,
+        "max_tokens": config.max_completion_tokens,
+        "seed": seed,
+        "skip_special_tokens": True,
+    }
