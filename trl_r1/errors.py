@@ -4,7 +4,8 @@ Every error that `trl_r1` raises on purpose.
 ```
 TrlR1Error
 ├── ConfigError            a recipe, a stage config or an argument is wrong          exit code 2
-│   └── RecipeError        ... in the recipe's graph: a cycle, a missing parent
+│   ├── RecipeError        ... in the recipe's graph: a cycle, a missing parent
+│   └── ConfigErrors       several of these, found together
 ├── DataError              a data set cannot be read, is empty or lacks a column     exit code 2
 ├── EnvironmentalError     the machine: world size, disk space, a missing program    exit code 2
 ├── StageError             a stage ran and failed                                    exit code 1
@@ -57,6 +58,23 @@ def _rebuild_config_error(cls, message, file, key):
 
 class RecipeError(ConfigError):
     """The graph of a recipe is wrong: a cycle, a missing parent, two stages of one name."""
+
+
+class ConfigErrors(ConfigError):
+    """
+    Everything that is wrong with a recipe and its configs, found together.
+
+    Args:
+        problems (`list[ConfigError]`):
+            Each names file, key and what was expected.
+    """
+
+    def __init__(self, problems: list[ConfigError]):
+        self.problems = list(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self):
+        return (type(self), (self.problems,))
 
 
 class DataError(ConfigError):

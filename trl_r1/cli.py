@@ -1,0 +1,227 @@
+"""
+`trl-r1`: run a recipe, see what it would do and how far it is, push and report what it made.
+
+Help, plan and status load no torch; modules are imported when a command needs them.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+
+_EXAMPLES = """\
+examples:
+  trl-r1 run playground                    every stage of R1, from nothing, on a CPU, in minutes
+  trl-r1 plan my_recipe.yaml               check a recipe; say what would run
+  trl-r1 run my_recipe.yaml --set r1-zero.learning_rate=1e-6
+  trl-r1 status runs/playground            how far is it?
+
+A run that was stopped, killed or has failed goes on with the same command.
+
+exit codes: 0 done, 1 a stage failed, 2 something is wrong with the recipe, a config, the data or the machine,
+130 interrupted
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="trl-r1",
+        description="Train a model the way DeepSeek-R1 was trained.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    def command(name: str, text: str, example: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    run = command("run", "run a recipe, or go on with it", "trl-r1 run recipes/r1/recipe.yaml --output-dir /data/r1")
+    plan = command("plan", "check a recipe and say what would run", "trl-r1 plan r1 --set r1.learning_rate=1e-6")
+    for sub in (run, plan):
+        sub.add_argument("recipe", help="a recipe's YAML file, or the name of one that ships with trl_r1")
+        sub.add_argument("--output-dir", metavar="DIR", help="the run's directory (default: runs/NAME)")
+        sub.add_argument("--seed", type=int, help="seed of all stages, in place of the recipe's")
+        sub.add_argument(
+            "--from",
+            dest="again_from",
+            action="append",
+            default=[],
+            metavar="STAGE",
+            help="run this stage, and all that hangs on it, again even where it is done (old outputs are kept aside)",
+        )
+        sub.add_argument(
+            "--only", action="append", default=[], metavar="STAGE", help="run this stage and no other; may be repeated"
+        )
+        sub.add_argument(
+            "--set",
+            dest="overrides",
+            action="append",
+            default=[],
+            metavar="STAGE.KEY=VALUE",
+            help="override a key of a stage's config, of `data.NAME` or of the recipe; may be repeated",
+        )
+    run.add_argument("--dry-run", action="store_true", help="say what would run, with the commands; change nothing")
+    run.add_argument("--parallel", type=int, metavar="N", help="run up to N independent stages at once")
+    run.add_argument(
+        "--grace",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="time a stage has to end after Ctrl-C (default: 10)",
+    )
+    status = command("status", "say how far a run is", "trl-r1 status runs/playground")
+    status.add_argument("directory", help="the run's directory")
+    report = command("report", "write a run's report anew", "trl-r1 report runs/playground")
+    report.add_argument("directory", help="the run's directory")
+    push = command(
+        "push", "push a run's models and data sets to the Hub", "trl-r1 push runs/r1 --stage r1 --repo me/my-r1"
+    )
+    push.add_argument("directory", help="the run's directory")
+    push.add_argument("--stage", action="append", metavar="STAGE", help="push this stage; may be repeated")
+    push.add_argument("--repo", metavar="OWNER/NAME", help="full name of the repository, with one --stage")
+    push.add_argument("--namespace", metavar="OWNER", help="user or organization (default: the recipe's, or yours)")
+    push.add_argument("--public", action="store_true", help="make new repositories public (default: private)")
+    playground = command(
+        "playground",
+        "make the playground: a tokenizer, a base model and data small enough for a CPU",
+        "trl-r1 playground my_playground --seed 1",
+    )
+    playground.add_argument("directory", help="where to put it")
+    playground.add_argument("options", nargs=argparse.REMAINDER, help="keys of the stage's config: --key value")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run the command line.
+
+    Args:
+        argv (`Sequence[str]`, *optional*):
+            The arguments; those of the process by default.
+
+    Returns:
+        `int`: the exit code.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if args.version:
+        from . import __version__
+
+        print(f"trl_r1 {__version__}")
+        return 0
+    if args.command is None:
+        parser.print_help()
+        return 2
+    from .errors import ConfigErrors, TrlR1Error
+
+    try:
+        return _COMMANDS[args.command](args, argv)
+    except ConfigErrors as error:
+        count = len(error.problems)
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        if count > 1:
+            print(f"{count} problems; nothing was run.", file=sys.stderr)
+        return error.exit_code
+    except TrlR1Error as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `trl-r1 plan ... | head`
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _options(args: argparse.Namespace, argv: list[str]):
+    import os
+    from pathlib import Path
+
+    from .runner.run import RunOptions
+
+    # As `python -m` does for a stage: a user's own rewards and stages may stand in the current folder.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return RunOptions(
+        recipe=args.recipe,
+        output_dir=Path(args.output_dir) if args.output_dir else None,
+        seed=args.seed,
+        again_from=args.again_from,
+        only=args.only,
+        overrides=args.overrides,
+        command=["trl-r1", *argv],
+    )
+
+
+def _run(args: argparse.Namespace, argv: list[str]) -> int:
+    from .errors import ConfigError
+    from .runner.run import run
+
+    options = _options(args, argv)
+    if args.parallel is not None and args.parallel < 1:
+        raise ConfigError(f"is {args.parallel}; expected at least 1", key="--parallel")
+    options.dry_run, options.parallel, options.grace_s = args.dry_run, args.parallel, args.grace
+    return run(options)
+
+
+def _plan(args: argparse.Namespace, argv: list[str]) -> int:
+    from .runner.run import plan
+
+    plan(_options(args, argv))
+    return 0
+
+
+def _status(args: argparse.Namespace, argv: list[str]) -> int:
+    from pathlib import Path
+
+    from .runner.status import status
+
+    return status(Path(args.directory))
+
+
+def _report(args: argparse.Namespace, argv: list[str]) -> int:
+    from .report import write_report
+
+    print(write_report(args.directory))
+    return 0
+
+
+def _push(args: argparse.Namespace, argv: list[str]) -> int:
+    from .hub import push_run
+
+    private = False if args.public else None
+    push_run(args.directory, repo=args.repo, namespace=args.namespace, stages=args.stage, private=private)
+    return 0
+
+
+def _playground(args: argparse.Namespace, argv: list[str]) -> int:
+    import subprocess
+
+    command = [sys.executable, "-m", "trl_r1.stages.playground", "--output_dir", args.directory, *args.options]
+    return subprocess.call(command)
+
+
+_COMMANDS = {
+    "run": _run,
+    "plan": _plan,
+    "status": _status,
+    "report": _report,
+    "push": _push,
+    "playground": _playground,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

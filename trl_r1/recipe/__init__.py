@@ -1,0 +1,31 @@
+"""
+Recipes: the stages of a run, what each reads, and what their outputs depend on.
+
+Nothing here imports torch: a recipe is read, checked and fingerprinted in about a second.
+"""
+
+from .document import Document, read_document, shown
+from .fingerprint import fingerprints, package_versions
+from .load import find_recipe, known_recipes, load_recipe, read_recipe, recipe_homes
+from .records import KINDS, Artifact, Recipe, Stage
+from .references import ResolvedStage, resolve
+
+
+__all__ = [
+    "KINDS",
+    "Artifact",
+    "Document",
+    "Recipe",
+    "ResolvedStage",
+    "Stage",
+    "find_recipe",
+    "fingerprints",
+    "known_recipes",
+    "load_recipe",
+    "package_versions",
+    "read_document",
+    "read_recipe",
+    "recipe_homes",
+    "resolve",
+    "shown",
+]

@@ -1,0 +1,125 @@
+"""
+A YAML file that remembers the line of each of its keys, so that an error can say where to look.
+
+A key that stands twice in one mapping is refused: YAML would keep the last one without a word.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import ConfigError
+
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def shown(path: str | Path) -> str:
+    """Return `path` as a reader would type it: relative to the current folder where it lies below it."""
+    path = os.path.abspath(path)
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+@dataclass(frozen=True)
+class Document:
+    """
+    The contents of a YAML file.
+
+    Args:
+        path (`Path`):
+            The file.
+        data (`dict[str, Any]`):
+            Its mapping.
+        lines (`dict[tuple, int]`):
+            Line of each key, counted from 1, by the path of keys and list positions that leads to it.
+    """
+
+    path: Path
+    data: dict[str, Any]
+    lines: dict[tuple, int] = field(default_factory=dict, repr=False)
+
+    def at(self, *keys: str | int) -> str:
+        """Return `file:line` of the key that `keys` lead to, or of the nearest one around it that is known."""
+        while keys and keys not in self.lines:
+            keys = keys[:-1]
+        return f"{shown(self.path)}:{self.lines[keys]}" if keys else shown(self.path)
+
+
+def read_document(path: str | Path) -> Document:
+    """
+    Read a YAML file whose top level is a mapping.
+
+    Args:
+        path (`str` or `Path`):
+            The file.
+
+    Raises:
+        `ConfigError`: the file is missing, unreadable, no YAML, no mapping, or names a key twice.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigError(f"cannot be read ({reason}); expected a YAML file", file=shown(path)) from None
+    lines: dict[tuple, int] = {}
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        data = {} if node is None else _build(loader, node, (), lines, path)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f"{shown(path)}:{mark.line + 1}" if mark else shown(path)
+        raise ConfigError(f"is no YAML: {getattr(error, 'problem', None) or error}", file=at) from None
+    except RecursionError:
+        raise ConfigError("an alias refers to itself", file=shown(path)) from None
+    finally:
+        loader.dispose()
+    if not isinstance(data, dict):
+        raise ConfigError(f"holds a {type(data).__name__}; expected a mapping of keys to values", file=shown(path))
+    return Document(path, data, lines)
+
+
+def _build(loader: Any, node: yaml.Node, at: tuple, lines: dict[tuple, int], path: Path) -> Any:
+    lines.setdefault(at, node.start_mark.line + 1)
+    if isinstance(node, yaml.SequenceNode):
+        return [_build(loader, item, (*at, i), lines, path) for i, item in enumerate(node.value)]
+    if not isinstance(node, yaml.MappingNode):
+        return loader.construct_object(node)
+    written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+    for i, name in enumerate(written):
+        if name in written[:i]:
+            mark = next(key for key, _ in reversed(node.value) if key.value == name).start_mark
+            raise ConfigError(
+                "stands twice in one mapping; expected once",
+                file=f"{shown(path)}:{mark.line + 1}",
+                key=dotted(*at, name),
+            )
+    loader.flatten_mapping(node)  # merge keys, `<<: *defaults`
+    built = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node)
+        # Numbers may be keys of inner mappings (`{8200: 65536}`); a bare `no` or `null` was never meant as one.
+        if not (isinstance(key, str) or (at and isinstance(key, int) and not isinstance(key, bool))):
+            mark = key_node.start_mark
+            hint = f'; write "{key_node.value}" in quotes' if isinstance(key_node, yaml.ScalarNode) else ""
+            raise ConfigError(
+                f"a key is a {type(key).__name__}, expected text{hint}",
+                file=f"{shown(path)}:{mark.line + 1}",
+                key=dotted(*at, key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"),
+            )
+        lines[(*at, key)] = key_node.start_mark.line + 1
+        built[key] = _build(loader, value_node, (*at, key), lines, path)
+    return built
+
+
+def dotted(*keys: str | int) -> str:
+    """Return a path of keys as a reader writes it: `stages[2].data`."""
+    text = ""
+    for key in keys:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
+    return text

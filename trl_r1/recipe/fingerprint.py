@@ -1,0 +1,113 @@
+"""
+What the outputs of a stage depend on, as one hash.
+
+Its resolved configuration without the places it happens to lie in, the fingerprints of its parents, the contents of the
+local files it reads, and the versions of the packages that compute. Stages with equal fingerprints have equal outputs.
+"""
+
+import hashlib
+import json
+import os
+from functools import cache, lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from .fields import read_stage_module, source_of
+from .references import ResolvedStage
+
+
+PACKAGES = ("trl_r1", "trl", "transformers", "torch", "accelerate", "peft", "datasets", "math-verify")
+
+# Of a file above this size, only the size, the time of change and both ends are read: a plan must not take minutes.
+_WHOLE_BYTES = 1 << 30
+_END_BYTES = 1 << 24
+
+
+@lru_cache(maxsize=1)
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that a stage computes with, without importing them."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def fingerprints(stages: list[ResolvedStage]) -> dict[str, str]:
+    """
+    Return the fingerprint of each stage.
+
+    Args:
+        stages (`list[ResolvedStage]`):
+            Parents before children, as [`resolve`] returns them.
+    """
+    found: dict[str, str] = {}
+    for item in stages:
+        digests = {str(path): content_digest(path) for path in item.inputs}
+        identity = {
+            "kind": item.stage.kind,
+            "config": _placeless(item.config, digests),
+            "inputs": sorted(digests.values()),
+            "parents": {parent: found[parent] for parent in item.parents},
+            "versions": package_versions(),
+            "code": _own_code(item),
+        }
+        text = json.dumps(identity, sort_keys=True, ensure_ascii=False, default=str)
+        found[item.name] = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return found
+
+
+def content_digest(path: Path) -> str:
+    """Return a hash of a file's contents, or of all files of a folder with their names."""
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            digest.update(f"{file.relative_to(path).as_posix()}\0{content_digest(file)}\0".encode())
+        return digest.hexdigest()
+    try:
+        stat = path.stat()
+        return _file_digest(str(path), stat.st_size, stat.st_mtime_ns)
+    except OSError:
+        return "unreadable"
+
+
+@cache
+def _file_digest(path: str, size: int, changed: int) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        if size > _WHOLE_BYTES:
+            digest.update(f"{size} {changed}".encode() + file.read(_END_BYTES))
+            file.seek(-_END_BYTES, os.SEEK_END)
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _placeless(value: Any, digests: dict[str, str]) -> Any:
+    """Replace local places by what lies there: the same data in another folder are the same data."""
+    if isinstance(value, dict):
+        return {key: _placeless(item, digests) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_placeless(item, digests) for item in value]
+    return digests.get(value, value) if isinstance(value, str) else value
+
+
+def _own_code(item: ResolvedStage) -> dict[str, str]:
+    """Return hashes of the user's own modules that the stage runs: their versions stand in no package."""
+    modules = [item.stage.module] if "." in item.stage.kind else []
+    rewards = item.config.get("rewards")
+    for reward in rewards if isinstance(rewards, list) else []:
+        name = reward.get("func") if isinstance(reward, dict) else None
+        if isinstance(name, str) and "." in name and not name.startswith("trl_r1."):
+            modules.append(name.rpartition(".")[0])
+    found = {}
+    for module in modules:
+        path = (
+            read_stage_module(module).path if module == item.stage.module and source_of(module) else source_of(module)
+        )
+        if path is not None:
+            found[module] = content_digest(path)
+    return found

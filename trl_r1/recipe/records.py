@@ -1,0 +1,204 @@
+"""
+The records of a recipe: `Recipe`, `Stage`, `Artifact`, and the kinds of stage there are.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+
+# What each kind of stage leaves in its folder. `data/` alone: at least one data set, under names of its own.
+KINDS: dict[str, tuple[str, ...]] = {
+    "playground": ("model", "data"),
+    "grpo": ("model",),
+    "sft": ("model",),
+    "reward": ("model",),
+    "cold_start": ("data/train.parquet",),
+    "rejection": ("data/train.parquet",),
+    "general": ("data/train.parquet",),
+    "evaluate": ("metrics.json",),
+}
+
+ARTIFACT_FILE = "artifact.json"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """
+    One stage as the recipe states it: references by name, nothing resolved.
+
+    Args:
+        name (`str`):
+            Name, unique in the recipe; also the name of its folder in the run.
+        kind (`str`):
+            One of `KINDS`, or the dotted name of a module of your own.
+        config (`dict[str, Any]`):
+            Flat TRL configuration: the YAML file, then `set:`, then `--set`.
+        model (`str`, `list[str]`, `dict[str, str]`, *optional*):
+            Where the weights come from: `base_model`, a stage, a Hub id or a folder. `evaluate` takes several.
+        data (`list[str | dict[str, Any]]`):
+            Names of the recipe's data, of stages (`stage`, `stage/name`), or mappings with a `source`.
+        accelerate (`Path`, *optional*):
+            Configuration for `accelerate launch`. Without it the stage is one plain Python process.
+        config_file (`Path`, *optional*):
+            The YAML file that `config` was read from.
+        origins (`dict[str, str]`):
+            `file:line` of each key of `config`, for error messages.
+        at (`str`):
+            `file:line` of the stage in the recipe.
+    """
+
+    name: str
+    kind: str
+    config: dict[str, Any] = field(default_factory=dict)
+    model: str | list[str] | dict[str, str] | None = None
+    data: list[str | dict[str, Any]] = field(default_factory=list)
+    accelerate: Path | None = None
+    config_file: Path | None = None
+    origins: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    at: str = ""
+
+    @property
+    def module(self) -> str:
+        """Module that runs the stage with `python -m`."""
+        return self.kind if "." in self.kind else f"trl_r1.stages.{self.kind}"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """
+    A recipe: named stages that form a graph.
+
+    Args:
+        name (`str`):
+            Name of the recipe. A run directory belongs to one name.
+        path (`Path`):
+            The file.
+        stages (`tuple[Stage, ...]`):
+            In the order of the file.
+        base_model (`str`, *optional*):
+            What `model: base_model` stands for: a Hub id, a folder, or a stage.
+        seed (`int`, *optional*, defaults to `0`):
+            Seed of every stage whose `set:` states no other.
+        parallel (`int`, *optional*, defaults to `1`):
+            How many stages may run at once.
+        data (`dict[str, list[dict[str, Any]]]`):
+            Data sources by name.
+        disk_gb (`float`, *optional*, defaults to `1.0`):
+            Free space, in GB, without which the run does not start.
+        hub (`dict[str, Any]`, *optional*):
+            What is pushed to the Hub at the end.
+        report (`dict[str, Any]`, *optional*):
+            Settings of the report.
+    """
+
+    name: str
+    path: Path
+    stages: tuple[Stage, ...]
+    base_model: str | None = None
+    seed: int = 0
+    parallel: int = 1
+    data: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    disk_gb: float = 1.0
+    hub: dict[str, Any] | None = None
+    report: dict[str, Any] | None = None
+
+    def stage(self, name: str) -> Stage:
+        """Return the stage called `name`."""
+        return next(stage for stage in self.stages if stage.name == name)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """
+    What a finished stage has made. Its file is written last: where it exists, the artifact is whole.
+
+    Args:
+        stage (`str`):
+            Name of the stage.
+        kind (`str`):
+            `"model"`, `"dataset"` or `"metrics"`.
+        path (`str`):
+            The main output, relative to the stage's folder.
+        fingerprint (`str`):
+            Hash of all that the outputs depend on (see [`fingerprint`]).
+        parents (`dict[str, str]`):
+            Fingerprints of the stages it was made from.
+        versions (`dict[str, str]`):
+            Packages it was made with.
+        files (`dict[str, int]`):
+            Size in bytes of each output file, relative to the stage's folder: a missing or a cut file is noticed.
+        started, finished (`str`):
+            Times, ISO 8601, UTC.
+        wall_seconds (`float`):
+            Time spent, over all attempts.
+    """
+
+    stage: str
+    kind: str
+    path: str
+    fingerprint: str
+    parents: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
+    started: str = ""
+    finished: str = ""
+    wall_seconds: float = 0.0
+
+    def write(self, folder: str | Path) -> None:
+        """Write `artifact.json` into the stage's folder, whole or not at all."""
+        write_json(Path(folder) / ARTIFACT_FILE, asdict(self))
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "Artifact | None":
+        """Return the artifact of a stage's folder, or `None` where the stage has not finished."""
+        found = read_json(Path(folder) / ARTIFACT_FILE)
+        if not isinstance(found, dict) or "fingerprint" not in found:
+            return None
+        return cls(**{key: value for key, value in found.items() if key in cls.__dataclass_fields__})
+
+    def whole(self, folder: str | Path) -> bool:
+        """Whether every output file is still there in its size."""
+        for name, size in self.files.items():
+            try:
+                if os.stat(os.path.join(folder, name)).st_size != size:
+                    return False
+            except OSError:
+                return False
+        return True
+
+
+def now() -> str:
+    """Return the time, ISO 8601 in UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def read_json(path: str | Path) -> Any:
+    """Return the contents of a JSON file, or `None` where it is missing or cut."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file, whole or not at all: a reader sees the old one or the new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

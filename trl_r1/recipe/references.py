@@ -1,0 +1,309 @@
+"""
+From names to places: what each stage reads, where it lies, and which stages it hangs on.
+
+Places inside the run are written `${run}/...` until the very end, so that a fingerprint does not change when a run is
+moved to another folder.
+"""
+
+import re
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, DataError, RecipeError
+from .document import shown
+from .fields import Field, read_stage_module
+from .records import KINDS, Recipe, Stage
+from .suggest import did_you_mean, listed
+
+
+RUN = "${run}"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_DATA_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".jsonl.gz", ".json.gz", ".csv.gz", ".arrow", ".tsv")
+_FOLDERS = ("rollouts", "traces")  # what a stage keeps beside `data/`, and another may read
+
+
+@dataclass(frozen=True)
+class ResolvedStage:
+    """
+    A stage with every reference resolved.
+
+    Args:
+        stage (`Stage`):
+            As the recipe states it.
+        config (`dict[str, Any]`):
+            The flat configuration. Places inside the run start with `${run}`.
+        parents (`tuple[str, ...]`):
+            Stages it reads from, in the order of first mention.
+        fields (`dict[str, Field]`, *optional*):
+            Keys that its kind understands; `None` where a module of the user's does not say.
+        outputs (`tuple[str, ...]`):
+            What it leaves in its folder.
+        inputs (`tuple[Path, ...]`):
+            Local files and folders it reads from outside the run.
+    """
+
+    stage: Stage
+    config: dict[str, Any]
+    parents: tuple[str, ...] = ()
+    fields: dict[str, Field] | None = None
+    outputs: tuple[str, ...] = ()
+    inputs: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.stage.name
+
+    def placed(self, run_dir: str | Path) -> dict[str, Any]:
+        """Return the configuration with the run's folder filled in."""
+        return fill_run(self.config, str(run_dir))
+
+
+def fill_run(value: Any, run_dir: str) -> Any:
+    """Return `value` with `${run}` replaced in every text."""
+    if isinstance(value, dict):
+        return {key: fill_run(item, run_dir) for key, item in value.items()}
+    if isinstance(value, list):
+        return [fill_run(item, run_dir) for item in value]
+    return value.replace(RUN, run_dir) if isinstance(value, str) else value
+
+
+def resolve(recipe: Recipe) -> tuple[list[ResolvedStage], list[ConfigError]]:
+    """
+    Resolve every stage of a recipe.
+
+    Args:
+        recipe (`Recipe`):
+            As it was read.
+
+    Returns:
+        `tuple[list[ResolvedStage], list[ConfigError]]`: the stages, parents before children and otherwise in the order
+        of the recipe; and what is wrong with them. On a cycle the order is the recipe's.
+    """
+    problems: list[ConfigError] = []
+    resolved = [_Resolving(recipe, stage, problems).resolved() for stage in recipe.stages]
+    return _ordered(resolved, problems), problems
+
+
+def _ordered(resolved: list[ResolvedStage], problems: list[ConfigError]) -> list[ResolvedStage]:
+    by_name = {item.name: item for item in resolved}
+    order: list[str] = []
+    state: dict[str, str] = {}
+
+    def visit(name: str, trail: list[str]) -> bool:
+        if state.get(name) == "done":
+            return True
+        if state.get(name) == "open":
+            circle = [*trail[trail.index(name) :], name]
+            stage = by_name[name].stage
+            message = (
+                "reads its own output"
+                if len(circle) == 2
+                else f"a cycle: {' -> '.join(circle)} (each reads from the next)"
+            )
+            problems.append(
+                RecipeError(f"{message}; expected stages that form no circle", file=stage.at, key=f"stages.{name}")
+            )
+            return False
+        state[name] = "open"
+        whole = all(visit(parent, [*trail, name]) for parent in by_name[name].parents if parent in by_name)
+        state[name] = "done"
+        order.append(name)
+        return whole
+
+    whole = [visit(item.name, []) for item in resolved]
+    return [by_name[name] for name in order] if all(whole) else resolved
+
+
+@dataclass
+class _Resolving:
+    """The resolution of one stage."""
+
+    recipe: Recipe
+    stage: Stage
+    problems: list[ConfigError]
+    parents: list[str] = field(default_factory=list)
+    inputs: list[Path] = field(default_factory=list)
+
+    def resolved(self) -> ResolvedStage:
+        stage = self.stage
+        module = None
+        try:
+            module = read_stage_module(stage.module)
+        except ConfigError as error:
+            self.problems.append(ConfigError(error.message, file=stage.at, key=f"stages.{stage.name}.kind"))
+        fields = module.fields if module else None
+        config = {key: self.nested(key, value) for key, value in deepcopy(stage.config).items()}
+        if stage.model is not None:
+            self.models(config, fields)
+        if stage.data:
+            if fields is not None and "data" not in fields:
+                self.wrong(f"a stage of kind `{stage.kind}` reads no data; expected no `data`", "data")
+            config["data"] = [source for item in stage.data for source in self.sources(item)]
+        if fields is None or "output_dir" in fields:
+            config["output_dir"] = f"{RUN}/{stage.name}"
+        if fields is None or "seed" in fields:
+            config.setdefault("seed", self.recipe.seed)
+        if stage.accelerate is not None:
+            self.inputs.append(stage.accelerate)
+        outputs = KINDS.get(stage.kind) or (module.outputs if module else ())
+        return ResolvedStage(
+            stage, config, tuple(dict.fromkeys(self.parents)), fields, outputs, tuple(dict.fromkeys(self.inputs))
+        )
+
+    def wrong(self, message: str, key: str, kind: type[ConfigError] = RecipeError) -> None:
+        self.problems.append(kind(message, file=self.stage.at, key=f"stages.{self.stage.name}.{key}"))
+
+    # --- models -----------------------------------------------------------------------------------------------------
+
+    def models(self, config: dict[str, Any], fields: dict[str, Field] | None) -> None:
+        model = self.stage.model
+        several = "models" in fields if fields is not None else not isinstance(model, str)
+        if not several:
+            if not isinstance(model, str):
+                self.wrong(f"a stage of kind `{self.stage.kind}` starts from one model; expected one name", "model")
+                return
+            if fields is not None and "model_name_or_path" not in fields:
+                self.wrong(f"a stage of kind `{self.stage.kind}` takes no model; expected no `model`", "model")
+                return
+            config["model_name_or_path"] = self.model_place(model, "model")
+            return
+        named = model if isinstance(model, dict) else {}
+        for item in [model] if isinstance(model, str) else [] if isinstance(model, dict) else model:
+            name = "base" if item == "base_model" else item.split("@")[0].rstrip("/").rsplit("/", 1)[-1]
+            if name in named:
+                self.wrong(f"two models are called `{name}`; expected a mapping of names to models", "model")
+            named = {**named, name: item}
+        config["models"] = {name: self.model_place(item, "model") for name, item in named.items()}
+
+    def model_place(self, name: str, key: str) -> str:
+        names = [stage.name for stage in self.recipe.stages]
+        if name == "base_model":
+            if not self.recipe.base_model:
+                self.wrong("`base_model` is used, and the recipe names none; expected a top-level `base_model`", key)
+                return name
+            return self.model_place(self.recipe.base_model, "model (base_model)")
+        if name in names:
+            self.parents.append(name)
+            self.makes(name, "model", "a model", key)
+            return f"{RUN}/{name}/model"
+        local = self.local(name)
+        if local is not None:
+            return self.outside(local)
+        if _HUB_ID.fullmatch(name) and not name.startswith("."):
+            return name
+        self.wrong(
+            f"`{name}` is no stage of this recipe, no folder and no Hub id (`owner/name`); expected `base_model` or one "
+            f"of {listed(names)}{did_you_mean(name, names)}",
+            key,
+        )
+        return name
+
+    def makes(self, name: str, output: str, what: str, key: str) -> None:
+        stage = self.recipe.stage(name)
+        outputs = KINDS.get(stage.kind)
+        if outputs is None or any(made == output or output.startswith(f"{made}/") for made in outputs):
+            return
+        self.wrong(f"`{name}` ({stage.kind}) makes {listed(outputs)}, not {what}; expected a stage that does", key)
+
+    # --- data -------------------------------------------------------------------------------------------------------
+
+    def sources(self, item: str | dict[str, Any]) -> list[dict[str, Any]]:
+        if isinstance(item, dict):
+            rest = {key: value for key, value in item.items() if key != "source"}
+            if "source" not in item:
+                return [self.file_source(rest, None)]
+            return [{**source, **rest} for source in self.sources(item["source"])] if self.is_name(item) else []
+        if item in self.recipe.data:
+            sources = self.recipe.data[item]
+            found = []
+            for source in sources:
+                if "source" in source:
+                    if source["source"] == item or source["source"] in self.recipe.data:
+                        self.wrong(f"data `{item}` names other data; expected a stage or a `path`", "data")
+                        continue
+                    found += [
+                        {"name": item, **{k: v for k, v in s.items() if k != "name"}} for s in self.sources(source)
+                    ]
+                else:
+                    found.append(self.file_source(source, item if len(sources) == 1 else None))
+            return found
+        name, _, part = item.partition("/")
+        names = [stage.name for stage in self.recipe.stages]
+        if name in names:
+            self.parents.append(name)
+            if part in _FOLDERS:
+                return [{"path": f"{RUN}/{name}/{part}", "name": item}]
+            output = f"data/{part or 'train'}.parquet"
+            self.makes(name, output, f"`{output}`", "data")
+            return [{"path": f"{RUN}/{name}/{output}", "name": item}]
+        known = [*self.recipe.data, *names]
+        self.wrong(
+            f"`{item}` is neither data nor a stage of this recipe; expected one of {listed(known)}, or `stage/name`"
+            f"{did_you_mean(item, known)}",
+            "data",
+        )
+        return []
+
+    def is_name(self, item: dict[str, Any]) -> bool:
+        if isinstance(item["source"], str):
+            return True
+        self.wrong(f"`source` is {item['source']!r}; expected the name of data or of a stage", "data")
+        return False
+
+    def file_source(self, source: dict[str, Any], name: str | None) -> dict[str, Any]:
+        path = source.get("path")
+        named = {"name": name} if name and "name" not in source else {}
+        if not isinstance(path, str):
+            self.wrong(f"`path` is {path!r}; expected a Hub id or a file", "data", DataError)
+            return {**source, **named}
+        local = self.local(path)
+        if local is not None:
+            return {**source, **named, "path": self.outside(local)}
+        if path.endswith(_DATA_SUFFIXES) or not _HUB_ID.fullmatch(path) or path.startswith("."):
+            places = " or ".join(dict.fromkeys(shown(place / Path(path).expanduser()) for place in self.places()))
+            self.wrong(f"`{path}`: no such file; expected {places}, or a Hub id `owner/name`", "data", DataError)
+        return {**source, **named}
+
+    # --- places -----------------------------------------------------------------------------------------------------
+
+    def places(self) -> tuple[Path, Path]:
+        return self.recipe.path.resolve().parent, Path.cwd()
+
+    def local(self, path: str) -> Path | None:
+        for place in self.places():
+            if (place / Path(path).expanduser()).exists():
+                return (place / Path(path).expanduser()).resolve()
+        return None
+
+    def outside(self, path: Path) -> str:
+        self.inputs.append(path)
+        return str(path)
+
+    # --- inside the config ------------------------------------------------------------------------------------------
+
+    def nested(self, key: str, value: Any) -> Any:
+        """Resolve references inside a config: keys that name a model (`model`, `*_model`) or data (`*_data`)."""
+        if isinstance(value, dict):
+            return {inner: self.nested(inner, item) for inner, item in value.items()}
+        if isinstance(value, list):
+            if key.endswith("_data") and value and all(isinstance(item, (str, dict)) for item in value):
+                return [source for item in value for source in self.sources(item)]
+            return [self.nested(key, item) for item in value]
+        if not isinstance(value, str):
+            return value
+        if key == "model" or key.endswith(("_model", "model_name_or_path")):
+            names = {stage.name for stage in self.recipe.stages} | (
+                {"base_model"} if self.recipe.base_model else set()
+            )
+            return self.model_place(value, key) if value in names else value
+        if key.endswith("_data"):
+            return self.sources(value)
+        if key.endswith(("_path", "_file")) and self.stage.config_file is not None and not Path(value).is_absolute():
+            beside = self.stage.config_file.parent / value
+            if not Path(value).exists() and beside.is_file():
+                return self.outside(beside.resolve())
+        if key.endswith(("_path", "_file")) and Path(value).is_file():
+            self.inputs.append(Path(value))
+        return value

@@ -1,0 +1,252 @@
+"""
+The directory of a run: whose it is, what each stage has left there, and where old outputs go.
+
+```
+RUN/
+  run.json  recipe.yaml  run.lock
+  STAGE/  started.json (fingerprint of the attempt)  config.yaml  log.txt  ...  artifact.json (written last)
+  .old/STAGE-<time>/     outputs that a changed recipe has replaced; nothing is deleted
+```
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, EnvironmentalError
+from ..recipe import Artifact, Recipe, shown
+from ..recipe.records import now, read_json, write_json
+
+
+RUN_FILE = "run.json"
+STARTED_FILE = "started.json"
+LOCK_FILE = "run.lock"
+OLD_FOLDER = ".old"
+
+# Every process of a stage inherits this variable; by it, what a killed run has left behind is found and ended.
+STAGE_VARIABLE = "TRL_R1_STAGE_DIR"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """
+    What is known of a stage that has been started: the contents of its `started.json`.
+
+    Args:
+        fingerprint (`str`):
+            Of the stage when it was started.
+        started (`str`):
+            When it was started first.
+        attempts (`int`):
+            How often.
+        wall_seconds (`float`):
+            Time spent in attempts that have ended.
+        outcome (`str`, *optional*):
+            `"failed"` or `"interrupted"` where the last attempt ended so and could still say it.
+        begun (`float`):
+            When the last attempt began, in seconds since the epoch.
+    """
+
+    fingerprint: str
+    started: str = ""
+    attempts: int = 1
+    wall_seconds: float = 0.0
+    outcome: str | None = None
+    begun: float = 0.0
+
+
+def read_attempt(folder: Path) -> Attempt | None:
+    """Return what is known of a started stage, or `None`."""
+    found = read_json(folder / STARTED_FILE)
+    if not isinstance(found, dict) or "fingerprint" not in found:
+        return None
+    return Attempt(**{key: value for key, value in found.items() if key in Attempt.__dataclass_fields__})
+
+
+def write_attempt(folder: Path, attempt: Attempt) -> None:
+    """Write `started.json`."""
+    write_json(folder / STARTED_FILE, dict(vars(attempt)))
+
+
+def check_owner(run_dir: Path, recipe: Recipe) -> ConfigError | None:
+    """
+    Return what is wrong with running `recipe` in `run_dir`, or `None`.
+
+    A directory that holds files and no run, or the run of another recipe, is not touched.
+    """
+    if not run_dir.exists():
+        return None
+    if not run_dir.is_dir():
+        return ConfigError("is a file; expected a directory or nothing", file=shown(run_dir), key="--output-dir")
+    found = read_json(run_dir / RUN_FILE)
+    if not isinstance(found, dict):
+        strangers = [entry for entry in os.listdir(run_dir) if entry != LOCK_FILE]
+        if not strangers:
+            return None
+        return ConfigError(
+            f"holds {len(strangers)} files and folders that are no run of trl-r1 (no {RUN_FILE}); expected an empty or "
+            "a new directory",
+            file=shown(run_dir),
+            key="--output-dir",
+        )
+    if found.get("recipe") == recipe.name and (
+        found.get("path") == str(recipe.path.resolve())
+        or set(found.get("stages") or ()) & {stage.name for stage in recipe.stages}
+    ):
+        return None
+    return ConfigError(
+        f"holds a run of the recipe `{found.get('recipe')}` ({found.get('path')}); expected one of `{recipe.name}` "
+        f"({shown(recipe.path)}). Choose another --output-dir",
+        file=shown(run_dir / RUN_FILE),
+        key="recipe",
+    )
+
+
+def claim(run_dir: Path, recipe: Recipe, command: list[str]) -> None:
+    """Write `run.json`: this directory belongs to this recipe."""
+    found = read_json(run_dir / RUN_FILE) or {}
+    write_json(
+        run_dir / RUN_FILE,
+        {
+            "recipe": recipe.name,
+            "path": str(recipe.path.resolve()),
+            "seed": recipe.seed,
+            "stages": [stage.name for stage in recipe.stages],
+            "created": found.get("created") or now(),
+            "last_started": now(),
+            "command": command,
+        },
+    )
+
+
+@contextmanager
+def locked(run_dir: Path) -> Iterator[None]:
+    """
+    Hold a run directory for one runner.
+
+    Raises:
+        `EnvironmentalError`: another runner holds it.
+    """
+    import fcntl
+
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with open(run_dir / LOCK_FILE, "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            pid = file.read().strip() or "unknown"
+            raise EnvironmentalError(
+                f"{shown(run_dir)}: another trl-r1 (process {pid}) is running in this directory; expected to be the only "
+                f"one. `trl-r1 status {shown(run_dir)}` shows how far it is"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def runner_of(run_dir: Path) -> int | None:
+    """Return the process that runs in this directory now, 0 where its number is unknown, or `None` for none."""
+    import fcntl
+
+    try:
+        with open(run_dir / LOCK_FILE, "r+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = file.read().strip()
+                return int(text) if text.isdigit() else 0
+    except OSError:
+        pass
+    return None
+
+
+def retire(run_dir: Path, stage: str) -> Path | None:
+    """
+    Move what a stage has left aside, to `.old/STAGE-<time>`.
+
+    Returns:
+        `Path`, *optional*: the new place; `None` where there was nothing.
+    """
+    folder = run_dir / stage
+    if not folder.exists():
+        return None
+    if not any(folder.iterdir()):
+        return None
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    place = run_dir / OLD_FOLDER / f"{stage}-{stamp}"
+    count = 1
+    while place.exists():
+        count += 1
+        place = run_dir / OLD_FOLDER / f"{stage}-{stamp}-{count}"
+    place.parent.mkdir(exist_ok=True)
+    os.rename(folder, place)
+    return place
+
+
+def end_leftovers(run_dir: Path, patience_s: float = 10.0) -> list[int]:
+    """
+    End every process that a former runner has left in this directory, and wait until it is gone.
+
+    Processes are known by the variable that all processes of a stage inherit, so that one whose parents are dead, or
+    that has a session of its own, is found as well.
+
+    Args:
+        run_dir (`Path`):
+            The run. Its lock must be held: what is found then is nobody's.
+        patience_s (`float`, *optional*, defaults to `10.0`):
+            Seconds to wait for them to go.
+
+    Returns:
+        `list[int]`: the processes that were ended.
+
+    Raises:
+        `EnvironmentalError`: one would not go.
+    """
+    import psutil
+
+    prefix = str(run_dir.resolve()) + os.sep
+    ended: dict[int, Any] = {}
+
+    def found() -> list[Any]:
+        processes = []
+        for process in psutil.process_iter():
+            if process.pid == os.getpid():
+                continue
+            try:
+                if process.environ().get(STAGE_VARIABLE, "").startswith(prefix) and process.status() != "zombie":
+                    processes.append(process)
+            except (psutil.Error, OSError):
+                continue  # gone meanwhile, or another user's
+        return processes
+
+    left = found()
+    while left:
+        for process in left:
+            ended[process.pid] = process
+            try:
+                process.send_signal(signal.SIGKILL)
+            except psutil.Error:
+                continue
+        _, alive = psutil.wait_procs(left, timeout=patience_s)
+        if alive:
+            raise EnvironmentalError(
+                f"{shown(run_dir)}: processes {', '.join(str(p.pid) for p in alive)} of a former run would not end; "
+                "expected none. End them by hand, then run again"
+            )
+        left = found()
+    return sorted(ended)
+
+
+def artifact_of(folder: Path, fingerprint: str) -> Artifact | None:
+    """Return a finished stage's artifact where it has this fingerprint and all of its files, else `None`."""
+    artifact = Artifact.read(folder)
+    return (
+        artifact if artifact is not None and artifact.fingerprint == fingerprint and artifact.whole(folder) else None
+    )

@@ -1,0 +1,147 @@
+"""
+What the reader of a terminal sees: one live line per running stage, plain lines where no terminal is, and tables.
+"""
+
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, TextIO
+
+from ..scores import number, scores_of, show, show_duration
+from .launch import RunningStage, read_progress
+
+
+# Seconds between two lines about one stage where no terminal is.
+_PLAIN_SECONDS = 60.0
+
+
+def progress_text(progress: dict[str, Any], eta_s: float | None) -> str:
+    """Return how far a stage is: `38/150 steps  25%  reward 0.61  about 3 min 20 s left`."""
+    step, total = number(progress.get("step")), number(progress.get("total"))
+    if step is None:
+        return ""
+    parts = [f"{step:g}/{total:g} {progress.get('unit') or 'steps'}" if total else f"{step:g} {progress.get('unit')}"]
+    if total:
+        parts.append(f"{100 * step / total:3.0f}%")
+    info = progress.get("info")
+    for name, value in list(info.items())[:4] if isinstance(info, dict) else ():
+        parts.append(f"{name} {value:.3g}" if number(value) is not None else f"{name} {value}")
+    if eta_s is not None:
+        parts.append(f"about {show_duration(eta_s)} left")
+    return "  ".join(parts)
+
+
+class Pace:
+    """How fast a stage goes, from the steps seen since it was started: a resumed one does not begin at 0."""
+
+    def __init__(self) -> None:
+        self.first: tuple[float, float] | None = None
+
+    def seconds_left(self, progress: dict[str, Any], now: float) -> float | None:
+        """Return the estimate of the time left in seconds, or `None` before there is one."""
+        step, total = number(progress.get("step")), number(progress.get("total"))
+        if step is None or not total or step >= total:
+            return None
+        if self.first is None or step < self.first[1]:
+            self.first = (now, step)
+        since, at = self.first
+        return (now - since) * (total - step) / (step - at) if step > at else None
+
+
+class Display:
+    """
+    Live lines at the end of the output, with ordinary lines above them.
+
+    Args:
+        out (`TextIO`, *optional*):
+            Where to write. Defaults to the standard output.
+        live (`bool`, *optional*):
+            Whether lines may be written over. Defaults to whether `out` is a terminal.
+    """
+
+    def __init__(self, out: TextIO | None = None, live: bool | None = None):
+        self.out = out or sys.stdout
+        self.live = self.out.isatty() if live is None else live
+        self.drawn = 0
+        self.paces: dict[str, Pace] = {}
+        self.said: dict[str, tuple[float, Any]] = {}
+
+    def say(self, text: str = "") -> None:
+        """Write lines that stay."""
+        self._clear()
+        self._write(text + "\n")
+
+    def update(self, running: Sequence[RunningStage]) -> None:
+        """Show how far the running stages are."""
+        lines = []
+        now = time.monotonic()
+        for stage in running:
+            progress = read_progress(stage.folder)
+            pace = self.paces.setdefault(stage.name, Pace())
+            text = progress_text(progress, pace.seconds_left(progress, now)) or "starting"
+            lines.append(f"  {stage.name:<18} {show_duration(int(stage.seconds)):>12}  {text}")
+            if not self.live:
+                last, step = self.said.get(stage.name, (stage.started, None))
+                if now - last >= _PLAIN_SECONDS and progress.get("step") != step:
+                    self.said[stage.name] = (now, progress.get("step"))
+                    self._write(f"{clock()} {stage.name}: {text}\n")
+        if self.live:
+            self._clear()
+            width = max(20, shutil.get_terminal_size().columns - 1)
+            self._write("".join(line[:width] + "\n" for line in lines))
+            self.drawn = len(lines)
+
+    def forget(self, name: str) -> None:
+        """Forget the pace of a stage that has ended."""
+        self.paces.pop(name, None)
+        self.said.pop(name, None)
+
+    def _clear(self) -> None:
+        if self.drawn:
+            self._write(f"\x1b[{self.drawn}A\x1b[J")
+            self.drawn = 0
+
+    def _write(self, text: str) -> None:
+        try:
+            self.out.write(text)
+            self.out.flush()
+        except UnicodeEncodeError:
+            self.out.write(text.encode("ascii", "replace").decode())
+            self.out.flush()
+
+
+def clock() -> str:
+    """Return the time of day."""
+    return datetime.now().strftime("%H:%M:%S")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
+    """Return a table in plain text. `right`: the columns to align right."""
+    right = set(right)
+    rows = [tuple(str(cell) for cell in row) for row in rows]
+    widths = [max(len(str(row[i])) for row in (head, *rows)) for i in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = (
+            cell.rjust(width) if i in right else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths))
+        )
+        return "  ".join(cells).rstrip()
+
+    return "\n".join([line(head), line(["-" * width for width in widths]), *(line(row) for row in rows)])
+
+
+def evaluation_table(models: dict[str, dict[str, Any]]) -> str:
+    """Return the table of an evaluation: models in rows, scores in columns, each with its standard error."""
+    scores = scores_of(models.values())
+
+    def cell(metrics: dict[str, Any], score: Any) -> str:
+        value = number(metrics.get(score.key))
+        if value is None:
+            return "-"
+        error = number(metrics.get(score.stderr_key))
+        return show(value, score.digits) + (f" ±{show(error, score.digits)}" if error is not None else "")
+
+    rows = [[name, *(cell(metrics, score) for score in scores)] for name, metrics in models.items()]
+    return table(["model", *(score.title for score in scores)], rows, right=range(1, len(scores) + 1))

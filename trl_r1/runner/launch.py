@@ -1,0 +1,198 @@
+"""
+Start a stage in processes of its own, and end it.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..recipe import ResolvedStage
+from ..recipe.records import now, read_json, write_text
+from .directory import STAGE_VARIABLE
+from .keeper import INTERRUPT, KILL, TERMINATE
+
+
+CONFIG_FILE = "config.yaml"
+LOG_FILE = "log.txt"
+PROGRESS_FILE = "progress.json"
+
+
+def command_of(item: ResolvedStage, config_file: str | Path) -> list[str]:
+    """Return the command that runs a stage: what a user would type to run it by hand."""
+    tail = ["-m", item.stage.module, "--config", str(config_file)]
+    if item.stage.accelerate is None:
+        return [sys.executable, *tail]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(item.stage.accelerate)]
+    return [*launch, *tail]
+
+
+def environment_of(item: ResolvedStage, folder: Path) -> dict[str, str]:
+    """
+    Return the environment of a stage: the runner's, the config's `env:`, and the mark by which leftovers are found.
+
+    The order of Python's sets is fixed, so that a resumed stage sees the order that it saw before.
+    """
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environment.setdefault("PYTHONHASHSEED", "0")
+    own = item.config.get("env")
+    environment.update({key: str(value) for key, value in own.items()} if isinstance(own, dict) else {})
+    environment[STAGE_VARIABLE] = str(folder.resolve())
+    return environment
+
+
+@dataclass
+class RunningStage:
+    """
+    A stage that has been started.
+
+    Args:
+        item (`ResolvedStage`):
+            Which.
+        folder (`Path`):
+            Its folder.
+        process (`subprocess.Popen`):
+            Its keeper.
+        log_start (`int`):
+            Where this attempt begins in the log, in bytes.
+        started (`float`):
+            When, by the monotonic clock.
+        ended (`float`, *optional*):
+            When it ended.
+    """
+
+    item: ResolvedStage
+    folder: Path
+    process: subprocess.Popen
+    log_start: int
+    started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+
+    @property
+    def name(self) -> str:
+        return self.item.name
+
+    @property
+    def seconds(self) -> float:
+        return (self.ended or time.monotonic()) - self.started
+
+    def poll(self) -> int | None:
+        """Return the stage's exit code, or `None` while it runs."""
+        code = self.process.poll()
+        if code is not None and self.ended is None:
+            self.ended = time.monotonic()
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()
+        return code
+
+    def exit_code(self) -> int:
+        """Return the code the stage ended with; behind `accelerate launch`, what it wrote about itself."""
+        code = self.process.wait()
+        if code:
+            told = read_progress(self.folder).get("exit_code")
+            code = told if isinstance(told, int) and told else code
+        return code
+
+    def ask(self, letter: bytes) -> None:
+        """Ask the keeper to interrupt, terminate or kill the stage."""
+        with contextlib.suppress(OSError, ValueError):
+            os.write(self.process.stdin.fileno(), letter)
+
+    def log_tail(self, lines: int = 20) -> list[str]:
+        """Return the last lines that this attempt wrote."""
+        return log_tail(self.folder / LOG_FILE, lines, self.log_start)
+
+
+def start(item: ResolvedStage, run_dir: Path, folder: Path) -> RunningStage:
+    """
+    Write a stage's config and start it.
+
+    Args:
+        item (`ResolvedStage`):
+            The stage.
+        run_dir (`Path`):
+            The run.
+        folder (`Path`):
+            The stage's folder, which exists.
+    """
+    config_file = (folder / CONFIG_FILE).resolve()
+    text = yaml.safe_dump(item.placed(run_dir.resolve()), sort_keys=False, allow_unicode=True)
+    command = command_of(item, config_file)
+    write_text(config_file, f"# Written by trl-r1. To run this stage by hand:\n#   {shell(command)}\n{text}")
+    (folder / PROGRESS_FILE).unlink(missing_ok=True)
+    keeper = Path(__file__).with_name("keeper.py")
+    with open(folder / LOG_FILE, "ab") as log:
+        log.write(f"=== {now()} {shell(command)}\n".encode())
+        log.flush()
+        log_start = log.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-I", str(keeper), *command],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment_of(item, folder),
+            bufsize=0,
+            # A session of its own: what is sent to the runner's group (Ctrl-C, a closed terminal) stops at the runner.
+            start_new_session=True,
+        )
+    return RunningStage(item, folder, process, log_start)
+
+
+def stop(running: list[RunningStage], grace_s: float, hurry: Any = None) -> None:
+    """
+    End stages: ask, insist, kill.
+
+    Args:
+        running (`list[RunningStage]`):
+            What runs.
+        grace_s (`float`):
+            Seconds from the interrupt to the kill.
+        hurry (`Callable[[], bool]`, *optional*):
+            Whether to kill at once: a second Ctrl-C.
+    """
+    for letter, share in ((INTERRUPT, 0.5), (TERMINATE, 0.5), (KILL, None)):
+        running = [stage for stage in running if stage.poll() is None]
+        for stage in running:
+            stage.ask(letter)
+        until = time.monotonic() + (grace_s * share if share is not None else 30.0)
+        while any(stage.poll() is None for stage in running) and time.monotonic() < until:
+            if share is not None and hurry is not None and hurry():
+                break
+            time.sleep(0.05)
+    for stage in running:
+        if stage.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                stage.process.send_signal(signal.SIGKILL)
+
+
+def read_progress(folder: Path) -> dict[str, Any]:
+    """Return what a stage says about how far it is; empty where it has said nothing yet."""
+    found = read_json(folder / PROGRESS_FILE)
+    return found if isinstance(found, dict) else {}
+
+
+def log_tail(path: Path, lines: int = 20, start: int = 0) -> list[str]:
+    """Return the last lines of a log, from byte `start` on; of a line that was overwritten, what stood there last."""
+    try:
+        with open(path, "rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(start, end - 64 * 1024))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    whole = [line.rstrip().rpartition("\r")[2] for line in text.splitlines()]
+    return [line for line in whole if line.strip()][-lines:]
+
+
+def shell(command: list[str]) -> str:
+    """Return a command as it would be typed."""
+    import shlex
+
+    return shlex.join(["python" if part == sys.executable else part for part in command])

@@ -1,0 +1,371 @@
+"""
+Run a recipe: its stages in their order, as many at once as allowed, each in processes of its own.
+
+What is done is not done again; what was interrupted goes on; what has changed runs again, and its old outputs are moved
+aside. A run may be killed at any moment and started again by the same command.
+"""
+
+import contextlib
+import errno
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import EnvironmentalError, Interrupted
+from ..recipe import Artifact, Recipe, ResolvedStage, package_versions, shown
+from ..recipe.records import now, write_text
+from ..scores import show_duration
+from .check import check, world_size
+from .directory import (
+    Attempt,
+    claim,
+    end_leftovers,
+    locked,
+    read_attempt,
+    retire,
+    write_attempt,
+)
+from .display import Display, clock, table
+from .finish import finish
+from .launch import LOG_FILE, RunningStage, command_of, shell, start, stop
+from .plan import PlannedStage, State, make_plan
+
+
+_POLL_SECONDS = 0.1
+_DRAW_SECONDS = 0.5
+
+
+@dataclass
+class RunOptions:
+    """
+    What `trl-r1 run` is asked for.
+
+    Args:
+        recipe (`str`):
+            Path or name.
+        output_dir (`Path`, *optional*):
+            The run's directory; `runs/NAME` by default.
+        seed (`int`, *optional*):
+            In place of the recipe's.
+        again_from (`list[str]`):
+            Stages to run again, with all that hangs on them.
+        only (`list[str]`):
+            Stages to run, and no others.
+        overrides (`list[str]`):
+            `stage.key=value`.
+        dry_run (`bool`):
+            Say what would run, and change nothing.
+        parallel (`int`, *optional*):
+            How many stages at once, in place of the recipe's.
+        grace_s (`float`):
+            Seconds that an interrupted stage has to end by itself.
+        command (`list[str]`):
+            The command, for the record and for the hint on how to go on.
+    """
+
+    recipe: str
+    output_dir: Path | None = None
+    seed: int | None = None
+    again_from: list[str] = field(default_factory=list)
+    only: list[str] = field(default_factory=list)
+    overrides: list[str] = field(default_factory=list)
+    dry_run: bool = False
+    parallel: int | None = None
+    grace_s: float = 10.0
+    command: list[str] = field(default_factory=list)
+
+
+def plan(options: RunOptions, display: Display | None = None) -> list[PlannedStage]:
+    """
+    Check a recipe and print what would run, changing nothing.
+
+    Raises:
+        `ConfigErrors`: everything found wrong.
+    """
+    display = display or Display()
+    recipe, stages, run_dir = check(options.recipe, options.output_dir, overrides=options.overrides, seed=options.seed)
+    planned = make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)
+    display.say(f"{recipe.name} ({shown(recipe.path)}), seed {recipe.seed}, in {shown(run_dir)}\n")
+    rows = []
+    for stage in planned:
+        processes = world_size(stage.item) or 0
+        state = f"{stage.state.value} ({stage.why})" if stage.why else stage.state.value
+        rows.append([stage.name, stage.item.stage.kind, ", ".join(stage.item.parents) or "-", str(processes), state])
+    display.say(table(["stage", "kind", "reads from", "processes", "state"], rows, right=[3]))
+    if options.dry_run:
+        display.say()
+        for stage in planned:
+            if stage.state not in (State.DONE, State.LEFT_OUT):
+                display.say(shell(command_of(stage.item, run_dir / stage.name / "config.yaml")))
+    display.say(f"\nThe recipe is in order. {_counts(planned)}")
+    return planned
+
+
+def _counts(planned: list[PlannedStage]) -> str:
+    done = sum(stage.state is State.DONE for stage in planned)
+    left = sum(stage.state not in (State.DONE, State.LEFT_OUT) for stage in planned)
+    return f"{done} of {len(planned)} stages are done, {left} to run."
+
+
+def run(options: RunOptions, display: Display | None = None) -> int:
+    """
+    Run a recipe.
+
+    Args:
+        options (`RunOptions`):
+            What is asked for.
+        display (`Display`, *optional*):
+            Where to write.
+
+    Returns:
+        `int`: 0 when all that was asked for is done; 1 when a stage failed, or 2 when it refused its config or data.
+
+    Raises:
+        `ConfigErrors`: the recipe is wrong; nothing was run.
+        `EnvironmentalError`: another runner is in the directory, or the disk is full.
+        `Interrupted`: the user stopped the run.
+    """
+    if options.dry_run:
+        plan(options, display)
+        return 0
+    display = display or Display()
+    recipe, stages, run_dir = check(options.recipe, options.output_dir, overrides=options.overrides, seed=options.seed)
+    make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)  # is what is asked for known?
+    try:
+        with locked(run_dir):
+            ended = end_leftovers(run_dir)
+            if ended:
+                display.say(f"Ended {len(ended)} processes that an earlier run had left behind.")
+            planned = make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)
+            return _Run(recipe, planned, run_dir, options, display).run()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise EnvironmentalError(
+                f"{shown(run_dir)}: no space left on the disk ({error}); expected room for the run. Finished stages are "
+                "whole: make room, then run the same command again"
+            ) from None
+        raise
+
+
+@dataclass
+class _Run:
+    """One run in one directory, whose lock is held."""
+
+    recipe: Recipe
+    planned: list[PlannedStage]
+    run_dir: Path
+    options: RunOptions
+    display: Display
+    running: list[RunningStage] = field(default_factory=list)
+    done: set[str] = field(default_factory=set)
+    results: dict[str, tuple[str, float]] = field(default_factory=dict)
+    failed: list[tuple[RunningStage, int, str]] = field(default_factory=list)
+    stops: int = 0
+
+    def run(self) -> int:
+        self.prepare()
+        waiting = [stage for stage in self.planned if stage.state not in (State.DONE, State.LEFT_OUT)]
+        worked = bool(waiting)
+        limit = max(1, self.options.parallel or self.recipe.parallel)
+        with self.signals():
+            try:
+                drawn = 0.0
+                while self.running or (waiting and not self.failed):
+                    while len(self.running) < limit and not self.failed and not self.stops:
+                        ready = next((s for s in waiting if set(s.item.parents) <= self.done), None)
+                        if ready is None:
+                            break
+                        waiting.remove(ready)
+                        self.start(ready)
+                    for stage in [stage for stage in self.running if stage.poll() is not None]:
+                        self.end(stage)
+                    if self.stops:
+                        self.interrupt()
+                    if time.monotonic() - drawn >= _DRAW_SECONDS:
+                        self.display.update(self.running)
+                        drawn = time.monotonic()
+                    time.sleep(_POLL_SECONDS)
+            finally:
+                if self.running:  # an error of the runner's own: leave nothing behind
+                    stop(self.running, self.options.grace_s, lambda: self.stops > 1)
+        self.summary(waiting)
+        if self.failed:
+            return self.tell_failure()
+        left_out = any(stage.state is State.LEFT_OUT for stage in self.planned)
+        return finish(self.recipe, self.run_dir, self.display, worked=worked, whole=not left_out)
+
+    # --- before -----------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Claim the directory and move aside what is to be made anew."""
+        claim(self.run_dir, self.recipe, self.options.command)
+        write_text(
+            self.run_dir / "recipe.yaml", _recipe_text(self.recipe, [s.item for s in self.planned], self.run_dir)
+        )
+        self.display.say(
+            f"{self.recipe.name}, seed {self.recipe.seed}, in {shown(self.run_dir)}. {_counts(self.planned)}"
+        )
+        for stage in self.planned:
+            if stage.state is State.DONE:
+                self.done.add(stage.name)
+                artifact = Artifact.read(self.run_dir / stage.name)
+                self.results[stage.name] = ("done before", artifact.wall_seconds if artifact else 0.0)
+            elif stage.state in (State.AGAIN, State.RUN):
+                place = retire(self.run_dir, stage.name)
+                if place is not None:
+                    reason = f" ({stage.why})" if stage.why else ""
+                    self.display.say(
+                        f"{clock()} {stage.name}: runs again{reason}; its old outputs are in {shown(place)}"
+                    )
+
+    def start(self, stage: PlannedStage) -> None:
+        folder = self.run_dir / stage.name
+        folder.mkdir(exist_ok=True)
+        before = read_attempt(folder)
+        attempt = Attempt(stage.fingerprint, now(), begun=time.time())
+        if before is not None and before.fingerprint == stage.fingerprint:
+            spent = before.wall_seconds + (_lost_seconds(before, folder) if before.outcome is None else 0.0)
+            attempt = replace(attempt, started=before.started, attempts=before.attempts + 1, wall_seconds=spent)
+        write_attempt(folder, attempt)
+        self.running.append(start(stage.item, self.run_dir, folder))
+        how = f", goes on (attempt {attempt.attempts})" if attempt.attempts > 1 else ""
+        self.display.say(f"{clock()} {stage.name}: started{how}; log: {shown(folder / LOG_FILE)}")
+
+    # --- while ------------------------------------------------------------------------------------------------------
+
+    def end(self, stage: RunningStage) -> None:
+        self.running.remove(stage)
+        self.display.forget(stage.name)
+        code = stage.exit_code()
+        planned = next(p for p in self.planned if p.name == stage.name)
+        attempt = read_attempt(stage.folder) or Attempt(planned.fingerprint)
+        attempt = replace(attempt, wall_seconds=round(attempt.wall_seconds + stage.seconds, 3))
+        missing = [] if code else [name for name in stage.item.outputs if not _present(stage.folder / name)]
+        if code or missing:
+            reason = f"ended with code {code}" if code else f"ended well, but left no {', '.join(missing)}"
+            write_attempt(stage.folder, replace(attempt, outcome="interrupted" if self.stops else "failed"))
+            if not self.stops:
+                self.failed.append((stage, code, reason))
+                self.results[stage.name] = ("failed", attempt.wall_seconds)
+                self.display.say(f"{clock()} {stage.name}: FAILED, {reason}")
+            return
+        prints = {p.name: p.fingerprint for p in self.planned}
+        outputs = stage.item.outputs
+        Artifact(
+            stage=stage.name,
+            kind="model" if "model" in outputs else "metrics" if "metrics.json" in outputs else "dataset",
+            path=outputs[0] if outputs else ".",
+            fingerprint=planned.fingerprint,
+            parents={parent: prints[parent] for parent in stage.item.parents},
+            versions=package_versions(),
+            files=_sizes(stage.folder, outputs),
+            started=attempt.started,
+            finished=now(),
+            wall_seconds=attempt.wall_seconds,
+        ).write(stage.folder)
+        write_attempt(stage.folder, attempt)
+        self.done.add(stage.name)
+        self.results[stage.name] = ("done", attempt.wall_seconds)
+        self.display.say(f"{clock()} {stage.name}: done in {show_duration(attempt.wall_seconds)}")
+
+    @contextlib.contextmanager
+    def signals(self) -> Iterator[None]:
+        """Count Ctrl-C and its like instead of dying of them; where they were switched off (`nohup`), leave them so."""
+        before: dict[int, Any] = {}
+
+        def count(number: int, frame: Any) -> None:
+            self.stops += 1
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with contextlib.suppress(ValueError):  # not the main thread
+                if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                    continue
+                before[number] = signal.signal(number, count)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def interrupt(self) -> None:
+        names = ", ".join(stage.name for stage in self.running)
+        if names:
+            self.display.say(f"{clock()} stopping {names}; once more to kill at once")
+        stop(self.running, self.options.grace_s, lambda: self.stops > 1)
+        for stage in list(self.running):
+            self.end(stage)
+        again = [part for part in self.options.command if part]
+        raise Interrupted(
+            f"interrupted; nothing that was finished is lost. To go on, the same command again: {shell(again)}"
+            if again and not self.options.again_from
+            else "interrupted; nothing that was finished is lost. To go on, run it again (without --from)"
+        )
+
+    # --- after ------------------------------------------------------------------------------------------------------
+
+    def summary(self, waiting: list[PlannedStage]) -> None:
+        self.display.update([])
+        rows = []
+        for stage in self.planned:
+            status, seconds = self.results.get(
+                stage.name, ("not run" if stage in waiting else stage.state.value, None)
+            )
+            rows.append(
+                [stage.name, stage.item.stage.kind, status, show_duration(seconds) if seconds is not None else "-"]
+            )
+        total = sum(seconds for _, seconds in self.results.values())
+        rows.append(["", "", "", show_duration(total)])
+        self.display.say("\n" + table(["stage", "kind", "status", "wall time"], rows, right=[3]))
+
+    def tell_failure(self) -> int:
+        for stage, _, reason in self.failed:
+            tail = "\n".join(f"    {line}" for line in stage.log_tail())
+            print(
+                f"\nerror: stage `{stage.name}` {reason}\n  log: {shown(stage.folder / LOG_FILE)}\n  its last lines:\n{tail}",
+                file=sys.stderr,
+            )
+        print("\nMend it, then run the same command again: what is finished stays.", file=sys.stderr)
+        return 2 if all(code == 2 for _, code, _ in self.failed) else 1
+
+
+def _present(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else path.is_file()
+
+
+def _sizes(folder: Path, outputs: tuple[str, ...]) -> dict[str, int]:
+    found = {}
+    for name in outputs:
+        path = folder / name
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                found[file.relative_to(folder).as_posix()] = file.stat().st_size
+    return found
+
+
+def _lost_seconds(attempt: Attempt, folder: Path) -> float:
+    """Estimate how long an attempt ran that was killed before it could say so: until its last word in the log."""
+    with contextlib.suppress(OSError):
+        return max(0.0, (folder / LOG_FILE).stat().st_mtime - attempt.begun) if attempt.begun else 0.0
+    return 0.0
+
+
+def _recipe_text(recipe: Recipe, stages: list[ResolvedStage], run_dir: Path) -> str:
+    """Return the recipe with its files read in: what `RUN/recipe.yaml` holds, and what cards and report read."""
+    found: dict[str, Any] = {"name": recipe.name, "base_model": recipe.base_model, "seed": recipe.seed}
+    found |= {"parallel": recipe.parallel, "disk_gb": recipe.disk_gb, "data": recipe.data}
+    found |= {"hub": recipe.hub, "report": recipe.report, "stages": []}
+    for stage in recipe.stages:
+        model = list(stage.model.values()) if isinstance(stage.model, dict) else stage.model
+        entry = {"name": stage.name, "kind": stage.kind, "model": model, "data": stage.data or None}
+        entry["accelerate"] = str(stage.accelerate) if stage.accelerate else None
+        entry["set"] = stage.config
+        found["stages"].append({key: value for key, value in entry.items() if value not in (None, {})})
+    found = {key: value for key, value in found.items() if value not in (None, {})}
+    head = f"# Written by trl-r1: {recipe.path.resolve()} with its configs read in, as it ran in this directory.\n"
+    return head + yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
