@@ -35,14 +35,14 @@ _LATIN = "A-Za-zÀ-ÖØ-öø-ɏ"
 # Names: glued to digits, underscores, dots, operators or an opening bracket; camelCase.
 _NAME = re.compile(
     rf"(?<!\w)(?:[{_LATIN}]\w*(?:[_\d]\w*)+|_+\w+|\d+[A-Za-z_]\w*)"  # x1, snake_case, __init__, 5km, 2x
-    rf"|\b[a-z]+[A-Z]\w*"  # camelCase
+    rf"|\b[a-z]+[A-Z]\w*|\b[A-Z][a-z]+[A-Z]\w*"  # camelCase, PascalCase
     rf"|\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?:\((?!(?:s|es|e|n|en|in|innen|a|as|o|os|i|ies|r|x)\))|\[)(?:[^()\[\]\n。]{{0,80}}[\])])?"
     rf"|\b[a-z_]\w*(?:\.[a-z_]\w+)+\b"  # os.path
     rf"|(?<=[=+*^<>|&~])[A-Za-z]\w*|\b[A-Za-z]\w*(?=[=+*^<>|&~])"
     rf"|(?<=[\d)\]]-)[A-Za-z]\b|\b[A-Za-z](?=-[\d(\[])|(?<=[\d)])/[A-Za-z]\w*|\b[A-Za-z](?=/)"
 )
 _SIN = re.compile(
-    r"\b(?:sin|cos|tan|cot|sec|csc|log|ln|lg|exp|gcd|lcm|mod|lim|max|min|det|arc(?:sin|cos|tan))(?=\s*(?:[a-zA-Zα-ω]\b|\d|\())"
+    r"\b(?:sin|cos|tan|cot|sec|csc|log|ln|lg|exp|gcd|lcm|mod|lim|max|min|det|arc(?:sin|cos|tan))\b(?=\s*(?:[a-zA-Zα-ω]\b|\d|\())"
 )
 _UNIT = re.compile(
     r"(?<=\d)\s?(?:mm|cm|dm|km|kg|mg|ml|dl|cl|Hz|kHz|MHz|GB|MB|KB|kB|kW|kWh|mph|km/h|m/s|m2|km2|cm2|cm3|m3|ft|lb|lbs|oz|°C|°F|[mgslhLVWKNJ])\b"

@@ -38,36 +38,36 @@ SHARED_SCRIPTS: dict[str, tuple[str, ...]] = {
 
 # Languages that have their script to themselves, as far as this module goes.
 _OWN_SCRIPTS = {
-    "ko": "ᄀ-ᇿ㄰-㆏가-힣",
-    "hi": "ऀ-ॣ॰-ॿ",
-    "el": "Ͱ-Ͽἀ-῿",
-    "he": "֐-׿",
-    "th": "ก-ฺเ-๎",
-    "bn": "ঀ-৥ৰ-৿",
-    "ta": "஀-௥",
-    "te": "ఀ-౥",
-    "gu": "઀-૥",
-    "kn": "ಀ-೥",
-    "ml": "ഀ-൥",
-    "pa": "਀-੥ੰ-੿",
-    "si": "඀-෿",
-    "ka": "Ⴀ-ჿ",
-    "hy": "԰-֏",
-    "am": "ሀ-፿",
-    "km": "ក-៓",
-    "lo": "ກ-໎",
-    "my": "က-ဿၐ-႟",
+    "ko": "\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3",
+    "hi": "\u0900-\u0963\u0970-\u097f",
+    "el": "\u0370-\u03ff\u1f00-\u1fff",
+    "he": "\u0590-\u05ff",
+    "th": "\u0e01-\u0e3a\u0e40-\u0e4e",
+    "bn": "\u0980-\u09e5\u09f0-\u09ff",
+    "ta": "\u0b80-\u0be5",
+    "te": "\u0c00-\u0c65",
+    "gu": "\u0a80-\u0ae5",
+    "kn": "\u0c80-\u0ce5",
+    "ml": "\u0d00-\u0d65",
+    "pa": "\u0a00-\u0a65\u0a70-\u0a7f",
+    "si": "\u0d80-\u0dff",
+    "ka": "\u10a0-\u10ff",
+    "hy": "\u0530-\u058f",
+    "am": "\u1200-\u137f",
+    "km": "\u1780-\u17d3",
+    "lo": "\u0e81-\u0ece",
+    "my": "\u1000-\u103f\u1050-\u109f",
 }
 _UNSPACED = {"th": 4, "lo": 4, "km": 5, "my": 5}  # letters to a word, where no blanks part the words
 
 LANGUAGES: tuple[str, ...] = tuple(sorted({*_OWN_SCRIPTS, *(x for group in SHARED_SCRIPTS.values() for x in group)}))
 
-_HAN = "々〆㐀-䶿一-鿿豈-﫿\U00020000-\U0002fa1f"
-_KANA = "ぁ-ゖゝ-ゟァ-ヺー-ヿｦ-ﾟ"
+_HAN = "\u3005\u3006\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f"
+_KANA = "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\uff66-\uff9f"
 _RANGES = {
-    "Latn": "A-Za-zÀ-ÖØ-öø-ɏɐ-ʯḀ-ỿＡ-Ｚａ-ｚ",
-    "Cyrl": "Ѐ-ӿԀ-ԯ",
-    "Arab": "ؠ-ٟٮ-ۓە-ۯۺ-ۿݐ-ݿﭐ-﷿ﹰ-ﻼ",
+    "Latn": "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0250-\u02af\u1e00-\u1eff\uff21-\uff3a\uff41-\uff5a",
+    "Cyrl": "\u0400-\u04ff\u0500-\u052f",
+    "Arab": "\u0620-\u065f\u066e-\u06d3\u06d5-\u06ef\u06fa-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufefc",
     "Hani": _HAN + _KANA,
     **_OWN_SCRIPTS,
 }
@@ -93,6 +93,18 @@ _SWITCH = {_PLAIN: 7.5, _CLAUSE: 5.0, _SENTENCE: 2.5}
 _UNSEEN = -16.5  # a word that the language's list lacks; the rarest listed word has -13.8
 _FOREIGN_LETTER = -4.0
 _NOWHERE = -14.5  # a word of no known language
+_NAME_WEIGHT = 0.4  # a name says less about the language around it than another word does
+
+# A Latin word with a capital between words of another script is a name or a symbol (`Alice`, `ABC`) unless it is one of
+# these, which start a remark in English.
+_OPENERS = frozenset(
+    "I A The This That These Those It There Here We You He She They Let So Now Then Next First Second Third Finally Also "
+    "And But Or If When While Since Because As For From With By In On At To Of Thus Hence Therefore However Moreover "
+    "Actually Wait Okay Ok Hmm Well Yes No Not Maybe Perhaps Alternatively Check Verify Recall Note Suppose Assume Given "
+    "Is Are Was Does Do Did Can Could Should Would What Which Why How Where Who Answer Step Sum Total Each Every All "
+    "Both My Your Our Their His Her Its Just Let's I'm I'll It's That's Right Good Great Sorry Please Thanks Hello Hi "
+    "Using Since Similarly After Before Only Still Yet Again Subtract Add Multiply Divide Compute Calculate".split()
+)
 
 _LETTERS = {
     "en": "éèïöçñ",
@@ -142,14 +154,20 @@ class _Lexicon:
             self._lists.append(words)
         self._letters = [_ASCII | frozenset(_LETTERS.get(language, "")) for language in languages]
         self._memo: dict[str, tuple[float, ...]] = {}
+        self._memo_of_starts: dict[str, tuple[float, ...]] = {}
 
-    def scores(self, word: str) -> tuple[float, ...]:
+    def scores(self, word: str, starts_sentence: bool = False) -> tuple[float, ...]:
         """Return one log-probability per language, and a last one for no known language."""
-        found = self._memo.get(word)
+        memo = self._memo_of_starts if starts_sentence else self._memo
+        found = memo.get(word)
         if found is None:
-            if len(self._memo) > 200_000:
-                self._memo.clear()
-            found = self._memo[word] = self._score(word)
+            if len(memo) > 200_000:
+                memo.clear()
+            found = self._score(word)
+            if word[0].isupper() and (not starts_sentence or word[1:].isupper()):
+                top = max(found)
+                found = tuple(top + _NAME_WEIGHT * (score - top) for score in found)
+            memo[word] = found
         return found
 
     def _score(self, word: str) -> tuple[float, ...]:
@@ -263,6 +281,8 @@ def tag_words(text: str, languages: Iterable[str] | None = None) -> list[tuple[s
                 runs.setdefault(script, []).append(position)
         elif len(token) > 1 or script not in ("el", "he"):
             tagged[position] = (token, script)
+    if "Latn" in runs and len(runs) + any(tagged) > 1:
+        runs["Latn"] = [position for position in runs["Latn"] if not _is_name(tokens, position)]
     for script, positions in runs.items():
         candidates = SHARED_SCRIPTS[script]
         if allowed is not None:
@@ -270,14 +290,15 @@ def tag_words(text: str, languages: Iterable[str] | None = None) -> list[tuple[s
         if script == "Hani":
             for position, language in zip(positions, _tag_han(tokens, positions)):
                 tagged[position] = (tokens[position], language)
-        elif len(candidates) == 1:
+        elif len(candidates) == 1 or not positions:
             for position in positions:
                 tagged[position] = (tokens[position], candidates[0])
         else:
             lexicon = _lexicon(candidates)
             names = (*candidates, UNDETERMINED)
-            scores = [lexicon.scores(tokens[position]) for position in positions]
-            for position, state in zip(positions, _best_path(scores, _breaks(tokens, positions))):
+            breaks = _breaks(tokens, positions)
+            scores = [lexicon.scores(tokens[position], gap == _SENTENCE) for position, gap in zip(positions, breaks)]
+            for position, state in zip(positions, _best_path(scores, breaks)):
                 tagged[position] = (tokens[position], names[state])
     return [word for entry in tagged if entry for word in _split(*entry)]
 
@@ -304,7 +325,27 @@ def _is_word(tokens: list[str], position: int) -> bool:
         return True
     if letter.isupper():
         return letter in "AEOYÀ" and before == _SENTENCE and after == _PLAIN
-    return letter in "aeiouy" and after == _PLAIN
+    return letter in "aeiouy" and after == _PLAIN and _script(tokens[position + 1][0]) == "Latn"
+
+
+def _is_name(tokens: list[str], position: int) -> bool:
+    """Tell whether a Latin word with a capital stands, alone or with others like it, between words of other scripts."""
+    token = tokens[position]
+    if not token[0].isupper() or token in _OPENERS:
+        return False
+    if token.isupper() and any(len(x) > 1 and x.isupper() and x.isalpha() for x in tokens[position + 1 : position + 2]):
+        return False  # SHOUTED WORDS
+    for step in (-1, 1):
+        other = position + step
+        while 0 <= other < len(tokens):
+            token = tokens[other]
+            script = _script(token[0])
+            if script == "Latn" and (token[0].islower() or token in _OPENERS):
+                return False
+            if script not in (None, "Latn") or _kind(token) == _SENTENCE:
+                break
+            other += step
+    return True
 
 
 def _kind(token: str) -> str:
