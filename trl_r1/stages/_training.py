@@ -230,6 +230,7 @@ def _metrics(state: TrainerState, result: Mapping[str, float]) -> dict[str, Any]
     lines = [line for line in state.log_history if "train_runtime" not in line]
     last = lines[-max(1, len(lines) // 10) :] if lines else []
     names = sorted({name for line in last for name, value in line.items() if isinstance(value, (int, float))})
+    names = [name for name in names if name not in ("step", "epoch")]
     means = {}
     for name in names:
         values = [line[name] for line in last if isinstance(line.get(name), (int, float))]

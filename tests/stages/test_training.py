@@ -1,0 +1,257 @@
+"""The training stages on a model of a few thousand parameters: what they refuse, leave behind, resume and chain."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from trl_r1.adapters import full_model, is_adapter
+from trl_r1.rewards.preference_text import PreferenceForm
+from trl_r1.stages import grpo as grpo_stage
+from trl_r1.stages import reward as reward_stage
+from trl_r1.stages import sft as sft_stage
+from trl_r1.stages._training import last_whole_checkpoint, remove_broken_checkpoints
+
+from .tiny import make_config
+
+
+STAGES = {"grpo": grpo_stage, "sft": sft_stage, "reward": reward_stage}
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(kind, config, **changes):
+        return STAGES[kind].main(["--config", str(make_config(tmp_path / f"{kind}.yaml", config, **changes))])
+
+    return run
+
+
+def weights(directory):
+    return load_file(Path(directory) / "model.safetensors")
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def losses(directory):
+    history = json.loads((Path(directory) / "trainer_state.json").read_text())["log_history"]
+    return [line["loss"] for line in history if "loss" in line]
+
+
+# What a stage leaves behind
+
+
+@pytest.mark.parametrize("kind", ["sft", "grpo", "reward"])
+def test_a_stage_leaves_a_model_its_numbers_and_its_progress(kind, run, common, grpo, base):
+    assert run(kind, grpo if kind == "grpo" else common) == 0
+    stage = Path(common["output_dir"])
+    model = AutoModelForSequenceClassification if kind == "reward" else AutoModelForCausalLM
+    assert sum(parameter.numel() for parameter in model.from_pretrained(stage / "model").parameters()) > 1000
+    assert AutoTokenizer.from_pretrained(stage / "model").chat_template
+    assert not same(weights(stage / "model"), weights(base))
+    assert json.loads((stage / "metrics.json").read_text())["steps"] == 4
+    assert json.loads((stage / "progress.json").read_text())["step"] == 4
+    assert len(losses(stage)) == 4
+    assert not (stage / "model.tmp").exists()
+    assert not (stage / "model" / "training_args.bin").exists()
+
+
+def test_a_finished_stage_says_so_and_trains_no_more(run, common, capsys):
+    model = Path(common["output_dir"]) / "model"
+    model.mkdir(parents=True)
+    assert run("sft", common) == 0
+    assert f"{model} is there: this stage is done" in capsys.readouterr().out
+    assert list(model.iterdir()) == []
+
+
+def test_sft_and_grpo_take_plain_text_templates_as_well(run, common, grpo):
+    for kind, config in (("sft", common), ("grpo", grpo)):
+        output_dir = str(Path(common["output_dir"]) / kind)
+        assert run(kind, config, prompt_template="User : {prompt} Assistant :", output_dir=output_dir, max_steps=1) == 0
+
+
+def test_the_preference_model_reads_what_its_form_says(run, common):
+    assert run("reward", common, part="summary", max_length=64) == 0
+    model = Path(common["output_dir"]) / "model"
+    form = PreferenceForm.load(model)
+    assert form == PreferenceForm("chat", "summary", 64)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    ids = form.token_ids(tokenizer, "what is 1 + 2 ?", "<think> the sum is 3 </think> so 3")
+    assert tokenizer.decode(ids) == "User : what is 1 + 2 ? Assistant : so 3 <eos>"
+
+
+def test_a_preference_model_learns_which_response_is_better(run, common, data, tmp_path):
+    """The worse response always says 39: a head that learns at all tells them apart."""
+    pairs = [json.loads(line) for line in data.read_text().splitlines()]
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("\n".join(json.dumps({**row, "chosen": "answer 1", "rejected": "answer 39"}) for row in pairs))
+    assert run("reward", common, data=[{"path": str(file)}], max_steps=30, learning_rate=3e-2) == 0
+    metrics = json.loads((Path(common["output_dir"]) / "metrics.json").read_text())
+    assert metrics["last"]["accuracy"] > 0.9
+
+
+# What a stage refuses
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "says"),
+    [
+        ("grpo", {"los_type": "grpo"}, "grpo.yaml: `los_type`: unknown key; did you mean `loss_type`?"),
+        ("grpo", {"per_device_train_batch_size": 6}, "grpo.yaml: `generation_batch_size`"),
+        ("grpo", {"rewards": ...}, "grpo.yaml: `rewards`: expected a list of rewards"),
+        ("grpo", {"prompt_template": ...}, "grpo.yaml: `prompt_template`: expected"),
+        ("grpo", {"prompt_template": "no place"}, "grpo.yaml: `prompt_template`: expected"),
+        ("sft", {"data": [{"path": "/nowhere.jsonl"}]}, "/nowhere.jsonl: `path`: no such file"),
+        ("sft", {"data": ...}, "sft.yaml: `data`: expected a list"),
+        ("sft", {"model_name_or_path": "/nowhere/model"}, "sft.yaml: `model_name_or_path`: expected a directory"),
+        ("sft", {"expect_processes": 2}, "`expect_processes` asks for 2 processes that train together"),
+        ("reward", {"part": "half"}, "reward.yaml: `part`: expected one of 'all', 'summary'"),
+        ("reward", {"max_length": 3}, "reward.yaml: `data`: expected pairs"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_file_and_key(kind, changes, says, run, common, grpo, capsys):
+    assert run(kind, grpo if kind == "grpo" else common, **changes) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert "Traceback" not in said
+
+
+def test_a_column_that_a_reward_reads_must_be_there(data, capsys):
+    class NeedsTests:
+        __name__ = "code_accuracy"
+        requires = ("tests",)
+
+    with pytest.raises(Exception, match="code_accuracy reads the column 'tests', which the data lack"):
+        grpo_stage.check_columns([NeedsTests()], ["prompt", "solution"])
+
+
+def test_fewer_prompts_than_a_step_takes_are_refused(run, grpo, data, capsys):
+    assert run("grpo", grpo, data=[{"path": str(data), "limit": 1}]) == 2
+    assert "expected at least the 2 prompts that one generation takes" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_world_is_refused(run, common, capsys):
+    assert run("sft", common, max_steps=2) == 0
+    stage = Path(common["output_dir"])
+    shutil.rmtree(stage / "model")
+    state = stage / "checkpoint-2" / "rng_state.pth"
+    shutil.copy(state, state.with_name("rng_state_0.pth"))
+    state.rename(state.with_name("rng_state_1.pth"))
+    assert run("sft", common) == 2
+    assert "was written by 2 processes and cannot be resumed by 1" in capsys.readouterr().err
+
+
+# The order of prompts
+
+
+def test_shares_and_first_steps_hold_in_training(run, grpo, data, tmp_path):
+    rows = [{"prompt": f"what is {i} ?", "solution": str(i), "language": "en"} for i in range(20)]
+    late = tmp_path / "late.jsonl"
+    late.write_text("\n".join(json.dumps(row) for row in rows))
+    sources = [{"path": str(data), "name": "sums"}, {"path": str(late), "name": "late", "from_step": 2, "share": 0.5}]
+    assert run("grpo", grpo, data=sources, save_rollouts=True, max_steps=4) == 0
+    from trl_r1.trace import read_traces
+
+    traces = list(read_traces(Path(grpo["output_dir"]) / "rollouts"))
+    assert len(traces) == 4 * 8
+    domains = [trace.domain for trace in traces]
+    assert domains.count("late") == 2 * 4  # of the last two steps, one of two prompts with four samples
+
+
+# Resume
+
+
+def test_only_whole_checkpoints_count_and_broken_ones_go(tmp_path):
+    for step, state in ((2, "{}"), (10, "{}"), (12, '{"log_his')):
+        checkpoint = tmp_path / f"checkpoint-{step}"
+        checkpoint.mkdir()
+        (checkpoint / "trainer_state.json").write_text(state)
+        torch.save({"step": step}, checkpoint / "rng_state.pth")
+    (tmp_path / "checkpoint-14").mkdir()
+    assert last_whole_checkpoint(tmp_path).name == "checkpoint-10"
+    cut = tmp_path / "checkpoint-10" / "rng_state.pth"
+    cut.write_bytes(cut.read_bytes()[:-20])
+    assert last_whole_checkpoint(tmp_path).name == "checkpoint-2"
+    remove_broken_checkpoints(tmp_path)
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-2"]
+    assert last_whole_checkpoint(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("kind", ["sft", "grpo"])
+def test_a_killed_stage_ends_with_the_weights_of_an_uninterrupted_one(kind, run, common, grpo, tmp_path):
+    config = {**(grpo if kind == "grpo" else common), "max_steps": 8, "save_steps": 2, "save_total_limit": 2}
+    if kind == "grpo":
+        config.update(beta=0.05, sync_ref_model=True, ref_model_sync_steps=3, num_iterations=2)
+    killed = {**config, "output_dir": str(tmp_path / "killed")}
+    assert run(kind, config) == 0
+
+    file = make_config(tmp_path / "killed.yaml", killed)
+    command = [sys.executable, "-m", f"trl_r1.stages.{kind}", "--config", str(file)]
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 300
+        while last_whole_checkpoint(killed["output_dir"]) is None and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert last_whole_checkpoint(killed["output_dir"]) is not None
+    assert not (Path(killed["output_dir"]) / "model").exists()
+
+    assert run(kind, killed) == 0
+    assert same(weights(Path(killed["output_dir"]) / "model"), weights(Path(config["output_dir"]) / "model"))
+    assert losses(killed["output_dir"]) == losses(config["output_dir"])
+
+
+# LoRA
+
+
+def test_an_adapter_serves_the_next_stages(run, common, grpo, base, tmp_path):
+    lora = {"use_peft": True, "lora_r": 4, "lora_dropout": 0.0, "lora_target_modules": ["q_proj", "v_proj"]}
+    assert run("sft", common, **lora) == 0
+    adapter = Path(common["output_dir"]) / "model"
+    assert is_adapter(adapter)
+
+    merged = full_model(adapter, tmp_path / "merged")
+    tokenizer = AutoTokenizer.from_pretrained(merged)
+    ids = tokenizer("what is 1 + 2 ?", return_tensors="pt")
+    from peft import PeftModel
+
+    of_adapter = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter)
+    of_merged = AutoModelForCausalLM.from_pretrained(merged)
+    torch.testing.assert_close(of_merged(**ids).logits, of_adapter(**ids).logits, atol=1e-5, rtol=1e-5)
+    stamp = (Path(merged) / "model.safetensors").stat().st_mtime_ns
+    assert full_model(adapter, tmp_path / "merged") == merged
+    assert (Path(merged) / "model.safetensors").stat().st_mtime_ns == stamp  # merged once
+
+    next_stage = str(tmp_path / "next")
+    assert run("grpo", grpo, model_name_or_path=str(adapter), output_dir=next_stage, max_steps=1) == 0
+    assert weights(Path(next_stage) / "model").keys() == weights(base).keys()
+
+
+def test_an_adapter_is_merged_where_the_config_says_so(run, common, base):
+    lora = {"use_peft": True, "lora_r": 4, "lora_target_modules": "all-linear", "merge_adapter": True}
+    assert run("sft", common, max_steps=1, **{**lora, "lora_target_modules": ["q_proj"]}) == 0
+    model = Path(common["output_dir"]) / "model"
+    assert not is_adapter(model)
+    assert weights(model).keys() == weights(base).keys()
+
+
+def test_a_preference_model_trained_with_lora_is_a_full_model(run, common):
+    assert run("reward", common, use_peft=True, lora_r=4, lora_target_modules=["q_proj"], max_steps=1) == 0
+    model = Path(common["output_dir"]) / "model"
+    assert not is_adapter(model)
+    assert "score.weight" in weights(model)
+    assert PreferenceForm.load(model) is not None
