@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..errors import ConfigError
+from ..text import STYLES
 from ..verify import DEADLINE_CPU_SECONDS, final_answer, judge, read_gold
 from ._columns import column
-from .math import answer_part
+from .math import answer_parts
 
 
 LETTERS = "ABCDEFGH"
@@ -69,16 +70,26 @@ class ChoiceAccuracy:
     Args:
         prefilled (`bool`, *optional*):
             Whether the prompt ends in `<think>`. See [`MathAccuracy`].
+        style (`str`, *optional*, defaults to `"think"`):
+            Form of a completion. See [`MathAccuracy`].
+        special_token (`str`, *optional*, defaults to `"|special_token|"`):
+            The mark of the style `"special_token"`.
         deadline_cpu_seconds (`float`, *optional*, defaults to `2.0`):
             CPU time that computer algebra may spend on an answer given as a formula instead of a letter.
     """
 
     prefilled: bool | None = None
+    style: str = "think"
+    special_token: str = "|special_token|"
     deadline_cpu_seconds: float = DEADLINE_CPU_SECONDS
 
     __name__: ClassVar[str] = "choice_accuracy"
     requires: ClassVar[tuple[str, ...]] = ("solution",)
     is_accuracy: ClassVar[bool] = True
+
+    def __post_init__(self):
+        if self.style not in STYLES:
+            raise ConfigError(f"expected one of {', '.join(STYLES)}, got {self.style!r}", key="style")
 
     def __call__(
         self,
@@ -94,11 +105,10 @@ class ChoiceAccuracy:
         size = len(completions)
         solutions = column("solution", columns, size, self.__name__)
         options = columns.get("options") or [None] * size
-        prompts = prompts if prompts is not None else [None] * size
+        parts = answer_parts(completions, prompts, self.prefilled, self.style, self.special_token)
         rewards, chosen = [], []
-        for completion, prompt, solution, offered in zip(completions, prompts, solutions, options, strict=True):
+        for part, solution, offered in zip(parts, solutions, options, strict=True):
             offered = read_options(offered)
-            part = answer_part(completion, prompt, self.prefilled)
             reward, choice = self._judge(solution, offered, part)
             rewards.append(reward)
             chosen.append(choice or "")

@@ -12,29 +12,41 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..text import completion_text, prompt_ends_in_thought, split_completion
+from ..errors import ConfigError
+from ..text import STYLES, completion_text, split_completion, thoughts_opened
 from ..verify import DEADLINE_CPU_SECONDS, final_answer, judge, read_gold
 from ._columns import column
 
 
-def answer_part(completion: Any, prompt: Any = None, prefilled: bool | None = None) -> str | None:
+def answer_parts(
+    completions: list,
+    prompts: list | None = None,
+    prefilled: bool | None = None,
+    style: str = "think",
+    special_token: str = "|special_token|",
+) -> list[str | None]:
     """
-    Return what a completion says after its thought.
+    Return what each completion says after its thought.
 
     Args:
-        completion (`str` or `list[dict[str, str]]`):
-            The completion, as TRL hands it over.
-        prompt (`str` or `list[dict[str, str]]`, *optional*):
-            Its prompt; only looked at where `prefilled` is `None`.
+        completions (`list[str]` or `list[list[dict[str, Any]]]`):
+            The completions, as TRL hands them over.
+        prompts (`list`, *optional*):
+            Their rendered prompts; only looked at where `prefilled` is `None`.
         prefilled (`bool`, *optional*):
-            Whether the prompt ended in `<think>`. `None`: look at the prompt's text.
+            Whether the prompts opened the thought. `None`: see [`~text.thoughts_opened`].
+        style (`str`, *optional*, defaults to `"think"`):
+            Form of a completion. See [`~text.split_completion`].
+        special_token (`str`, *optional*, defaults to `"|special_token|"`):
+            The mark of the style `"special_token"`.
 
     Returns:
-        `str` or `None`: `None` if the thought was never closed.
+        `list[str | None]`: `None` where a thought was opened and never closed.
     """
-    if prefilled is None:
-        prefilled = prompt is not None and prompt_ends_in_thought(prompt)
-    return split_completion(completion_text(completion), prefilled=prefilled).answer
+    texts = [completion_text(completion) for completion in completions]
+    marks = (special_token, special_token) if style == "special_token" else ("<think>", "</think>")
+    opened = thoughts_opened(prompts, texts, prefilled, *marks)
+    return [split_completion(text, yes, style, special_token).answer for text, yes in zip(texts, opened, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -67,11 +79,21 @@ class MathAccuracy:
 
     deadline_cpu_seconds: float = DEADLINE_CPU_SECONDS
     prefilled: bool | None = None
+    style: str = "think"
+    special_token: str = "|special_token|"
     workers: int | None = None
 
     __name__: ClassVar[str] = "math_accuracy"
     requires: ClassVar[tuple[str, ...]] = ("solution",)
     is_accuracy: ClassVar[bool] = True
+
+    def __post_init__(self):
+        if self.deadline_cpu_seconds <= 0:
+            raise ConfigError(
+                f"expected a number of seconds above 0, got {self.deadline_cpu_seconds!r}", key="deadline_cpu_seconds"
+            )
+        if self.style not in STYLES:
+            raise ConfigError(f"expected one of {', '.join(STYLES)}, got {self.style!r}", key="style")
 
     def __call__(
         self,
@@ -86,11 +108,8 @@ class MathAccuracy:
     ) -> list[float | None]:
         solutions = column("solution", columns, len(completions), self.__name__)
         golds = [read_gold(solution) for solution in solutions]
-        prompts = prompts if prompts is not None else [None] * len(completions)
-        answers = [
-            None if part is None else final_answer(part)
-            for part in (answer_part(c, p, self.prefilled) for c, p in zip(completions, prompts, strict=True))
-        ]
+        parts = answer_parts(completions, prompts, self.prefilled, self.style, self.special_token)
+        answers = [None if part is None else final_answer(part) for part in parts]
         rewards: list[float | None] = [None if gold is None else 0.0 for gold in golds]
         asked = [i for i, gold in enumerate(golds) if gold is not None and answers[i] is not None]
         pairs = [(golds[i], answers[i]) for i in asked]
