@@ -1,0 +1,204 @@
+import itertools
+import math
+import random
+
+import pytest
+
+from trl_r1.errors import ConfigError
+from trl_r1.evaluation import (
+    EvaluationConfig,
+    clustered,
+    consensus_at_k,
+    group_votes,
+    hard_prompts,
+    pass_at_k,
+    summarize,
+)
+from trl_r1.trace import Trace
+
+
+def trace(prompt, completion, right=None, domain="math", solution="4", n_tokens=10, finish_reason="stop", **rewards):
+    rewards = {"math_accuracy": right, **rewards}
+    return Trace(
+        prompt_id=prompt,
+        prompt=prompt,
+        completion=completion,
+        solution=solution,
+        domain=domain,
+        language="en",
+        rewards=rewards,
+        n_tokens=n_tokens,
+        finish_reason=finish_reason,
+    )
+
+
+def answer(text):
+    return f"<think>the sum is clear</think> \\boxed{{{text}}}"
+
+
+def test_pass_at_k_is_the_share_of_choices_with_a_right_sample():
+    right = [True, False, False, True, False]
+    for k in range(1, 6):
+        choices = list(itertools.combinations(right, k))
+        assert pass_at_k(5, 2, k) == pytest.approx(sum(map(any, choices)) / len(choices))
+    assert pass_at_k(64, 0, 16) == 0.0
+    assert pass_at_k(64, 64, 16) == 1.0
+    with pytest.raises(ValueError, match="expected a k from 1 to 4"):
+        pass_at_k(4, 2, 5)
+
+
+def test_consensus_is_the_majority_and_a_tie_counts_half():
+    assert consensus_at_k([0, 0, 1], [True, True, False], 3) == 1.0
+    assert consensus_at_k([0, 1, 1], [True, False, False], 3) == 0.0
+    assert consensus_at_k([0, 1], [True, False], 2) == 0.5
+    assert consensus_at_k([0, 1, 2], [True, False, False], 3) == pytest.approx(1 / 3)
+    assert consensus_at_k([0, None, None], [True, False, False], 3) == 1.0
+    assert consensus_at_k([None, None], [False, False], 2) == 0.0
+
+
+def test_consensus_of_k_is_the_exact_mean_over_all_choices_and_close_to_it_where_they_are_too_many():
+    votes = [0] * 6 + [1] * 4 + [2] * 2
+    right = [True] * 6 + [False] * 6
+    # One vote: whoever is drawn wins. Of 3: counted by hand over the C(12, 3) = 220 choices.
+    assert consensus_at_k(votes, right, 1) == pytest.approx(0.5)
+    wins = 0.0
+    for choice in itertools.combinations(range(12), 3):
+        counts = [sum(votes[i] == group for i in choice) for group in range(3)]
+        most = max(counts)
+        wins += (counts[0] == most) / sum(count == most for count in counts)
+    assert consensus_at_k(votes, right, 3) == pytest.approx(wins / 220)
+
+    votes, right = votes * 4, right * 4  # C(48, 5) = 1.7 million choices
+    draw = random.Random(0)
+    often = 0.0
+    for _ in range(20_000):
+        counts = [0, 0, 0]
+        for vote in draw.sample(votes, 5):
+            counts[vote] += 1
+        often += (counts[0] == max(counts)) / sum(count == max(counts) for count in counts)
+    estimate = consensus_at_k(votes, right, 5, seed="p")
+    assert estimate == pytest.approx(often / 20_000, abs=0.06)
+    assert estimate == consensus_at_k(votes, right, 5, seed="p")
+
+
+def test_votes_are_grouped_by_mathematical_equality():
+    traces = [trace("p", answer(a)) for a in ("4", "1/2", "0.5", "\\frac{1}{2}", "7")] + [trace("p", "<think>cut")]
+    groups = group_votes(traces, [True, False, False, False, False, False])
+    assert groups == [0, 1, 1, 1, 2, None]
+
+
+def test_equal_answers_written_differently_win_the_vote_together():
+    right = [trace("p", answer("4"), 1.0)] * 2
+    wrong = [trace("p", answer(a), 0.0) for a in ("0.5", "1/2", "\\frac{1}{2}")]
+    metrics = summarize(right + wrong, accuracy=["math_accuracy"], ks=[5])
+    assert metrics["cons@5"] == 0.0
+    assert metrics["pass@5"] == 1.0
+    assert metrics["pass@1"] == pytest.approx(0.4)
+
+
+def test_the_standard_error_is_clustered_by_prompt():
+    # Ten prompts, each always right or always wrong: ten observations, however many samples there are.
+    values = [[1.0] * 100] * 5 + [[0.0] * 100] * 5
+    mean, error = clustered(values)
+    assert mean == 0.5
+    assert error == pytest.approx(math.sqrt(0.25 * 10 / 9 / 10))
+    assert clustered([[], [1.0, 0.0]]) == (0.5, 0.0)
+    assert clustered([[]]) is None
+
+
+def test_each_prompt_counts_alike_and_unjudged_samples_are_left_out_and_counted():
+    traces = [trace("a", answer("4"), 1.0)] * 9 + [trace("b", answer("5"), 0.0), trace("b", answer("5"), None)]
+    metrics = summarize(traces, accuracy=["math_accuracy"])
+    assert metrics["pass@1"] == 0.5
+    assert metrics["unjudged"] == 1
+    assert (metrics["n_prompts"], metrics["n_samples"]) == (2, 11)
+
+
+def test_the_first_accuracy_reward_that_applies_decides():
+    traces = [trace("a", "x", None, choice_accuracy=1.0), trace("b", "x", 0.0, choice_accuracy=1.0)]
+    assert summarize(traces, accuracy=["math_accuracy", "choice_accuracy"])["pass@1"] == 0.5
+
+
+def test_format_language_length_and_reflection():
+    english = "<think>wait, this is wrong, so check the whole sum again</think> 4"
+    mixed = "<think>first add the numbers 然后再加上另外一个数</think> 4"
+    traces = [
+        trace("a", english, 1.0, n_tokens=10, think_format=1.0, language_consistency=1.0),
+        trace("b", mixed, 1.0, n_tokens=30, finish_reason="length", think_format=0.0, language_consistency=0.5),
+    ]
+    metrics = summarize(traces, accuracy=["math_accuracy"], languages=["en", "zh"])
+    assert metrics["format"] == 0.5
+    assert metrics["format_stderr"] == pytest.approx(0.5)
+    assert metrics["language_consistency"] == 0.75
+    assert metrics["mixed_language"] == 0.5
+    assert metrics["mean_tokens"] == 20
+    assert metrics["truncated"] == 0.5
+    # wait, wrong, check among 10 English words; 4 English words and 10 Chinese characters have none.
+    assert metrics["reflection_per_1000_words"] == pytest.approx(1000 * 3 / 24)
+
+
+def test_best_of_n_is_the_accuracy_of_the_sample_with_the_highest_reward():
+    traces = [
+        trace("a", "x", 1.0, preference=0.9),
+        trace("a", "y", 0.0, preference=0.1),
+        trace("b", "x", 0.0, preference=0.5),
+        trace("b", "y", 1.0, preference=0.5),
+        trace("c", "y", 0.0, preference=0.5),
+        trace("c", "y", 1.0, preference=None),
+    ]
+    assert summarize(traces, accuracy=["math_accuracy"], best_of_n="preference")["best_of_n"] == pytest.approx(0.5)
+
+
+def test_general_answers_win_against_the_reference_and_ties_count_half():
+    general = [
+        trace("g", "kind", None, domain="general", solution=None, judge=0.9),
+        trace("g", "same", None, domain="general", solution=None, judge=0.5),
+        trace("h", "rude", None, domain="general", solution=None, judge=0.1),
+        trace("m", answer("4"), 1.0, judge=0.0),
+    ]
+    metrics = summarize(
+        general, accuracy=["math_accuracy"], scorer="judge", reference_scores={"g": 0.5, "h": 0.5, "m": 0.5}
+    )
+    assert metrics["general_win_rate"] == pytest.approx((0.75 + 0.0) / 2)
+    assert metrics["pass@1"] == 1.0
+    assert metrics["by_domain"]["general"]["general_win_rate"] == metrics["general_win_rate"]
+    assert "pass@1" not in metrics["by_domain"]["general"]
+    assert "general_win_rate" not in metrics["by_domain"]["math"]
+
+
+def test_hard_prompts_are_chosen_by_the_first_samples_and_measured_on_the_others():
+    # Every prompt is right with the same chance: measured on the samples that chose them, the hard ones would seem
+    # harder than they are.
+    draw = random.Random(0)
+    traces = []
+    for prompt in range(400):
+        for _ in range(12):
+            right = draw.random() < 0.7
+            traces.append(trace(f"p{prompt}", answer("4" if right else "5"), float(right)))
+    hard = hard_prompts(traces, accuracy=["math_accuracy"], below=0.9, chosen_by=4, ks=[8])
+    assert 250 < hard["n_prompts"] < 350
+    assert hard["pass@1"] == pytest.approx(0.7, abs=0.04)
+    assert hard["pass@1"] < hard["cons@8"] <= hard["pass@8"]
+
+
+def test_a_prompt_without_samples_to_measure_is_not_reported_as_hard():
+    traces = [trace("p", answer("5"), 0.0)] * 4
+    hard = hard_prompts(traces, accuracy=["math_accuracy"], below=0.9, chosen_by=4, ks=[1])
+    assert hard["n_prompts"] == 0
+    assert "pass@1" not in hard
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"models": {}}, "models"),
+        ({"by_model": {"other": {}}}, "by_model"),
+        ({"pass_at_k": [0]}, "pass_at_k"),
+        ({"hard_below": 2.0}, "hard_below"),
+        ({"hard_chosen_by": 0}, "hard_chosen_by"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_its_key(change, key):
+    with pytest.raises(ConfigError) as error:
+        EvaluationConfig(**{"models": {"base": "x"}, "data": [], "output_dir": "y", **change})
+    assert error.value.key == key

@@ -1,0 +1,368 @@
+r"""
+The numbers of an evaluation: pure functions of traces and their rewards.
+
+Right or wrong is what the accuracy rewards say: a sample's score is the first of them that applies to it. Samples that
+none can judge are left out and counted (`unjudged`). Means are means over prompts, so that each prompt counts alike,
+and standard errors are clustered by prompt: the samples of one prompt are not independent.
+
+- `pass@k`: the unbiased estimate `1 - C(n - c, k) / C(n, k)` (arXiv 2107.03374, eq. 1), the mean over prompts.
+- `cons@k`: the chance that the majority of k samples is right (the paper's cons@64, v2 D.1). Votes are grouped by
+  mathematical equality; a sample without an answer does not vote; a tie is broken at random, so it counts as the share
+  of the tied groups that are right. Over the n samples that there are, it is the exact mean over all choices of k of
+  them where there are at most 2,000, and the mean over 500 seeded ones otherwise.
+- `hard`: the prompts whose pass@1 on their *first* samples is below a threshold, measured on the *others*: measured on
+  the samples that chose them, their pass@1 would be biased downwards.
+
+Evaluation protocol of the paper (v1 section 3, v2 D.1): T = 0.6, top-p 0.95, pass@1 as the mean over k samples.
+"""
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import ConfigError
+from .language import word_counts
+from .text import count_reflection_words, split_completion
+from .trace import Trace
+from .verify import final_answer, judge
+
+
+_ALL_SUBSETS_UP_TO = 2000
+_SEEDED_SUBSETS = 500
+_MIXED_FROM = 0.1  # as in language.is_mixed: the share of its words from which a language counts
+
+
+@dataclass
+class EvaluationConfig:
+    """
+    What an evaluation measures. How it samples is in [`~sampling.SamplingConfig`].
+
+    Args:
+        models (`dict[str, str]`):
+            Models by the name under which the metrics report them.
+        data (`list[dict]`):
+            Held-out prompts: see [`~data.DataSource`].
+        output_dir (`str`):
+            Where `metrics.json` and `traces/` go.
+        rewards (`list[dict]`, *optional*):
+            Rewards, declared as in training. Those that judge whether an answer is right (`is_accuracy`) decide about
+            right and wrong; by default `MathAccuracy` alone.
+        pass_at_k (`list[int]`, *optional*):
+            The k of `pass@k` and `cons@k`.
+        best_of_n (`dict`, *optional*):
+            A reward, declared as in `rewards`: `best_of_n` is the accuracy of the sample that it prefers.
+        general_scorer (`dict`, *optional*):
+            A reward, declared as in `rewards`, that scores answers to general prompts (without `solution`): a sample
+            wins against the row's `reference` where it scores higher, and half wins where they tie.
+        by_model (`dict[str, dict]`, *optional*):
+            Sampling settings of single models, by name: a base model's `prompt_template`, more samples for one.
+        style (`str`, *optional*, defaults to `"think"`):
+            Form of the completions, for the format rate: `"think"`, `"r1_zero"` or `"special_token"`.
+        languages (`list[str]`, *optional*):
+            The languages that may occur, for counting words.
+        hard_below (`float`, *optional*):
+            Report the prompts whose pass@1 on their first `hard_chosen_by` samples is below this as `hard`.
+        hard_chosen_by (`int`, *optional*, defaults to `4`):
+            Number of each prompt's first samples that choose the hard prompts.
+    """
+
+    models: dict[str, str] = field(metadata={"help": "Models by name."})
+    data: list[dict] = field(metadata={"help": "Held-out prompts."})
+    output_dir: str = field(metadata={"help": "Where metrics.json and traces/ go."})
+    rewards: list[dict] = field(
+        default_factory=lambda: [{"func": "trl_r1.rewards.MathAccuracy"}],
+        metadata={"help": "Rewards; those that judge accuracy decide about right and wrong."},
+    )
+    pass_at_k: list[int] = field(default_factory=list, metadata={"help": "The k of pass@k and cons@k."})
+    best_of_n: dict | None = field(default=None, metadata={"help": "The reward that chooses the best of n."})
+    general_scorer: dict | None = field(default=None, metadata={"help": "Scores answers to general prompts."})
+    by_model: dict[str, dict] = field(default_factory=dict, metadata={"help": "Sampling settings of single models."})
+    style: str = field(default="think", metadata={"help": "Form of the completions, for the format rate."})
+    languages: list[str] | None = field(default=None, metadata={"help": "The languages that may occur."})
+    hard_below: float | None = field(default=None, metadata={"help": "pass@1 below which a prompt is hard."})
+    hard_chosen_by: int = field(default=4, metadata={"help": "First samples that choose the hard prompts."})
+
+    def __post_init__(self):
+        if not self.models:
+            raise ConfigError("expected at least one model", key="models")
+        for name in self.by_model:
+            if name not in self.models:
+                raise ConfigError(f"expected one of {', '.join(self.models)}, got {name!r}", key="by_model")
+        if any(k < 1 for k in self.pass_at_k):
+            raise ConfigError(f"expected numbers above 0, got {self.pass_at_k}", key="pass_at_k")
+        if self.hard_below is not None and not 0 < self.hard_below <= 1:
+            raise ConfigError(f"expected a share above 0 and at most 1, got {self.hard_below}", key="hard_below")
+        if self.hard_chosen_by < 1:
+            raise ConfigError(f"expected at least 1, got {self.hard_chosen_by}", key="hard_chosen_by")
+
+
+def pass_at_k(n: int, right: int, k: int) -> float:
+    """
+    Estimate without bias the chance that at least one of k samples is right (arXiv 2107.03374, eq. 1).
+
+    Args:
+        n (`int`):
+            Samples drawn.
+        right (`int`):
+            How many of them are right.
+        k (`int`):
+            At most `n`.
+    """
+    if not 0 < k <= n:
+        raise ValueError(f"expected a k from 1 to {n}, got {k}")
+    return 1.0 - math.comb(n - right, k) / math.comb(n, k)
+
+
+def consensus_at_k(votes: Sequence[int | None], right: Sequence[bool], k: int, seed: str = "") -> float:
+    """
+    Return the chance that the majority of k of these samples is right.
+
+    Args:
+        votes (`Sequence[int]` of length `n`):
+            The group of equal answers to which each sample belongs; `None` for a sample without an answer.
+        right (`Sequence[bool]` of length `n`):
+            Whether each sample is right.
+        k (`int`):
+            How many samples vote.
+        seed (`str`, *optional*):
+            Seed of the choices of k samples, where there are too many to go through all.
+    """
+    n = len(votes)
+    if not 0 < k <= n:
+        raise ValueError(f"expected a k from 1 to {n}, got {k}")
+    if len(set(right)) == 1 and (not right[0] or None not in votes):
+        return float(right[0])
+    group_is_right: dict[int, bool] = {}
+    for vote, is_right in zip(votes, right):
+        if vote is not None:
+            group_is_right[vote] = is_right
+    if math.comb(n, k) <= _ALL_SUBSETS_UP_TO:
+        choices = itertools.combinations(votes, k)
+    else:
+        draw = random.Random(f"{seed}:{n}:{k}")
+        choices = (draw.sample(votes, k) for _ in range(_SEEDED_SUBSETS))
+    total, number = 0.0, 0
+    for choice in choices:
+        counts: dict[int, int] = {}
+        for vote in choice:
+            if vote is not None:
+                counts[vote] = counts.get(vote, 0) + 1
+        most = max(counts.values(), default=0)
+        winners = [group_is_right[group] for group, count in counts.items() if count == most]
+        total += sum(winners) / len(winners) if winners else 0.0
+        number += 1
+    return total / number
+
+
+def group_votes(traces: Sequence[Trace], right: Sequence[bool]) -> list[int | None]:
+    """
+    Group one prompt's samples by mathematical equality of their answers.
+
+    Right answers are all equal to the gold, so they are one group; only wrong ones have to be compared with each other.
+
+    Returns:
+        `list[int | None]`: a group's number for each sample, 0 for the right ones; `None` without an answer.
+    """
+    groups: list[int | None] = []
+    representatives: list[str] = []
+    by_text: dict[str, int] = {}
+    for trace, is_right in zip(traces, right):
+        if is_right:
+            groups.append(0)
+            continue
+        part = split_completion(trace.completion).answer
+        answer = final_answer(part) if part else None
+        if not answer:
+            groups.append(None)
+            continue
+        if answer not in by_text:
+            verdicts = judge([(other, answer) for other in representatives])
+            same = next((i for i, verdict in enumerate(verdicts) if verdict), len(representatives))
+            if same == len(representatives):
+                representatives.append(answer)
+            by_text[answer] = same
+        groups.append(1 + by_text[answer])
+    return groups
+
+
+def clustered(values_by_prompt: Sequence[Sequence[float]]) -> tuple[float, float] | None:
+    """
+    Return the mean over prompts of the mean over their samples, and its standard error, clustered by prompt.
+
+    Args:
+        values_by_prompt (`Sequence[Sequence[float]]`):
+            Each prompt's values; prompts without any are left out.
+
+    Returns:
+        `tuple[float, float]` or `None`: `None` if there is no value; the error of a single prompt is 0.
+    """
+    means = [math.fsum(values) / len(values) for values in values_by_prompt if values]
+    if not means:
+        return None
+    mean = math.fsum(means) / len(means)
+    if len(means) == 1:
+        return mean, 0.0
+    variance = math.fsum((each - mean) ** 2 for each in means) / (len(means) - 1)
+    return mean, math.sqrt(variance / len(means))
+
+
+def summarize(
+    traces: Sequence[Trace],
+    *,
+    accuracy: Sequence[str],
+    ks: Sequence[int] = (),
+    best_of_n: str | None = None,
+    scorer: str | None = None,
+    reference_scores: Mapping[str, float | None] | None = None,
+    languages: Sequence[str] | None = None,
+    by_domain: bool = True,
+) -> dict[str, Any]:
+    """
+    Return the metrics of one model's traces. What nothing was measured for is left out.
+
+    Args:
+        traces (`Sequence[Trace]`):
+            Samples with their rewards, among them `think_format` and `language_consistency`.
+        accuracy (`Sequence[str]`):
+            Names of the rewards that say right (at least 0.5) or wrong; the first that applies to a sample does.
+        ks (`Sequence[int]`, *optional*):
+            The k of `pass@k` and `cons@k`. Prompts with fewer judged samples are left out there.
+        best_of_n (`str`, *optional*):
+            Name of the reward that chooses each prompt's best sample.
+        scorer (`str`, *optional*):
+            Name of the reward that scores answers to general prompts.
+        reference_scores (`Mapping[str, float]`, *optional*):
+            What the scorer gives each general prompt's reference, by `prompt_id`.
+        languages (`Sequence[str]`, *optional*):
+            The languages that may occur, for counting words.
+        by_domain (`bool`, *optional*, defaults to `True`):
+            Whether to add the same metrics for each domain.
+    """
+    prompts = by_prompt(traces)
+    metrics: dict[str, Any] = {"n_prompts": len(prompts), "n_samples": len(traces)}
+
+    def report(name: str, values: Callable[[Trace], float | None]) -> None:
+        found = clustered([[v for v in map(values, group) if v is not None] for group in prompts.values()])
+        if found:
+            metrics[name], metrics[f"{name}_stderr"] = found
+
+    report("pass@1", lambda trace: _right(trace, accuracy))
+    metrics |= _at_k(prompts, accuracy, ks, best_of_n)
+    unjudged = sum(trace.solution is not None and _right(trace, accuracy) is None for trace in traces)
+    if unjudged:
+        metrics["unjudged"] = unjudged
+    report("format", lambda trace: trace.rewards.get("think_format"))
+    report("language_consistency", lambda trace: trace.rewards.get("language_consistency"))
+    words = {id(trace): word_counts(_thought(trace), languages) for trace in traces}
+    report("mixed_language", lambda trace: _mixes(words[id(trace)]))
+    report("mean_tokens", lambda trace: trace.n_tokens)
+    report("truncated", lambda trace: trace.finish_reason == "length")
+    n_words = sum(sum(counts.values()) for counts in words.values())
+    reflection = sum(sum(count_reflection_words(_thought(trace)).values()) for trace in traces)
+    if n_words:
+        metrics["reflection_per_1000_words"] = 1000 * reflection / n_words
+    if scorer:
+        report("general_win_rate", lambda trace: _win(trace, scorer, reference_scores or {}))
+    domains = sorted({trace.domain or "none" for trace in traces})
+    if by_domain and len(domains) > 1:
+        metrics["by_domain"] = {
+            domain: summarize(
+                [trace for trace in traces if (trace.domain or "none") == domain],
+                accuracy=accuracy,
+                ks=ks,
+                best_of_n=best_of_n,
+                scorer=scorer,
+                reference_scores=reference_scores,
+                languages=languages,
+                by_domain=False,
+            )
+            for domain in domains
+        }
+    return metrics
+
+
+def hard_prompts(
+    traces: Sequence[Trace], *, accuracy: Sequence[str], below: float, chosen_by: int, ks: Sequence[int]
+) -> dict[str, Any]:
+    """
+    Return pass@1, pass@k and cons@k of the prompts that a model finds hard.
+
+    Args:
+        traces (`Sequence[Trace]`):
+            One model's samples, in the order in which they were drawn.
+        accuracy (`Sequence[str]`):
+            Names of the rewards that say right or wrong.
+        below (`float`):
+            A prompt is hard if its pass@1 on its first `chosen_by` judged samples is below this.
+        chosen_by (`int`):
+            Number of samples that choose; the metrics are of the others.
+        ks (`Sequence[int]`):
+            The k of `pass@k` and `cons@k`.
+    """
+    hard: dict[str, list[Trace]] = {}
+    for prompt_id, group in by_prompt(traces).items():
+        judged = [(trace, right) for trace in group if (right := _right(trace, accuracy)) is not None]
+        first, rest = judged[:chosen_by], judged[chosen_by:]
+        if rest and sum(right for _, right in first) / len(first) < below:
+            hard[prompt_id] = [trace for trace, _ in rest]
+    metrics: dict[str, Any] = {"hard_below": below, "hard_chosen_by": chosen_by, "n_prompts": len(hard)}
+    found = clustered([[_right(trace, accuracy) or 0.0 for trace in group] for group in hard.values()])
+    if found:
+        metrics["pass@1"], metrics["pass@1_stderr"] = found
+    return metrics | _at_k(hard, accuracy, ks, None)
+
+
+def by_prompt(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
+    """Group traces by their prompt, in the order in which the prompts come."""
+    prompts: dict[str, list[Trace]] = {}
+    for trace in traces:
+        prompts.setdefault(trace.prompt_id, []).append(trace)
+    return prompts
+
+
+def _at_k(
+    prompts: Mapping[str, list[Trace]], accuracy: Sequence[str], ks: Sequence[int], best_of_n: str | None
+) -> dict[str, float]:
+    passed: dict[int, list[float]] = {k: [] for k in ks}
+    agreed: dict[int, list[float]] = {k: [] for k in ks}
+    best: list[float] = []
+    for prompt_id, group in prompts.items():
+        judged = [trace for trace in group if _right(trace, accuracy) is not None]
+        right = [_right(trace, accuracy) == 1.0 for trace in judged]
+        possible = [k for k in ks if k <= len(judged)]
+        votes = group_votes(judged, right) if possible and any(right) and not all(right) else [0] * len(judged)
+        for k in possible:
+            passed[k].append(pass_at_k(len(judged), sum(right), k))
+            agreed[k].append(consensus_at_k(votes, right, k, seed=prompt_id))
+        scores = [trace.rewards.get(best_of_n) for trace in judged] if best_of_n else []
+        if any(score is not None for score in scores):
+            top = max(score for score in scores if score is not None)
+            winners = [is_right for is_right, score in zip(right, scores) if score == top]
+            best.append(sum(winners) / len(winners))
+    metrics = {f"pass@{k}": sum(passed[k]) / len(passed[k]) for k in ks if passed[k]}
+    metrics |= {f"cons@{k}": sum(agreed[k]) / len(agreed[k]) for k in ks if agreed[k]}
+    return metrics | ({"best_of_n": sum(best) / len(best)} if best else {})
+
+
+def _right(trace: Trace, accuracy: Sequence[str]) -> float | None:
+    score = next((value for name in accuracy if (value := trace.rewards.get(name)) is not None), None)
+    return None if score is None else float(score >= 0.5)
+
+
+def _thought(trace: Trace) -> str:
+    # As in the training's metrics: where no thought is marked, the whole completion is looked at.
+    return split_completion(trace.completion).thought or trace.completion
+
+
+def _mixes(counts: Mapping[str, int]) -> float:
+    return float(sum(count >= _MIXED_FROM * sum(counts.values()) for count in counts.values()) >= 2)
+
+
+def _win(trace: Trace, scorer: str, reference_scores: Mapping[str, float | None]) -> float | None:
+    score, reference = trace.rewards.get(scorer), reference_scores.get(trace.prompt_id)
+    if trace.solution is not None or score is None or reference is None:
+        return None
+    return 0.5 if score == reference else float(score > reference)
