@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import DataError
+
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,6 +75,7 @@ class Trace:
 
 
 _JSON_COLUMNS = ("rewards", "sampling", "extra")
+_REQUIRED = ("prompt_id", "prompt", "completion")
 
 
 def trace_schema() -> "pa.Schema":
@@ -94,7 +97,8 @@ def write_traces(path: str | Path, traces: Iterable[Trace]) -> int:
         path (`str` or `Path`):
             The shard, `*.parquet`. Its folder is made where it is missing.
         traces (`Iterable[Trace]`):
-            What to write.
+            What to write. Numpy's numbers and arrays in `rewards`, `sampling` and `extra` become plain ones, a reward
+            of NaN becomes `None`, and what JSON does not know (a date) becomes text.
 
     Returns:
         `int`: number of traces written.
@@ -105,8 +109,9 @@ def write_traces(path: str | Path, traces: Iterable[Trace]) -> int:
     rows = []
     for trace in traces:
         row = asdict(trace)
+        row["rewards"] = {name: None if reward != reward else reward for name, reward in trace.rewards.items()}  # NaN
         for name in _JSON_COLUMNS:
-            row[name] = json.dumps(row[name], ensure_ascii=False, sort_keys=True)
+            row[name] = json.dumps(row[name], ensure_ascii=False, sort_keys=True, default=_plain)
         rows.append(row)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,21 +124,50 @@ def write_traces(path: str | Path, traces: Iterable[Trace]) -> int:
     return len(rows)
 
 
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # numpy, torch
+        return value.tolist()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    return str(value)
+
+
 def read_traces(path: str | Path) -> Iterator[Trace]:
     """
     Read the traces of a shard, or of all shards of a folder in the order of their names.
 
     Args:
         path (`str` or `Path`):
-            A `*.parquet` file or a folder of them.
-    """
-    import pyarrow.parquet as pq
+            A `*.parquet` file or a folder of them. Columns that [`Trace`] does not have are left out.
 
+    Raises:
+        [`~errors.DataError`]: if the path does not exist, or a file is not a shard of traces.
+    """
     path = Path(path)
+    if not path.exists():
+        raise DataError("expected a parquet shard of traces or a folder of them, found nothing", file=path)
     shards = sorted(p for p in path.glob("*.parquet") if not p.name.startswith(".")) if path.is_dir() else [path]
     for shard in shards:
-        for batch in pq.ParquetFile(shard).iter_batches():
-            for row in batch.to_pylist():
-                for name in _JSON_COLUMNS:
-                    row[name] = json.loads(row[name]) if row[name] else {}
-                yield Trace(**row)
+        yield from _read_shard(shard)
+
+
+def _read_shard(path: Path) -> Iterator[Trace]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            version = (file.schema_arrow.metadata or {}).get(b"trl_r1.trace", SCHEMA_VERSION.encode()).decode()
+            if version != SCHEMA_VERSION:
+                raise DataError(f"expected traces of version {SCHEMA_VERSION}, found version {version}", file=path)
+            columns = [f.name for f in fields(Trace) if f.name in file.schema_arrow.names]
+            missing = [name for name in _REQUIRED if name not in columns]
+            if missing:
+                raise DataError(f"expected a shard of traces, found no column {', '.join(missing)}", file=path)
+            for batch in file.iter_batches(batch_size=1024, columns=columns):
+                for row in batch.to_pylist():
+                    for name in _JSON_COLUMNS:
+                        row[name] = json.loads(row[name]) if row.get(name) else {}
+                    yield Trace(**row)
+    except (pa.ArrowInvalid, json.JSONDecodeError) as error:
+        raise DataError(f"expected a shard of traces, could not read it: {error}", file=path) from error
