@@ -8,11 +8,11 @@ from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from trl_r1 import R1GRPOConfig
+from trl_r1 import R1GRPOConfig, R1SFTConfig
 
 
-WORDS = "<think> </think> wait but check so the sum of and is equal to what ? . : user assistant one two three".split()
-VOCABULARY = ["<pad>", "<eos>", "<unk>", *map(str, range(10)), *WORDS]
+WORDS = "<think> </think> wait but check so the sum of and is equal to what ? . : user assistant one two three"
+VOCABULARY = ["<pad>", "<eos>", "<unk>", *map(str, range(10)), *WORDS.split()]
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] + ' : ' + message['content'] + ' ' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant : ' }}{% endif %}"
@@ -79,21 +79,53 @@ class DigitReward:
 
 def grpo_config(folder: Path, **changes: Any) -> R1GRPOConfig:
     """A config for a run of seconds on a CPU, in single precision, that logs and saves at every step."""
-    settings = dict(
-        output_dir=str(folder),
-        use_cpu=True,
-        bf16=False,
-        gradient_checkpointing=False,
-        per_device_train_batch_size=4,
-        num_generations=4,
-        max_completion_length=8,
-        learning_rate=1e-2,
-        logging_steps=1,
-        save_strategy="steps",
-        save_steps=1,
-        max_steps=6,
-        report_to="none",
-        disable_tqdm=True,
-        seed=3,
-    )
+    settings = {
+        "output_dir": str(folder),
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "per_device_train_batch_size": 4,
+        "num_generations": 4,
+        "max_completion_length": 8,
+        "learning_rate": 1e-2,
+        "logging_steps": 1,
+        "save_strategy": "steps",
+        "save_steps": 1,
+        "max_steps": 6,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "seed": 3,
+    }
     return R1GRPOConfig(**{**settings, **changes})
+
+
+def told(n: int = 24) -> Dataset:
+    """Prompts with completions from two sources of different lengths."""
+    return Dataset.from_dict(
+        {
+            "prompt": [f"what is {i % 10} and {i % 7} ? " for i in range(n)],
+            "completion": [f"<think> wait {i % 10} </think> {'so ' * (i % 3)}{i % 5}" for i in range(n)],
+            "source": ["one" if i % 3 else "two" for i in range(n)],
+        }
+    )
+
+
+def sft_config(folder: Path, **changes: Any) -> R1SFTConfig:
+    """As [`grpo_config`]."""
+    settings = {
+        "output_dir": str(folder),
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "per_device_train_batch_size": 4,
+        "learning_rate": 1e-2,
+        "max_length": 64,
+        "logging_steps": 1,
+        "save_strategy": "steps",
+        "save_steps": 1,
+        "max_steps": 6,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "seed": 3,
+    }
+    return R1SFTConfig(**{**settings, **changes})

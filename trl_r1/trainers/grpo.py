@@ -65,7 +65,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         if args is None:
             name = model if isinstance(model, str) else get_config_model_id(model.config)
             args = R1GRPOConfig(f"{name.split('/')[-1]}-GRPO")
-        given = inspect.signature(super().__init__).bind(model, reward_funcs, args, *rest, **named).arguments
+        given = inspect.signature(GRPOTrainer.__init__).bind(self, model, reward_funcs, args, *rest, **named).arguments
         has_adapter = given.get("peft_config") is not None or (not isinstance(model, str) and is_peft_model(model))
         if has_adapter and args.sync_ref_model and getattr(args, "sync_ref_model_by_default", False):
             logger.warning("With PEFT there is no reference model to replace: `sync_ref_model` is off.")
