@@ -46,8 +46,8 @@ class Parts:
             What stands in the thinking block, stripped; all that follows the opening where it is never closed. `None`
             where no block was opened or closed.
         answer (`str`, *optional*):
-            What follows the last closing, stripped; the inside of the last `<answer>` block where there is one; the
-            whole completion where there is no thinking block. `None` where a thought was opened and not closed: such a
+            What follows the last closing, stripped; the inside of the last `<answer>` block where there is one (of one
+            that is not closed, all that follows); the whole completion where there is no thinking block. `None` where a thought was opened and not closed: such a
             completion has given no answer.
         well_formed (`bool`):
             Exactly one thought that is not blank, closed once, nothing before it, and an answer that is not blank;
@@ -116,8 +116,10 @@ def _split_at_token(completion: str, prefilled: bool, special_token: str) -> Par
 
 def _inside_answer_tag(text: str) -> str:
     end = text.rfind("</answer>")
-    start = text.rfind("<answer>", 0, end) if end >= 0 else -1
-    return (text[start + len("<answer>") : end] if start >= 0 else text).strip()
+    start = text.rfind("<answer>", 0, end) if end >= 0 else text.rfind("<answer>")
+    if start < 0:
+        return text.strip()
+    return text[start + len("<answer>") :].partition("</answer>")[0].strip()
 
 
 def is_blank(text: str) -> bool:
