@@ -242,15 +242,15 @@ def test_an_adapter_serves_the_next_stages(run, common, grpo, base, tmp_path):
 
 
 def test_an_adapter_is_merged_where_the_config_says_so(run, common, base):
-    lora = {"use_peft": True, "lora_r": 4, "lora_target_modules": "all-linear", "merge_adapter": True}
-    assert run("sft", common, max_steps=1, **{**lora, "lora_target_modules": ["q_proj"]}) == 0
+    lora = {"use_peft": True, "lora_r": 4, "lora_target_modules": ["q_proj", "v_proj"]}
+    assert run("sft", common, max_steps=1, merge_adapter=True, **lora) == 0
     model = Path(common["output_dir"]) / "model"
     assert not is_adapter(model)
     assert weights(model).keys() == weights(base).keys()
 
 
 def test_a_preference_model_trained_with_lora_is_a_full_model(run, common):
-    assert run("reward", common, use_peft=True, lora_r=4, lora_target_modules=["q_proj"], max_steps=1) == 0
+    assert run("reward", common, use_peft=True, lora_r=4, lora_target_modules=["q_proj", "v_proj"], max_steps=1) == 0
     model = Path(common["output_dir"]) / "model"
     assert not is_adapter(model)
     assert "score.weight" in weights(model)
