@@ -44,8 +44,8 @@ def make_run(
         entry = {"name": name, "kind": kind, "model": model, "data": data}
         recipe["stages"].append({k: v for k, v in entry.items() if v is not None})
     _write(run / "recipe.yaml", yaml.safe_dump(recipe, sort_keys=False))
-    command = f"trl-r1 run playground --output-dir {run} --seed 1"
-    started = {"name": "playground", "recipe": "recipes/playground/recipe.yaml", "seed": 1, "command": command}
+    command = ["trl-r1", "run", "playground", "--output-dir", str(run), "--seed", "1"]
+    started = {"recipe": "playground", "path": "recipes/playground/recipe.yaml", "seed": 1, "command": command}
     _write(run / "run.json", json.dumps({**started, "created": "2026-11-20T14:03:11+00:00", "versions": VERSIONS}))
     for index, (name, kind, _, _) in enumerate(STAGES):
         _stage(run, name, kind, rng, steps, 20 + 13 * index)
@@ -72,6 +72,13 @@ def _stage(run: Path, name: str, kind: str, rng: random.Random, steps: int, seco
             preference = {"func": "trl_r1.rewards.PreferenceModel", "args": arguments, "domains": ["general"]}
             config["rewards"].append({**preference, "from_step": 20})
         _write(home / "trainer_state.json", json.dumps({"log_history": _history(name, rng, steps)}))
+    if kind in ("sft", "reward"):
+        entries = [{"step": s, "loss": 2 * math.exp(-s / steps * 3) + rng.gauss(0, 0.03)} for s in range(1, steps + 1)]
+        for entry in entries:
+            entry.update(
+                {"loss/math": entry["loss"] * 0.9, "loss/general": entry["loss"] * 1.2} if kind == "sft" else {}
+            )
+        _write(home / "trainer_state.json", json.dumps({"log_history": entries}))
     _write(home / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     if kind in ("playground", "grpo", "sft", "reward"):
         _write(home / "model" / "config.json", json.dumps({"model_type": "qwen3", "hidden_size": 64}))
@@ -86,7 +93,7 @@ def _stage(run: Path, name: str, kind: str, rng: random.Random, steps: int, seco
         rows = {"cold_start": 40, "rejection": 90, "general": 30}[kind]
         _parquet(home / "data" / "train.parquet", rows)
         _write(home / "selection.json", json.dumps(_selection(kind)))
-    parents = {"fingerprint": f"{abs(hash_of(name)):016x}", "seconds": seconds, "versions": VERSIONS, "kind": kind}
+    parents = {"fingerprint": f"{abs(hash_of(name)):016x}", "wall_seconds": seconds, "versions": VERSIONS}
     _write(home / "artifact.json", json.dumps({"stage": name, **parents}))
     _write(home / "log.txt", "log\n")
 
@@ -101,7 +108,8 @@ def _history(name: str, rng: random.Random, steps: int) -> list[dict]:
         rise = 1 - math.exp(-4 * step / steps)
 
         def noisy(low, high, spread=0.04, rise=rise):
-            return low + (high - low) * rise + rng.gauss(0, spread)
+            value = low + (high - low) * rise + rng.gauss(0, spread)
+            return min(value, 1.0) if high <= 1 else value
 
         entry = {
             "step": step,
@@ -159,6 +167,7 @@ def _evaluation(home: Path, rng: random.Random, prompts: int) -> None:
             "reflection_per_1000_words": 31.0 if name in ("base", "r1-zero") else 44.5,
             "general_win_rate": WIN[name] if name != "r1-zero" else float("nan"),
             "general_win_rate_stderr": 0.021,
+            "hard": {"hard_below": 0.5, "n_prompts": 31, "pass@1": 0.31, "pass@4": 0.74, "cons@4": 0.47},
             "n_prompts": 240,
             "n_samples": 960,
             "by_domain": {"math": {"pass@1": accuracy}, "table": {"pass@1": accuracy - 0.02}},

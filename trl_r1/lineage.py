@@ -7,6 +7,7 @@ is read as far as it goes.
 """
 
 import json
+import shlex
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -98,6 +99,7 @@ class StageRecord:
             functions = [functions] if isinstance(functions, str) else functions
             weights = self.config.get("reward_weights") or [1.0] * len(functions)
             declared = [{"func": f, "weight": w} for f, w in zip(functions, weights)]
+        declared = declared if isinstance(declared, (list, tuple)) else [declared]
         entries = (entry if isinstance(entry, dict) else {"func": str(entry)} for entry in declared)
         return tuple({"weight": 1.0, **entry} for entry in entries)
 
@@ -111,8 +113,20 @@ class StageRecord:
     @property
     def seconds(self) -> float | None:
         """Wall time of the stage in seconds, where the runner noted it."""
-        value = self.artifact.get("seconds")
+        value = self.artifact.get("wall_seconds")
         return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+    @cached_property
+    def log_history(self) -> tuple[dict[str, Any], ...]:
+        """What a trainer logged, step by step; of a stage that has not finished, up to its last checkpoint."""
+        states = [self.directory / "trainer_state.json"]
+        checkpoints = [c for c in self.directory.glob("checkpoint-*") if c.name.split("-", 1)[1].isdigit()]
+        checkpoints.sort(key=lambda c: int(c.name.split("-", 1)[1]), reverse=True)
+        for state in (*states, *(c / "trainer_state.json" for c in checkpoints)):
+            history = read_json(state).get("log_history")
+            if isinstance(history, list):
+                return tuple(entry for entry in history if isinstance(entry, dict))
+        return ()
 
 
 @dataclass(frozen=True)
@@ -152,7 +166,7 @@ class RunRecord:
     @property
     def command(self) -> str:
         command = self.run.get("command")
-        return " ".join(map(str, command)) if isinstance(command, list) else str(command or "")
+        return shlex.join(map(str, command)) if isinstance(command, list) else str(command or "")
 
     @cached_property
     def versions(self) -> dict[str, str]:
@@ -226,14 +240,14 @@ def _stage_record(directory: Path, entry: dict[str, Any], names: set[str], base_
     sources += list(noted) if isinstance(noted, (list, dict)) else []
     for reward in read_yaml(home / "config.yaml").get("rewards") or []:
         arguments = reward.get("args") if isinstance(reward, dict) else None
-        for value in (arguments or {}).values():
+        for value in arguments.values() if isinstance(arguments, dict) else ():
             # A reward model's path is resolved to RUN/STAGE/model.
             sources += [
                 stage for stage in names if str(value) == stage or Path(str(value)) == home.parent / stage / "model"
             ]
     heads = (str(source) if str(source) in names else str(source).split("/")[0] for source in sources)
     parents = tuple(dict.fromkeys(head for head in heads if head in names and head != name))
-    kind = str(entry.get("kind") or artifact.get("kind") or "")
+    kind = str(entry.get("kind") or "")
     return StageRecord(name, kind, home, parents, model_from, data_from)
 
 

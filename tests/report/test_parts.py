@@ -1,0 +1,186 @@
+import math
+import re
+
+import pytest
+
+from tests.run_dirs import make_run
+from trl_r1.lineage import read_run
+from trl_r1.report.answers import HEAD, TAIL, pieces_of, questions_of
+from trl_r1.report.chart import MAX_LINES, Line, Panel, label, smooth, thin, ticks
+from trl_r1.report.curves import rl_panels, supervised_panels
+from trl_r1.report.graph import Edge, edges_of, lineage_svg
+from trl_r1.report.tables import domain_table, hard_table, score_table, selections_of
+from trl_r1.scores import number, scores_of, show, show_duration
+from trl_r1.trace import Trace, write_traces
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return read_run(make_run(tmp_path_factory.mktemp("parts") / "run", steps=20))
+
+
+@pytest.mark.parametrize(
+    ("completion", "pieces"),
+    [
+        ("<think>a</think>b", [("tag", "<think>"), ("thought", "a"), ("tag", "</think>"), ("answer", "b")]),
+        ("a</think>b", [("thought", "a"), ("tag", "</think>"), ("answer", "b")]),
+        ("<think>a", [("tag", "<think>"), ("thought", "a")]),
+        (
+            "x<think>a</think>b",
+            [("answer", "x"), ("tag", "<think>"), ("thought", "a"), ("tag", "</think>"), ("answer", "b")],
+        ),
+        ("no thought", [("answer", "no thought")]),
+        ("", []),
+        (
+            "a</think>b</think>c",
+            [("thought", "a"), ("tag", "</think>"), ("answer", "b"), ("tag", "</think>"), ("answer", "c")],
+        ),
+    ],
+)
+def test_a_completion_is_cut_into_thought_and_answer_and_loses_nothing(completion, pieces):
+    assert list(pieces_of(completion)) == pieces
+    assert "".join(text for _, text in pieces) == completion
+
+
+def test_every_model_answers_the_same_prompts_and_the_choice_is_always_the_same(run):
+    questions = questions_of(run)
+    assert len(questions) == 6
+    assert {q.domain for q in questions} == {"math", "table", "general"}
+    for question in questions:
+        assert [model for model, _ in question.answers] == ["base", "r1-zero", "dev1", "dev2", "dev3", "r1"]
+        assert all(answer is not None for _, answer in question.answers)
+    assert questions == questions_of(run)
+    sums = [q for q in questions if q.solution]
+    assert {a.verdict for q in sums for _, a in q.answers} == {"right", "wrong"}
+    assert {a.verdict for q in questions if not q.solution for _, a in q.answers} == {""}
+
+
+def test_a_model_that_was_not_asked_is_shown_as_such_and_long_texts_are_cut_in_the_middle(tmp_path):
+    home = tmp_path / "scores"
+    long = "<think>" + "a" * 50_000 + "</think>end"
+    write_traces(home / "traces" / "m1-00000.parquet", [Trace("p", "q", long, model="m1", rewards={"x": None})])
+    (home / "metrics.json").write_text('{"models": {"m1": {"pass@1": 1.0}, "m2": {"pass@1": 0.0}}}')
+    (home / "config.yaml").write_text("seed: 1\n")
+    (question,) = questions_of(read_run(tmp_path))
+    (_, one), (_, two) = question.answers
+    assert two is None
+    thought = dict(one.pieces)["thought"]
+    assert f"{50_000 - HEAD - TAIL:,} characters left out" in thought
+    assert len(thought) < HEAD + TAIL + 100
+    assert one.rewards == (("x", None),)
+
+
+def test_curves_stand_in_panels_and_a_nan_leaves_a_gap():
+    history = [
+        {"step": 1, "reward": 0.5, "rewards/math_accuracy/mean": 0.5, "rewards/think_format/mean": float("nan")},
+        {"step": 2, "reward": 0.6, "rewards/math_accuracy/mean": 0.7, "rewards/think_format/mean": 0.9, "kl": None},
+        {"step": 2, "reward": 0.65},
+        {"step": 3, "train_runtime": 5.0},
+    ]
+    panels = {panel.title: panel for panel in rl_panels(history)}
+    assert set(panels) == {"Reward, all together", "Reward by kind, unweighted", "Format"}
+    assert panels["Reward, all together"].lines[0].points == ((1, 0.5), (2, 0.65))
+    by_kind = {line.label: line.points for line in panels["Reward by kind, unweighted"].lines}
+    assert by_kind == {"math_accuracy": ((1, 0.5), (2, 0.7)), "think_format": ((2, 0.9),)}
+    assert rl_panels([]) == []
+    assert [p.title for p in supervised_panels([{"step": 1, "loss": 1.0, "loss/gsm8k": 2.0}])] == [
+        "Loss",
+        "Loss by source",
+    ]
+
+
+def test_more_curves_than_colours_are_counted_and_left_out():
+    history = [{"step": 1, **{f"solve_rate/d{i}": 0.5 for i in range(MAX_LINES + 3)}}]
+    (panel,) = rl_panels(history)
+    assert len(panel.lines) == MAX_LINES
+    assert panel.left_out == 3
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        ((1, 0.5),),
+        ((5, 0.0), (6, 0.0)),
+        ((1, -3.0), (2, 1e6)),
+        ((1, 1e-9), (2, 3e-9)),
+        tuple((i, math.sin(i)) for i in range(2000)),
+    ],
+    ids=["one point", "all zero", "wide", "tiny", "many"],
+)
+@pytest.mark.parametrize("share", [True, False])
+def test_any_finite_curve_can_be_drawn_inside_its_panel(points, share):
+    svg = Panel("<t>", (Line("a&b", points),), share=share).svg
+    assert "nan" not in svg
+    assert "inf" not in svg
+    assert "<t>" not in svg
+    for attribute in ("x", "y", "x1", "y1", "cx", "cy"):
+        for value in map(float, re.findall(rf' {attribute}="([-\d.]+)"', svg)):
+            assert -1 <= value <= 361
+
+
+def test_ticks_are_round_and_span_the_values():
+    assert ticks([0.0, 1.0]) == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert ticks([3, 97]) == [0, 25, 50, 75, 100]
+    assert ticks([-0.013, 0.081])[0] <= -0.013
+    assert len(ticks([5, 5])) >= 2
+    assert [label(t, 0.25) for t in (0.0, 0.25, 1.0)] == ["0", "0.25", "1.00"]
+    assert (label(25_000, 5000), label(0.0002, 0.0001), label(50, 50)) == ("25k", "2.0e-4", "50")
+
+
+def test_a_long_run_is_thinned_and_smoothing_keeps_a_constant():
+    points = tuple((i, 2.0) for i in range(10_400))
+    assert len(thin(points)) == 240
+    assert all(y == pytest.approx(2.0) for _, y in smooth(thin(points)))
+    assert smooth(points[:11]) is not None
+    assert list(smooth(points[:11])) == list(points[:11])
+
+
+def test_the_lineage_goes_from_left_to_right_without_evaluations(run):
+    edges = edges_of(run)
+    assert Edge("playground", "dev3", "model") in edges, "the second fine-tuning starts from the base"
+    assert Edge("dev2", "reasoning-data", "samples") in edges
+    assert Edge("preference", "r1", "reward") in edges
+    assert Edge("general-data", "dev3", "data") in edges
+    assert not [edge for edge in edges if edge.target == "scores"]
+    svg = lineage_svg(run)
+    assert svg.count('class="node') == 10
+    assert svg == lineage_svg(run)
+
+
+def test_scores_are_ordered_and_only_what_was_measured_is_a_column():
+    models = [{"pass@16": 0.9, "pass@1": 0.5, "cons@8": 0.7, "pass@4": 0.8, "format": float("nan")}]
+    assert [score.key for score in scores_of(models)] == ["pass@1", "pass@4", "pass@16", "cons@8"]
+    assert score_table({}) is None
+    assert score_table({"a": {"note": "x"}}) is None
+    assert number(True) is None
+    assert [show(None), show(float("inf")), show(1234.5, 1), show(0.25)] == ["—", "—", "1,234.5", "0.250"]
+    assert [show_duration(s) for s in (3.21, 48, 723, 7500, 2e5, None)] == [
+        "3.2 s",
+        "48 s",
+        "12 min 03 s",
+        "2 h 05 min",
+        "2 d 7 h",
+        "—",
+    ]
+
+
+def test_nothing_is_best_where_all_are_equal_or_alone():
+    equal = score_table({"a": {"pass@1": 0.5}, "b": {"pass@1": 0.5}})
+    alone = score_table({"a": {"pass@1": 0.5}, "b": {}})
+    tokens = score_table({"a": {"mean_tokens": 5}, "b": {"mean_tokens": 9}})
+    assert not [cell for table in (equal, alone, tokens) for _, cells in table.rows for cell in cells if cell.best]
+
+
+def test_domains_and_hard_prompts_have_tables_of_their_own(run):
+    models = run.evaluations()
+    assert [column.title for column in domain_table(models).columns] == ["math", "table"]
+    assert domain_table({"a": {"by_domain": {"math": {"pass@1": 0.3}}}}) is None
+    assert [column.title for column in hard_table(models).columns] == ["hard prompts", "pass@1", "pass@4", "cons@4"]
+    assert hard_table({"a": {"pass@1": 1.0}}) is None
+
+
+def test_what_a_builder_kept_and_rejected_adds_up_in_order_of_frequency(run):
+    rejection = next(s for s in selections_of(run) if s.stage == "reasoning-data")
+    assert [bar.label for bar in rejection.bars[:3]] == ["kept", "wrong", "duplicate"]
+    assert rejection.bars[0].percent == 60.0
+    assert sum(bar.percent for bar in rejection.bars) == pytest.approx(100.0)

@@ -1,0 +1,159 @@
+"""
+The same prompts answered by every model, from the traces of an evaluation.
+
+Prompts are chosen by a hash of their id, first those that every model answered: always the same ones, and not picked
+for how they turned out. Of each model the first sample is shown, whatever it is.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..lineage import RunRecord
+from ..scores import number
+from ..trace import Trace
+
+
+PROMPTS_PER_DOMAIN = 2
+MOST_DOMAINS = 6
+HEAD, TAIL = 2400, 800
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    What one model wrote to a prompt.
+
+    Args:
+        model (`str`):
+            The model's name in the evaluation.
+        pieces (`tuple[tuple[str, str], ...]`):
+            The completion in order, as (`"thought"` or `"answer"` or `"tag"`, text): nothing is left out but the middle
+            of very long pieces.
+        verdict (`str`):
+            `"right"`, `"wrong"`, or empty where nothing says it.
+        rewards (`tuple[tuple[str, float | None], ...]`):
+            Rewards by name.
+        n_tokens (`int`):
+            Length in tokens.
+        truncated (`bool`):
+            Whether it was cut at the maximum length.
+    """
+
+    model: str
+    pieces: tuple[tuple[str, str], ...]
+    verdict: str
+    rewards: tuple[tuple[str, float | None], ...]
+    n_tokens: int
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prompt with every model's answer, `None` for a model that was not asked."""
+
+    prompt: str
+    domain: str
+    language: str
+    solution: str
+    answers: tuple[tuple[str, Answer | None], ...]
+
+
+def questions_of(run: RunRecord) -> list[Question]:
+    """A few prompts per domain with the answer of every model, for every `evaluate` stage that kept its traces."""
+    found = []
+    for stage in run.stages:
+        models = stage.metrics.get("models")
+        shards = sorted(f for f in (stage.directory / "traces").glob("*.parquet") if not f.name.startswith("."))
+        if shards and (stage.kind == "evaluate" or isinstance(models, dict)):
+            found += _questions(shards, list(models) if isinstance(models, dict) else [])
+    return found
+
+
+def _questions(shards: list[Path], models: list[str]) -> list[Question]:
+    try:
+        chosen, seen = _choose(shards)
+        first = _first_samples(shards, chosen)
+    except (OSError, ValueError, KeyError):  # a shard that is no parquet file, or has other columns
+        return []
+    models = models or seen
+    questions = []
+    for prompt_id in chosen:
+        asked = {model: first[model, prompt_id] for model in models if (model, prompt_id) in first}
+        if not asked:
+            continue
+        one = next(iter(asked.values()))
+        answers = tuple((model, _answer(model, asked[model]) if model in asked else None) for model in models)
+        questions.append(Question(one.prompt, one.domain or "", one.language or "", one.solution or "", answers))
+    return questions
+
+
+def _choose(shards: list[Path]) -> tuple[list[str], list[str]]:
+    """Prompt ids to show, by domain, and the models in order of appearance. Reads the small columns only."""
+    import pyarrow.parquet as pq
+
+    answered: dict[tuple[str, str], set[str]] = {}
+    models: dict[str, None] = {}
+    for shard in shards:
+        table = pq.read_table(shard, columns=["prompt_id", "domain", "model"])
+        for row in table.group_by(["prompt_id", "domain", "model"]).aggregate([]).to_pylist():
+            models[row["model"]] = None
+            answered.setdefault((row["domain"] or "", row["prompt_id"]), set()).add(row["model"])
+    by_domain: dict[str, list[tuple[int, str, str]]] = {}
+    for (domain, prompt_id), by in answered.items():
+        order = hashlib.sha256(prompt_id.encode()).hexdigest()
+        by_domain.setdefault(domain, []).append((-len(by), order, prompt_id))
+    domains = sorted(by_domain, key=lambda domain: (-len(by_domain[domain]), domain))[:MOST_DOMAINS]
+    return [p for d in domains for _, _, p in sorted(by_domain[d])[:PROMPTS_PER_DOMAIN]], list(models)
+
+
+def _first_samples(shards: list[Path], prompt_ids: list[str]) -> dict[tuple[str, str], Trace]:
+    """The first sample of each model to each of these prompts. Other rows are filtered out as they are read."""
+    import json
+
+    import pyarrow.dataset as ds
+
+    found: dict[tuple[str, str], Trace] = {}
+    columns = ["prompt_id", "prompt", "completion", "solution", "domain", "language", "rewards", "model"]
+    columns += ["finish_reason", "n_tokens"]
+    scanner = ds.dataset([str(s) for s in shards], format="parquet")
+    for batch in scanner.to_batches(columns=columns, filter=ds.field("prompt_id").isin(prompt_ids)):
+        for row in batch.to_pylist():
+            key = (row["model"], row["prompt_id"])
+            if key not in found:
+                rewards = json.loads(row["rewards"]) if row["rewards"] else {}
+                found[key] = Trace(**{**row, "rewards": rewards if isinstance(rewards, dict) else {}})
+    return found
+
+
+def _answer(model: str, trace: Trace) -> Answer:
+    rewards = tuple((name, number(value)) for name, value in trace.rewards.items())
+    judged = [value for name, value in rewards if "accuracy" in name.lower() and value is not None]
+    verdict = ("right" if max(judged) >= 0.5 else "wrong") if judged else ""
+    pieces = tuple((kind, _shorten(text)) for kind, text in pieces_of(trace.completion))
+    return Answer(model, pieces, verdict, rewards, trace.n_tokens, trace.finish_reason == "length")
+
+
+def pieces_of(completion: str) -> Iterable[tuple[str, str]]:
+    """
+    Cut a completion into thought, answer and the tags between them, malformed ones too: joined, they are the whole.
+
+    A text before a `</think>` that nothing opened is a thought (the template opened it); what follows a `<think>` that
+    nothing closes is one as well.
+    """
+    parts = re.split(r"(</?think>)", completion)
+    inside = re.match(r"(?s)(?:(?!<think>).)*?</think>", completion) is not None
+    for part in parts:
+        if part in ("<think>", "</think>"):
+            yield "tag", part
+            inside = part == "<think>"
+        elif part:
+            yield "thought" if inside else "answer", part
+
+
+def _shorten(text: str) -> str:
+    if len(text) <= HEAD + TAIL + 200:
+        return text
+    return f"{text[:HEAD]}\n[… {len(text) - HEAD - TAIL:,} characters left out …]\n{text[-TAIL:]}"

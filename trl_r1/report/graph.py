@@ -1,0 +1,146 @@
+"""
+The lineage of a run as a picture: stages from left to right, each right of what it was made from.
+
+Layered drawing: a stage's column is the longest path to it; an edge that passes over columns gets a free place in each
+of them; the order within a column is the mean of the neighbours' places, swept a few times.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from markupsafe import Markup, escape
+
+from ..lineage import RunRecord
+
+
+NODE_WIDTH, NODE_HEIGHT, GAP_X, GAP_Y, MARGIN = 107, 40, 21, 16, 2
+LETTERS = 15
+
+
+@dataclass(frozen=True)
+class Edge:
+    source: str
+    target: str
+    carries: str  # "model", "samples", "data" or "reward"
+
+
+def edges_of(run: RunRecord) -> list[Edge]:
+    """
+    What was made from what. Left out: evaluations, which read every model, and a playground's prompts, which all read.
+    """
+    found: dict[tuple[str, str], Edge] = {}
+    for stage in run.stages:
+        if stage.kind == "evaluate":
+            continue
+        taken = "samples" if stage.kind in ("cold_start", "rejection", "general") else "model"
+        sources = [(run.base_model if s == "base_model" else s, taken) for s in stage.model_from]
+        sources += [(s if run.stage(s) else s.split("/")[0], "data") for s in stage.data_from]
+        sources += [(s, "reward") for s in stage.parents]
+        for source, carries in sources:
+            made_by = run.stage(source)
+            if made_by is None and (carries not in ("model", "samples") or not source):
+                continue
+            if carries == "data" and made_by is not None and made_by.kind == "playground":
+                continue
+            if carries == "reward" and made_by is not None and made_by.kind != "reward":
+                continue
+            found.setdefault((source, stage.name), Edge(source, stage.name, carries))
+    return list(found.values())
+
+
+def lineage_svg(run: RunRecord) -> Markup:
+    """Return the picture, empty for a run without edges."""
+    edges = edges_of(run)
+    if not edges:
+        return Markup("")
+    names = list(dict.fromkeys([n for e in edges for n in (e.source, e.target)]))
+    order = {stage.name: index for index, stage in enumerate(run.stages)}
+    names.sort(key=lambda name: order.get(name, -1))
+    column = _columns(names, edges)
+    chains = {edge: _chain(edge, column) for edge in edges}
+    rows = _rows(names, column, chains)
+    tallest = max(len(row) for row in rows)
+    height = tallest * (NODE_HEIGHT + GAP_Y) - GAP_Y + 2 * MARGIN
+    width = len(rows) * (NODE_WIDTH + GAP_X) - GAP_X + 2 * MARGIN
+    place = {}
+    for index, row in enumerate(rows):
+        top = (height - (len(row) * (NODE_HEIGHT + GAP_Y) - GAP_Y)) / 2
+        for position, node in enumerate(row):
+            place[node] = (MARGIN + index * (NODE_WIDTH + GAP_X), top + position * (NODE_HEIGHT + GAP_Y))
+    parts = [
+        f'<svg class="graph" viewBox="0 0 {width} {height:g}" style="width:{width}px;min-width:{round(0.8 * width)}px" role="img" '
+        'aria-label="Lineage of the stages">',
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<path class="tip" d="M0 0.5L8 4L0 7.5Z"/></marker></defs>',
+    ]
+    parts += [_edge(edge, chain, place) for edge, chain in chains.items()]
+    parts += [_node(run, name, *place[name]) for name in names]
+    return Markup("".join([*parts, "</svg>"]))
+
+
+def _columns(names: list[str], edges: list[Edge]) -> dict[str, int]:
+    column = dict.fromkeys(names, 0)
+    for _ in names:  # a cycle, which no recipe has, ends here as well
+        for edge in edges:
+            column[edge.target] = min(max(column[edge.target], column[edge.source] + 1), len(names))
+    used = {old: new for new, old in enumerate(sorted(set(column.values())))}
+    return {name: used[index] for name, index in column.items()}
+
+
+def _chain(edge: Edge, column: dict[str, int]) -> list:
+    between = range(column[edge.source] + 1, column[edge.target])
+    return [edge.source, *((edge, index) for index in between), edge.target]
+
+
+def _rows(names: list[str], column: dict[str, int], chains: dict[Edge, list]) -> list[list]:
+    rows: list[list] = [[] for _ in range(max(column.values()) + 1)]
+    for name in names:
+        rows[column[name]].append(name)
+    neighbours: dict = {}
+    for chain in chains.values():
+        for node in chain[1:-1]:
+            rows[node[1]].append(node)
+        for left, right in pairwise(chain):
+            neighbours.setdefault(left, []).append(right)
+            neighbours.setdefault(right, []).append(left)
+    for sweep in range(8):
+        middle = {node: index - (len(row) - 1) / 2 for row in rows for index, node in enumerate(row)}
+        for row in rows if sweep % 2 == 0 else reversed(rows):
+            weight = {n: sum(middle[m] for m in neighbours[n]) / len(neighbours[n]) for n in row}
+            row.sort(key=lambda n: weight[n])
+            middle.update({node: index - (len(row) - 1) / 2 for index, node in enumerate(row)})
+    return rows
+
+
+def _edge(edge: Edge, chain: list, place: dict) -> str:
+    half = NODE_HEIGHT / 2
+    x, y = place[edge.source]
+    path = f"M{x + NODE_WIDTH} {y + half:g}"
+    for node in chain[1:]:
+        to_x, to_y = place[node]
+        from_x = x + NODE_WIDTH
+        end = to_x - (1 if node == edge.target else 0)
+        middle = (from_x + end) / 2
+        path += f"C{middle:g} {y + half:g} {middle:g} {to_y + half:g} {end} {to_y + half:g}"
+        if node != edge.target:
+            path += f"H{to_x + NODE_WIDTH}"
+        x, y = to_x, to_y
+    about = f"{edge.source} → {edge.target}: {edge.carries}"
+    return f'<path class="edge {edge.carries}" d="{path}" marker-end="url(#tip)"><title>{escape(about)}</title></path>'
+
+
+def _node(run: RunRecord, name: str, x: float, y: float) -> str:
+    stage = run.stage(name)
+    kind = stage.kind if stage else "base model"
+    shape = "model" if stage is None or kind in ("grpo", "sft", "reward", "playground") else "data"
+    state = "" if stage is None or stage.done else " waiting"
+    shown = name.rstrip("/").rsplit("/", 1)[-1] if stage is None else name
+    shown = shown if len(shown) <= LETTERS else shown[: LETTERS - 1] + "…"
+    size = "" if len(shown) <= 12 else " long"
+    radius = 8 if shape == "model" else 1
+    return (
+        f'<g class="node {shape}{state}"><title>{escape(name)} ({escape(kind)})</title>'
+        f'<rect x="{x:g}" y="{y:g}" width="{NODE_WIDTH}" height="{NODE_HEIGHT}" rx="{radius}"/>'
+        f'<text class="name{size}" x="{x + NODE_WIDTH / 2:g}" y="{y + 17:g}">{escape(shown)}</text>'
+        f'<text class="kind" x="{x + NODE_WIDTH / 2:g}" y="{y + 31:g}">{escape(kind)}</text></g>'
+    )

@@ -1,0 +1,116 @@
+"""The page: what stands on it, and in which order. Everything from files; every text of a model is escaped."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import TrlR1Error
+from ..lineage import RunRecord, StageRecord, read_run
+from ..scores import number, scores_of, show, show_duration
+from .answers import questions_of
+from .chart import Panel
+from .curves import rl_panels, supervised_panels
+from .graph import lineage_svg
+from .tables import domain_table, hard_table, score_table, selections_of
+
+
+PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The panels of one training stage; none where it has logged nothing yet."""
+
+    stage: StageRecord
+    panels: tuple[Panel, ...]
+
+
+def write_report(run_dir: str | Path) -> Path:
+    """
+    Write `RUN/report.html`. What a run has not got yet stands there as not run.
+
+    Args:
+        run_dir (`str` or `Path`):
+            The run directory.
+
+    Returns:
+        `Path`: the page.
+
+    Raises:
+        [`~errors.ConfigError`]: if the run directory is none.
+    """
+    run = read_run(run_dir)
+    page = run.directory / PAGE
+    partial = page.with_name(f".{page.name}.{os.getpid()}.tmp")
+    try:
+        partial.write_text(render(run), encoding="utf-8", errors="replace")
+        os.replace(partial, page)
+    except OSError as error:
+        raise TrlR1Error(f"{page}: cannot be written: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return page
+
+
+def render(run: RunRecord) -> str:
+    """Return the page as HTML."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(show=show, duration=show_duration, short=lambda name: str(name).rsplit(".", 1)[-1])
+    models = run.evaluations()
+    seconds = [s.seconds for s in run.stages if s.seconds is not None]
+    return environment.get_template("report.html.jinja").render(
+        run=run,
+        title=f"{run.name}: report",
+        finished=sum(stage.done for stage in run.stages),
+        seconds=sum(seconds) if seconds else None,
+        tiles=_tiles(models),
+        scores=score_table(models),
+        hard=hard_table(models),
+        domains=domain_table(models),
+        graph=lineage_svg(run),
+        rl=_curves(run, ("grpo",), rl_panels),
+        supervised=_curves(run, ("sft", "reward"), supervised_panels),
+        selections=selections_of(run),
+        builders=[s for s in run.stages if s.kind in ("cold_start", "rejection", "general")],
+        questions=questions_of(run),
+        recipe=yaml.safe_dump(run.recipe, sort_keys=False, allow_unicode=True) if run.recipe else "",
+    )
+
+
+def _curves(run: RunRecord, kinds: tuple[str, ...], panels) -> list[Curves]:
+    return [Curves(stage, tuple(panels(stage.log_history))) for stage in run.stages if stage.kind in kinds]
+
+
+def _tiles(models: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
+    """From the first model to the last one that is measured: the numbers with which most readers begin."""
+    if len(models) < 2:
+        return []
+    # A distilled student stands after the model that the recipe is about; the recipe's order decides all the same.
+    names = list(models)
+    first, last = names[0], "r1" if "r1" in models else names[-1]
+    tiles = []
+    for score in scores_of(models.values()):
+        if score.key not in ("pass@1", "format", "language_consistency", "mixed_language", "general_win_rate"):
+            continue
+        before, after = number(models[first].get(score.key)), number(models[last].get(score.key))
+        if after is not None:
+            tiles.append(
+                {
+                    "title": score.title,
+                    "before": show(before, 2),
+                    "after": show(after, 2),
+                    "first": first,
+                    "last": last,
+                }
+            )
+    return tiles

@@ -1,0 +1,156 @@
+"""The tables of the page: the scores of every model, what each builder kept and rejected."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..lineage import RunRecord
+from ..scores import Score, number, scores_of, show
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number: as shown, its standard error as shown, and whether no other model has a better one."""
+
+    text: str
+    stderr: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Models by scores: rows are (name of the model, cells in the order of `columns`)."""
+
+    columns: tuple[Score, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a builder: what became of so many samples."""
+
+    label: str
+    count: int
+    percent: float
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What one builder kept and rejected."""
+
+    stage: str
+    kind: str
+    seen: int
+    kept: int
+    bars: tuple[Bar, ...]
+    by_domain: tuple[tuple[str, int], ...]
+
+
+def score_table(models: Mapping[str, Mapping[str, Any]]) -> ScoreTable | None:
+    """The evaluation table; `None` where nothing was measured."""
+    columns = scores_of(models.values())
+    if not columns:
+        return None
+    best = {score.key: _best(score, [m.get(score.key) for m in models.values()]) for score in columns}
+    rows = []
+    for name, metrics in models.items():
+        cells = []
+        for score in columns:
+            value = number(metrics.get(score.key))
+            stderr = number(metrics.get(score.stderr_key))
+            cells.append(
+                Cell(
+                    show(value, score.digits),
+                    show(stderr, score.digits) if value is not None and stderr is not None else "",
+                    best=value is not None and best[score.key] is not None and value == best[score.key],
+                )
+            )
+        rows.append((name, tuple(cells)))
+    return ScoreTable(tuple(columns), tuple(rows), _sizes(models))
+
+
+def hard_table(models: Mapping[str, Mapping[str, Any]]) -> ScoreTable | None:
+    """pass@1, pass@k and cons@k on the prompts that each model itself finds hard."""
+    hard = {name: m["hard"] for name, m in models.items() if isinstance(m.get("hard"), Mapping)}
+    columns = [score for score in scores_of(hard.values()) if "@" in score.key]
+    if not columns:
+        return None
+    rows = []
+    for name, metrics in hard.items():
+        cells = tuple(Cell(show(metrics.get(s.key), s.digits)) for s in columns)
+        rows.append((name, (Cell(show(metrics.get("n_prompts"), 0)), *cells)))
+    counted = Score("n_prompts", "hard prompts", "", 0, False, "Number of prompts that this model finds hard.")
+    below = next((number(m.get("hard_below")) for m in hard.values() if number(m.get("hard_below")) is not None), None)
+    note = "" if below is None else f"Hard for a model: fewer than {below:g} of its own samples are right."
+    if below is not None and below <= 1:
+        note = f"Hard for a model: its own pass@1 on the prompt is below {below:g}."
+    return ScoreTable((counted, *columns), tuple(rows), note)
+
+
+def domain_table(models: Mapping[str, Mapping[str, Any]]) -> ScoreTable | None:
+    """pass@1 by domain, for every model; `None` where fewer than two domains were measured."""
+    values: dict[str, dict[str, float | None]] = {}
+    for name, metrics in models.items():
+        domains = metrics.get("by_domain")
+        for domain, found in domains.items() if isinstance(domains, Mapping) else ():
+            value = number(found.get("pass@1") if isinstance(found, Mapping) else found)
+            if value is not None:
+                values.setdefault(str(domain), {})[name] = value
+    if len(values) < 2:
+        return None
+    columns = tuple(Score(d, d, "high", 3, True, f"pass@1 on prompts of the domain {d}.") for d in values)
+    best = {domain: max(by_model.values()) for domain, by_model in values.items()}
+    rows = tuple(
+        (name, tuple(Cell(show(v := values[d].get(name)), best=v is not None and v == best[d]) for d in values))
+        for name in models
+    )
+    return ScoreTable(columns, rows)
+
+
+def selections_of(run: RunRecord) -> list[Selection]:
+    """What each builder kept and rejected, in the order of the recipe, most frequent reasons first."""
+    found = []
+    for stage in run.stages:
+        selection = stage.selection
+        kept, seen = number(selection.get("kept")), number(selection.get("seen"))
+        if kept is None:
+            continue
+        rejected = selection.get("rejected")
+        reasons = {
+            str(reason): int(count)
+            for reason, value in (rejected.items() if isinstance(rejected, Mapping) else ())
+            if (count := number(value)) is not None
+        }
+        whole = max(seen or 0, kept + sum(reasons.values()), 1)
+        ranked = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+        bars = [Bar("kept", int(kept), 100 * kept / whole, True)]
+        bars += [Bar(reason, count, 100 * count / whole, False) for reason, count in ranked]
+        domains = selection.get("kept_by_domain")
+        by_domain = tuple(
+            (str(domain), int(count))
+            for domain, value in (domains.items() if isinstance(domains, Mapping) else ())
+            if (count := number(value)) is not None
+        )
+        found.append(Selection(stage.name, stage.kind, int(seen or whole), int(kept), tuple(bars), by_domain))
+    return found
+
+
+def _best(score: Score, values: list[Any]) -> float | None:
+    """The best of several values; `None` where there is nothing to compare, or no better and worse."""
+    measured = [v for value in values if (v := number(value)) is not None]
+    if not score.better or len(measured) < 2 or min(measured) == max(measured):
+        return None
+    return max(measured) if score.better == "high" else min(measured)
+
+
+def _sizes(models: Mapping[str, Mapping[str, Any]]) -> str:
+    sizes = {(number(m.get("n_prompts")), number(m.get("n_samples"))) for m in models.values()}
+    if len(sizes) != 1:
+        return ""
+    prompts, samples = sizes.pop()
+    if prompts is None:
+        return ""
+    drawn = f", {samples:,.0f} samples" if samples is not None else ""
+    return f"Each model on the same {prompts:,.0f} held-out prompts{drawn}."
