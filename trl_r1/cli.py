@@ -88,7 +88,9 @@ def make_parser() -> argparse.ArgumentParser:
     push.add_argument("--stage", action="append", metavar="STAGE", help="push this stage; may be repeated")
     push.add_argument("--repo", metavar="OWNER/NAME", help="full name of the repository, with one --stage")
     push.add_argument("--namespace", metavar="OWNER", help="user or organization (default: the recipe's, or yours)")
-    push.add_argument("--public", action="store_true", help="make new repositories public (default: private)")
+    seen = push.add_mutually_exclusive_group()
+    seen.add_argument("--private", action="store_true", help="make new repositories private (default: as the recipe says)")
+    seen.add_argument("--public", action="store_true", help="make new repositories public")
     playground = command(
         "playground",
         "make the playground: a tokenizer, a base model and data small enough for a CPU",
@@ -201,7 +203,7 @@ def _report(args: argparse.Namespace, argv: list[str]) -> int:
 def _push(args: argparse.Namespace, argv: list[str]) -> int:
     from .hub import push_run
 
-    private = False if args.public else None
+    private = True if args.private else False if args.public else None
     push_run(args.directory, repo=args.repo, namespace=args.namespace, stages=args.stage, private=private)
     return 0
 
