@@ -191,7 +191,7 @@ def _braced_fraction(found: re.Match) -> str:
 
 
 def _trimmed(text: str) -> str:
-    text = text.strip().rstrip(".,;:!。").strip() if not text.rstrip().endswith(("\\{", "\\ldots")) else text.strip()
+    text = text.strip().rstrip(".,;:。").strip() if not text.rstrip().endswith(("\\{", "\\ldots")) else text.strip()
     while len(text) > 2 and text[0] == "{" and _closing(text) == len(text) - 1:
         text = text[1:-1].strip()
     return text

@@ -98,10 +98,11 @@ _CJK = r"\u3400-\u9fff"
 _TRAILING_TEXT = re.compile(r"\s*\\text\{([^{}]*)\}(\s*\^\s*(?:\{\s*[23]\s*\}|[23]))?[.\s]*$")
 _TRAILING_PERCENT = re.compile(r"\s*\\?%$")
 _TRAILING_DEGREE = re.compile(r"\s*\^\\circ\s*C?$")
+_WORDS_BEHIND = r"(?:[\s/]+[A-Za-z][A-Za-z.-]*)*)(\s*\^\s*(?:\{\s*[23]\s*\}|[23]))?[.\s]*$"
 _TRAILING_WORDS = re.compile(
-    r"(?<=[\d})])\s*((?:(?<=\s)[A-Za-z][A-Za-z-]*|(?<![A-Za-z])[A-Za-z]{2,}|[¢])(?:[\s/]+[A-Za-z][A-Za-z.-]*)*)"
-    r"(\s*\^\s*(?:\{\s*[23]\s*\}|[23]))?[.\s]*$"
+    r"(?<=[\d})])\s*((?:(?<=\s)[A-Za-z][A-Za-z-]*|(?<![A-Za-z])[A-Za-z]{2,}|[¢])" + _WORDS_BEHIND
 )
+_TRAILING_LETTERS = re.compile(r"(?<=[\d})])\s*((?:[A-Za-z][A-Za-z-]*|[¢])" + _WORDS_BEHIND)
 _TRAILING_CJK = re.compile(rf"\s*([{_CJK}][{_CJK}\s]*)(\s*\^\s*(?:\{{\s*[23]\s*\}}|[23]))?$")
 _LEADING_MONEY = re.compile(r"^([-+]?)\s*(?:US|USD)?\s*(\\\$|\$|¥|€|£|USD|RMB)\s*(?=[\d.\\(])")
 _LEADING_CJK = re.compile(rf"^[{_CJK}\s]+[:,]?\s*(?=[-+\d.\\($])")
@@ -170,7 +171,8 @@ def take_unit(text: str, numeric: bool = False) -> tuple[str, Unit | None]:
             named = unit_named(found[1].removeprefix(multiple) + (found[2] or ""))
             body, inner = (body, None) if multiple else take_unit(body, numeric)
             return body, _first_known(unit, named, inner)
-    if (found := _TRAILING_WORDS.search(text)) and _is_unit(found[1], text[: found.start()], numeric):
+    words = _TRAILING_LETTERS if numeric else _TRAILING_WORDS
+    if (found := words.search(text)) and _is_unit(found[1], text[: found.start()], numeric):
         named = unit_named(found[1] + (found[2] or ""))
         return text[: found.start()].strip(), _first_known(unit, named)
     return text, unit
