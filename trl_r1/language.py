@@ -23,6 +23,7 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
+from . import _romanized
 from ._prose import GAP, prose
 
 
@@ -93,6 +94,7 @@ _SWITCH = {_PLAIN: 7.5, _CLAUSE: 5.0, _SENTENCE: 2.5}
 _UNSEEN = -16.5  # a word that the language's list lacks; the rarest listed word has -13.8
 _FOREIGN_LETTER = -4.0
 _NOWHERE = -14.5  # a word of no known language
+_RARE = -8.8  # a sentence whose words are this improbable on average deserves a second look
 _NAME_WEIGHT = 0.4  # a name says less about the language around it than another word does
 
 # A Latin word with a capital between words of another script is a name or a symbol (`Alice`, `ABC`) unless it is one of
@@ -190,6 +192,29 @@ class _Lexicon:
 @lru_cache(maxsize=8)
 def _lexicon(languages: tuple[str, ...]) -> _Lexicon:
     return _Lexicon(languages)
+
+
+@lru_cache(maxsize=1)
+def _romanizer() -> _romanized.Romanized:
+    return _romanized.Romanized()
+
+
+def _looks_romanized(scores: list[tuple[float, ...]], breaks: list[str]) -> bool:
+    """
+    Tell whether some sentence may be of a language that is not written in Latin letters: at least two of its words,
+    and a fifth of them, are in no list; or it has six words and more, and they are rare even where they are likeliest.
+    """
+    words, unknown, likelihood = 0, 0, 0.0
+    for score, gap in zip((*scores, (0.0,)), (*breaks, _SENTENCE)):
+        if gap == _SENTENCE:
+            if (unknown > 1 and 5 * unknown >= words) or (words > 5 and likelihood < _RARE * words):
+                return True
+            words, unknown, likelihood = 0, 0, 0.0
+        top = max(score)
+        words += 1
+        unknown += top == _NOWHERE
+        likelihood += top
+    return False
 
 
 def _best_path(scores: list[tuple[float, ...]], breaks: list[str]) -> list[int]:
@@ -298,13 +323,18 @@ def tag_words(text: str, languages: Iterable[str] | None = None) -> list[tuple[s
             names = (*candidates, UNDETERMINED)
             breaks = _breaks(tokens, positions)
             scores = [lexicon.scores(tokens[position], gap == _SENTENCE) for position, gap in zip(positions, breaks)]
+            if script == "Latn" and _looks_romanized(scores, breaks):
+                others = [i for i, x in enumerate(_romanized.LANGUAGES) if allowed is None or x in allowed]
+                names = (*candidates, *(_romanized.LANGUAGES[i] for i in others), UNDETERMINED)
+                rows = (_romanizer().scores(tokens[position]) for position in positions)
+                scores = [(*score[:-1], *(row[i] for i in others), score[-1]) for score, row in zip(scores, rows)]
             for position, state in zip(positions, _best_path(scores, breaks)):
                 tagged[position] = (tokens[position], names[state])
     return [word for entry in tagged if entry for word in _split(*entry)]
 
 
 def _split(word: str, language: str) -> list[tuple[str, str]]:
-    if language in ("zh", "ja"):
+    if language in ("zh", "ja") and _script(word[0]) == "Hani":
         return [(letter, language) for letter in word if letter != "ー"]
     if language in _UNSPACED:
         step = _UNSPACED[language]
