@@ -89,7 +89,9 @@ def make_parser() -> argparse.ArgumentParser:
     push.add_argument("--repo", metavar="OWNER/NAME", help="full name of the repository, with one --stage")
     push.add_argument("--namespace", metavar="OWNER", help="user or organization (default: the recipe's, or yours)")
     seen = push.add_mutually_exclusive_group()
-    seen.add_argument("--private", action="store_true", help="make new repositories private (default: as the recipe says)")
+    seen.add_argument(
+        "--private", action="store_true", help="make new repositories private (default: as the recipe says)"
+    )
     seen.add_argument("--public", action="store_true", help="make new repositories public")
     playground = command(
         "playground",
