@@ -61,7 +61,12 @@ class Toys:
         """Run in a process of its own."""
         command = [sys.executable, "-m", "trl_r1.cli", *self.arguments("--grace", "2", *more)]
         return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment()
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env=environment(),
         )
 
     def metrics(self) -> dict[str, str]:

@@ -209,7 +209,7 @@ def source_columns(source: dict[str, Any], item: ResolvedStage, stages: list[Res
             )
         if named is not None:
             columns.add(meaning)
-    return columns | {"prompt_id", "domain", "language", "source"}
+    return columns
 
 
 def check_data(item: ResolvedStage, stages: list[ResolvedStage]) -> list[ConfigError]:
@@ -235,7 +235,8 @@ def check_data(item: ResolvedStage, stages: list[ResolvedStage]) -> list[ConfigE
         try:
             columns = source_columns(source, item, stages)
         except DataError as error:
-            problems.append(error)
+            named = f"data.{source.get('name')}.path"
+            problems.append(error if error.key else DataError(error.message, file=error.file, key=named))
             continue
         if item.stage.kind not in KINDS or columns is None:
             continue
