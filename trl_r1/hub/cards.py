@@ -185,7 +185,7 @@ def public(value: Any, run: RunRecord) -> Any:
     for path, name in ((str(run.directory.resolve()), "RUN"), (str(run.directory), "RUN"), (str(Path.home()), "~")):
         # A run started as `trl-r1 run --output-dir .` must not turn every dot into its name.
         if len(path) > 1 and (path[0] == "/" or "/" in path):
-            value = re.sub(rf"(?<![\w./-]){re.escape(path)}(?=/|\s|$)", name, value)
+            value = re.sub(rf"(?<![\w./-]){re.escape(path)}(?![\w.-])", name, value)
     return _SECRET_TEXT.sub(lambda match: (match.group(1) or "") + HIDDEN, value)
 
 

@@ -119,7 +119,9 @@ def _first_samples(shards: list[Path], prompt_ids: list[str]) -> dict[tuple[str,
     columns = ["prompt_id", "prompt", "completion", "solution", "domain", "language", "rewards", "model"]
     columns += ["finish_reason", "n_tokens"]
     scanner = ds.dataset([str(s) for s in shards], format="parquet")
-    for batch in scanner.to_batches(columns=columns, filter=ds.field("prompt_id").isin(prompt_ids)):
+    wanted = ds.field("prompt_id").isin(prompt_ids)
+    # Little is read ahead: an evaluation of long thoughts is larger than the memory of who looks at it.
+    for batch in scanner.to_batches(columns=columns, filter=wanted, batch_readahead=2, fragment_readahead=1):
         for row in batch.to_pylist():
             key = (row["model"], row["prompt_id"])
             if key not in found:

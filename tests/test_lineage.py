@@ -1,0 +1,89 @@
+import json
+import shutil
+
+import pytest
+
+from tests.run_dirs import make_run
+from trl_r1.errors import ConfigError
+from trl_r1.lineage import read_run
+
+
+@pytest.fixture
+def home(tmp_path):
+    return make_run(tmp_path / "run", steps=3, prompts=1)
+
+
+def test_a_stage_knows_its_parents_by_model_data_and_reward(home):
+    run = read_run(home)
+    parents = {stage.name: set(stage.parents) for stage in run.stages}
+    assert parents["r1-zero"] == {"playground"}
+    assert parents["dev1"] == {"playground", "cold-start"}, "the base is a stage here"
+    assert parents["dev3"] == {"playground", "reasoning-data", "general-data"}
+    assert parents["r1"] == {"dev3", "playground", "preference"}, "the preference model is a reward of r1"
+    assert parents["scores"] == {"playground", "r1-zero", "dev1", "dev2", "dev3", "r1"}
+
+
+def test_the_lineage_of_a_stage_is_what_it_descends_from_and_nothing_else(home):
+    run = read_run(home)
+    assert [stage.name for stage in run.lineage("dev2")] == ["playground", "r1-zero", "cold-start", "dev1", "dev2"]
+    assert [stage.name for stage in run.lineage("playground")] == ["playground"]
+    assert run.lineage("nothing") == []
+
+
+def test_parents_that_only_the_artifact_names_count_as_well(home):
+    artifact = json.loads((home / "dev3" / "artifact.json").read_text())
+    artifact["parents"] = {"preference": "fingerprint"}
+    (home / "dev3" / "artifact.json").write_text(json.dumps(artifact))
+    assert "preference" in read_run(home).stage("dev3").parents
+
+
+def test_a_path_belongs_to_the_stage_in_whose_folder_it_lies(home):
+    run = read_run(home)
+    assert run.stage_of_path(home / "dev1" / "model") == "dev1"
+    assert run.stage_of_path(home / "nothing" / "model") is None
+    assert run.stage_of_path("/elsewhere/dev1/model") is None
+
+
+def test_of_two_evaluations_of_one_model_the_later_counts(home):
+    (home / "r1" / "metrics.json").write_text(
+        json.dumps({"models": {"r1": {"pass@1": 0.1}, "other": {"pass@1": 0.2}}})
+    )
+    found = read_run(home).evaluations()
+    assert found["r1"]["pass@1"] == 0.968
+    assert found["other"]["pass@1"] == 0.2
+
+
+def test_without_a_recipe_the_folders_with_a_config_are_the_stages(home):
+    (home / "recipe.yaml").unlink()
+    (home / "run.json").unlink()
+    run = read_run(home)
+    assert {stage.name for stage in run.stages} >= {"dev1", "r1", "scores"}
+    assert run.name == "run"
+    assert run.stage("r1").done
+
+
+def test_a_stage_that_was_cut_short_tells_its_last_checkpoint(home):
+    state = home / "dev2" / "trainer_state.json"
+    for step in (2, 10):
+        (home / "dev2" / f"checkpoint-{step}").mkdir(exist_ok=True)
+        history = {"log_history": [{"step": step}]}
+        (home / "dev2" / f"checkpoint-{step}" / "trainer_state.json").write_text(json.dumps(history))
+    assert len(read_run(home).stage("dev2").log_history) == 4
+    state.unlink()
+    assert read_run(home).stage("dev2").log_history == ({"step": 10},)
+    (home / "dev2" / "checkpoint-10" / "trainer_state.json").write_text('{"log_hist')
+    assert read_run(home).stage("dev2").log_history == ({"step": 2},), "the last one is cut: the one before it"
+
+
+def test_rewards_are_read_from_either_way_of_declaring_them(home):
+    config = home / "dev2" / "config.yaml"
+    config.write_text("reward_funcs: [a.b, c.d]\nreward_weights: [1.0, 0.5]\n")
+    assert read_run(home).stage("dev2").rewards == ({"func": "a.b", "weight": 1.0}, {"func": "c.d", "weight": 0.5})
+    config.write_text("rewards: a.b\n")
+    assert read_run(home).stage("dev2").rewards == ({"func": "a.b", "weight": 1.0},)
+
+
+def test_what_is_no_directory_is_no_run(home):
+    shutil.rmtree(home)
+    with pytest.raises(ConfigError, match="as `trl-r1 run` leaves it"):
+        read_run(home)
