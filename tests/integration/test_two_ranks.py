@@ -228,7 +228,13 @@ def test_lora_trains_under_zero3_and_its_adapter_serves_the_next_stage(launch, p
 @pytest.mark.parametrize(
     ("name", "accelerate", "arguments", "changes", "says"),
     [
-        ("multi_cpu", "distributed_type: MULTI_CPU\nnum_processes: 2\nuse_cpu: true", [], {}, "`MULTI_CPU` and `--cpu`"),
+        (
+            "multi_cpu",
+            "distributed_type: MULTI_CPU\nnum_processes: 2\nuse_cpu: true",
+            [],
+            {},
+            "`MULTI_CPU` and `--cpu`",
+        ),
         ("cpu_flag", "distributed_type: 'NO'", ["--cpu", "--num_processes", "2"], {}, "`MULTI_CPU` and `--cpu`"),
         ("no_use_cpu", "distributed_type: MULTI_GPU\nnum_processes: 2", [], {"use_cpu": False}, "`use_cpu: true`"),
         (

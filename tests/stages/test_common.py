@@ -68,7 +68,11 @@ def test_a_wrong_config_is_refused_with_file_and_key(parse, text, key, says):
 
 @pytest.mark.parametrize(
     ("more", "key"),
-    [(["--los_type", "x"], "los_type"), (["--num_gen", "4"], "num_gen"), (["--num_generations", "x"], "num_generations")],
+    [
+        (["--los_type", "x"], "los_type"),
+        (["--num_gen", "4"], "num_gen"),
+        (["--num_generations", "x"], "num_generations"),
+    ],
 )
 def test_a_wrong_command_line_is_refused_with_its_key(parse, more, key):
     with pytest.raises(ConfigError) as caught:

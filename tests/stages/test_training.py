@@ -77,7 +77,9 @@ def test_a_finished_stage_says_so_and_trains_no_more(run, common, capsys):
 def test_sft_and_grpo_take_plain_text_templates_as_well(run, common, grpo):
     for kind, config in (("sft", common), ("grpo", grpo)):
         output_dir = str(Path(common["output_dir"]) / kind)
-        assert run(kind, config, prompt_template="User : {prompt} Assistant :", output_dir=output_dir, max_steps=1) == 0
+        assert (
+            run(kind, config, prompt_template="User : {prompt} Assistant :", output_dir=output_dir, max_steps=1) == 0
+        )
 
 
 def test_the_preference_model_reads_what_its_form_says(run, common):

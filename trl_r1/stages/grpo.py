@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DataError
+from ..rewards.schedule import name_of, required_columns
 from ._common import StageParser, run_stage
 
 
@@ -70,7 +71,7 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
     from trl import get_peft_config, get_quantization_config
 
     from ..data import load_prompts, parse_sources, render
-    from ..rewards.schedule import load_rewards
+    from ..rewards.schedule import describe, load_rewards
     from ..trainers import R1GRPOTrainer
     from ._training import finished, model_init_kwargs, model_path, train_and_save
     from ._world import check_world
@@ -80,11 +81,12 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
         return
     # What may be wrong is read before what takes long to load.
     rewards, weights = load_rewards(stage.rewards, where="rewards")
+    if args.process_index == 0:
+        print("Rewards:", *describe(rewards, weights), sep="\n  ", flush=True)
     sources = parse_sources(stage.data)
     with args.main_process_first(desc="loading the prompts"):
-        prompts = load_prompts(sources, seed=args.seed)
+        prompts = render(load_prompts(sources, seed=args.seed), "grpo", stage.prompt_template)
         check_columns(rewards, prompts.column_names)
-        prompts = render(prompts, "grpo", stage.prompt_template)
         prompts = prompts.remove_columns([name for name in MISLEADING_COLUMNS if name in prompts.column_names])
     path, revision = model_path(model.model_name_or_path, args)
     args.model_init_kwargs = model_init_kwargs(args, model, revision)
