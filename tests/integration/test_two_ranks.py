@@ -4,6 +4,7 @@ Two processes on CPUs through the real `accelerate launch`: what ZeRO-3 and DDP 
 DeepSpeed compiles an operator at its first use, which takes about a minute; `TORCH_EXTENSIONS_DIR` keeps it.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -91,10 +92,8 @@ def run_in_own_group(command, environment):
         said, _ = process.communicate(timeout=SECONDS)
         return process.returncode, said
     finally:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 def common(place):

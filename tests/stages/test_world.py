@@ -38,19 +38,19 @@ def test_the_world_that_was_asked_for_passes(monkeypatch):
 
 
 def test_the_configs_number_of_processes_counts():
-    with pytest.raises(EnvironmentalError, match="`expect_processes` asks for 4 processes.*there are 2"):
+    with pytest.raises(EnvironmentalError, match=r"`expect_processes` asks for 4 processes.*there are 2"):
         check_world(world(2, "MULTI_CPU"), expect_processes=4)
 
 
 def test_the_runners_number_of_processes_counts(monkeypatch):
     monkeypatch.setenv("TRL_R1_WORLD_SIZE", "2")
-    with pytest.raises(EnvironmentalError, match="the runner asks for 2 processes.*each process is alone"):
+    with pytest.raises(EnvironmentalError, match=r"the runner asks for 2 processes.*each process is alone"):
         check_world(world(1))
 
 
 def test_processes_that_do_not_know_of_each_other_are_found(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(EnvironmentalError, match="each process is alone.*`use_cpu: true`"):
+    with pytest.raises(EnvironmentalError, match=r"each process is alone.*`use_cpu: true`"):
         check_world(world(1))
 
 

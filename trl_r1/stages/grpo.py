@@ -110,11 +110,11 @@ def check_columns(rewards: Sequence[Any], columns: Sequence[str]) -> None:
         [`~errors.DataError`]: with the reward and the column.
     """
     for position, reward in enumerate(rewards):
-        for column in getattr(reward, "requires", ()):
+        for column in required_columns(reward):
             if column not in columns:
-                name = getattr(reward, "__name__", type(reward).__name__)
                 raise DataError(
-                    f"{name} reads the column {column!r}, which the data lack; they have {', '.join(sorted(columns))}",
+                    f"{name_of(reward)} reads the column {column!r}, which the data lack; they have "
+                    f"{', '.join(sorted(columns))}",
                     key=f"rewards[{position}]",
                 )
 
