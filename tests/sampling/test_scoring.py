@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from trl_r1.errors import ConfigError
-from trl_r1.sampling import reward_names, score_traces
+from trl_r1.sampling import accuracy_names, check_columns, named_rewards, score_traces
 from trl_r1.trace import Trace
 
 
@@ -22,7 +22,7 @@ class Exact:
 
 
 def test_each_trace_gets_its_rewards_by_name_and_keeps_those_it_has():
-    scored = score_traces(TRACES, [Exact()])
+    scored = score_traces(TRACES, {"exact": Exact()})
     assert [trace.rewards for trace in scored] == [{"exact": 1.0}, {"earlier": 0.5, "exact": None}]
     assert isinstance(scored[0].rewards["exact"], float)
 
@@ -34,7 +34,7 @@ def test_a_reward_sees_the_columns_that_training_would_show_it():
         seen.update(columns)
         return [0.0, 0.0]
 
-    score_traces(TRACES, [spy])
+    score_traces(TRACES, {"spy": spy})
     assert seen["prompts"] == seen["question"] == ["1+1?", "hello"]
     assert seen["options"] == [["1", "2"], None]
     assert seen["finish_reason"] == ["stop", "length"]
@@ -45,13 +45,31 @@ def test_an_async_reward_is_waited_for():
     async def later(completions, **columns):
         return [1.0] * len(completions)
 
-    assert score_traces(TRACES, [later])[0].rewards["later"] == 1.0
+    assert score_traces(TRACES, {"later": later})[0].rewards["later"] == 1.0
 
 
 def test_two_rewards_of_one_name_are_told_apart():
-    assert reward_names([Exact(), Exact(), print, Exact()]) == ["exact", "exact_2", "print", "exact_3"]
+    assert list(named_rewards([Exact(), Exact(), print, Exact()])) == ["exact", "exact_2", "print", "exact_3"]
+    assert list(named_rewards([Exact()], taken=["exact"])) == ["exact_2"]
+
+
+def test_rewards_that_judge_accuracy_say_so():
+    from trl_r1.rewards import choice_accuracy, math_accuracy, think_format
+
+    rewards = named_rewards([math_accuracy, think_format, choice_accuracy])
+    assert accuracy_names(rewards) == ["math_accuracy", "choice_accuracy"]
+
+
+def test_a_column_that_a_reward_reads_and_the_rows_lack_is_named():
+    class Tests:
+        __name__ = "tests"
+        requires = ("solution", "unit_tests")
+
+    check_columns({"tests": Tests()}, ["prompt", "unit_tests"])
+    with pytest.raises(ConfigError, match="`tests` reads the column 'unit_tests'"):
+        check_columns({"tests": Tests()}, ["prompt"])
 
 
 def test_a_reward_that_loses_count_is_refused():
     with pytest.raises(ConfigError, match="gave 1 values for 2 completions"):
-        score_traces(TRACES, [lambda **columns: [1.0]])
+        score_traces(TRACES, {"one": lambda **columns: [1.0]})

@@ -97,16 +97,16 @@ def test_another_model_under_the_same_path_makes_them_anew(tmp_path):
 
 
 def test_models_with_names_stand_side_by_side_in_one_folder(tmp_path):
-    collect(tmp_path, Echo(), name="base")
-    collect(tmp_path, Echo(), name="r1-zero")
-    collect(tmp_path, Echo(), name="r1")
+    collect(tmp_path, Echo(), name="base", stem="base")
+    collect(tmp_path, Echo(), name="r1-zero", stem="r1-zero")
+    collect(tmp_path, Echo(), name="r1", stem="r1")
     assert (tmp_path / "r1-zero-00002.parquet").exists()
     assert sorted({trace.model for trace in read_traces(tmp_path)}) == ["base", "r1", "r1-zero"]
     # Other settings for one of them leave the others alone.
     again = Echo()
-    collect(tmp_path, again, config=dataclasses.replace(CONFIG, seed=9), name="r1")
+    collect(tmp_path, again, config=dataclasses.replace(CONFIG, seed=9), name="r1", stem="r1")
     untouched = Echo()
-    collect(tmp_path, untouched, name="r1-zero")
+    collect(tmp_path, untouched, name="r1-zero", stem="r1-zero")
     assert (len(again.calls), len(untouched.calls)) == (3, 0)
 
 

@@ -16,8 +16,18 @@ protocol (`server`).
 """
 
 from .config import SamplingConfig
-from .scoring import reward_names, score_traces
+from .scoring import accuracy_names, check_columns, named_rewards, score_traces
 from .shards import Generator, Sample, sample, shard_count
 
 
-__all__ = ["Generator", "Sample", "SamplingConfig", "reward_names", "sample", "score_traces", "shard_count"]
+__all__ = [
+    "Generator",
+    "Sample",
+    "SamplingConfig",
+    "accuracy_names",
+    "check_columns",
+    "named_rewards",
+    "sample",
+    "score_traces",
+    "shard_count",
+]

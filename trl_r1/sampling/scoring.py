@@ -5,34 +5,62 @@ Rewards for traces: the same reward objects that training calls, called on what 
 import asyncio
 import dataclasses
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import ConfigError
+from ..rewards.schedule import name_of, required_columns
 from ..trace import Trace
 
 
-def reward_names(rewards: Sequence[Callable]) -> list[str]:
-    """Return a name for each reward; of two with the same name, the later one gets a number."""
-    names: list[str] = []
+# The columns that rewards are given whatever the data set has.
+_FROM_TRACES = ("question", "prompt_id", "solution", "domain", "language", "finish_reason")
+
+
+def named_rewards(rewards: Sequence[Callable], taken: Iterable[str] = ()) -> dict[str, Callable]:
+    """Return rewards by the names under which traces hold their values; of two with one name, the later gets a number."""
+    named: dict[str, Callable] = {}
     for reward in rewards:
-        name = getattr(reward, "__name__", type(reward).__name__)
-        same = sum(each == name or (each.startswith(f"{name}_") and each[len(name) + 1 :].isdigit()) for each in names)
-        names.append(f"{name}_{same + 1}" if same else name)
-    return names
+        name, number = name_of(reward), 2
+        while name in named or name in taken:
+            name, number = f"{name_of(reward)}_{number}", number + 1
+        named[name] = reward
+    return named
 
 
-def score_traces(traces: Sequence[Trace], rewards: Sequence[Callable]) -> list[Trace]:
+def accuracy_names(rewards: Mapping[str, Callable]) -> list[str]:
+    """Return the names of those rewards that judge whether an answer is right (`is_accuracy`)."""
+    return [name for name, reward in rewards.items() if getattr(reward, "is_accuracy", False) is True]
+
+
+def check_columns(rewards: Mapping[str, Callable], columns: Iterable[str]) -> None:
+    """
+    Check before anything is sampled that the rows have what the rewards read.
+
+    Raises:
+        [`~errors.ConfigError`]: with the reward and the column that the rows lack.
+    """
+    there = {*columns, *_FROM_TRACES}
+    for name, reward in rewards.items():
+        for column in required_columns(reward):
+            if column not in there:
+                raise ConfigError(
+                    f"the reward `{name}` reads the column {column!r}; the rows have {', '.join(sorted(there))}",
+                    key="rewards",
+                )
+
+
+def score_traces(traces: Sequence[Trace], rewards: Mapping[str, Callable]) -> list[Trace]:
     """
     Give each trace its rewards.
 
     Args:
         traces (`Sequence[Trace]`):
             What was sampled.
-        rewards (`Sequence[Callable]`):
-            Reward functions as TRL calls them. They get the completions and, as columns, `question`, `solution`,
-            `domain`, `language` and what the traces have in `extra`; `prompts` are the questions. Traces hold whole
-            completions, `<think>` included, so a prefilled one needs no word.
+        rewards (`Mapping[str, Callable]`):
+            Reward functions as TRL calls them, by name. They get the completions and, as columns, `question`,
+            `solution`, `domain`, `language`, `finish_reason` and what the traces have in `extra`; `prompts` are the
+            questions. Traces hold whole completions, `<think>` included, so a prefilled one needs no word.
 
     Returns:
         `list[Trace]`: the traces, each with the rewards' values by name; `None` where one does not apply.
@@ -44,7 +72,7 @@ def score_traces(traces: Sequence[Trace], rewards: Sequence[Callable]) -> list[T
         return []
     columns = trace_columns(traces)
     scores: list[dict[str, float | None]] = [dict(trace.rewards) for trace in traces]
-    for name, reward in zip(reward_names(rewards), rewards):
+    for name, reward in rewards.items():
         values = call_reward(reward, [trace.completion for trace in traces], columns)
         for score, value in zip(scores, values):
             score[name] = None if value is None else float(value)
@@ -66,7 +94,7 @@ def call_reward(reward: Callable, completions: list[str], columns: dict[str, lis
         values = asyncio.run(_wait(values))
     if len(values) != len(completions):
         raise ConfigError(
-            f"reward {reward_names([reward])[0]!r} gave {len(values)} values for {len(completions)} completions",
+            f"the reward `{name_of(reward)}` gave {len(values)} values for {len(completions)} completions",
             key="rewards",
         )
     return list(values)

@@ -85,6 +85,7 @@ def sample(
     out_dir: str | os.PathLike,
     *,
     name: str | None = None,
+    stem: str = "",
     finish: Callable[[list[Trace]], list[Trace]] | None = None,
     finish_key: Any = None,
     on_shard: Callable[[int, int], None] | None = None,
@@ -103,8 +104,10 @@ def sample(
         out_dir (`str` or `os.PathLike`):
             Folder of the shards.
         name (`str`, *optional*):
-            Name of the model in the traces and in the names of its shards (`NAME-00000.parquet`), so that several
-            models' shards can stand in one folder. Without it the traces hold `model`, and the shards only numbers.
+            Name of the model in the traces. Defaults to `model`.
+        stem (`str`, *optional*, defaults to `""`):
+            What the shards' names begin with (`STEM-00000.parquet`), so that several models' shards can stand in one
+            folder.
         finish (`Callable`, *optional*):
             Called with a shard's traces before they are written, to add rewards.
         finish_key (*optional*):
@@ -120,7 +123,7 @@ def sample(
     """
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
-    stem = f"{_file_name(name)}-" if name else ""
+    stem = f"{_file_name(stem)}-" if stem else ""
     rows = list(rows)
     files = _files(model)
     # A run's folder may be moved: a local model is known by its files, not by where they are.
@@ -169,8 +172,8 @@ def _sample_shard(
             )
 
 
-def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.-]", "_", name)
+def _file_name(stem: str) -> str:
+    return re.sub(r"[^\w.-]", "_", stem)
 
 
 def _lasting(config: SamplingConfig) -> dict[str, Any]:

@@ -1,0 +1,113 @@
+import json
+
+import pytest
+
+from trl_r1.stages import evaluate
+from trl_r1.trace import read_traces
+
+from . import tiny
+
+
+@pytest.fixture
+def config(base, tmp_path):
+    rows = [
+        {"prompt": f"what is {a} + {b} ?", "solution": str(a + b), "domain": "math", "language": "en"}
+        for a in range(3)
+        for b in range(2)
+    ]
+    rows += [
+        {"prompt": f"what is {w} ?", "reference": w, "domain": "general", "language": "en"} for w in ("sum", "plus")
+    ]
+    data = tmp_path / "held_out.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    return {
+        "models": {"base": str(base), "again": str(base)},
+        "data": [{"path": str(data)}],
+        "output_dir": str(tmp_path / "scores"),
+        "prompt_template": "User : {prompt} Assistant :",
+        "n_samples": 4,
+        "max_completion_tokens": 6,
+        "shard_prompts": 3,
+        "pass_at_k": [2, 4],
+        "hard_below": 0.9,
+        "hard_chosen_by": 2,
+        "languages": ["en", "zh"],
+        "general_scorer": {"func": "tests.stages.tiny.digits"},
+        "best_of_n": {"func": "tests.stages.tiny.digits"},
+    }
+
+
+def run(tmp_path, config, **changes):
+    file = tiny.make_config(tmp_path / "evaluate.yaml", config, **changes)
+    return evaluate.main(["--config", str(file)])
+
+
+def test_every_model_gets_its_metrics_and_its_traces(tmp_path, config):
+    assert run(tmp_path, config) == 0
+    models = json.loads((tmp_path / "scores" / "metrics.json").read_text())["models"]
+    assert sorted(models) == ["again", "base"]
+    base = models["base"]
+    assert models["again"] == base
+    assert (base["n_prompts"], base["n_samples"]) == (8, 32)
+    assert base["pass@1"] <= base["pass@2"] <= base["pass@4"]
+    assert 0.5 < base["general_win_rate"] <= 1  # the samples have digits, the references none
+    for key in ("cons@4", "format", "mixed_language", "mean_tokens", "truncated", "best_of_n"):
+        assert key in base
+    assert sorted(base["by_domain"]) == ["general", "math"]
+    assert {"pass@2", "cons@2", "n_prompts"} <= set(base["hard"])
+    traces = list(read_traces(tmp_path / "scores" / "traces"))
+    assert {trace.model for trace in traces} == {"base", "again"}
+    assert {"math_accuracy", "think_format", "language_consistency"} <= set(traces[0].rewards)
+    progress = json.loads((tmp_path / "scores" / "progress.json").read_text())
+    assert (progress["step"], progress["total"], progress["unit"]) == (6, 6, "shards")
+
+
+def test_a_killed_evaluation_goes_on_and_ends_with_the_same_numbers(tmp_path, config):
+    assert run(tmp_path, config) == 0
+    scores = tmp_path / "scores"
+    whole = (scores / "metrics.json").read_text()
+    for shard in ("again-00001.parquet", "base-00002.parquet"):
+        (scores / "traces" / shard).unlink()
+    (scores / "metrics.json").unlink()
+    kept = (scores / "traces" / "base-00000.parquet").stat().st_mtime_ns
+    assert run(tmp_path, config) == 0
+    assert (scores / "metrics.json").read_text() == whole
+    assert (scores / "traces" / "base-00000.parquet").stat().st_mtime_ns == kept
+
+
+def test_other_rewards_are_computed_on_the_samples_that_are_there(tmp_path, config):
+    assert run(tmp_path, config) == 0
+    before = [trace.completion for trace in read_traces(tmp_path / "scores" / "traces")]
+    assert run(tmp_path, config, style="r1_zero") == 0
+    assert [trace.completion for trace in read_traces(tmp_path / "scores" / "traces")] == before
+
+
+def test_a_single_model_can_be_sampled_in_its_own_way(tmp_path, config):
+    changes = {"by_model": {"base": {"n_samples": 3, "prompt_template": "plain"}}}
+    assert run(tmp_path, config, **changes) == 0
+    models = json.loads((tmp_path / "scores" / "metrics.json").read_text())["models"]
+    assert (models["base"]["n_samples"], models["again"]["n_samples"]) == (24, 32)
+    assert "pass@4" not in models["base"]
+    assert "pass@2" in models["base"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"pass_at_k": [8]}, "pass_at_k"),
+        ({"hard_chosen_by": 4}, "hard_chosen_by"),
+        ({"by_model": {"base": {"temprature": 1.0}}}, "by_model.base.temprature"),
+        ({"rewards": [{"func": "trl_r1.rewards.Nothing"}]}, "rewards[0].func"),
+        ({"general_scorer": {"func": "nowhere.at.all"}}, "general_scorer[0].func"),
+        ({"temprature": 1.0}, "temprature"),
+        ({"n_samples": "many"}, "n_samples"),
+        ({"models": ...}, "models"),
+        ({"data": [{"path": "nowhere.jsonl"}]}, "path"),
+        ({"prompt_template": "nothing"}, "prompt_template"),
+    ],
+)
+def test_a_wrong_config_ends_with_2_and_names_the_key(tmp_path, config, changes, key, capsys):
+    assert run(tmp_path, config, **changes) == 2
+    message = capsys.readouterr().err
+    assert key in message
+    assert "Traceback" not in message

@@ -1,0 +1,193 @@
+"""
+The `evaluate` stage: samples of several models on held-out prompts, and their numbers in `metrics.json`.
+
+```bash
+python -m trl_r1.stages.evaluate --config evaluate.yaml
+```
+
+The config is a flat YAML: the fields of [`~sampling.SamplingConfig`] and of [`~evaluation.EvaluationConfig`]. Samples
+are kept in `traces/NAME-00000.parquet`; a stage that was killed goes on at the shard where it was. The paper samples
+at T = 0.6 and top-p 0.95 (v2 D.1); what is asked for here is what the config says.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..evaluation import EvaluationConfig, hard_prompts, summarize
+from ..sampling import SamplingConfig, accuracy_names, check_columns, named_rewards, sample, score_traces, shard_count
+from ._common import Progress, StageParser, run_stage, write_json
+
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+CONFIG_CLASSES = ("trl_r1.sampling.config:SamplingConfig", "trl_r1.evaluation:EvaluationConfig")
+
+
+def make_parser() -> StageParser:
+    """Return the stage's parser."""
+    return StageParser((SamplingConfig, EvaluationConfig), prog="trl_r1.stages.evaluate")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; return its exit code."""
+    return run_stage(evaluate, make_parser(), argv)
+
+
+def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
+    """
+    Sample from each model and write `metrics.json`.
+
+    Args:
+        sampling ([`~sampling.SamplingConfig`]):
+            How to sample.
+        config ([`~evaluation.EvaluationConfig`]):
+            From which models, on which prompts, and what to measure.
+    """
+    from ..data import load_prompts, parse_sources
+    from ..errors import ConfigError
+
+    settings = {name: sampling_of(name, sampling, config) for name in config.models}
+    most = max(each.n_samples for each in settings.values())
+    for k in config.pass_at_k:
+        if k > most:
+            raise ConfigError(f"expected at most n_samples = {most}, got {k}", key="pass_at_k")
+    if config.hard_below is not None and most <= config.hard_chosen_by:
+        raise ConfigError(f"expected fewer than n_samples = {most}", key="hard_chosen_by")
+    rewards, best, scorer = _rewards(config)
+    rows = load_prompts(parse_sources(config.data), sampling.seed)
+    check_columns(rewards, rows.column_names)
+    accuracy = accuracy_names(_declared(config))
+    references = _reference_scores(rows, scorer, rewards[scorer]) if scorer else {}
+
+    out_dir = Path(config.output_dir)
+    shards = {name: shard_count(len(rows), each) for name, each in settings.items()}
+    progress = Progress(out_dir, sum(shards.values()), unit="shards")
+    metrics: dict[str, Any] = {}
+    done = 0
+    for name, model in config.models.items():
+        before = done
+        arguments = (model, rows, settings[name], out_dir / "traces", name)
+        if settings[name].backend == "vllm" and len(config.models) > 1:
+            _in_own_process(*arguments)
+        traces = list(
+            _samples(
+                *arguments,
+                finish=lambda traces: score_traces(traces, rewards),
+                finish_key=[config.rewards, config.best_of_n, config.general_scorer, config.style, config.languages],
+                on_shard=lambda i, total, before=before: progress.update(before + i),
+            )
+        )
+        done += shards[name]
+        metrics[name] = summarize(
+            traces,
+            accuracy=accuracy,
+            ks=[k for k in config.pass_at_k if k <= settings[name].n_samples],
+            best_of_n=best,
+            scorer=scorer,
+            reference_scores=references,
+            languages=config.languages,
+        )
+        left = settings[name].n_samples - config.hard_chosen_by
+        if config.hard_below is not None and left > 0:
+            metrics[name]["hard"] = hard_prompts(
+                traces,
+                accuracy=accuracy,
+                below=config.hard_below,
+                chosen_by=config.hard_chosen_by,
+                ks=[k for k in config.pass_at_k if k <= left],
+            )
+        print(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics[name].items() if isinstance(v, float)))
+    write_json(out_dir / "metrics.json", {"models": metrics})
+
+
+def sampling_of(name: str, sampling: SamplingConfig, config: EvaluationConfig) -> SamplingConfig:
+    """Return how one model is sampled: the stage's settings with those of `by_model`."""
+    from ..errors import ConfigError
+
+    known = {each.name for each in dataclasses.fields(sampling)}
+    changes = config.by_model.get(name, {})
+    for key in changes:
+        if key not in known:
+            raise ConfigError("unknown key; expected one of how to sample", key=f"by_model.{name}.{key}")
+    try:
+        return dataclasses.replace(sampling, **changes)
+    except TypeError as error:
+        raise ConfigError(str(error), key=f"by_model.{name}") from error
+
+
+def _declared(config: EvaluationConfig) -> dict[str, Callable]:
+    from ..rewards.schedule import load_rewards
+
+    return named_rewards(load_rewards(config.rewards, where="rewards")[0])
+
+
+def _rewards(config: EvaluationConfig) -> tuple[dict[str, Callable], str | None, str | None]:
+    """Return all rewards by name, and the names of the one that chooses the best of n and of the general scorer."""
+    from ..rewards import LanguageConsistency, ThinkFormat
+    from ..rewards.schedule import load_rewards
+
+    rewards = _declared(config)
+    rewards.setdefault("think_format", ThinkFormat(style=config.style))
+    languages = tuple(config.languages) if config.languages else None
+    rewards.setdefault("language_consistency", LanguageConsistency(languages=languages, style=config.style))
+    names: list[str | None] = []
+    for key, declared in (("best_of_n", config.best_of_n), ("general_scorer", config.general_scorer)):
+        if declared is None:
+            names.append(None)
+            continue
+        (name, reward), *_ = named_rewards(load_rewards([declared], where=key)[0], taken=rewards).items()
+        rewards[name] = reward
+        names.append(name)
+    return rewards, names[0], names[1]
+
+
+def _reference_scores(rows: "Dataset", name: str, scorer: Callable) -> dict[str, float | None]:
+    """Score the references of the general prompts, once for all models."""
+    from ..errors import ConfigError
+    from ..trace import Trace
+
+    references = [
+        Trace(
+            **{key: row[key] for key in ("prompt_id", "prompt", "domain", "language")},
+            completion=row["reference"],
+            extra={key: value for key, value in row.items() if value is not None},
+        )
+        for row in rows
+        if row["solution"] is None and row.get("reference")
+    ]
+    if not references:
+        raise ConfigError("expected rows with a `reference` and no `solution` to score against", key="general_scorer")
+    return {trace.prompt_id: trace.rewards[name] for trace in score_traces(references, {name: scorer})}
+
+
+def _samples(
+    model: str, rows: "Sequence[Mapping[str, Any]]", sampling: SamplingConfig, folder: Path, name: str, **more: Any
+):
+    return sample(model, rows, sampling, folder, name=name, stem=name, **more)
+
+
+def _in_own_process(*arguments: Any) -> None:
+    # vLLM does not give back all of a GPU's memory within a process, so the next model would not fit.
+    import multiprocessing
+
+    from ..errors import StageError
+
+    process = multiprocessing.get_context("spawn").Process(target=_drain, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise StageError(f"sampling from {arguments[0]} ended with code {process.exitcode}")
+
+
+def _drain(*arguments: Any) -> None:
+    for _ in _samples(*arguments):
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())
