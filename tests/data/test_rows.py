@@ -233,3 +233,12 @@ def test_a_row_whose_answer_is_a_number_among_rows_whose_answer_is_text(tmp_path
     rows = [{"prompt": "a?", "solution": 5}, {"prompt": "b?", "solution": "1/2"}]
     (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert load_prompts([str(tmp_path / "x.jsonl")])["solution"] == ["5", "1/2"]
+
+
+def test_messages_of_one_turn_each_are_prompt_and_completion_in_one_column(tmp_path):
+    user, model = {"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "<think>easy</think>2"}
+    talks = [[user, model], [user, model, user, model], [{"role": "system", "content": "be brief"}, user, model]]
+    (tmp_path / "x.jsonl").write_text("\n".join(json.dumps({"messages": talk}) for talk in talks))
+    source = DataSource(str(tmp_path / "x.jsonl"), prompt_column="messages", completion_column="messages")
+    rows = load_rows([source], "sft")
+    assert (rows["prompt"][:], rows["completion"][:]) == (["1 + 1?"], ["<think>easy</think>2"])

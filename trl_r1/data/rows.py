@@ -218,11 +218,18 @@ def _canonical_rows(
 
 
 def _text_of(value: Any, meaning: str) -> str | None:
-    """Return the text of a cell, `None` where it has none. Of messages, a prompt is one user's turn and no more."""
+    """
+    Return the text of a cell, `None` where it has none. Of messages, a prompt is the only user's turn, which comes
+    first; so `messages` of one turn each may be both the prompt's and the completion's column.
+    """
     if isinstance(value, list):
-        role = "user" if meaning == "prompt" else "assistant"
         turns = [each for each in value if isinstance(each, dict)]
-        if (meaning == "prompt" and len(turns) != 1) or not turns or turns[-1].get("role") != role:
+        users = [each for each in turns if each.get("role") == "user"]
+        if meaning == "prompt":
+            if len(users) != 1 or turns[0] is not users[0]:
+                return None
+            turns = users
+        elif not turns or turns[-1].get("role") != "assistant":
             return None
         value = turns[-1].get("content")
     return value if isinstance(value, str) and value.strip() else None
