@@ -14,7 +14,7 @@ PACKAGE = Path(trl_r1.__file__).parent
 
 # Two towers, each from the ground up: a room may look into its own floor and into those below it, in a tower that
 # holds both. They meet in `errors` and in what is read from text and files alone.
-GROUND = [{"errors"}, {"text", "trace", "language", "_prose", "_romanized", "ids", "lineage", "scores"}]
+GROUND = [{"errors"}, {"text", "trace", "language", "ids", "lineage", "scores"}]
 TRAINING = [
     *GROUND,
     {"verify", "sandbox"},
@@ -111,7 +111,7 @@ def test_imports_point_one_way():
 
 def test_there_are_arrows_to_judge():
     found = {(source, target) for source, target, _ in arrows(PACKAGE)}
-    assert {("language", "_prose"), ("rewards", "text"), ("select", "trace")} <= found
+    assert {("text", "errors"), ("rewards", "language"), ("select", "trace")} <= found
 
 
 def test_the_package_imports_its_rooms_for_type_checkers_only():

@@ -1,0 +1,126 @@
+"""
+Word lists, and the most probable sequence of languages under them.
+"""
+
+import math
+from functools import lru_cache
+
+from .scripts import CLAUSE, PLAIN, SENTENCE
+
+
+# Natural logarithms. Tuned on texts of their own, which the benchmark does not contain.
+SWITCH = {PLAIN: 7.5, CLAUSE: 5.0, SENTENCE: 2.5}
+_UNSEEN = -16.5  # a word that the language's list lacks; the rarest listed word has -13.8
+_FOREIGN_LETTER = -4.0
+NOWHERE = -14.5  # a word of no known language
+RARE = -8.8  # a sentence whose words are this improbable on average deserves a second look
+_FIRST_STATE = 2.0
+_NAME_WEIGHT = 0.4  # a name says less about the language around it than another word does
+
+_LETTERS = {
+    "en": "éèïöçñ",
+    "fr": "àâæçéèêëîïôœùûüÿ",
+    "de": "äöüßé",
+    "es": "áéíñóúü",
+    "pt": "áâãàçéêíóôõúü",
+    "it": "àèéìíîòóùú",
+    "vi": "àáâãèéêìíòóôõùúýăđĩũơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ",
+    "nl": "éëïóöüèê",
+    "pl": "ąćęłńóśźż",
+    "tr": "çğıöşüâîû",
+    "id": "é",
+    "sv": "åäöéü",
+    "ru": "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
+    "uk": "абвгґдеєжзиіїйклмнопрстуфхцчшщьюя'’ʼ",
+    "bg": "абвгдежзийклмнопрстуфхцчшщъьюя",
+}
+_ASCII = frozenset("abcdefghijklmnopqrstuvwxyz'’ʼ")
+
+
+class Lexicon:
+    """The log-probability of a word under each of several languages that share a script."""
+
+    def __init__(self, languages: tuple[str, ...]):
+        from wordfreq import get_frequency_list
+
+        self.languages = languages
+        self._lists = []
+        for language in languages:
+            words: dict[str, float] = {}
+            for centibels, bucket in enumerate(get_frequency_list(language, "small")):
+                value = -centibels * math.log(10) / 100
+                for word in bucket:
+                    words[word] = value
+            self._lists.append(words)
+        self._letters = [_ASCII | frozenset(_LETTERS.get(language, "")) for language in languages]
+        self._memo: dict[str, tuple[float, ...]] = {}
+        self._memo_of_starts: dict[str, tuple[float, ...]] = {}
+
+    def scores(self, word: str, starts_sentence: bool = False) -> tuple[float, ...]:
+        """Return one log-probability per language, and a last one for no known language."""
+        memo = self._memo_of_starts if starts_sentence else self._memo
+        found = memo.get(word)
+        if found is None:
+            if len(memo) > 200_000:
+                memo.clear()
+            found = self._score(word)
+            if word[0].isupper() and (not starts_sentence or word[1:].isupper()):
+                top = max(found)
+                found = tuple(top + _NAME_WEIGHT * (score - top) for score in found)
+            memo[word] = found
+        return found
+
+    def _score(self, word: str) -> tuple[float, ...]:
+        word = word.replace("İ", "i").lower().replace("’", "'").replace("ʼ", "'")
+        letters = frozenset(word)
+        pieces = word.split("'") if "'" in word else None
+        scores = []
+        for words, alphabet in zip(self._lists, self._letters):
+            score = words.get(word)
+            if score is None and pieces:  # l'équation, dell'area, triangle's
+                score = max((words.get(piece, _UNSEEN) for piece in pieces if len(piece) > 1), default=None)
+            if score is None:
+                score = _UNSEEN
+                if len(alphabet) > len(_ASCII) and not letters <= alphabet:
+                    score += _FOREIGN_LETTER
+            scores.append(score)
+        return (*scores, NOWHERE)
+
+
+@lru_cache(maxsize=8)
+def lexicon_of(languages: tuple[str, ...]) -> Lexicon:
+    return Lexicon(languages)
+
+
+def best_path(scores: list[tuple[float, ...]], breaks: list[str]) -> list[int]:
+    """
+    Viterbi with one cost for any change of state; `breaks[i]` says what stands before item `i`. The first state is
+    likelier at the start: without it, a lone `No` or `OK` would be anybody's.
+    """
+    best = list(scores[0])
+    best[0] += _FIRST_STATE
+    came_from: list[list[int]] = []
+    states = range(len(best))
+    for score, gap in zip(scores[1:], breaks[1:]):
+        top = max(best)
+        source = best.index(top)
+        floor = top - SWITCH[gap]
+        came = []
+        new = []
+        for state in states:
+            stay = best[state]
+            if stay >= floor:
+                came.append(state)
+                new.append(stay + score[state])
+            else:
+                came.append(source)
+                new.append(floor + score[state])
+        came_from.append(came)
+        best = new
+    state = best.index(max(best))
+    path = [state]
+    for came in reversed(came_from):
+        state = came[state]
+        path.append(state)
+    path.reverse()
+    return path

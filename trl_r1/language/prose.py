@@ -1,0 +1,146 @@
+r"""
+What is left of a text when formulas, code and addresses are taken out: the part in which a reader would count words.
+
+Every removed piece leaves one `GAP`, so that its neighbours still know that something stood there: the `a` of `a = 5`
+is a variable, the `a` of `a pear` is a word. Pure, and linear in the length of the text: every pattern either ends at
+the next sign of its kind or is bounded.
+"""
+
+import re
+
+
+GAP = "\x00"
+
+_LATIN = "A-Za-zÀ-ÖØ-öø-ɏ"
+_IN_NAME = f"{_LATIN}0-9_"
+# `\b` would not do: to it, Han characters are letters like any other, and Chinese sets no blank around names.
+_START, _END = f"(?<![{_IN_NAME}])", f"(?![{_IN_NAME}])"
+
+_FENCE = re.compile(
+    r"(?:^|(?<=\n))[ \t]*(```+|~~~+)[^\n]*(?:\n.*?(?:\n[ \t]*\1[`~]*[ \t]*(?=\n|\Z)|\Z)|\Z)", re.DOTALL
+)
+_INLINE_FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_INLINE_CODE = re.compile(r"(`{1,2})(?!`)[^`\n]+\1")
+_TAG = re.compile(r"</?[A-Za-z][\w:-]*(?:\s+[\w:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s<>\"']+))*\s*/?>")
+_ADDRESS = re.compile(
+    rf"{_START}(?:(?:https?|ftp|file)://|www\.)[^\s<>\"'，。、；（）)]+"
+    rf"|{_START}[A-Za-z0-9_.+-]{{1,64}}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+    rf"|{_START}[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.(?:com|org|net|edu|gov|io|cn|de|fr|ru|jp|uk|py|js|ts|cpp|java|json"
+    r"|csv|txt|md|html|ya?ml|pdf|png|jpg)(?![A-Za-z0-9_])(?:/[A-Za-z0-9_./?=&%#-]*)?"
+    rf"|(?<![{_IN_NAME}/.])(?:~|\.{{1,2}})?/(?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.-]*"
+)
+_MATH = re.compile(
+    r"\$\$[^$]+\$\$|\\\[(?:(?!\\[\[\]]).)+\\\]|\\\((?:(?!\\[()]).)+\\\)"
+    r"|\\begin\{((?:equation|align|aligned|gather|multline|eqnarray|cases|array|[pbvBV]?matrix|verbatim|lstlisting)\*?)\}"
+    r".{0,5000}?\\end\{\1\}",
+    re.DOTALL,
+)
+# As pandoc reads it: no blank inside the dollars, no digit behind the closing one, so that prices stay prose.
+_DOLLARS = re.compile(r"(?<![\\$\w])\$(?![\s$])((?:[^$\\\n]|\\.|\n(?!\s*\n))*?)(?<!\s)\$(?![\d$])")
+_TEXT_COMMAND = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|emph|mbox|underline)\s?\{([^{}]*)\}")
+_COMMAND = re.compile(
+    r"\\[A-Za-z]+\*?(?:\s?\[[^\[\]\n]{0,80}\])?(?:\s?\{[^{}]*\})*(?:[_^](?:\{[^{}]*\}|[A-Za-z0-9]))*"
+)
+
+_NAME = re.compile(
+    "|".join(
+        [
+            rf"{_START}(?:[{_LATIN}]+[0-9_][{_IN_NAME}]*|_+[{_IN_NAME}]+|[0-9]+[{_LATIN}_][{_IN_NAME}]*)",  # x1, a_b, 5km
+            rf"{_START}(?:[a-z]+|[A-Z][a-z]+)[A-Z][{_IN_NAME}]*",  # camelCase, PascalCase
+            # f(x), but not apple(s); the arguments too, as long as they look like some
+            rf"{_START}[A-Za-z][{_IN_NAME}]*(?:\.[A-Za-z][{_IN_NAME}]*)*"
+            r"(?:\((?!(?:s|es|e|n|en|in|innen|a|as|o|os|i|ies|r|x)\))|\[)(?:[A-Za-z0-9_.,'\"+*/=:%<> -]{0,80}[\])])?",
+            rf"{_START}[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]+)+{_END}",  # os.path
+            rf"(?<=[=+*^<>|&~])[A-Za-z][{_IN_NAME}]*|{_START}[A-Za-z][{_IN_NAME}]*(?=[=+*^<>|&~])",  # A+B
+            rf"(?<=[0-9)\]]-)[A-Za-z]{_END}|{_START}[A-Za-z](?=-[0-9(\[])",  # 2-x, x-2
+            rf"(?<=[0-9)])/[A-Za-z]+|{_START}[A-Za-z](?=/)",  # 5/x, x/5
+        ]
+    )
+)
+_FUNCTION = re.compile(
+    rf"{_START}(?:sin|cos|tan|cot|sec|csc|log|ln|lg|exp|gcd|lcm|mod|lim|max|min|det|arc(?:sin|cos|tan)){_END}"
+    rf"(?=\s?(?:[A-Za-zα-ω]{_END}|[0-9(]))"
+)
+_UNIT = re.compile(
+    r"(?<=[0-9])\s?(?:mm|cm|dm|km|kg|mg|ml|dl|cl|Hz|kHz|MHz|GB|MB|KB|kB|kW|kWh|mph|km/h|m/s|m2|km2|cm2|cm3|m3|ft|lbs?|oz"
+    rf"|°C|°F|[mgslhLVWKNJ]){_END}"
+)
+
+_LONGEST_CODE_LINE = 200
+_CODE_LINE = re.compile(
+    r"""[ \t]*(?:>>>|\.\.\.|\$)?[ \t]*(?:
+        (?:async\s+)?def\s+\w+\s*\(.*
+      | class\s+\w+\s*(?:\([^)]*\))?\s*[:{]
+      | from\s+[\w.]+\s+import\s.*
+      | import\s+[\w.]+(?:\s+as\s+\w+)?(?:\s*,\s*[\w.]+(?:\s+as\s+\w+)?)*\s*;?
+      | \#\s*include\b.* | using\s+namespace\s.*
+      | for\s+\w+(?:\s*,\s*\w+)*\s+in\s+(?:\w+|.*[(\[.].*)\s*:.*
+      | (?:for|while|if|else\s+if|switch|catch)\s*\(.*[{;)]
+      | (?:while|if|elif|assert|with)\s.*(?:[<>=!]=|[<>()\[\]%]|\bnot\b|\bin\b|\bTrue\b|\bFalse\b).*:\s*(?:\#.*)?
+      | (?:else|try|finally|except(?:\s+\w+)?(?:\s+as\s+\w+)?)\s*:
+      | return(?:\s+(?:[\w.'"-]+|.*[()\[\]{}+*/%<>=_].*))?\s*;?
+      | (?:let|const|var|int|float|double|char|bool|long|auto|void|public|private|static|final)\s+[\w<>\[\]*&]+.*[;{=)].*
+      | (?:print|println|printf|console\.log|System\.out\.println|cout|echo)\s*(?:\(|<<).*
+      | [A-Za-z_][\w.]*(?:\[[^\]]*\])*\s*(?:[-+*/%|&^]|//|\*\*|<<|>>)?=\s*[^=]*[\w)\]}"'](?:\s*;)?(?:\s*\#.*)?
+      | [{\[].*[}\]][,;]?
+      | File\s".*",\sline\s\d+.* | \w*(?:Error|Exception):.*
+      | .*[=(){}\[\]<>].*[;{] | .*\{ | [}\])]+;?,?
+    )[ \t]*""",
+    re.VERBOSE,
+)
+_QUOTED = re.compile(r"([\"']).*?\1")
+# Four plain words in a row, or as much in a script without blanks.
+_SENTENCE = re.compile(r"(?:(?<!\S)[^\W\d_]{2,},?[ \t]+){3}|[぀-ヿ㐀-䶿一-鿿]{4}|[가-힣]{2,}[ \t]+[가-힣]{2,}")
+_PLAIN_WORDS = re.compile(rf"(?:(?<!\S)[{_LATIN}]{{2,}},?\s+){{3}}")
+
+
+def prose(text: str) -> str:
+    r"""
+    Take out of a text what a reader would not count as words.
+
+    Args:
+        text (`str`):
+            Any text: markdown, LaTeX, code.
+
+    Returns:
+        `str`: the text with one `GAP` for each piece of code (fenced, between backticks, or a line that is nothing but
+        code), formula (`$...$`, `\(...\)`, `\frac{1}{2}`), URL, e-mail address, file name, tag, name (`x1`,
+        `snake_case`, `f(x)`, `A4+B7`) and unit behind a number.
+    """
+    if "`" in text or "~~~" in text:
+        text = _FENCE.sub(GAP, text)
+        if "```" in text:
+            text = _INLINE_FENCE.sub(GAP, text)
+        text = _INLINE_CODE.sub(GAP, text)
+    if "$" in text or "\\" in text:
+        text = _DOLLARS.sub(_unless_prices, _MATH.sub(GAP, text))
+        for _ in range(4):  # as deep as braces are read
+            if "\\" not in text:
+                break
+            text = _COMMAND.sub(GAP, _TEXT_COMMAND.sub(r" \1 ", text))
+    if "<" in text:
+        text = _TAG.sub(GAP, text)
+    if "." in text or "/" in text or "@" in text:
+        text = _ADDRESS.sub(GAP, text)
+    text = "\n".join(GAP if _is_code(line) else line for line in text.split("\n"))
+    text = _FUNCTION.sub(GAP, _UNIT.sub(GAP, text))
+    return _NAME.sub(GAP, text)
+
+
+def _unless_prices(found: re.Match) -> str:
+    """Dollars around several plain words are prices (`$5 for the bread and 3$`), not a formula."""
+    return found.group() if "\\" not in found[1] and _PLAIN_WORDS.search(found[1]) else GAP
+
+
+_QUERY = re.compile(r"[ \t]*(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE TABLE)\s.*")
+_SHELL = re.compile(r"[ \t]*\$ [a-z].*")
+
+
+def _is_code(line: str) -> bool:
+    """Tell whether a line is nothing but code. One that holds a sentence is not (`for each box in the list:`)."""
+    if len(line) > _LONGEST_CODE_LINE:
+        return False
+    if not _CODE_LINE.fullmatch(line):
+        return bool(_QUERY.fullmatch(line) or _SHELL.fullmatch(line))
+    code = line.split("#", 1)[0].split("//", 1)[0]
+    return not _SENTENCE.search(_QUOTED.sub("", code))
