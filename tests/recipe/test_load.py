@@ -222,3 +222,30 @@ def test_the_packages_versions_count(prints, monkeypatch):
 
 def test_how_many_run_at_once_does_not_count(prints):
     assert changed(prints(), prints(parallel=4, disk_gb=3)) == set()
+
+
+def test_set_reaches_into_lists(folder):
+    stages = [{"name": "z", "kind": "grpo", "model": "org/x", "set": {"rewards": [{"func": "a.B"}, {"func": "c.D"}]}}]
+    found = resolved(recipe_of(folder, stages), overrides=["z.rewards.1.weight=0.5"])
+    assert found["z"].config["rewards"] == [{"func": "a.B"}, {"func": "c.D", "weight": 0.5}]
+    with pytest.raises(ConfigErrors, match="no such place"):
+        load_recipe(folder / "recipe.yaml", overrides=["z.rewards.7.weight=1"])
+
+
+def test_the_number_of_processes_is_the_recipes_where_it_says_so(folder):
+    (folder / "eight.yaml").write_text("num_processes: 8\n")
+    stages = [
+        {"name": "a", "kind": "grpo", "model": "org/x", "accelerate": "eight.yaml"},
+        {"name": "b", "kind": "grpo", "model": "org/x", "accelerate": "eight.yaml", "num_processes": 4},
+        {"name": "c", "kind": "evaluate", "model": ["org/x"]},
+    ]
+    found = {stage.name: stage.num_processes for stage in load_recipe(recipe_of(folder, stages)).stages}
+    assert found == {"a": None, "b": 4, "c": None}
+    found = {
+        stage.name: stage.num_processes
+        for stage in load_recipe(folder / "recipe.yaml", overrides=["num_processes=2"]).stages
+    }
+    assert found == {"a": 2, "b": 4, "c": None}
+    stages[2]["num_processes"] = 2
+    with pytest.raises(ConfigErrors, match="expected `accelerate:` beside it"):
+        load_recipe(recipe_of(folder, stages))

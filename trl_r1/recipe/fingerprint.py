@@ -51,6 +51,7 @@ def fingerprints(stages: list[ResolvedStage]) -> dict[str, str]:
             "kind": item.stage.kind,
             "config": _placeless(item.config, digests),
             "inputs": sorted(digests.values()),
+            "processes": item.stage.num_processes,
             "parents": {parent: found[parent] for parent in item.parents},
             "versions": package_versions(),
             "code": _own_code(item),

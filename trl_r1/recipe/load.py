@@ -18,8 +18,10 @@ from .records import KINDS, Recipe, Stage
 from .suggest import did_you_mean, listed
 
 
-RECIPE_KEYS = ("name", "base_model", "seed", "parallel", "disk_gb", "env", "data", "hub", "report", "stages")
-STAGE_KEYS = ("name", "kind", "model", "data", "config", "accelerate", "set")
+RECIPE_KEYS = (
+    *("name", "base_model", "seed", "parallel", "num_processes", "disk_gb", "env", "data", "hub", "report", "stages"),
+)
+STAGE_KEYS = ("name", "kind", "model", "data", "config", "accelerate", "num_processes", "set")
 
 # A stage's name is the name of its folder and the first part of `stage.key` and `stage/data`: no dots, no slashes.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -251,6 +253,7 @@ class _Reading:
             model=self.model(raw.get("model"), at),
             data=self.data_names(raw.get("data"), at),
             accelerate=self.accelerate(raw.get("accelerate"), at),
+            num_processes=self.processes(raw, at),
             config_file=config_file,
             origins=origins,
             at=self.document.at(*at),
@@ -288,14 +291,23 @@ class _Reading:
         for keys, value, text in self.overrides_of(name):
             if len(keys) == 1 and keys[0] in STAGE_KEYS:
                 continue
-            inner = config
-            for key in keys[:-1]:
-                if not isinstance(inner.get(key), dict):
-                    inner[key] = {}
-                inner = inner[key]
-            inner[keys[-1]] = value
+            if not _put(config, keys, value):
+                self.problems.append(ConfigError("no such place in the config", file="--set", key=text))
             origins[keys[0]] = f"--set {text}"
         return config, origins, config_file
+
+    def processes(self, raw: dict, at: tuple) -> int | None:
+        value, where = raw.get("num_processes"), (*at, "num_processes")
+        if value is None and raw.get("accelerate") is not None:
+            value, where = self.data.get("num_processes"), ("num_processes",)
+        if value is None:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            self.wrong(f"is {value!r}; expected a whole number of at least 1", *where)
+            return None
+        if raw.get("accelerate") is None:
+            self.wrong("expected `accelerate:` beside it, which starts the processes", *where)
+        return value
 
     def model(self, value: Any, at: tuple) -> str | list[str] | dict[str, str] | None:
         several = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
@@ -350,3 +362,23 @@ class _Reading:
                     "`base_model` stands for the recipe's base model; expected another name", "stages", i, "name"
                 )
             first.setdefault(name, self.document.at("stages", i))
+
+
+def _put(config: dict[str, Any], keys: list[str], value: Any) -> bool:
+    """Put a value into a config, down a path of keys and of positions in lists (`rewards.0.weight`)."""
+    inner: Any = config
+    for i, key in enumerate(keys):
+        last = i == len(keys) - 1
+        if isinstance(inner, list):
+            if not key.isdigit() or int(key) >= len(inner):
+                return False
+            key = int(key)
+        elif not last and not isinstance(inner.get(key), (dict, list)):
+            inner[key] = {}
+        if last:
+            inner[key] = value
+        elif not isinstance(inner[key], (dict, list)):
+            return False
+        else:
+            inner = inner[key]
+    return True

@@ -43,6 +43,8 @@ class Stage:
             Names of the recipe's data, of stages (`stage`, `stage/name`), or mappings with a `source`.
         accelerate (`Path`, *optional*):
             Configuration for `accelerate launch`. Without it the stage is one plain Python process.
+        num_processes (`int`, *optional*):
+            How many processes to launch, in place of what the accelerate file says.
         config_file (`Path`, *optional*):
             The YAML file that `config` was read from.
         origins (`dict[str, str]`):
@@ -57,6 +59,7 @@ class Stage:
     model: str | list[str] | dict[str, str] | None = None
     data: list[str | dict[str, Any]] = field(default_factory=list)
     accelerate: Path | None = None
+    num_processes: int | None = None
     config_file: Path | None = None
     origins: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     at: str = ""

@@ -106,9 +106,11 @@ def check_config(item: ResolvedStage) -> tuple[ResolvedStage, list[ConfigError]]
 
 
 def world_size(item: ResolvedStage) -> int | None:
-    """Return how many processes a stage runs in, as its accelerate file says; `None` where that says nothing."""
+    """Return how many processes a stage runs in, as the recipe or its accelerate file says; `None` where that says nothing."""
     if item.stage.accelerate is None:
         return 1
+    if item.stage.num_processes is not None:
+        return item.stage.num_processes
     found = read_document(item.stage.accelerate).data.get("num_processes")
     return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else None
 

@@ -2,6 +2,8 @@
 What the reader of a terminal sees: one live line per running stage, plain lines where no terminal is, and tables.
 """
 
+import errno
+import os
 import shutil
 import sys
 import time
@@ -110,6 +112,11 @@ class Display:
         except UnicodeEncodeError:
             self.out.write(text.encode("ascii", "replace").decode())
             self.out.flush()
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):
+                raise
+            # The terminal was closed, or `head` has seen enough: no reason for the stages to stop.
+            self.out, self.live, self.drawn = open(os.devnull, "w"), False, 0  # noqa: SIM115
 
 
 def clock() -> str:

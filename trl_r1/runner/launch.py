@@ -31,6 +31,8 @@ def command_of(item: ResolvedStage, config_file: str | Path) -> list[str]:
     if item.stage.accelerate is None:
         return [sys.executable, *tail]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(item.stage.accelerate)]
+    if item.stage.num_processes is not None:
+        launch += ["--num_processes", str(item.stage.num_processes)]
     return [*launch, *tail]
 
 

@@ -33,7 +33,7 @@ from .directory import (
 )
 from .display import Display, clock, table
 from .finish import finish
-from .launch import LOG_FILE, RunningStage, command_of, shell, start, stop
+from .launch import LOG_FILE, RunningStage, command_of, read_progress, shell, start, stop
 from .plan import PlannedStage, State, make_plan
 
 
@@ -326,6 +326,8 @@ class _Run:
     def tell_failure(self) -> int:
         for stage, _, reason in self.failed:
             tail = "\n".join(f"    {line}" for line in stage.log_tail())
+            told = read_progress(stage.folder).get("error")
+            reason = f"{reason}: {told}" if told else reason
             print(
                 f"\nerror: stage `{stage.name}` {reason}\n  log: {shown(stage.folder / LOG_FILE)}\n  its last lines:\n{tail}",
                 file=sys.stderr,
@@ -364,6 +366,7 @@ def _recipe_text(recipe: Recipe, stages: list[ResolvedStage], run_dir: Path) -> 
         model = list(stage.model.values()) if isinstance(stage.model, dict) else stage.model
         entry = {"name": stage.name, "kind": stage.kind, "model": model, "data": stage.data or None}
         entry["accelerate"] = str(stage.accelerate) if stage.accelerate else None
+        entry["num_processes"] = stage.num_processes
         entry["set"] = stage.config
         found["stages"].append({key: value for key, value in entry.items() if value not in (None, {})})
     found = {key: value for key, value in found.items() if value not in (None, {})}

@@ -1,0 +1,208 @@
+"""
+Killed at any moment, nothing lost: a whole recipe whose runner and workers are SIGKILLed at ten random moments, and
+started again by the same command each time, ends with the numbers and the weights of an uninterrupted run.
+
+The stages are the real ones, on a model of a few thousand parameters: GRPO with a moving reference policy and two uses
+of each rollout (which stock TRL does not resume exactly), SFT of its samples under DDP on two ranks, GRPO again from
+there, and an evaluation of all three.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from tests.stages.tiny import make_data, make_model
+
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLS = 10
+SECONDS = 900  # of patience with one whole run on a busy machine
+
+pytestmark = pytest.mark.slow
+
+TRAINING = {
+    "prompt_template": "chat",
+    "learning_rate": 1e-2,
+    "logging_steps": 1,
+    "save_steps": 2,
+    "bf16": False,
+    "use_cpu": True,
+    "report_to": "none",
+    "disable_tqdm": True,
+    "gradient_checkpointing": False,
+}
+GRPO = {
+    **TRAINING,
+    "max_steps": 8,
+    "num_generations": 4,
+    "per_device_train_batch_size": 8,
+    "max_completion_length": 8,
+    "beta": 0.1,
+    "num_iterations": 2,
+    "sync_ref_model": True,
+    "ref_model_sync_steps": 3,
+    "rewards": [{"func": "tests.stages.tiny.digits"}],
+}
+SFT = {**TRAINING, "max_steps": 6, "per_device_train_batch_size": 4}
+SCORES = {"prompt_template": "chat", "n_samples": 2, "max_completion_tokens": 8, "shard_prompts": 8, "pass_at_k": [2]}
+SCORES["rewards"] = [{"func": "trl_r1.rewards.MathAccuracy"}]
+
+STAGES = [
+    {"name": "zero", "kind": "grpo", "model": "base_model", "data": "sums", "set": GRPO},
+    {"name": "tuned", "kind": "sft", "model": "zero", "data": "sums", "accelerate": "cpu_ddp", "set": SFT},
+    {"name": "last", "kind": "grpo", "model": "tuned", "data": "sums", "set": GRPO},
+    {"name": "scores", "kind": "evaluate", "model": ["base_model", "zero", "last"], "data": "sums", "set": SCORES},
+]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("killed")
+    make_model(place / "base")
+    make_data(place / "sums.jsonl", rows=32)
+    text = {
+        "name": "killed",
+        "base_model": "./base",
+        "disk_gb": 0.1,
+        "env": {"OMP_NUM_THREADS": 1, "HF_HUB_OFFLINE": 1},
+        "data": {"sums": {"path": "sums.jsonl"}},
+        "stages": STAGES,
+    }
+    (place / "recipe.yaml").write_text(yaml.safe_dump(text, sort_keys=False))
+    return place / "recipe.yaml"
+
+
+def start(recipe: Path, run_dir: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "trl_r1.cli", "run", str(recipe), "--output-dir", str(run_dir)]
+    with open(run_dir.with_suffix(".txt"), "ab") as log:
+        return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+
+
+def said(run_dir: Path) -> str:
+    logs = [run_dir.with_suffix(".txt"), *sorted(run_dir.glob("*/log.txt"))]
+    return "\n".join(f"--- {log}\n{log.read_text(errors='replace')[-3000:]}" for log in logs)
+
+
+def processes_of(run_dir: Path) -> list[psutil.Process]:
+    """Every process of a stage of this run: the runner marks them in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            mark = process.environ().get("TRL_R1_STAGE_DIR", "")
+            if mark.startswith(str(run_dir.resolve())) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def work_done(run_dir: Path) -> float:
+    """Return the stages that are done, with the share of the one that runs: 0 to 4."""
+    done = 0.0
+    for stage in STAGES:
+        folder = run_dir / stage["name"]
+        if (folder / "artifact.json").exists():
+            done += 1
+            continue
+        try:
+            progress = json.loads((folder / "progress.json").read_text())
+            done += 0.99 * progress["step"] / progress["total"] if progress["total"] else 0.0
+        except (OSError, ValueError):
+            pass
+    return done
+
+
+def kill_all(runner: subprocess.Popen, run_dir: Path) -> None:
+    """As a machine that loses its power, as nearly as one test can: everybody at once, the runner first."""
+    victims = processes_of(run_dir)
+    runner.kill()
+    for victim in victims:
+        try:
+            os.kill(victim.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    runner.wait()
+
+
+def weights(run_dir: Path, stage: str) -> dict:
+    return load_file(run_dir / stage / "model" / "model.safetensors")
+
+
+def numbers(run_dir: Path, stage: str) -> dict:
+    """Return what a stage measured, without what it measured of the clock."""
+    found = json.loads((run_dir / stage / "metrics.json").read_text())
+    clock = ("runtime", "per_second", "time", "seconds")
+
+    def timeless(value):
+        if isinstance(value, dict):
+            return {k: timeless(v) for k, v in value.items() if not any(word in k for word in clock)}
+        return value
+
+    return timeless(found)
+
+
+@pytest.fixture(scope="module")
+def whole(recipe) -> Path:
+    run_dir = recipe.parent / "whole"
+    runner = start(recipe, run_dir)
+    assert runner.wait(SECONDS) == 0, said(run_dir)
+    return run_dir
+
+
+def test_killed_at_ten_random_moments_it_ends_as_if_it_had_not_been(recipe, whole):
+    run_dir = recipe.parent / "killed"
+    dice = random.Random(2)
+    killed_at = []
+    for moment in sorted(dice.uniform(0, len(STAGES)) for _ in range(KILLS)):
+        runner = start(recipe, run_dir)
+        deadline = time.monotonic() + SECONDS
+        while runner.poll() is None and work_done(run_dir) < moment:
+            assert time.monotonic() < deadline, said(run_dir)
+            time.sleep(0.02)
+        time.sleep(dice.uniform(0, 0.5))
+        assert runner.poll() in (None, 0), said(run_dir)
+        if runner.poll() is None:
+            killed_at.append(round(work_done(run_dir), 2))
+            kill_all(runner, run_dir)
+    assert len(killed_at) >= KILLS - 1, killed_at  # the last moment may fall behind the end
+    runner = start(recipe, run_dir)
+    assert runner.wait(SECONDS) == 0, said(run_dir)
+    assert not processes_of(run_dir)
+
+    for stage in ("zero", "last"):
+        one, other = weights(whole, stage), weights(run_dir, stage)
+        assert one.keys() == other.keys()
+        assert all(one[name].equal(other[name]) for name in one), stage
+    for stage in STAGES:
+        assert numbers(whole, stage["name"]) == numbers(run_dir, stage["name"]), stage["name"]
+    assert any(not a.equal(b) for a, b in zip(weights(whole, "zero").values(), weights(whole, "last").values()))
+
+
+def test_a_killed_runner_takes_the_workers_of_accelerate_with_it(recipe, whole):
+    """The workers of `accelerate launch` sit in sessions of their own and outlive a killed launcher."""
+    run_dir = recipe.parent / "orphans"
+    import shutil
+
+    shutil.copytree(whole, run_dir)
+    shutil.rmtree(run_dir / "tuned")
+    runner = start(recipe, run_dir)
+    deadline = time.monotonic() + SECONDS
+    while len(processes_of(run_dir)) < 4 and time.monotonic() < deadline:  # keeper, launcher, two ranks
+        time.sleep(0.1)
+    assert len(processes_of(run_dir)) >= 4, said(run_dir)
+    runner.kill()
+    runner.wait()
+    deadline = time.monotonic() + 20
+    while processes_of(run_dir) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not processes_of(run_dir)
