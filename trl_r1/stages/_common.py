@@ -265,6 +265,11 @@ class Progress:
             self._written = now
             write_progress(self.output_dir, step, self.total, self.unit, info)
 
+    def reach(self, step: int, total: int) -> None:
+        """Say that `step` of `total` units are done, for work whose size shows only when it has begun."""
+        self.total = total
+        self.update(step)
+
 
 def publish(temporary: str | os.PathLike, final: str | os.PathLike) -> None:
     """Rename a finished output to its final name, in place of what stood there."""
