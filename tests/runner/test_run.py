@@ -74,6 +74,15 @@ def test_a_run_that_was_moved_is_still_done(toys, capsys):
     assert "4 of 4 stages are done, 0 to run" in capsys.readouterr().out
 
 
+def test_the_copy_of_the_recipe_in_the_run_is_the_same_recipe(toys, capsys):
+    from trl_r1.cli import main
+
+    toys.extra["env"] = {"TOY_COLOUR": "red"}
+    toys.run()
+    assert main(["run", str(toys.run_dir / "recipe.yaml"), "--output-dir", str(toys.run_dir)]) == 0
+    assert "4 of 4 stages are done, 0 to run" in capsys.readouterr().out
+
+
 def test_independent_stages_run_at_once_and_children_after_their_parents(toys):
     path = toys.folder / "trail"
     for name in "abcd":

@@ -159,7 +159,7 @@ class Artifact:
     def read(cls, folder: str | Path) -> "Artifact | None":
         """Return the artifact of a stage's folder, or `None` where the stage has not finished."""
         found = read_json(Path(folder) / ARTIFACT_FILE)
-        if not isinstance(found, dict) or "fingerprint" not in found:
+        if not isinstance(found, dict) or not {"stage", "kind", "path", "fingerprint"} <= found.keys():
             return None
         return cls(**{key: value for key, value in found.items() if key in cls.__dataclass_fields__})
 

@@ -116,6 +116,10 @@ def _ordered(resolved: list[ResolvedStage], problems: list[ConfigError]) -> list
     return [by_name[name] for name in order] if all(whole) else resolved
 
 
+def _names_data(key: str) -> bool:
+    return key == "held_out" or key.endswith("_data")
+
+
 @dataclass
 class _Resolving:
     """The resolution of one stage."""
@@ -284,11 +288,11 @@ class _Resolving:
     # --- inside the config ------------------------------------------------------------------------------------------
 
     def nested(self, key: str, value: Any) -> Any:
-        """Resolve references inside a config: keys that name a model (`model`, `*_model`) or data (`*_data`)."""
+        """Resolve references inside a config: keys that name a model (`model`, `*_model`) or data (`held_out`, `*_data`)."""
         if isinstance(value, dict):
             return {inner: self.nested(inner, item) for inner, item in value.items()}
         if isinstance(value, list):
-            if key.endswith("_data") and value and all(isinstance(item, (str, dict)) for item in value):
+            if _names_data(key) and value and all(isinstance(item, (str, dict)) for item in value):
                 return [source for item in value for source in self.sources(item)]
             return [self.nested(key, item) for item in value]
         if not isinstance(value, str):
@@ -298,7 +302,7 @@ class _Resolving:
                 {"base_model"} if self.recipe.base_model else set()
             )
             return self.model_place(value, key) if value in names else value
-        if key.endswith("_data"):
+        if _names_data(key):
             return self.sources(value)
         if key.endswith(("_path", "_file")) and self.stage.config_file is not None and not Path(value).is_absolute():
             beside = self.stage.config_file.parent / value

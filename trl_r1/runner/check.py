@@ -97,8 +97,10 @@ def check_config(item: ResolvedStage) -> tuple[ResolvedStage, list[ConfigError]]
         except Misfit as misfit:
             problems.append(_wrong(item, key, f"is {value!r}; expected {misfit}"))
     for key, field in item.fields.items():
-        needed = field.required or (item.stage.kind in KINDS and key in _NEEDED and field.default is None)
-        if needed and config.get(key) is None:
+        needed = field.required or (item.stage.kind in KINDS and key in _NEEDED and field.default in (None, ""))
+        if key == "model_name_or_path" and (item.stage.kind == "general" or config.get("backend") == "server"):
+            needed = False  # rows may be complete as they are; a server has a model of its own
+        if needed and config.get(key) in (None, ""):
             hint = {"model_name_or_path": "`model:` in the recipe", "models": "`model:` in the recipe"}.get(key)
             hint = hint or ("`data:` in the recipe" if key == "data" else f"`{key}:` in its config")
             problems.append(_wrong(item, key, f"is missing; `{item.stage.kind}` needs it, expected {hint}"))

@@ -119,7 +119,7 @@ def _state_of(
             return State.AGAIN, f"{', '.join(waiting)} runs first"
         return State.AGAIN, "files of it are missing"
     if attempt is not None:
-        if attempt.fingerprint == wanted and not any(planned[p].state is State.AGAIN for p in item.parents):
+        if attempt.fingerprint == wanted and not waiting:
             return State.RESUME, attempt.outcome or "interrupted"
         return State.AGAIN, "changed since it was started"
     return State.RUN, ""

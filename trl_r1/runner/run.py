@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from ..errors import EnvironmentalError, Interrupted
-from ..recipe import Artifact, Recipe, ResolvedStage, package_versions, shown
+from ..recipe import Artifact, Recipe, package_versions, shown
 from ..recipe.records import now, write_text
 from ..scores import show_duration
 from .check import check, world_size
@@ -205,9 +205,7 @@ class _Run:
     def prepare(self) -> None:
         """Claim the directory and move aside what is to be made anew."""
         claim(self.run_dir, self.recipe, self.options.command)
-        write_text(
-            self.run_dir / "recipe.yaml", _recipe_text(self.recipe, [s.item for s in self.planned], self.run_dir)
-        )
+        write_text(self.run_dir / "recipe.yaml", _recipe_text(self.recipe))
         self.display.say(
             f"{self.recipe.name}, seed {self.recipe.seed}, in {shown(self.run_dir)}. {_counts(self.planned)}"
         )
@@ -357,10 +355,24 @@ def _lost_seconds(attempt: Attempt, folder: Path) -> float:
     return 0.0
 
 
-def _recipe_text(recipe: Recipe, stages: list[ResolvedStage], run_dir: Path) -> str:
+def _absolute(place: Any, recipe: Recipe) -> Any:
+    for folder in (recipe.path.resolve().parent, Path.cwd()):
+        if isinstance(place, str) and (folder / place).exists() and not any(s.name == place for s in recipe.stages):
+            return str((folder / place).resolve())
+    return place
+
+
+def _recipe_text(recipe: Recipe) -> str:
     """Return the recipe with its files read in: what `RUN/recipe.yaml` holds, and what cards and report read."""
-    found: dict[str, Any] = {"name": recipe.name, "base_model": recipe.base_model, "seed": recipe.seed}
-    found |= {"parallel": recipe.parallel, "disk_gb": recipe.disk_gb, "data": recipe.data}
+    data = {
+        name: [
+            {**source, "path": _absolute(source["path"], recipe)} if "path" in source else source for source in sources
+        ]
+        for name, sources in recipe.data.items()
+    }
+    base_model = _absolute(recipe.base_model, recipe) if recipe.base_model else None
+    found: dict[str, Any] = {"name": recipe.name, "base_model": base_model, "seed": recipe.seed}
+    found |= {"parallel": recipe.parallel, "disk_gb": recipe.disk_gb, "data": data}
     found |= {"hub": recipe.hub, "report": recipe.report, "stages": []}
     for stage in recipe.stages:
         model = list(stage.model.values()) if isinstance(stage.model, dict) else stage.model
