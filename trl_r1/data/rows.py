@@ -27,7 +27,10 @@ REQUIRED_COLUMNS = {
     "prompts": ("prompt",),
     "sft": ("prompt", "completion"),
     "preference": ("prompt", "chosen", "rejected"),
+    "general": ("prompt",),
 }
+# What it uses where it is there.
+OPTIONAL_COLUMNS = {"general": ("completion", "thought")}
 
 _READERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv", ".arrow": "arrow"}
 _FINAL_ANSWER = re.compile(r"####\s*(.+?)\s*$", re.DOTALL)
@@ -83,7 +86,10 @@ def load_prompts(sources: Sequence[DataSource | Mapping[str, Any]], seed: int = 
 
 def load_rows(sources: Sequence[DataSource | Mapping[str, Any]], kind: str, seed: int = 0) -> "Dataset":
     """
-    Load the rows of all sources for one use: `"prompts"`, `"sft"` or `"preference"`. Arguments as [`load_prompts`].
+    Load the rows of all sources for one use. Arguments as [`load_prompts`].
+
+    `kind` is `"prompts"`, `"sft"` (with `completion`), `"preference"` (with `chosen` and `rejected`) or `"general"`
+    (with `completion` and `thought`, empty where a row has none).
     """
     from datasets import concatenate_datasets
 
@@ -99,7 +105,7 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
         source ([`DataSource`]):
             Where the rows are.
         kind (`str`, *optional*, defaults to `"prompts"`):
-            `"prompts"`, `"sft"` or `"preference"`: what a row must have.
+            `"prompts"`, `"sft"`, `"preference"` or `"general"`: what a row must have. See [`load_rows`].
         seed (`int`, *optional*, defaults to `0`):
             Seed of the shuffle before `limit`.
 
@@ -115,7 +121,8 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
     if len(dataset) == 0:
         raise DataError("expected at least one row, got an empty data set", file=source.path, key="path")
     taken: dict[str, str] = {}
-    for meaning in (*required, "solution", "domain", "language"):
+    optional = OPTIONAL_COLUMNS.get(kind, ())
+    for meaning in (*required, *optional, "solution", "domain", "language"):
         column, named = source.column(meaning)
         if column in dataset.column_names:
             taken[meaning] = column
@@ -134,7 +141,13 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
     dataset = dataset.map(
         _canonical_rows,
         batched=True,
-        fn_kwargs={"source": source, "required": required, "taken": taken, "names": list(features)},
+        fn_kwargs={
+            "source": source,
+            "required": required,
+            "optional": optional,
+            "taken": taken,
+            "names": list(features),
+        },
         remove_columns=dataset.column_names,
         features=features,
     )
@@ -187,7 +200,15 @@ def _canonical_features(features: Mapping[str, Any], taken: set[str], kind: str)
     """Return the columns of the canonical rows: those of `kind`, then what the source has beside them, as it came."""
     from datasets import Features, Value
 
-    names = ["prompt_id", *REQUIRED_COLUMNS[kind], "solution", "domain", "language", "source"]
+    names = [
+        "prompt_id",
+        *REQUIRED_COLUMNS[kind],
+        *OPTIONAL_COLUMNS.get(kind, ()),
+        "solution",
+        "domain",
+        "language",
+        "source",
+    ]
     if kind == "preference":
         names.remove("solution")
     further = {name: feature for name, feature in features.items() if name not in taken and name not in names}
@@ -198,6 +219,7 @@ def _canonical_rows(
     batch: dict[str, list],
     source: DataSource,
     required: tuple[str, ...],
+    optional: tuple[str, ...],
     taken: dict[str, str],
     names: list[str],
 ) -> dict[str, list]:
@@ -207,6 +229,7 @@ def _canonical_rows(
         row: dict[str, Any] = {meaning: _text_of(cell[meaning], meaning) for meaning in required}
         if not all(row.values()):
             continue
+        row.update({meaning: _text_of(cell.get(meaning), meaning) for meaning in optional})
         row["source"] = source.label
         row["domain"] = source.domain or cell.get("domain") or source.label
         row["language"] = source.language or cell.get("language") or detect(row["prompt"])

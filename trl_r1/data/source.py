@@ -25,7 +25,7 @@ class DataSource:
             Configuration of a Hub data set.
         split (`str`, *optional*, defaults to `"train"`):
             Split of a Hub data set or a saved one.
-        prompt_column, completion_column, solution_column, chosen_column, rejected_column (`str`, *optional*):
+        prompt_column, completion_column, thought_column, solution_column, chosen_column, rejected_column (`str`, *optional*):
             The columns with these meanings. They default to the canonical names. A solution that ends in `#### 18`, as
             GSM8K's do, is read as `18`.
         domain (`str`, *optional*):
@@ -51,6 +51,7 @@ class DataSource:
     split: str = "train"
     prompt_column: str | None = None
     completion_column: str | None = None
+    thought_column: str | None = None
     solution_column: str | None = None
     chosen_column: str | None = None
     rejected_column: str | None = None
@@ -82,7 +83,7 @@ class DataSource:
         return named or meaning, named is not None
 
 
-def parse_sources(entries: Sequence[Any], *, where: str | None = None) -> list[DataSource]:
+def parse_sources(entries: Sequence[Any], *, where: str | None = None, key: str = "data") -> list[DataSource]:
     """
     Make sources of the `data:` entries of a stage.
 
@@ -91,6 +92,8 @@ def parse_sources(entries: Sequence[Any], *, where: str | None = None) -> list[D
             Mappings with the fields of [`DataSource`], paths, or sources.
         where (`str`, *optional*):
             File in which they stand, for messages.
+        key (`str`, *optional*, defaults to `"data"`):
+            Key under which they stand, for messages.
 
     Raises:
         [`~errors.DataError`]: on an unknown key, a missing path or two sources of one name.
@@ -99,28 +102,28 @@ def parse_sources(entries: Sequence[Any], *, where: str | None = None) -> list[D
     kinds = {"limit": int, "from_step": int, "share": (int, float)}
     sources: list[DataSource] = []
     for i, entry in enumerate(entries):
-        key = f"data[{i}]"
+        at = f"{key}[{i}]"
         if isinstance(entry, str):
             entry = {"path": entry}
         if isinstance(entry, DataSource):
             sources.append(entry)
             continue
         if not isinstance(entry, Mapping) or "path" not in entry:
-            raise DataError(f"expected a mapping with a `path`, got {entry!r}", file=where, key=key)
+            raise DataError(f"expected a mapping with a `path`, got {entry!r}", file=where, key=at)
         for name, value in entry.items():
             if name not in known:
-                raise DataError(f"unknown key; expected one of {', '.join(known)}", file=where, key=f"{key}.{name}")
+                raise DataError(f"unknown key; expected one of {', '.join(known)}", file=where, key=f"{at}.{name}")
             expected = kinds.get(name, str)
             if value is not None and (not isinstance(value, expected) or isinstance(value, bool)):
                 what = {str: "text", int: "an integer"}.get(expected, "a number")
-                raise DataError(f"expected {what}, got {value!r}", file=where, key=f"{key}.{name}")
+                raise DataError(f"expected {what}, got {value!r}", file=where, key=f"{at}.{name}")
         sources.append(DataSource(**entry))
     if not sources:
-        raise DataError("expected at least one source, got none", file=where, key="data")
+        raise DataError("expected at least one source, got none", file=where, key=key)
     labels = [source.label for source in sources]
     for i, label in enumerate(labels):
         if label in labels[:i]:
             raise DataError(
-                f"two sources are named {label!r}; give one of them another `name`", file=where, key=f"data[{i}].name"
+                f"two sources are named {label!r}; give one of them another `name`", file=where, key=f"{key}[{i}].name"
             )
     return sources

@@ -1,0 +1,157 @@
+"""
+Cold-start data: readable outputs of R1-Zero, refined by a chat model.
+
+Paper, v2 B.3.2: R1-Zero samples several trajectories at T = 1.0; those with the right final answer and a readable text
+are kept (symbolic comparison, repetition detection, language-mixing filter); a chat model refines the reasoning (first
+person, in the question's language) and writes a faithful summary with the boxed answer. Humans verified the result; here
+the refined text is verified again by the rules, and is given up where it fails them.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable
+
+from ..sampling import Generator, SamplingConfig, accuracy_names, sample, score_traces
+from ..select import Selection, select
+from ..text import split_completion
+from ..trace import Trace
+from .config import ColdStartConfig
+from .outputs import SFT_COLUMNS, read_rules, sft_row, write_outputs
+from .rejection import load_named, sample_and_select
+
+
+REFINE_INSTRUCTION = """\
+Below are a question and a solution to it: the reasoning, then the answer. Rewrite both in {language}.
+
+1. Reasoning: in the first person ("I", "let me"), as natural thinking aloud. Keep every step, every check and every \
+correction of the original, in their order; add no new idea and leave none out. Make it readable: whole sentences, one \
+language, no headings, no code blocks.
+2. Answer: a short, faithful summary of the reasoning that ends in the final answer, put within \\boxed{} where the \
+question asks for a value.
+
+Write the reasoning between <think> and </think>, then the answer, and nothing else.
+
+Question:
+{prompt}
+
+Reasoning:
+{thought}
+
+Answer:
+{answer}"""
+
+_NAMES = {"en": "English", "zh": "Chinese", "fr": "French", "de": "German", "es": "Spanish", "ja": "Japanese"}
+
+
+def build_cold_start(
+    sampling: SamplingConfig,
+    config: ColdStartConfig,
+    *,
+    on_shard: Callable[[int, int], None] | None = None,
+    generator: Generator | None = None,
+) -> Selection:
+    """
+    Sample, select, refine, and write what was kept.
+
+    Args:
+        sampling ([`~sampling.SamplingConfig`]):
+            How to sample. The paper's temperature is 1.0.
+        config ([`ColdStartConfig`]):
+            From which model, on which prompts, what to keep and how to refine it.
+        on_shard (`Callable`, *optional*):
+            Called after each shard with the numbers of shards done and in all.
+        generator ([`~sampling.Generator`], *optional*):
+            What samples; by default the backend that `sampling` names.
+
+    Raises:
+        [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
+        [`~errors.StageError`]: if nothing was kept.
+    """
+    rewards = load_named(config.rewards)
+    selection, style = sample_and_select(sampling, config, on_shard=on_shard, generator=generator, rewards=rewards)
+    report = selection.to_json()
+    # What was sampled may have a form of its own (`<answer>` tags); a refined text is written in the plain one.
+    texts = [sft_row(trace, config.form, style)["completion"] for trace in selection.kept]
+    if config.refine_url and selection.kept:
+        texts, outcome = _refined(selection.kept, texts, rewards, sampling, config)
+        report["refined"] = outcome
+    rows = [{**sft_row(trace), "completion": text} for trace, text in zip(selection.kept, texts) if text is not None]
+    report["kept"] = len(rows)
+    write_outputs(config.output_dir, rows, SFT_COLUMNS, report)
+    return selection
+
+
+def _refined(
+    kept: list[Trace],
+    texts: list[str],
+    rewards: dict[str, Callable],
+    sampling: SamplingConfig,
+    config: ColdStartConfig,
+) -> tuple[list[str | None], dict]:
+    """Return each kept completion refined, or what becomes of it where that fails, and how often which happened."""
+    asking = dataclasses.replace(
+        sampling,
+        backend="server",
+        base_url=config.refine_url,
+        server_model=config.refine_model,
+        prompt_template="chat",
+        completion_prefix="",
+        n_samples=1,
+        temperature=config.refine_temperature,
+        top_p=1.0,
+        top_k=0,
+        max_completion_tokens=config.refine_max_tokens,
+    )
+    requests = [
+        {"prompt_id": str(i), "prompt": _request(trace, config.refine_instruction or REFINE_INSTRUCTION)}
+        for i, trace in enumerate(kept)
+    ]
+    answers = sample(config.refine_model, requests, asking, f"{config.output_dir}/refined")
+    candidates: dict[int, Trace] = {
+        int(answer.prompt_id): dataclasses.replace(
+            kept[int(answer.prompt_id)], completion=answer.completion, finish_reason=answer.finish_reason, rewards={}
+        )
+        for answer in answers
+    }
+    # Length in tokens is the sampled text's; about duplicates and a prompt's share, selection has decided.
+    rules = dataclasses.replace(
+        read_rules(config.rules, accuracy_names(rewards), sampling.seed),
+        style="think",
+        min_tokens=None,
+        max_tokens=None,
+        drop_duplicates=False,
+        max_per_prompt=None,
+    )
+    order = sorted(candidates)
+    scored = score_traces([candidates[i] for i in order], rewards)
+    verdict = select(scored, rules)
+    passed = {id(trace) for trace in verdict.kept}
+    result: list[str | None] = list(texts) if config.if_not_refined == "original" else [None] * len(texts)
+    for i, trace in zip(order, scored):
+        if id(trace) in passed:
+            result[i] = _tidied(trace.completion)
+    outcome = {
+        "asked": len(kept),
+        "refined": len(passed),
+        "failed": verdict.counts,
+        "without_answer": len(kept) - len(order),
+        "if_not_refined": config.if_not_refined,
+    }
+    return result, outcome
+
+
+def _tidied(completion: str) -> str:
+    parts = split_completion(completion)
+    return f"<think>\n{parts.thought}\n</think>\n\n{parts.answer}"
+
+
+def _request(trace: Trace, instruction: str) -> str:
+    parts = split_completion(trace.completion)
+    values = {
+        "language": _NAMES.get(trace.language or "", trace.language or "the question's language"),
+        "prompt": trace.prompt,
+        "thought": parts.thought or "",
+        "answer": parts.answer or "",
+    }
+    # In one pass: what is put in may hold braces itself.
+    return re.sub(r"\{(language|prompt|thought|answer)\}", lambda match: values[match[1]], instruction)

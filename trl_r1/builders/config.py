@@ -1,0 +1,210 @@
+"""
+What the builders build from. How they sample is in [`~sampling.SamplingConfig`]. Torch-free.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..errors import ConfigError
+
+
+@dataclass
+class BuilderConfig:
+    """
+    What every builder needs.
+
+    Args:
+        data (`list[dict]`):
+            Prompts: see [`~data.DataSource`].
+        output_dir (`str`):
+            Where `data/train.parquet`, `selection.json` and `traces/` go.
+        rules (`dict`, *optional*):
+            What a completion has to satisfy to be kept: arguments of [`~select.Rules`].
+        held_out (`list[dict]`, *optional*):
+            Prompts of evaluations, as in `data`: what shares a 10-gram with one of them is left out (paper, v2 D.1).
+    """
+
+    data: list[dict] = field(metadata={"help": "Prompts."})
+    output_dir: str = field(metadata={"help": "Where data/train.parquet, selection.json and traces/ go."})
+    rules: dict = field(default_factory=dict, metadata={"help": "Arguments of select.Rules."})
+    held_out: list[dict] = field(default_factory=list, metadata={"help": "Prompts of evaluations, to keep clear of."})
+
+
+@dataclass
+class RejectionConfig(BuilderConfig):
+    """
+    Rejection sampling (paper, v1 2.3.3, v2 B.3.3).
+
+    Args:
+        model_name_or_path (`str`):
+            The model that is sampled from: R1's was the checkpoint of RL stage 1.
+        rewards (`list[dict]`, *optional*):
+            Rewards, declared as in training. Those that judge whether an answer is right (`is_accuracy`) decide, unless
+            `rules` has `right_by`; by default `MathAccuracy` alone. Prompts that no rule can check are judged by a
+            model, `trl_r1.builders.VerdictJudge`.
+        form (`str`, *optional*):
+            Text with `{thought}` and `{answer}` in which kept completions are written. As they were sampled by default.
+    """
+
+    model_name_or_path: str = field(default="", metadata={"help": "The model that is sampled from."})
+    rewards: list[dict] = field(
+        default_factory=lambda: [{"func": "trl_r1.rewards.MathAccuracy"}],
+        metadata={"help": "Rewards; those that judge accuracy decide."},
+    )
+    form: str | None = field(default=None, metadata={"help": "Text with {thought} and {answer} to write them in."})
+
+    def __post_init__(self):
+        if not self.model_name_or_path:
+            raise ConfigError("expected a folder, a Hub id or a model's name at a server", key="model_name_or_path")
+        if self.form is not None and not ("{thought}" in self.form and "{answer}" in self.form):
+            raise ConfigError(f"expected a text with {{thought}} and {{answer}}, got {self.form!r}", key="form")
+
+
+@dataclass
+class ColdStartConfig(RejectionConfig):
+    """
+    Cold-start data (paper, v1 2.3.1, v2 B.3.2): readable outputs of R1-Zero, refined by a chat model.
+
+    Args:
+        refine_url (`str`, *optional*):
+            Where the API of the chat model's server starts. Without it, completions are kept as they are.
+        refine_model (`str`, *optional*):
+            The chat model's name there.
+        refine_instruction (`str`, *optional*):
+            What it is asked, a text with `{prompt}`, `{language}`, `{thought}` and `{answer}`. By default our own words
+            for what the paper asks: reasoning in the first person and in the question's language, and a faithful
+            summary with the boxed answer.
+        refine_temperature (`float`, *optional*, defaults to `0.3`):
+            Temperature of the chat model. Our own choice.
+        refine_max_tokens (`int`, *optional*, defaults to `8192`):
+            Where its answer is cut. Our own choice.
+        if_not_refined (`str`, *optional*, defaults to `"original"`):
+            What becomes of a completion whose refined text fails the rules (a wrong answer, the wrong language, no
+            answer at all): `"original"` keeps it unrefined, `"drop"` drops it.
+    """
+
+    refine_url: str | None = field(default=None, metadata={"help": "API of the chat model's server."})
+    refine_model: str | None = field(default=None, metadata={"help": "The chat model's name there."})
+    refine_instruction: str | None = field(default=None, metadata={"help": "What the chat model is asked."})
+    refine_temperature: float = field(default=0.3, metadata={"help": "Temperature of the chat model."})
+    refine_max_tokens: int = field(default=8192, metadata={"help": "Where the chat model's answer is cut."})
+    if_not_refined: Literal["original", "drop"] = field(
+        default="original", metadata={"help": "What becomes of a completion whose refined text fails."}
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.refine_url and not self.refine_model:
+            raise ConfigError("expected the chat model's name, since there is a `refine_url`", key="refine_model")
+        for name in ("prompt", "thought", "answer") if self.refine_instruction else ():
+            if f"{{{name}}}" not in self.refine_instruction:
+                raise ConfigError(f"expected a text with {{{name}}}", key="refine_instruction")
+
+
+@dataclass
+class GeneralConfig(BuilderConfig):
+    """
+    Data that is no reasoning: writing, factual questions, translation, self-cognition (paper, v1 2.3.3, v2 B.3.3).
+
+    Args:
+        model_name_or_path (`str`, *optional*):
+            The chat model that writes what the rows lack: an answer, or a chain of thought for the answer they have. It
+            may be at a server (`backend: server`). Rows that lack neither need none.
+        rewards (`list[dict]`, *optional*):
+            Rewards, declared as in training, by whose weighted sum the best of the sampled answers is kept.
+        min_reward (`float`, *optional*):
+            Least such sum with which an answer is kept.
+        keep_per_prompt (`int`, *optional*, defaults to `1`):
+            Number of a prompt's best sampled answers to keep.
+        simple_pattern (`str`, *optional*):
+            A regular expression: a query that it matches as a whole, case and punctuation aside, is simple and gets no
+            chain of thought. A row's column `simple` (true or false) comes first. By default greetings, thanks,
+            goodbyes and "who are you", in English and Chinese: our own choice, since the paper names "hello" as an
+            example and no rule. Empty: none is simple.
+        simple_thoughts (`dict[str, str]`, *optional*):
+            What stands in the thinking block of a simple query, by language. By default nothing: an empty block, as R1
+            itself writes it. An empty block does not satisfy [`~rewards.ThinkFormat`]: where a later RL stage rewards
+            that form on general prompts too, give a short thought here.
+        answer_instruction (`str`, *optional*):
+            What the model is asked for an answer: a text with `{prompt}`. By default the query itself, which suits a
+            model that thinks before it answers.
+        thought_instruction (`str`, *optional*):
+            What the model is asked for a chain of thought that leads to an answer a row has: a text with `{prompt}` and
+            `{answer}`. By default our own words.
+        form (`str`, *optional*, defaults to `"<think>\\n{thought}\\n</think>\\n\\n{answer}"`):
+            The form in which thought and answer are put together.
+    """
+
+    model_name_or_path: str | None = field(default=None, metadata={"help": "The chat model that writes."})
+    rewards: list[dict] = field(default_factory=list, metadata={"help": "Rewards that choose the best answers."})
+    min_reward: float | None = field(default=None, metadata={"help": "Least reward of a kept answer."})
+    keep_per_prompt: int = field(default=1, metadata={"help": "Number of a prompt's best answers to keep."})
+    simple_pattern: str | None = field(default=None, metadata={"help": "What a simple query matches as a whole."})
+    simple_thoughts: dict[str, str] = field(
+        default_factory=dict, metadata={"help": "What stands in a simple query's thinking block, by language."}
+    )
+    answer_instruction: str | None = field(default=None, metadata={"help": "What the model is asked for an answer."})
+    thought_instruction: str | None = field(default=None, metadata={"help": "What the model is asked for a thought."})
+    form: str = field(
+        default="<think>\n{thought}\n</think>\n\n{answer}",
+        metadata={"help": "How thought and answer are put together."},
+    )
+
+    def __post_init__(self):
+        if not ("{thought}" in self.form and "{answer}" in self.form):
+            raise ConfigError(f"expected a text with {{thought}} and {{answer}}, got {self.form!r}", key="form")
+        if self.keep_per_prompt < 1:
+            raise ConfigError(f"expected at least 1, got {self.keep_per_prompt}", key="keep_per_prompt")
+        if self.min_reward is not None and not self.rewards:
+            raise ConfigError("expected `rewards` to compare it with", key="min_reward")
+        for key, names in (("answer_instruction", ("prompt",)), ("thought_instruction", ("prompt", "answer"))):
+            for name in names if getattr(self, key) else ():
+                if f"{{{name}}}" not in getattr(self, key):
+                    raise ConfigError(f"expected a text with {{{name}}}", key=key)
+        try:
+            re.compile(self.simple_pattern or "")
+        except re.error as error:
+            raise ConfigError(f"expected a regular expression: {error}", key="simple_pattern") from None
+
+
+@dataclass
+class PairsConfig(BuilderConfig):
+    """
+    Preference pairs (paper, v2 3.1).
+
+    Args:
+        model_name_or_path (`str`):
+            The model whose answers are compared.
+        judge (`dict`):
+            Who compares, declared like a reward: a reward, which scores each answer by itself, or
+            `trl_r1.builders.ComparisonJudge`, which sees two at a time.
+        rounds (`int`, *optional*, defaults to `4`):
+            How often each pair is scored, each time in a random order (v2 3.1). A reward does not see the order and
+            scores once.
+        min_gap (`float`, *optional*, defaults to `1.0`):
+            Pairs are kept whose mean scores are further apart (v2 3.1).
+        pairs_per_prompt (`int`, *optional*, defaults to `1`):
+            Most pairs of a prompt to keep: those furthest apart. Our own choice.
+        max_length_ratio (`float`, *optional*, defaults to `1.05`):
+            How much longer, over all pairs, the chosen answers may be than the rejected ones, or the other way round:
+            pairs that tip the balance are left out, the most lopsided first. The paper asks for "comparable" lengths
+            and gives no number.
+    """
+
+    model_name_or_path: str = field(default="", metadata={"help": "The model whose answers are compared."})
+    judge: dict = field(default_factory=dict, metadata={"help": "Who compares, declared like a reward."})
+    rounds: int = field(default=4, metadata={"help": "How often each pair is scored."})
+    min_gap: float = field(default=1.0, metadata={"help": "Least distance of the mean scores."})
+    pairs_per_prompt: int = field(default=1, metadata={"help": "Most pairs of a prompt to keep."})
+    max_length_ratio: float = field(default=1.05, metadata={"help": "Most by which one side may be longer overall."})
+
+    def __post_init__(self):
+        if not self.model_name_or_path:
+            raise ConfigError("expected a folder, a Hub id or a model's name at a server", key="model_name_or_path")
+        if not self.judge:
+            raise ConfigError("expected who compares: a mapping with `func`", key="judge")
+        if self.rounds < 1 or self.pairs_per_prompt < 1:
+            raise ConfigError("expected at least 1", key="rounds" if self.rounds < 1 else "pairs_per_prompt")
+        if self.max_length_ratio < 1:
+            raise ConfigError(f"expected at least 1, got {self.max_length_ratio}", key="max_length_ratio")

@@ -1,0 +1,276 @@
+"""
+Data that is no reasoning: writing, factual questions, translation, self-cognition.
+
+Paper, v1 2.3.3 and v2 B.3.3: parts of an existing SFT set are used again; for some tasks the chat model writes a chain of
+thought before it answers, for simple queries such as "hello" there is none. Here:
+
+- a row that has an answer (`completion`) keeps it; one that has none gets it from the model, the best of several by the
+  rewards;
+- the chain of thought is the one that the answer came with, or the row's own (`thought`), or what the model writes when
+  it is shown the query and the answer;
+- a simple query gets no chain of thought: an empty thinking block, or what `simple_thoughts` says.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import ConfigError
+from ..sampling import Generator, SamplingConfig, check_columns, named_rewards, sample, score_traces, shard_count
+from ..select import HeldOut, Rules, Selection, select
+from ..text import split_completion
+from ..trace import Trace
+from .config import GeneralConfig
+from .outputs import SFT_COLUMNS, put_together, read_held_out, read_rules, sft_row, write_outputs
+
+
+THOUGHT_INSTRUCTION = """\
+Below are a query and the answer that was given to it. Write the reasoning that leads to this answer, in the first \
+person, as natural thinking aloud and in the language of the query: what is asked, what matters, how to say it. Do not \
+repeat the answer, and write nothing but the reasoning.
+
+Query:
+{prompt}
+
+Answer:
+{answer}"""
+
+# How R1 itself writes that it does not think.
+EMPTY = "<think>\n\n</think>\n\n"
+
+# Matched against the whole query in lower case, without punctuation around it.
+SIMPLE_PATTERN = (
+    r"(hi|hey|hello|good (morning|afternoon|evening|night))( there| again| everyone)?"
+    r"|(many )?thank(s| you)( a lot| so much| very much)?|bye|good ?bye|see you( later| soon)?"
+    r"|how are you( today| doing)?|what'?s up|who are you|what are you|what('s| is) your name|ok(ay)?|yes|no"
+    r"|你好(吗|啊|呀)?|您好|嗨|哈喽|早上好|下午好|晚上好|晚安|(非常|多)?谢谢(你|您)?|再见|拜拜"
+    r"|你(是|叫)(谁|什么|什么名字)|你的?名字(是|叫)什么|好的?|是的?|不是"
+)
+
+
+def build_general(
+    sampling: SamplingConfig,
+    config: GeneralConfig,
+    *,
+    on_shard: Callable[[int, int], None] | None = None,
+    generator: Generator | None = None,
+) -> Selection:
+    """
+    Put queries, thoughts and answers together, and write what was kept.
+
+    Args:
+        sampling ([`~sampling.SamplingConfig`]):
+            How the model writes what the rows lack.
+        config ([`GeneralConfig`]):
+            Which rows, which model, and what to keep.
+        on_shard (`Callable`, *optional*):
+            Called after each shard with the numbers of shards done and in all.
+        generator ([`~sampling.Generator`], *optional*):
+            What samples; by default the backend that `sampling` names.
+
+    Raises:
+        [`~errors.ConfigError`]: if the config or the data are wrong, or a row lacks what only a model could write and
+            there is none; nothing has been sampled then.
+        [`~errors.StageError`]: if nothing was kept.
+    """
+    from ..data import load_rows, parse_sources
+    from ..rewards.schedule import load_rewards
+
+    declared = load_rewards(config.rewards) if config.rewards else ([], [])
+    rewards, weights = named_rewards(declared[0]), declared[1]
+    rules = read_rules(config.rules, () if config.min_reward is None else ("reward",), sampling.seed)
+    rules = dataclasses.replace(rules, min_reward=rules.min_reward if config.min_reward is None else config.min_reward)
+    dataset = load_rows(parse_sources(config.data), "general", sampling.seed)
+    check_columns(rewards, dataset.column_names)
+    held_out = read_held_out(config.held_out)
+    rows = list(dataset)
+    simple = [is_simple(row, config.simple_pattern) for row in rows]
+
+    writer = _Writer(sampling, config, on_shard, generator)
+    unanswered = [i for i, row in enumerate(rows) if not row["completion"]]
+    thoughtless = [i for i, row in enumerate(rows) if row["completion"] and not simple[i] and not _thought(row)]
+    writer.check(rows, unanswered, thoughtless)
+    answers = writer.answers(rows, unanswered)
+    thoughts = writer.thoughts(rows, thoughtless)
+    candidates = []
+    for i, row in enumerate(rows):
+        # What a thinking model thought about how to write a thought is not the thought.
+        thought = _thought(row) or (split_completion(thoughts[i].completion).answer if i in thoughts else None)
+        for trace in answers.get(i) or [_trace(row, row["completion"] or "")]:
+            if not trace.completion:
+                continue  # the model gave no answer to this row
+            text = _put_together(row, thought, trace.completion, simple[i], config)
+            candidates.append(dataclasses.replace(trace, completion=text))
+    candidates = _by_reward(score_traces(candidates, rewards), rewards, weights)
+    selection = _select(
+        candidates, {row["prompt_id"] for row, is_one in zip(rows, simple) if is_one}, rules, config, held_out
+    )
+    write_outputs(
+        config.output_dir,
+        [sft_row(trace) for trace in selection.kept],
+        SFT_COLUMNS,
+        {
+            **selection.to_json(),
+            "simple_queries": sum(simple),
+            "answers_written": sum(map(len, answers.values())),
+            "thoughts_written": len(thoughts),
+        },
+    )
+    return selection
+
+
+def is_simple(row: Mapping[str, Any], pattern: str | None = None) -> bool:
+    """
+    Tell whether a query is so simple that it gets no chain of thought.
+
+    Args:
+        row (`Mapping[str, Any]`):
+            With `prompt` and, where it is known, `simple`.
+        pattern (`str`, *optional*):
+            What a simple query matches as a whole, in lower case and without punctuation around it. By default
+            `SIMPLE_PATTERN`; the empty text matches none.
+    """
+    if row.get("simple") is not None:
+        return bool(row["simple"])
+    if pattern == "":
+        return False
+    query = row["prompt"].strip().lower().strip(" .!?,~。！？，～")
+    return re.fullmatch(SIMPLE_PATTERN if pattern is None else pattern, query, re.IGNORECASE) is not None
+
+
+@dataclass
+class _Writer:
+    """The model that writes what rows lack, shard by shard."""
+
+    sampling: SamplingConfig
+    config: GeneralConfig
+    on_shard: Callable[[int, int], None] | None
+    generator: Generator | None
+    done: int = 0
+    total: int = 0
+
+    def check(self, rows: list[dict], unanswered: list[int], thoughtless: list[int]) -> None:
+        self.total = shard_count(len(unanswered), self.sampling) + shard_count(len(thoughtless), self.sampling)
+        if self.total and not self.config.model_name_or_path:
+            what = "answer" if unanswered else "chain of thought"
+            raise ConfigError(
+                f"{len(unanswered or thoughtless)} of {len(rows)} rows have no {what}; expected a model to write one",
+                key="model_name_or_path",
+            )
+
+    def answers(self, rows: list[dict], which: list[int]) -> dict[int, list[Trace]]:
+        """Return sampled answers by row, as traces of the row's own query."""
+        instruction = self.config.answer_instruction or "{prompt}"
+        found: dict[int, list[Trace]] = {i: [] for i in which}
+        for i, trace in self._write(rows, which, instruction, self.sampling, "answers"):
+            found[i].append(
+                dataclasses.replace(
+                    _trace(rows[i], trace.completion),
+                    model=trace.model,
+                    sampling=trace.sampling,
+                    finish_reason=trace.finish_reason,
+                    n_tokens=trace.n_tokens,
+                    seed=trace.seed,
+                )
+            )
+        return found
+
+    def thoughts(self, rows: list[dict], which: list[int]) -> dict[int, Trace]:
+        """Return a chain of thought by row, for the answer it has. One that was cut is none."""
+        instruction = self.config.thought_instruction or THOUGHT_INSTRUCTION
+        once = dataclasses.replace(self.sampling, n_samples=1)
+        written = self._write(rows, which, instruction, once, "thoughts")
+        return {i: trace for i, trace in written if trace.finish_reason == "stop"}
+
+    def _write(
+        self, rows: list[dict], which: list[int], instruction: str, how: SamplingConfig, stem: str
+    ) -> Iterator[tuple[int, Trace]]:
+        if not which:
+            return
+        before = self.done
+        self.done += shard_count(len(which), how)
+        on_shard = self.on_shard
+        traces = sample(
+            self.config.model_name_or_path or "",
+            [{"prompt_id": str(i), "prompt": _fill(instruction, rows[i])} for i in which],
+            how,
+            f"{self.config.output_dir}/traces",
+            stem=stem,
+            on_shard=(lambda done, _: on_shard(before + done, self.total)) if on_shard else None,
+            generator=self.generator,
+        )
+        for trace in traces:
+            yield int(trace.prompt_id), trace
+
+
+def _trace(row: Mapping[str, Any], completion: str) -> Trace:
+    known = ("prompt_id", "prompt", "solution", "domain", "language")
+    extra = {k: v for k, v in row.items() if k not in (*known, "completion", "thought") and v is not None}
+    return Trace(**{key: row[key] for key in known}, completion=completion, extra=extra)
+
+
+def _fill(instruction: str, row: Mapping[str, Any]) -> str:
+    values = {"prompt": row["prompt"], "answer": _answer(row["completion"] or "")}
+    return re.sub(r"\{(prompt|answer)\}", lambda match: values[match[1]], instruction)
+
+
+def _answer(completion: str) -> str:
+    return (split_completion(completion).answer or "").strip()
+
+
+def _own_thought(completion: str) -> str | None:
+    return split_completion(completion).thought or None
+
+
+def _thought(row: Mapping[str, Any]) -> str | None:
+    """The chain of thought that a row brings with it: within its answer, or beside it."""
+    return _own_thought(row["completion"] or "") or row["thought"]
+
+
+def _put_together(
+    row: Mapping[str, Any], thought: str | None, completion: str, simple: bool, config: GeneralConfig
+) -> str:
+    if simple:
+        thought = config.simple_thoughts.get(row["language"] or "", "")
+        return put_together(config.form, thought, _answer(completion)) if thought else f"{EMPTY}{_answer(completion)}"
+    if not thought or _own_thought(completion):
+        return completion  # as it was written; one without a thought is counted as malformed
+    return put_together(config.form, thought.strip(), _answer(completion))
+
+
+def _by_reward(traces: list[Trace], rewards: Mapping[str, Callable], weights: Sequence[float]) -> list[Trace]:
+    """Add the weighted sum of the rewards that apply, and put each prompt's best first."""
+    if not rewards:
+        return traces
+    summed = []
+    for trace in traces:
+        parts = [w * v for name, w in zip(rewards, weights) if (v := trace.rewards.get(name)) is not None]
+        summed.append(dataclasses.replace(trace, rewards={**trace.rewards, "reward": sum(parts) if parts else None}))
+    place: dict[str, int] = {}
+    for trace in summed:
+        place.setdefault(trace.prompt_id, len(place))
+    worst = float("-inf")
+    return sorted(
+        summed, key=lambda t: (place[t.prompt_id], -(worst if t.rewards["reward"] is None else t.rewards["reward"]))
+    )
+
+
+def _select(
+    candidates: list[Trace], simple: set[str], rules: Rules, config: GeneralConfig, held_out: HeldOut | None
+) -> Selection:
+    """Apply the rules; to simple queries without those about the form of a thought that they do not have."""
+    rules = dataclasses.replace(
+        rules, max_per_prompt=config.keep_per_prompt if config.rewards else rules.max_per_prompt
+    )
+    lenient = dataclasses.replace(rules, well_formed=False)
+    parts = [
+        select([t for t in candidates if t.prompt_id not in simple], rules, held_out),
+        select([t for t in candidates if t.prompt_id in simple], lenient, held_out),
+    ]
+    kept = {id(trace) for part in parts for trace in part.kept}
+    return Selection(
+        kept=[trace for trace in candidates if id(trace) in kept],
+        rejected=[pair for part in parts for pair in part.rejected],
+    )

@@ -1,0 +1,125 @@
+"""
+What a builder leaves behind: `data/train.parquet`, and `selection.json` with what was kept and why the rest was not.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, StageError
+from ..select import HeldOut, Rules
+from ..text import split_completion
+from ..trace import Trace
+
+
+SFT_COLUMNS = ("prompt_id", "prompt", "completion", "solution", "domain", "language", "source")
+PAIR_COLUMNS = ("prompt_id", "prompt", "chosen", "rejected", "domain", "language", "source")
+
+
+def read_rules(declared: Mapping[str, Any], right_by: Sequence[str], seed: int) -> Rules:
+    """
+    Make the rules of a config.
+
+    Args:
+        declared (`Mapping[str, Any]`):
+            The config's `rules`.
+        right_by (`Sequence[str]`):
+            Names of the rewards that decide where `rules` does not name them.
+        seed (`int`):
+            The stage's seed, for `prefer: random` where `rules` has none.
+
+    Raises:
+        [`~errors.ConfigError`]: on an unknown rule or a wrong value.
+    """
+    known = {each.name for each in fields(Rules)}
+    for key in declared:
+        if key not in known:
+            raise ConfigError(f"no such rule; expected one of {', '.join(sorted(known))}", key=f"rules.{key}")
+    try:
+        return Rules(**{"right_by": tuple(right_by), "seed": seed, **declared})
+    except ConfigError as error:
+        raise ConfigError(error.message, key=f"rules.{error.key}") from None
+    except TypeError as error:
+        raise ConfigError(str(error), key="rules") from None
+
+
+def read_held_out(entries: Sequence[Mapping[str, Any]]) -> HeldOut | None:
+    """Load the prompts of evaluations that the data must keep clear of."""
+    from ..data import load_prompts, parse_sources
+
+    return HeldOut(load_prompts(parse_sources(entries, key="held_out"))["prompt"]) if entries else None
+
+
+def write_outputs(
+    output_dir: str | os.PathLike,
+    rows: Iterable[Mapping[str, Any]],
+    columns: Sequence[str],
+    selection: Mapping[str, Any],
+) -> None:
+    """
+    Write the data set and what selection did, each whole or not at all; the data set last.
+
+    Args:
+        output_dir (`str` or `os.PathLike`):
+            The stage's folder.
+        rows (`Iterable[Mapping[str, Any]]`):
+            The data set's rows.
+        columns (`Sequence[str]`):
+            Its columns, all text.
+        selection (`Mapping[str, Any]`):
+            What `selection.json` holds.
+
+    Raises:
+        [`~errors.StageError`]: if nothing was kept; `selection.json`, which says why, is written all the same.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    output_dir = Path(output_dir)
+    (output_dir / "data").mkdir(parents=True, exist_ok=True)
+    _replace(
+        output_dir / "selection.json",
+        lambda path: path.write_text(json.dumps(selection, indent=2, ensure_ascii=False), encoding="utf-8"),
+    )
+    rows = [{column: row.get(column) for column in columns} for row in rows]
+    if not rows:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in selection.get("rejected", {}).items())
+        raise StageError(f"{output_dir}: none of {selection.get('seen', 0)} was kept: {reasons or 'nothing was seen'}")
+    table = pa.Table.from_pylist(rows, schema=pa.schema([(column, pa.string()) for column in columns]))
+    _replace(output_dir / "data" / "train.parquet", lambda path: pq.write_table(table, path))
+
+
+def sft_row(trace: Trace, form: str | None = None, style: str = "think") -> dict[str, Any]:
+    """Return a trace as a row for SFT; with `form`, its thought and answer put together anew."""
+    completion = trace.completion
+    if form is not None:
+        parts = split_completion(completion, style=style)
+        completion = put_together(form, parts.thought or "", parts.answer or "")
+    return {
+        "prompt_id": trace.prompt_id,
+        "prompt": trace.prompt,
+        "completion": completion,
+        "solution": trace.solution,
+        "domain": trace.domain,
+        "language": trace.language,
+        "source": trace.extra.get("source") or "",
+    }
+
+
+def put_together(form: str, thought: str, answer: str) -> str:
+    """Put a thought and an answer into a form. Braces within them stay as they are."""
+    before, _, rest = form.partition("{thought}")
+    between, _, after = rest.partition("{answer}")
+    return f"{before}{thought}{between}{answer}{after}"
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

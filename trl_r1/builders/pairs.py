@@ -1,0 +1,220 @@
+"""
+Preference pairs: a chosen and a rejected answer to a prompt, for a reward model.
+
+Paper, v2 3.1: a judge scores each pair four times with A and B in random order; pairs whose mean scores are more than 1
+apart are kept; the lengths of chosen and rejected answers are comparable overall. 66,000 pairs in all. Which answers are
+paired is not stated: here a comparing judge sees the samples of a prompt two by two, and where a reward scores each
+answer by itself the best is paired with the worst, the second best with the second worst, and so on.
+"""
+
+import dataclasses
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..errors import ConfigError
+from ..rewards.schedule import RewardSpec, make_reward
+from ..sampling import Generator, SamplingConfig, check_columns, sample, score_traces
+from ..select import Selection, normalized, select
+from ..trace import Trace
+from .config import PairsConfig
+from .judges import ComparisonJudge
+from .outputs import PAIR_COLUMNS, read_held_out, read_rules, write_outputs
+
+
+def build_pairs(
+    sampling: SamplingConfig,
+    config: PairsConfig,
+    *,
+    on_shard: Callable[[int, int], None] | None = None,
+    generator: Generator | None = None,
+) -> list[dict[str, Any]]:
+    """
+    Sample answers, have them compared, and write the pairs that are far enough apart.
+
+    Args:
+        sampling ([`~sampling.SamplingConfig`]):
+            How to sample; at least two answers to a prompt.
+        config ([`PairsConfig`]):
+            From which model, on which prompts, and who compares.
+        on_shard (`Callable`, *optional*):
+            Called after each shard with the numbers of shards done and in all.
+        generator ([`~sampling.Generator`], *optional*):
+            What samples; by default the backend that `sampling` names.
+
+    Returns:
+        `list[dict[str, Any]]`: the rows of `data/train.parquet`.
+
+    Raises:
+        [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
+        [`~errors.StageError`]: if no pair was kept.
+    """
+    from ..data import load_prompts, parse_sources
+
+    if sampling.n_samples < 2:
+        raise ConfigError("expected at least 2 answers to a prompt", key="n_samples")
+    judge = make_reward(RewardSpec.parse(config.judge, "judge"), "judge")
+    rules = read_rules({"well_formed": False, **config.rules}, (), sampling.seed)
+    rows = load_prompts(parse_sources(config.data), sampling.seed)
+    if not isinstance(judge, ComparisonJudge):
+        check_columns({"judge": judge}, rows.column_names)
+    held_out = read_held_out(config.held_out)
+
+    def compare(traces: list[Trace]) -> list[Trace]:
+        if isinstance(judge, ComparisonJudge):
+            return compare_two_by_two(traces, judge, config.rounds, sampling.seed)
+        return score_traces(traces, {"preference": judge})
+
+    traces = sample(
+        config.model_name_or_path,
+        rows,
+        sampling,
+        f"{config.output_dir}/traces",
+        finish=compare,
+        finish_key=[config.judge, config.rounds],
+        on_shard=on_shard,
+        generator=generator,
+    )
+    selection = select(traces, rules, held_out)
+    pairs, rejected = choose_pairs(selection, config, two_by_two=isinstance(judge, ComparisonJudge))
+    pairs, lopsided = balance_lengths(pairs, config.max_length_ratio)
+    kept = [_row(chosen, worse) for chosen, worse in pairs]
+    by_domain: dict[str, int] = {}
+    for row in kept:
+        by_domain[row["domain"]] = by_domain.get(row["domain"], 0) + 1
+    report = {
+        "seen": len(kept) + sum(rejected.values()) + lopsided,
+        "kept": len(kept),
+        "rejected": {reason: n for reason, n in {**rejected, "lopsided": lopsided}.items() if n},
+        "kept_by_domain": by_domain,
+        "answers": selection.to_json(),
+    }
+    write_outputs(config.output_dir, kept, PAIR_COLUMNS, report)
+    return kept
+
+
+def compare_two_by_two(traces: list[Trace], judge: ComparisonJudge, rounds: int, seed: int) -> list[Trace]:
+    """
+    Have each prompt's samples scored in pairs, the first with the second, the third with the fourth.
+
+    Returns:
+        `list[Trace]`: the traces with their mean score over all rounds as the reward `preference`; `None` for a sample
+        without a partner, or whose pair could not be judged even once.
+    """
+    by_prompt: dict[str, list[int]] = {}
+    for i, trace in enumerate(traces):
+        by_prompt.setdefault(trace.prompt_id, []).append(i)
+    asked: list[tuple[int, int]] = []
+    for prompt_id, group in by_prompt.items():
+        for pair, (i, j) in enumerate(zip(group[::2], group[1::2])):
+            if normalized(traces[i].completion) == normalized(traces[j].completion):
+                continue
+            for turn in range(rounds):
+                swapped = random.Random(f"{seed}:{prompt_id}:{pair}:{turn}").random() < 0.5
+                asked.append((j, i) if swapped else (i, j))
+    scores = judge([(traces[a].prompt, traces[a].completion, traces[b].completion) for a, b in asked])
+    given: dict[int, list[float]] = {}
+    for (a, b), both in zip(asked, scores):
+        if both is not None:
+            given.setdefault(a, []).append(both[0])
+            given.setdefault(b, []).append(both[1])
+    return [
+        dataclasses.replace(
+            trace,
+            rewards={**trace.rewards, "preference": sum(given[i]) / len(given[i]) if i in given else None},
+            extra={**trace.extra, "pair": f"{_position(by_prompt[trace.prompt_id], i) // 2}"},
+        )
+        for i, trace in enumerate(traces)
+    ]
+
+
+def choose_pairs(
+    selection: Selection, config: PairsConfig, two_by_two: bool
+) -> tuple[list[tuple[Trace, Trace]], dict[str, int]]:
+    """
+    Pair the answers that selection kept.
+
+    Args:
+        selection ([`~select.Selection`]):
+            Answers with the reward `preference`.
+        config ([`PairsConfig`]):
+            The least gap, and the most pairs of a prompt.
+        two_by_two (`bool`):
+            Whether scores hold within the pairs that were judged only.
+
+    Returns:
+        `tuple`: pairs of a chosen and a rejected answer, and how many were left out by reason.
+    """
+    rejected = {"unjudged": 0, "gap": 0, "capped": 0}
+    by_prompt: dict[str, list[Trace]] = {}
+    for trace in selection.kept:
+        by_prompt.setdefault(trace.prompt_id, []).append(trace)
+    pairs = []
+    for group in by_prompt.values():
+        judged = [trace for trace in group if trace.rewards.get("preference") is not None]
+        rejected["unjudged"] += (len(group) - len(judged) + 1) // 2
+        if two_by_two:
+            partners: dict[str, list[Trace]] = {}
+            for trace in judged:
+                partners.setdefault(trace.extra["pair"], []).append(trace)
+            found = [tuple(sorted(each, key=_score, reverse=True)) for each in partners.values() if len(each) == 2]
+        else:
+            ranked = sorted(judged, key=_score, reverse=True)
+            found = list(zip(ranked, reversed(ranked)))[: len(ranked) // 2]
+        far = sorted(
+            (pair for pair in found if _score(pair[0]) - _score(pair[1]) > config.min_gap),
+            key=lambda pair: _score(pair[1]) - _score(pair[0]),
+        )
+        rejected["gap"] += len(found) - len(far)
+        rejected["capped"] += len(far[config.pairs_per_prompt :])
+        pairs += far[: config.pairs_per_prompt]
+    return pairs, rejected
+
+
+def balance_lengths(pairs: Sequence[tuple[Trace, Trace]], max_ratio: float) -> tuple[list[tuple[Trace, Trace]], int]:
+    """
+    Leave out the most lopsided pairs until chosen and rejected answers are about equally long overall.
+
+    Args:
+        pairs (`Sequence[tuple[Trace, Trace]]`):
+            Chosen and rejected answers.
+        max_ratio (`float`):
+            The most by which either side's characters may outweigh the other's.
+
+    Returns:
+        `tuple`: the pairs that stay, in their order, and how many were left out.
+    """
+    surplus = [len(chosen.completion) - len(worse.completion) for chosen, worse in pairs]
+    chosen = sum(len(pair[0].completion) for pair in pairs)
+    worse = sum(len(pair[1].completion) for pair in pairs)
+    longer = 1 if chosen > worse else -1
+    out: set[int] = set()
+    for i in sorted(range(len(pairs)), key=lambda i: (-longer * surplus[i], i)):
+        if max(chosen, worse) <= max_ratio * min(chosen, worse) or longer * surplus[i] <= 0:
+            break
+        out.add(i)
+        chosen -= len(pairs[i][0].completion)
+        worse -= len(pairs[i][1].completion)
+        if longer * (chosen - worse) < 0:
+            break
+    return [pair for i, pair in enumerate(pairs) if i not in out], len(out)
+
+
+def _score(trace: Trace) -> float:
+    return trace.rewards["preference"]  # type: ignore[return-value]
+
+
+def _position(group: list[int], i: int) -> int:
+    return group.index(i)
+
+
+def _row(chosen: Trace, rejected: Trace) -> Mapping[str, Any]:
+    return {
+        "prompt_id": chosen.prompt_id,
+        "prompt": chosen.prompt,
+        "chosen": chosen.completion,
+        "rejected": rejected.completion,
+        "domain": chosen.domain or "none",
+        "language": chosen.language,
+        "source": chosen.extra.get("source") or "",
+    }
