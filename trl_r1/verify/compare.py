@@ -48,7 +48,7 @@ _KNOWN_FUNCTIONS = "sqrt sin cos tan cot sec csc log ln exp lg max min gcd lcm m
 _PLAIN_FUNCTIONS = frozenset(_KNOWN_FUNCTIONS.split())
 _TEXT_GROUP = re.compile(r"\\text\{([^{}]*)\}")
 _APPROXIMATELY = re.compile(r"\s*\\approx(?![A-Za-z])\s*|\s*\\simeq(?![A-Za-z])\s*")
-_BASE = re.compile(r"^\(?\s*(-?[0-9A-Fa-f]*\d[0-9A-Fa-f]*)\s*\)?_\s*(?:\{\s*(\d+)\s*\}|(\d+))$")
+_BASE = re.compile(r"^\(?\s*(-?(?=[A-Fa-f]{0,8}\d)[0-9A-Fa-f]{1,200})\s*\)?_\s*(?:\{\s*(\d+)\s*\}|(\d+))$")
 _CHOICE_LABEL = re.compile(r"^(?:\\text\{\(?([A-H])\)?[.:]?\}|\(([A-H])\))\s*[.:]?\s*(?=\S)")
 _NUMBER_WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "

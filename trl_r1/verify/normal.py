@@ -192,17 +192,29 @@ def _braced_fraction(found: re.Match) -> str:
 
 def _trimmed(text: str) -> str:
     text = text.strip().rstrip(".,;:。").strip() if not text.rstrip().endswith(("\\{", "\\ldots")) else text.strip()
-    while len(text) > 2 and text[0] == "{" and _closing(text) == len(text) - 1:
-        text = text[1:-1].strip()
-    return text
+    opened = len(text) - len(text.lstrip("{ "))
+    if not opened or text[0] != "{":
+        return text
+    # Braces that hold the whole: as many as stand at the front, and close at the very end.
+    closing = _closing(text)
+    start, end = 0, len(text)
+    while end - start > 2 and text[start] == "{" and closing.get(start) == end - 1:
+        start, end = start + 1, end - 1
+        while start < end and text[start] == " ":
+            start += 1
+        while end > start and text[end - 1] == " ":
+            end -= 1
+    return text[start:end]
 
 
-def _closing(text: str) -> int:
-    """Index of the brace that closes the first character, or -1."""
-    depth = 0
+def _closing(text: str) -> dict[int, int]:
+    """For each opening brace, where the one stands that closes it."""
+    closing: dict[int, int] = {}
+    stack: list[int] = []
     for position, character in enumerate(text):
         if character in "{}" and not (position and text[position - 1] == "\\"):
-            depth += 1 if character == "{" else -1
-            if depth == 0:
-                return position
-    return -1
+            if character == "{":
+                stack.append(position)
+            elif stack:
+                closing[stack.pop()] = position
+    return closing
