@@ -16,6 +16,7 @@ import yaml
 
 from ..recipe import ResolvedStage
 from ..recipe.records import now, read_json, write_text
+from .check import world_size
 from .directory import STAGE_VARIABLE
 from .keeper import INTERRUPT, KILL, TERMINATE
 
@@ -47,6 +48,9 @@ def environment_of(item: ResolvedStage, folder: Path) -> dict[str, str]:
     own = item.config.get("env")
     environment.update({key: str(value) for key, value in own.items()} if isinstance(own, dict) else {})
     environment[STAGE_VARIABLE] = str(folder.resolve())
+    if processes := world_size(item):
+        # The stage stops where it finds another number: several launches distribute nothing without a word.
+        environment["TRL_R1_WORLD_SIZE"] = str(processes)
     return environment
 
 
