@@ -235,7 +235,12 @@ def _metrics(state: TrainerState, result: Mapping[str, float]) -> dict[str, Any]
     for name in names:
         values = [line[name] for line in last if isinstance(line.get(name), (int, float))]
         means[name] = sum(values) / len(values)
-    return {"steps": state.global_step, "train": dict(result), "last": means}
+    train = dict(result)
+    losses = [line["loss"] for line in lines if isinstance(line.get("loss"), (int, float))]
+    if losses and "train_loss" in train:
+        # The trainer's own mean begins at the checkpoint that was resumed; the log goes back to the first step.
+        train["train_loss"] = sum(losses) / len(losses)
+    return {"steps": state.global_step, "train": train, "last": means}
 
 
 def model_init_kwargs(args: Any, model: Any, revision: str | None) -> dict[str, Any]:
