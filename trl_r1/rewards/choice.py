@@ -69,7 +69,7 @@ class ChoiceAccuracy:
 
     Args:
         prefilled (`bool`, *optional*):
-            Whether the prompt ends in `<think>`. See [`MathAccuracy`].
+            Whether the prompts open the thought. See [`MathAccuracy`].
         style (`str`, *optional*, defaults to `"think"`):
             Form of a completion. See [`MathAccuracy`].
         special_token (`str`, *optional*, defaults to `"|special_token|"`):
@@ -105,7 +105,9 @@ class ChoiceAccuracy:
         size = len(completions)
         solutions = column("solution", columns, size, self.__name__)
         options = columns.get("options") or [None] * size
-        parts = answer_parts(completions, prompts, self.prefilled, self.style, self.special_token)
+        prefilled = columns.get("prefilled") if self.prefilled is None else self.prefilled
+        truncated = columns.get("truncated")
+        parts = answer_parts(completions, prompts, prefilled, self.style, self.special_token, truncated)
         rewards, chosen = [], []
         for part, solution, offered in zip(parts, solutions, options, strict=True):
             offered = read_options(offered)

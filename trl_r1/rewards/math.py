@@ -21,9 +21,10 @@ from ._columns import column
 def answer_parts(
     completions: list,
     prompts: list | None = None,
-    prefilled: bool | None = None,
+    prefilled: bool | list[bool] | None = None,
     style: str = "think",
     special_token: str = "|special_token|",
+    truncated: list[bool] | None = None,
 ) -> list[str | None]:
     """
     Return what each completion says after its thought.
@@ -33,20 +34,27 @@ def answer_parts(
             The completions, as TRL hands them over.
         prompts (`list`, *optional*):
             Their rendered prompts; only looked at where `prefilled` is `None`.
-        prefilled (`bool`, *optional*):
+        prefilled (`bool` or `list[bool]`, *optional*):
             Whether the prompts opened the thought. `None`: see [`~text.thoughts_opened`].
         style (`str`, *optional*, defaults to `"think"`):
             Form of a completion. See [`~text.split_completion`].
         special_token (`str`, *optional*, defaults to `"|special_token|"`):
             The mark of the style `"special_token"`.
+        truncated (`list[bool]`, *optional*):
+            Which completions were cut off. What such a one says last is no answer, unless it stands in a closed box or
+            `<answer>` block.
 
     Returns:
-        `list[str | None]`: `None` where a thought was opened and never closed.
+        `list[str | None]`: `None` where a thought was opened and never closed, or the answer was cut.
     """
     texts = [completion_text(completion) for completion in completions]
     marks = (special_token, special_token) if style == "special_token" else ("<think>", "</think>")
     opened = thoughts_opened(prompts, texts, prefilled, *marks)
-    return [split_completion(text, yes, style, special_token).answer for text, yes in zip(texts, opened, strict=True)]
+    parts = [split_completion(text, yes, style, special_token).answer for text, yes in zip(texts, opened, strict=True)]
+    if truncated is None:
+        return parts
+    whole = [any(mark in text for mark in ("\\boxed", "\\fbox", "</answer>")) for text in texts]
+    return [part if ends or not cut else None for part, ends, cut in zip(parts, whole, truncated, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -62,9 +70,14 @@ class MathAccuracy:
         deadline_cpu_seconds (`float`, *optional*, defaults to `2.0`):
             CPU time that computer algebra may spend on one answer.
         prefilled (`bool`, *optional*):
-            Whether the prompt ends in `<think>`, so that completions start inside the thought. `None` looks at the
-            prompt's text; it cannot see a `<think>` that the chat template of a conversational prompt adds, so set
-            `True` there.
+            Whether the prompts open the thought, so that completions start inside it. `None`: the column `prefilled`
+            where the trainer supplies one, else the prompts' text. That cannot show a `<think>` which the chat template
+            of a conversation adds: with such a template and a stock trainer set `True`, or a thought that was cut off
+            counts as an answer.
+        style (`str`, *optional*, defaults to `"think"`):
+            Form of a completion: `"think"`, `"r1_zero"` or `"special_token"`. See [`~text.split_completion`].
+        special_token (`str`, *optional*, defaults to `"|special_token|"`):
+            The mark of the style `"special_token"`.
         workers (`int`, *optional*):
             How many worker processes may be used. Defaults to the cores of the machine, shared among its ranks.
 
@@ -108,7 +121,9 @@ class MathAccuracy:
     ) -> list[float | None]:
         solutions = column("solution", columns, len(completions), self.__name__)
         golds = [read_gold(solution) for solution in solutions]
-        parts = answer_parts(completions, prompts, self.prefilled, self.style, self.special_token)
+        prefilled = columns.get("prefilled") if self.prefilled is None else self.prefilled
+        truncated = columns.get("truncated")
+        parts = answer_parts(completions, prompts, prefilled, self.style, self.special_token, truncated)
         answers = [None if part is None else final_answer(part) for part in parts]
         rewards: list[float | None] = [None if gold is None else 0.0 for gold in golds]
         asked = [i for i, gold in enumerate(golds) if gold is not None and answers[i] is not None]

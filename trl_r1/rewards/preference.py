@@ -102,7 +102,8 @@ class PreferenceModel:
     ) -> list[float | None]:
         if not completions:
             return []
-        scores = self.scores(completions, prompts, columns.get("question"))
+        prefilled = columns.get("prefilled") if self.prefilled is None else self.prefilled
+        scores = self.scores(completions, prompts, columns.get("question"), prefilled)
         finite = [score for score in scores if math.isfinite(score)]
         if log_extra is not None:
             log_extra("preference_score", scores)
@@ -111,7 +112,13 @@ class PreferenceModel:
         change = NORMALISATIONS[self.normalise]
         return [change(score) if math.isfinite(score) else None for score in scores]
 
-    def scores(self, completions: list, prompts: list | None = None, questions: list | None = None) -> list[float]:
+    def scores(
+        self,
+        completions: list,
+        prompts: list | None = None,
+        questions: list | None = None,
+        prefilled: bool | list[bool] | None = None,
+    ) -> list[float]:
         """
         Return the raw scores of the model.
 
@@ -122,6 +129,8 @@ class PreferenceModel:
                 Rendered prompts.
             questions (`list[str]`, *optional*):
                 The questions without template. Taken from the prompts where they are not given.
+            prefilled (`bool` or `list[bool]`, *optional*):
+                Whether the prompts opened the thought.
 
         Raises:
             [`~errors.ConfigError`]: if there are neither prompts nor questions, or the model has several outputs.
@@ -133,7 +142,7 @@ class PreferenceModel:
                 )
             questions = [question_of(prompt) for prompt in prompts]
         texts = [completion_text(completion) for completion in completions]
-        opened = thoughts_opened(prompts, texts, self.prefilled)
+        opened = thoughts_opened(prompts, texts, prefilled)
         texts = [f"<think>{text}" if yes and "<think>" not in text else text for text, yes in zip(texts, opened)]
         model, tokenizer = self._loaded()
         form = self.form()
