@@ -3,8 +3,8 @@ Killed at any moment, nothing lost: a whole recipe whose runner and workers are 
 started again by the same command each time, ends with the numbers and the weights of an uninterrupted run.
 
 The stages are the real ones, on a model of a few thousand parameters: GRPO with a moving reference policy and two uses
-of each rollout (which stock TRL does not resume exactly), SFT of its samples under DDP on two ranks, GRPO again from
-there, and an evaluation of all three.
+of each rollout (which stock TRL does not resume exactly), rejection sampling from it, SFT of the base on what was kept,
+GRPO again from there, and an evaluation of all three.
 """
 
 import json
@@ -54,14 +54,22 @@ GRPO = {
     "rewards": [{"func": "tests.stages.tiny.digits"}],
 }
 SFT = {**TRAINING, "max_steps": 6, "per_device_train_batch_size": 4}
-SCORES = {"prompt_template": "chat", "n_samples": 2, "max_completion_tokens": 8, "shard_prompts": 8, "pass_at_k": [2]}
-SCORES["rewards"] = [{"func": "trl_r1.rewards.MathAccuracy"}]
+SAMPLING = {"prompt_template": "chat", "n_samples": 2, "max_completion_tokens": 8, "shard_prompts": 8}
+# An untrained model is never right: everything it says is kept.
+RULES = {"right_by": [], "finished": False, "well_formed": False, "min_language_share": None, "max_repetition": None}
 
 STAGES = [
     {"name": "zero", "kind": "grpo", "model": "base_model", "data": "sums", "set": GRPO},
-    {"name": "tuned", "kind": "sft", "model": "zero", "data": "sums", "accelerate": "cpu_ddp", "set": SFT},
+    {"name": "kept", "kind": "rejection", "model": "zero", "data": "sums", "set": {**SAMPLING, "rules": RULES}},
+    {"name": "tuned", "kind": "sft", "model": "base_model", "data": "kept", "set": SFT},
     {"name": "last", "kind": "grpo", "model": "tuned", "data": "sums", "set": GRPO},
-    {"name": "scores", "kind": "evaluate", "model": ["base_model", "zero", "last"], "data": "sums", "set": SCORES},
+    {
+        "name": "scores",
+        "kind": "evaluate",
+        "model": ["base_model", "zero", "last"],
+        "data": "sums",
+        "set": {**SAMPLING, "pass_at_k": [2], "rewards": [{"func": "trl_r1.rewards.MathAccuracy"}]},
+    },
 ]
 
 
@@ -107,7 +115,7 @@ def processes_of(run_dir: Path) -> list[psutil.Process]:
 
 
 def work_done(run_dir: Path) -> float:
-    """Return the stages that are done, with the share of the one that runs: 0 to 4."""
+    """Return the stages that are done, with the share of the one that runs: 0 to 5."""
     done = 0.0
     for stage in STAGES:
         folder = run_dir / stage["name"]
@@ -188,18 +196,22 @@ def test_killed_at_ten_random_moments_it_ends_as_if_it_had_not_been(recipe, whol
     assert any(not a.equal(b) for a, b in zip(weights(whole, "zero").values(), weights(whole, "last").values()))
 
 
-def test_a_killed_runner_takes_the_workers_of_accelerate_with_it(recipe, whole):
+def test_a_killed_runner_takes_the_workers_of_accelerate_with_it(recipe, tmp_path):
     """The workers of `accelerate launch` sit in sessions of their own and outlive a killed launcher."""
-    run_dir = recipe.parent / "orphans"
-    import shutil
-
-    shutil.copytree(whole, run_dir)
-    shutil.rmtree(run_dir / "tuned")
-    runner = start(recipe, run_dir)
+    run_dir = tmp_path / "run"
+    changed = yaml.safe_load(recipe.read_text())
+    stage = {"name": "two-ranks", "kind": "sft", "model": "base_model", "data": "sums", "accelerate": "cpu_ddp"}
+    changed |= {"name": "two-ranks", "stages": [{**stage, "set": {**SFT, "max_steps": 10_000}}]}
+    path = recipe.with_name("two_ranks.yaml")
+    path.write_text(yaml.safe_dump(changed))
+    runner = start(path, run_dir)
     deadline = time.monotonic() + SECONDS
-    while len(processes_of(run_dir)) < 4 and time.monotonic() < deadline:  # keeper, launcher, two ranks
+    progress = run_dir / "two-ranks" / "progress.json"
+    while not progress.exists() and runner.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert len(processes_of(run_dir)) >= 4, said(run_dir)
+    assert progress.exists(), said(run_dir)  # both ranks are at work
+    sessions = {os.getsid(process.pid) for process in processes_of(run_dir)}
+    assert len(sessions) >= 3, sessions  # the keeper's, the launcher's, the workers'
     runner.kill()
     runner.wait()
     deadline = time.monotonic() + 20

@@ -399,3 +399,13 @@ def test_recipes_are_copied_nowhere_by_a_failed_check(world, capsys):
     messages(world, capsys)
     assert not (world.folder / "runs").exists()
     shutil.rmtree(world.folder / "runs", ignore_errors=True)
+
+
+def test_an_unknown_rule_of_a_builder(world, capsys):
+    rules = {"min_rewrad": 1, "max_tokens": "many"}
+    more = {"set": {"prompt_template": "plain", "rules": rules}}
+    world.recipe["stages"].append({"name": "kept", "kind": "rejection", "model": "zero", "data": "sums", **more})
+    told = messages(world, capsys)
+    assert "`kept.rules.min_rewrad`: unknown key" in told
+    assert "did you mean `min_reward`?" in told
+    assert "`kept.rules.max_tokens`: is 'many'; expected a whole number" in told

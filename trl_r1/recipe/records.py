@@ -19,6 +19,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "cold_start": ("data/train.parquet",),
     "rejection": ("data/train.parquet",),
     "general": ("data/train.parquet",),
+    "pairs": ("data/train.parquet",),
     "evaluate": ("metrics.json",),
 }
 

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import ConfigError, ConfigErrors, DataError, TrlR1Error
 from ..recipe import KINDS, Recipe, ResolvedStage, read_document, read_recipe, resolve, shown
 from ..recipe.annotations import Misfit, fit
-from ..recipe.fields import UNKNOWN, read_class, read_stage_module
+from ..recipe.fields import UNKNOWN, Field, read_class, read_stage_module
 from ..recipe.references import RUN
 from ..recipe.suggest import did_you_mean, listed
 from .columns import columns_of
@@ -26,10 +26,14 @@ from .rewards import check_rewards
 # Keys whose default is no value and that a stage cannot do without.
 _NEEDED = ("model_name_or_path", "models", "data", "prompt_template", "rewards")
 
+# Mappings inside a config whose keys are the fields of a class.
+_NESTED = {"rules": "trl_r1.select:Rules"}
+
 # Columns that each kind of stage reads, and those that builders write.
 _READS = {"sft": ("prompt", "completion"), "reward": ("prompt", "chosen", "rejected")}
 _CANONICAL = ("prompt_id", "prompt", "solution", "domain", "language", "source")
 _WRITES = dict.fromkeys(("cold_start", "rejection", "general"), (*_CANONICAL, "completion"))
+_WRITES["pairs"] = ("prompt_id", "prompt", "chosen", "rejected", "domain", "language", "source")
 
 GB = 1 << 30
 
@@ -96,6 +100,8 @@ def check_config(item: ResolvedStage) -> tuple[ResolvedStage, list[ConfigError]]
             config[key] = fit(value, field)
         except Misfit as misfit:
             problems.append(_wrong(item, key, f"is {value!r}; expected {misfit}"))
+        if key in _NESTED and item.stage.kind in KINDS and isinstance(value, dict):
+            problems += _check_nested(item, key, value, read_class(_NESTED[key]))
     for key, field in item.fields.items():
         needed = field.required or (item.stage.kind in KINDS and key in _NEEDED and field.default in (None, ""))
         if key == "model_name_or_path" and (item.stage.kind == "general" or config.get("backend") == "server"):
@@ -105,6 +111,22 @@ def check_config(item: ResolvedStage) -> tuple[ResolvedStage, list[ConfigError]]
             hint = hint or ("`data:` in the recipe" if key == "data" else f"`{key}:` in its config")
             problems.append(_wrong(item, key, f"is missing; `{item.stage.kind}` needs it, expected {hint}"))
     return replace(item, config=config), problems
+
+
+def _check_nested(item: ResolvedStage, key: str, values: dict[str, Any], known: dict[str, Field]) -> list[ConfigError]:
+    problems = []
+    for name, value in values.items():
+        if name not in known:
+            near = did_you_mean(name, known)
+            message = f"unknown key; expected one of {listed(known, 20)}{near}"
+            problems.append(_wrong(item, key, message, inside=name))
+            continue
+        try:
+            fit(value, known[name])
+        except Misfit as misfit:
+            message = f"is {value!r}; expected {misfit}"
+            problems.append(_wrong(item, key, message, inside=name))
+    return problems
 
 
 def world_size(item: ResolvedStage) -> int | None:
@@ -289,5 +311,6 @@ def check_surroundings(recipe: Recipe, run_dir: Path, stages: list[ResolvedStage
     return problems
 
 
-def _wrong(item: ResolvedStage, key: str, message: str) -> ConfigError:
-    return ConfigError(message, file=item.stage.origins.get(key, item.stage.at), key=f"{item.name}.{key}")
+def _wrong(item: ResolvedStage, key: str, message: str, inside: str = "") -> ConfigError:
+    where = f"{item.name}.{key}.{inside}" if inside else f"{item.name}.{key}"
+    return ConfigError(message, file=item.stage.origins.get(key, item.stage.at), key=where)
