@@ -101,7 +101,9 @@ class ExactResume:
         if not os.path.isfile(path):
             logger.warning(f"{path} is missing: this run will not be the same as one without interruption.")
             return
-        state = torch.load(path, map_location=self.args.device, weights_only=True)
+        # torch knows no "cpu:0", which is what gloo's processes call their device.
+        device = self.args.device if self.args.device.type != "cpu" else "cpu"
+        state = torch.load(path, map_location=device, weights_only=True)
         if state["world_size"] != self.args.world_size:
             logger.warning(
                 f"{checkpoint} was written by {state['world_size']} processes and is resumed by "
