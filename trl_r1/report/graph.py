@@ -32,7 +32,7 @@ def edges_of(run: RunRecord) -> list[Edge]:
     for stage in run.stages:
         if stage.kind == "evaluate":
             continue
-        taken = "samples" if stage.kind in ("cold_start", "rejection", "general") else "model"
+        taken = "samples" if stage.kind in ("cold_start", "rejection", "general", "pairs") else "model"
         sources = [(run.base_model if s == "base_model" else s, taken) for s in stage.model_from]
         sources += [(s if run.stage(s) else s.split("/")[0], "data") for s in stage.data_from]
         sources += [(s, "reward") for s in stage.parents]

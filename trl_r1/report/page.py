@@ -81,7 +81,7 @@ def render(run: RunRecord) -> str:
         rl=_curves(run, ("grpo",), rl_panels),
         supervised=_curves(run, ("sft", "reward"), supervised_panels),
         selections=selections_of(run),
-        builders=[s for s in run.stages if s.kind in ("cold_start", "rejection", "general")],
+        builders=[s for s in run.stages if s.kind in ("cold_start", "rejection", "general", "pairs")],
         questions=questions_of(run),
         recipe=yaml.safe_dump(run.recipe, sort_keys=False, allow_unicode=True) if run.recipe else "",
     )
