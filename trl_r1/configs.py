@@ -18,6 +18,7 @@ from typing import Any
 from trl import GRPOConfig, RewardConfig, SFTConfig
 
 from .errors import ConfigError
+from .language import LANGUAGES, normalize_language
 
 
 @dataclass
@@ -74,6 +75,9 @@ class R1GRPOConfig(GRPOConfig):
         save_rollouts (`bool`, *optional*, defaults to `False`):
             Whether to keep what is sampled in training, with its rewards, as [`Trace`] shards in
             `output_dir/rollouts/`.
+        languages (`list[str]`, *optional*):
+            The languages that may occur (ISO 639-1), for the metrics that count words. `None`: all that
+            [`trl_r1.language`] knows. With one language to a script, as in `["en", "zh"]`, no word list is loaded.
     """
 
     learning_rate: float = field(default=3e-6, metadata={"help": "Learning rate. Paper, v2 2.1: 3e-6."})
@@ -138,6 +142,10 @@ class R1GRPOConfig(GRPOConfig):
         default=False,
         metadata={"help": "Whether to keep what is sampled in training as trace shards in `output_dir/rollouts/`."},
     )
+    languages: list[str] | None = field(
+        default=None,
+        metadata={"help": "The languages that may occur (ISO 639-1), for the metrics that count words. Default: all."},
+    )
 
     def __post_init__(self):
         # Whether the user asked for it decides what happens with PEFT, which only the trainer sees.
@@ -145,6 +153,9 @@ class R1GRPOConfig(GRPOConfig):
         if self.sync_ref_model is None:
             self.sync_ref_model = self.beta != 0.0
         super().__post_init__()
+        for language in self.languages or ():
+            if normalize_language(language) not in LANGUAGES:
+                raise ConfigError(f"expected languages of {', '.join(LANGUAGES)}, got {language!r}", key="languages")
         self.max_completion_length_schedule = read_length_schedule(self.max_completion_length_schedule)
         if self.max_completion_length_schedule and "max_new_tokens" in (self.generation_kwargs or {}):
             raise ConfigError(

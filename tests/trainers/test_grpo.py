@@ -82,7 +82,7 @@ class TestMetrics:
 
         for language, share in ((["en"], 3 / 4), (["zh"], 1 / 4), ([None], 3 / 4)):
             rows = graded([1], language=language)
-            settings = {"beta": 0.0, "max_steps": 1, "save_strategy": "no"}
+            settings = {"languages": ["en", "zh"], "beta": 0.0, "max_steps": 1, "save_strategy": "no"}
             trainer = Scripted(model_path, RightByPosition(), grpo_config(tmp_path, **settings), rows)
             trainer.train()
             log = trainer.state.log_history[0]
@@ -250,6 +250,29 @@ class TestConstructor:
         assert "rewards/digits/mean" in log
 
 
+def test_rewards_are_told_what_they_cannot_see(model_path, tmp_path):
+    seen = []
+
+    def reward(completions, completion_ids, truncated, prefilled, **columns):
+        seen.append((truncated, prefilled, [ids[-1] != 1 for ids in completion_ids]))
+        return [0.0] * len(completions)
+
+    plain = Dataset.from_dict({"prompt": ["what is one ? <think>", "what is one ?"]})
+    train(model_path, tmp_path, reward, plain, per_device_train_batch_size=8, save_rollouts=True)
+    assert seen[0][0] == seen[0][2]
+    assert seen[0][1] == [True] * 4 + [False] * 4
+    traces = list(read_traces(tmp_path / "rollouts"))
+    assert [trace.sampling.get("prefilled", False) for trace in traces] == seen[0][1]
+
+    # The template of a conversation opens the thought where only the tokens show it.
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = CHAT_TEMPLATE.replace("assistant : '", "assistant : <think> '")
+    chat = Dataset.from_dict({"prompt": [[{"role": "user", "content": "what ?"}]]})
+    config = grpo_config(tmp_path, beta=0.0, max_steps=1)
+    R1GRPOTrainer(model_path, reward, config, chat, processing_class=tokenizer).train()
+    assert seen[1][1] == [True] * 4
+
+
 def test_an_adapter_is_trained_and_saved(model_path, tmp_path):
     adapter = LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj"])
     trainer = R1GRPOTrainer(model_path, DigitReward(), grpo_config(tmp_path, beta=0.1), sums(), peft_config=adapter)
@@ -279,7 +302,7 @@ def test_what_a_response_template_takes_out_of_the_content_is_counted(model_path
     trainer = Parsed(model_path, constant, config, rows, processing_class=tokenizer)
     trainer.train()
     assert trainer.state.log_history[0]["reflection/wait"] == pytest.approx(1000)
-    assert {t.completion for t in read_traces(tmp_path / "rollouts")} == {"<think> wait </think> 1"}
+    assert {t.completion for t in read_traces(tmp_path / "rollouts")} == {"<think>wait</think>1"}
 
 
 @pytest.mark.parametrize(
@@ -303,6 +326,11 @@ def test_what_a_response_template_takes_out_of_the_content_is_counted(model_path
 def test_a_schedule_that_is_none_is_refused(schedule, tmp_path):
     with pytest.raises(ConfigError, match="max_completion_length_schedule"):
         grpo_config(tmp_path, max_completion_length_schedule=schedule)
+
+
+def test_an_unknown_language_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="`languages`: expected languages of am, ar"):
+        grpo_config(tmp_path, languages=["en", "english"])
 
 
 def test_a_schedule_and_max_new_tokens_exclude_each_other(tmp_path):

@@ -19,10 +19,11 @@ from trl import GRPOTrainer
 
 from .._compat import RepeatSampler, get_config_model_id
 from ..configs import R1GRPOConfig
+from ..text import completion_text, prompt_ends_in_thought
 from ..trace import write_traces
 from .metrics import count_emergence, emergence_metrics, group_metrics, judging_rewards, question_language
 from .resume import EpochRepeatSampler, ExactResume, load_reference, save_reference
-from .rollouts import question_of, remove_rollouts_from, shard_path, to_traces
+from .rollouts import asked, remove_rollouts_from, shard_path, to_traces
 
 
 logger = get_logger(__name__)
@@ -36,6 +37,8 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
       at any step, in any epoch, under DDP and ZeRO (see [`~trainers.resume`]).
     - It logs reflection words, the share of the prompt's language, solve rates by group and domain, pass@G and
       truncation (see [`~trainers.metrics`]).
+    - Reward functions are also handed `truncated` and `prefilled`, as if they were columns: whether the length limit cut
+      a completion, and whether its prompt, as the model saw it, had already opened the thought.
     - `args.max_completion_length_schedule` changes the maximum length of completions at given steps.
     - `args.save_rollouts` keeps what is sampled (see [`~trainers.rollouts`]). The data set's columns `question`,
       `prompt_id`, `solution`, `domain` and `language` find their way into the traces; none is needed.
@@ -73,6 +76,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         super().__init__(model, reward_funcs, args, *rest, **named)
         self._judges = judging_rewards(self.reward_funcs, self.reward_func_names)
         self._length_schedule: dict[int, int] = getattr(args, "max_completion_length_schedule", None) or {}
+        self._languages = tuple(getattr(args, "languages", None) or ()) or None
         self._keeps_rollouts: bool = getattr(args, "save_rollouts", False)
         if self._keeps_rollouts:
             self.add_callback(_RemoveStaleRollouts())
@@ -96,23 +100,29 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
             self.generation_config.max_new_tokens = length
             self.generation_kwargs["max_new_tokens"] = length
 
+    def _generate(self, prompts):
+        generated = super()._generate(prompts)
+        # Only here the prompts are seen as the model saw them. `<think>` may be several tokens, or a special one.
+        ends = self._tokenizer.batch_decode([ids[-8:] for ids in generated[0]])
+        self._prefilled = [prompt_ends_in_thought(end) for end in ends]
+        return generated
+
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
-        # (N, F) for all completions of all processes, NaN where a function does not apply
-        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        texts = self._texts_of(completions, completion_ids_list)
         ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
         truncated = [not ids or ids[-1] not in ends for ids in completion_ids_list]
+        # What the rewards cannot see: whether the limit cut the completion, whether the prompt had opened the thought.
+        inputs = [
+            {"truncated": cut, "prefilled": opened, **row}
+            for row, cut, opened in zip(inputs, truncated, self._prefilled, strict=True)
+        ]
+        # (N, F) for all completions of all processes, NaN where a function does not apply
+        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        texts = [completion_text(completion) for completion in completions]
         self._log_emergence(inputs, texts, truncated, rewards)
         if self._keeps_rollouts and self.model.training:
             first = self.accelerator.process_index * len(prompts)
-            self._keep(inputs, texts, completion_ids_list, truncated, rewards[first : first + len(prompts)])
+            self._keep(inputs, texts, completion_ids_list, rewards[first : first + len(prompts)])
         return rewards
-
-    def _texts_of(self, completions: Sequence[Any], completion_ids: Sequence[Sequence[int]]) -> list[str]:
-        """What the model wrote, thought included, which a tokenizer's response template keeps out of `content`."""
-        if all(isinstance(completion, str) for completion in completions):
-            return list(completions)
-        return self.processing_class.batch_decode(completion_ids, skip_special_tokens=True)
 
     def _log_emergence(
         self,
@@ -122,7 +132,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         rewards: torch.Tensor,
     ) -> None:
         mode = "train" if self.model.training else "eval"
-        targets = [row.get("language") or question_language(question_of(row)) for row in inputs]
+        targets = [row.get("language") or question_language(asked(row)) for row in inputs]
         local = {
             "counts": count_emergence(texts, targets, truncated),
             "domains": [row.get("domain") for row in inputs],
@@ -144,14 +154,12 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         inputs: Sequence[Mapping[str, Any]],
         texts: Sequence[str],
         completion_ids: Sequence[Sequence[int]],
-        truncated: Sequence[bool],
         rewards: torch.Tensor,
     ) -> None:
         traces = to_traces(
             inputs,
             texts,
             [len(ids) for ids in completion_ids],
-            truncated,
             [
                 {name: None if value != value else value for name, value in zip(self.reward_func_names, row)}
                 for row in rewards.tolist()

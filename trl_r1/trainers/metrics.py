@@ -36,6 +36,8 @@ def count_emergence(texts: Sequence[str], targets: Sequence[str | None], truncat
             The language asked for, by completion; `None` where it is unknown.
         truncated (`Sequence[bool]`):
             Whether the length limit cut the completion.
+        languages (`Sequence[str]`, *optional*):
+            The languages that may occur.
 
     Returns:
         `dict[str, Any]`: plain numbers.
@@ -46,7 +48,7 @@ def count_emergence(texts: Sequence[str], targets: Sequence[str | None], truncat
     for text, target in zip(texts, targets, strict=True):
         # A thought that the prompt opened and that has no end has no tag either: then it is the whole completion.
         thought = split_completion(text).thought or text
-        by_language = word_counts(thought)
+        by_language = word_counts(thought, languages)
         total = sum(by_language.values())
         words += total
         for word, count in count_reflection_words(thought).items():
@@ -156,9 +158,9 @@ def judging_rewards(functions: Sequence[Any], names: Sequence[str]) -> list[int]
 
 
 @lru_cache(maxsize=4096)
-def question_language(question: str) -> str | None:
-    """Return the language of a question, or `None` where it has no word of a known one."""
-    return detect(question)
+def question_language(question: str, languages: tuple[str, ...] | None = None) -> str | None:
+    """Return the language of a question among `languages`, or `None` where it has no word of a known one."""
+    return detect(question, languages)
 
 
 def _is_solved(verdicts: Sequence[float]) -> bool | None:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from ..data import prompt_id
-from ..text import completion_text
+from ..text import question_of
 from ..trace import Trace
 
 
 FOLDER = "rollouts"
 _SHARD = re.compile(r"step(\d+)-call\d+-rank\d+\.parquet")
-_FIELDS = ("prompt", "question", "completion", "completion_ids", "prompt_id", "solution", "domain", "language")
+# What has a place of its own in a trace.
+_FIELDS = {"prompt", "question", "prompt_id", "solution", "domain", "language", "truncated", "prefilled"}
 
 
 def shard_path(output_dir: str, step: int, call: int, rank: int) -> Path:
@@ -54,23 +55,18 @@ def remove_rollouts_from(output_dir: str, step: int) -> int:
     return len(stale)
 
 
-def question_of(row: Mapping[str, Any]) -> str:
-    """Return a row's question as its user wrote it: its `question`, else its prompt, of a conversation the last turn."""
+def asked(row: Mapping[str, Any]) -> str:
+    """Return a row's question as its user wrote it: its `question`, else what of its prompt is no template."""
     question = row.get("question")
-    if isinstance(question, str):
-        return question
-    prompt = row.get("prompt")
-    if isinstance(prompt, str):
-        return prompt
-    return completion_text([{"content": _content(message)} for message in (prompt or [])[-1:]])
+    return question if isinstance(question, str) else question_of(row.get("prompt") or "")
 
 
 def to_traces(
     rows: Sequence[Mapping[str, Any]],
     texts: Sequence[str],
     lengths: Sequence[int],
-    truncated: Sequence[bool],
     rewards: Sequence[Mapping[str, float | None]],
+    sampling: Mapping[str, Any],
     **common: Any,
 ) -> list[Trace]:
     """
@@ -78,22 +74,22 @@ def to_traces(
 
     Args:
         rows (`Sequence[Mapping[str, Any]]`):
-            The data set's row of each completion. `question`, `prompt_id`, `solution`, `domain` and `language` are used
-            where there are any.
+            The data set's row of each completion, with `truncated` and `prefilled`. `question`, `prompt_id`,
+            `solution`, `domain` and `language` are used where there are any.
         texts (`Sequence[str]`):
             The completions.
         lengths (`Sequence[int]`):
             Their lengths in tokens.
-        truncated (`Sequence[bool]`):
-            Whether the length limit cut them.
         rewards (`Sequence[Mapping[str, float | None]]`):
             Their rewards by name.
+        sampling (`Mapping[str, Any]`):
+            How they were sampled.
         **common:
-            Fields of [`~trace.Trace`] that all have in common: `model`, `sampling`, `seed`, `step`.
+            Further fields of [`~trace.Trace`] that all have in common: `model`, `seed`, `step`.
     """
     traces = []
-    for row, text, length, cut, reward in zip(rows, texts, lengths, truncated, rewards, strict=True):
-        question, domain = question_of(row), row.get("domain")
+    for row, text, length, reward in zip(rows, texts, lengths, rewards, strict=True):
+        question, domain = asked(row), row.get("domain")
         traces.append(
             Trace(
                 prompt_id=str(row.get("prompt_id") or prompt_id(domain or "", question)),
@@ -103,20 +99,14 @@ def to_traces(
                 domain=_text(domain),
                 language=_text(row.get("language")),
                 rewards=dict(reward),
-                finish_reason="length" if cut else "stop",
+                sampling={**sampling, **({"prefilled": True} if row["prefilled"] else {})},
+                finish_reason="length" if row["truncated"] else "stop",
                 n_tokens=length,
                 extra={name: value for name, value in row.items() if name not in _FIELDS and _is_plain(value)},
                 **common,
             )
         )
     return traces
-
-
-def _content(message: Mapping[str, Any]) -> str:
-    content = message.get("content") or ""
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text") or "" for part in content if isinstance(part, Mapping))
 
 
 def _text(value: Any) -> str | None:
