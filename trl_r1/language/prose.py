@@ -24,8 +24,8 @@ _INLINE_CODE = re.compile(r"(`{1,2})(?!`)[^`\n]+\1")
 _TAG = re.compile(r"</?[A-Za-z][\w:-]*(?:\s+[\w:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s<>\"']+))*\s*/?>")
 _ADDRESS = re.compile(
     rf"{_START}(?:(?:https?|ftp|file)://|www\.)[^\s<>\"'，。、；（）)]+"
-    rf"|{_START}[A-Za-z0-9_.+-]{{1,64}}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
-    rf"|{_START}[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.(?:com|org|net|edu|gov|io|cn|de|fr|ru|jp|uk|py|js|ts|cpp|java|json"
+    rf"|{_START}[A-Za-z0-9_.+-]{{1,64}}@[A-Za-z0-9-]{{1,63}}(?:\.[A-Za-z0-9-]{{1,63}}){{1,6}}"
+    rf"|{_START}[A-Za-z0-9_-]{{1,63}}(?:\.[A-Za-z0-9_-]{{1,63}}){{0,6}}\.(?:com|org|net|edu|gov|io|cn|de|fr|ru|jp|uk|py|js|ts|cpp|java|json"
     r"|csv|txt|md|html|ya?ml|pdf|png|jpg)(?![A-Za-z0-9_])(?:/[A-Za-z0-9_./?=&%#-]*)?"
     rf"|(?<![{_IN_NAME}/.])(?:~|\.{{1,2}})?/(?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.-]*"
 )
@@ -48,8 +48,9 @@ _NAME = re.compile(
             rf"{_START}(?:[{_LATIN}]+[0-9_][{_IN_NAME}]*|_+[{_IN_NAME}]+|[0-9]+[{_LATIN}_][{_IN_NAME}]*)",  # x1, a_b, 5km
             rf"{_START}(?:[a-z]+|[A-Z][a-z]+)[A-Z][{_IN_NAME}]*",  # camelCase, PascalCase
             # f(x), but not apple(s); the arguments too, as long as they look like some
-            rf"{_START}[A-Za-z][{_IN_NAME}]*(?:\.[A-Za-z][{_IN_NAME}]*)*"
-            r"(?:\((?!(?:s|es|e|n|en|in|innen|a|as|o|os|i|ies|r|x)\))|\[)(?:[A-Za-z0-9_.,'\"+*/=:%<> -]{0,80}[\])])?",
+            rf"{_START}[A-Za-z][{_IN_NAME}]*(?:\.[A-Za-z][{_IN_NAME}]*){{0,8}}"
+            rf"(?:\((?:(?<![{_LATIN}]{{3}}\()|(?!(?:s|es|e|n|en|in|innen|a|as|o|os|i|ies)\)))|\[)"
+            r"(?:[A-Za-z0-9_.,'\"+*/=:%<> -]{0,80}[\])])?",
             rf"{_START}[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]+)+{_END}",  # os.path
             rf"(?<=[=+*^<>|&~])[A-Za-z][{_IN_NAME}]*|{_START}[A-Za-z][{_IN_NAME}]*(?=[=+*^<>|&~])",  # A+B
             rf"(?<=[0-9)\]]-)[A-Za-z]{_END}|{_START}[A-Za-z](?=-[0-9(\[])",  # 2-x, x-2
@@ -71,8 +72,6 @@ _CODE_LINE = re.compile(
     r"""[ \t]*(?:>>>|\.\.\.|\$)?[ \t]*(?:
         (?:async\s+)?def\s+\w+\s*\(.*
       | class\s+\w+\s*(?:\([^)]*\))?\s*[:{]
-      | from\s+[\w.]+\s+import\s.*
-      | import\s+[\w.]+(?:\s+as\s+\w+)?(?:\s*,\s*[\w.]+(?:\s+as\s+\w+)?)*\s*;?
       | \#\s*include\b.* | using\s+namespace\s.*
       | for\s+\w+(?:\s*,\s*\w+)*\s+in\s+(?:\w+|.*[(\[.].*)\s*:.*
       | (?:for|while|if|else\s+if|switch|catch)\s*\(.*[{;)]
@@ -132,15 +131,20 @@ def _unless_prices(found: re.Match) -> str:
     return found.group() if "\\" not in found[1] and _PLAIN_WORDS.search(found[1]) else GAP
 
 
-_QUERY = re.compile(r"[ \t]*(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE TABLE)\s.*")
-_SHELL = re.compile(r"[ \t]*\$ [a-z].*")
+# Code whatever the words in it.
+_SURELY_CODE = re.compile(
+    r"[ \t]*(?:(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE TABLE)\s.*|\$ [a-z].*|from\s+[\w.]+\s+import\s.*"
+    r"|import\s+[\w.]+(?:\s+as\s+\w+)?(?:\s*,\s*[\w.]+(?:\s+as\s+\w+)?)*\s*;?)"
+)
 
 
 def _is_code(line: str) -> bool:
     """Tell whether a line is nothing but code. One that holds a sentence is not (`for each box in the list:`)."""
     if len(line) > _LONGEST_CODE_LINE:
         return False
+    if _SURELY_CODE.fullmatch(line):
+        return True
     if not _CODE_LINE.fullmatch(line):
-        return bool(_QUERY.fullmatch(line) or _SHELL.fullmatch(line))
+        return False
     code = line.split("#", 1)[0].split("//", 1)[0]
     return not _SENTENCE.search(_QUOTED.sub("", code))

@@ -15,168 +15,40 @@ import unicodedata
 LANGUAGES = ("ru", "uk", "hi", "zh", "ja", "ko", "ar")
 
 _UNSEEN = -18.0
+_LONGEST = 28  # letters; no word is longer, and the patterns below may try many ways to cut one
 _RARER = -1.5  # even where it is used, writing a language in Latin letters is the exception
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """`a=b c=d` as pairs."""
+    return [(old, new) for old, _, new in (pair.partition("=") for pair in text.split())]
+
 
 _SLAVIC_LETTERS = {
     "ru": dict(
-        zip(
-            "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
-            [
-                "a",
-                "b",
-                "v",
-                "g",
-                "d",
-                "e",
-                "e",
-                "Z",
-                "z",
-                "i",
-                "i",
-                "k",
-                "l",
-                "m",
-                "n",
-                "o",
-                "p",
-                "r",
-                "s",
-                "t",
-                "u",
-                "f",
-                "h",
-                "c",
-                "C",
-                "X",
-                "S",
-                "",
-                "i",
-                "",
-                "e",
-                "iu",
-                "ia",
-            ],
+        _pairs(
+            "а=a б=b в=v г=g д=d е=e ё=e ж=Z з=z и=i й=i к=k л=l м=m н=n о=o п=p р=r с=s т=t у=u ф=f х=h ц=c ч=C ш=X щ=S "
+            "ъ= ы=i ь= э=e ю=iu я=ia"
         )
     ),
     "uk": dict(
-        zip(
-            "абвгґдеєжзиіїйклмнопрстуфхцчшщьюя'",
-            [
-                "a",
-                "b",
-                "v",
-                "h",
-                "g",
-                "d",
-                "e",
-                "e",
-                "Z",
-                "z",
-                "i",
-                "i",
-                "i",
-                "i",
-                "k",
-                "l",
-                "m",
-                "n",
-                "o",
-                "p",
-                "r",
-                "s",
-                "t",
-                "u",
-                "f",
-                "h",
-                "c",
-                "C",
-                "X",
-                "S",
-                "",
-                "iu",
-                "ia",
-                "",
-            ],
+        _pairs(
+            "а=a б=b в=v г=h ґ=g д=d е=e є=e ж=Z з=z и=i і=i ї=i й=i к=k л=l м=m н=n о=o п=p р=r с=s т=t у=u ф=f х=h ц=c "
+            "ч=C ш=X щ=S ь= ю=iu я=ia '="
         )
     ),
 }
-_SLAVIC_SPELLINGS = [
-    *[
-        ("shch", "S"),
-        ("šč", "S"),
-        ("sch", "S"),
-        ("zh", "Z"),
-        ("ž", "Z"),
-        ("kh", "h"),
-        ("ch", "C"),
-        ("č", "C"),
-        ("sh", "X"),
-    ],
-    *[("š", "X"), ("ts", "c"), ("x", "h"), ("w", "v"), ("q", "k"), ("'", ""), ("y", "i"), ("j", "i")],
-]
-_SLAVIC_MERGERS = [("ie", "e"), ("io", "e"), ("ii", "i")]
+_SLAVIC_SPELLINGS = _pairs("shch=S šč=S sch=S zh=Z ž=Z kh=h ch=C č=C sh=X š=X ts=c x=h w=v q=k '= y=i j=i")
+_SLAVIC_MERGERS = _pairs("ie=e io=e ii=i")
 
-_DEVANAGARI = {
-    **dict(
-        zip(
-            "कखगघङचछजझञटठडढणतथदधनपफबभमयरलवशषसहळ",
-            [
-                "k",
-                "kh",
-                "g",
-                "gh",
-                "n",
-                "ch",
-                "ch",
-                "j",
-                "jh",
-                "n",
-                "t",
-                "th",
-                "d",
-                "dh",
-                "n",
-                "t",
-                "th",
-                "d",
-                "dh",
-                "n",
-                "p",
-                "f",
-                "b",
-                "bh",
-                "m",
-                "y",
-                "r",
-                "l",
-                "v",
-                "sh",
-                "sh",
-                "s",
-                "h",
-                "l",
-            ],
-        )
-    ),
-    **dict(zip("अआइईउऊएऐओऔऋऑऍ", ["a", "a", "i", "i", "u", "u", "e", "e", "o", "o", "ri", "o", "e"])),
-    **dict(zip("ािीुूेैोौृॉॅ", ["a", "i", "i", "u", "u", "e", "e", "o", "o", "ri", "o", "e"])),
-    **dict(zip("ंँः", ["n", "n", "h"])),
-    **dict.fromkeys("़्", ""),
-}
-_HINDI_SPELLINGS = [
-    *[
-        ("aa", "a"),
-        ("ee", "i"),
-        ("ii", "i"),
-        ("oo", "u"),
-        ("uu", "u"),
-        ("ai", "e"),
-        ("ei", "e"),
-        ("ey", "e"),
-        ("au", "o"),
-    ],
-    *[("ou", "o"), ("chh", "ch"), ("w", "v"), ("z", "j"), ("ph", "f"), ("x", "ksh"), ("q", "k"), ("'", "")],
-]
+_DEVANAGARI = dict(
+    _pairs(
+        "क=k ख=kh ग=g घ=gh ङ=n च=ch छ=ch ज=j झ=jh ञ=n ट=t ठ=th ड=d ढ=dh ण=n त=t थ=th द=d ध=dh न=n प=p फ=f ब=b भ=bh "
+        "म=m य=y र=r ल=l व=v श=sh ष=sh स=s ह=h ळ=l अ=a आ=a इ=i ई=i उ=u ऊ=u ए=e ऐ=e ओ=o औ=o ऋ=ri ऑ=o ऍ=e ा=a ि=i ी=i "
+        "ु=u ू=u े=e ै=e ो=o ौ=o ृ=ri ॉ=o ॅ=e ं=n ँ=n ः=h ्= ़="
+    )
+)
+_HINDI_SPELLINGS = _pairs("aa=a ee=i ii=i oo=u uu=u ai=e ei=e ey=e au=o ou=o chh=ch w=v z=j ph=f x=ksh q=k '=")
 _HINDI_HABITS = {
     "hum": "hm",
     "yeh": "yh",
@@ -203,128 +75,25 @@ _MORA = re.compile(
     r"(?:(?:kk|ss|tt|pp|gg|dd|bb|s(?=sh)|t(?=ch)|c(?=ch)|t(?=ts))?(?=[^aeiou])?"
     r"(?:(?:[kgnhbpmr]y|sh|ch|ts|[kgsztdnhbpmryjwf])?[aiueoāīūēō])|n(?![aiueoy])|(?:kk|ss|tt|pp)(?:y?[aiueo]))"
 )
-_JAPANESE = dict.fromkeys(["no", "wa", "ga", "o", "wo", "ni", "to", "de", "mo", "desu", "masu"], -4.0) | dict.fromkeys(
-    [
-        "kara",
-        "made",
-        "yori",
-        "ka",
-        "ne",
-        "yo",
-        "sono",
-        "kono",
-        "ano",
-        "sore",
-        "kore",
-        "suru",
-        "shite",
-        "shita",
-        "shimasu",
-        "aru",
-        "arimasu",
-        "iru",
-        "imasu",
-        "naru",
-        "narimasu",
-        "nai",
-        "mazu",
-        "tsugi",
-        "soshite",
-        "shikashi",
-        "dakara",
-        "sorede",
-        "demo",
-        "kotae",
-        "kazu",
-        "yotte",
-        "tame",
-        "koto",
-        "mono",
-        "toki",
-        "futatsu",
-        "hitotsu",
-        "mittsu",
-        "watashi",
-        "tachi",
-        "nan",
-        "nani",
-        "dou",
-        "keisan",
-        "kakeru",
-        "tasu",
-        "hiku",
-        "waru",
-        "onaji",
-        "zenbu",
-    ],
-    -6.5,
+_JAPANESE_PARTICLES = "no wa ga o wo ni to de mo desu masu"
+_JAPANESE_WORDS = (
+    "kara made yori ka ne yo sono kono ano sore kore suru shite shita shimasu aru arimasu iru imasu naru narimasu "
+    "nai mazu tsugi soshite shikashi dakara sorede demo kotae kazu yotte tame koto mono toki futatsu hitotsu "
+    "mittsu watashi tachi nan nani dou keisan kakeru tasu hiku waru onaji zenbu"
 )
+_JAPANESE = dict.fromkeys(_JAPANESE_PARTICLES.split(), -4.0) | dict.fromkeys(_JAPANESE_WORDS.split(), -6.5)
 _KOREAN_BUILD = re.compile(
     r"(?:(?:kk|tt|pp|ss|jj|ch|[gndrlmbsjktph])?(?:yae|yeo|wae|eo|eu|ae|ya|ye|oe|yo|wa|wo|we|wi|yu|ui|[aeiou])(?:ng|[kntlmpbgdsj](?![aeiouyw]))?)+$"
 )
 _KOREAN_MARK = re.compile(r"eo|eu|yeo|wae|oe|ui$|seum|nida$")
-_ARABIC = dict.fromkeys(["al", "el", "wa", "fi", "min", "ila", "ala", "an", "la", "ma"], -4.5) | dict.fromkeys(
-    [
-        "huwa",
-        "hiya",
-        "hadha",
-        "hadhihi",
-        "dhalika",
-        "thumma",
-        "inna",
-        "anna",
-        "kana",
-        "kam",
-        "kull",
-        "kul",
-        "ayy",
-        "aw",
-        "lakin",
-        "lakinna",
-        "idhan",
-        "idha",
-        "lam",
-        "lan",
-        "qad",
-        "awwalan",
-        "thaniyan",
-        "ithnan",
-        "ithnayn",
-        "thalatha",
-        "arbaa",
-        "khamsa",
-        "sitta",
-        "sabaa",
-        "thamaniya",
-        "tisa",
-        "ashara",
-        "wahid",
-        "jawab",
-        "adad",
-        "najma",
-        "naqsim",
-        "nahsul",
-        "natija",
-        "mas'ala",
-        "masala",
-        "yusawi",
-        "yakun",
-        "nahnu",
-        "ana",
-        "anta",
-        "illa",
-        "bayna",
-        "kulla",
-        "baad",
-        "bad",
-        "qabla",
-        "ma'a",
-        "maa",
-        "li",
-        "bi",
-    ],
-    -7.5,
+_ARABIC_PARTICLES = "al el wa fi min ila ala an la ma"
+_ARABIC_WORDS = (
+    "huwa hiya hadha hadhihi dhalika thumma inna anna kana kam kull kul ayy aw lakin lakinna idhan idha lam lan "
+    "qad awwalan thaniyan ithnan ithnayn thalatha arbaa khamsa sitta sabaa thamaniya tisa ashara wahid jawab adad "
+    "najma naqsim nahsul natija mas'ala masala yusawi yakun nahnu ana anta illa bayna kulla baad bad qabla ma'a "
+    "maa li bi"
 )
+_ARABIC = dict.fromkeys(_ARABIC_PARTICLES.split(), -4.5) | dict.fromkeys(_ARABIC_WORDS.split(), -7.5)
 _ARABIC_BUILD = re.compile(
     r"(?:[bdfghjklmnqrstwyz]|th|kh|dh|sh|gh)*(?:aa|ii|uu|ay|aw|[aiu])(?:.*(?:[aiu]|[bdfhjklmnqrstyz]))?$"
 )
@@ -387,6 +156,8 @@ class Romanized:
         return found
 
     def _score(self, word: str) -> tuple[float, ...]:
+        if len(word) > _LONGEST:
+            return (_UNSEEN + _RARER,) * len(LANGUAGES)
         plain = unicodedata.normalize("NFC", unicodedata.normalize("NFD", word).translate(_TONES))
         slavic, hindi = slavic_key(word), hindi_key(word)
         return (

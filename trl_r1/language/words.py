@@ -12,7 +12,6 @@ from .lexicon import NOWHERE, RARE, best_path, lexicon_of
 from .prose import prose
 from .scripts import (
     CLAUSE,
-    FORMULA,
     OPERATOR,
     PLAIN,
     SENTENCE,
@@ -29,138 +28,15 @@ from .scripts import (
 
 # A Latin word with a capital between words of another script is a name or a symbol (`Alice`, `ABC`) unless it is one of
 # these, which start a remark in English.
-_OPENERS = frozenset(
-    [
-        "I",
-        "A",
-        "The",
-        "This",
-        "That",
-        "These",
-        "Those",
-        "It",
-        "There",
-        "Here",
-        "We",
-        "You",
-        "He",
-        "She",
-        "They",
-        "Let",
-        "So",
-        "Now",
-        "Then",
-        "Next",
-        "First",
-        "Second",
-        "Third",
-        "Finally",
-        "Also",
-        "And",
-        "But",
-        "Or",
-        "If",
-        "When",
-        "While",
-        "Since",
-        "Because",
-        "As",
-        "For",
-        "From",
-        "With",
-        "By",
-        "In",
-        "On",
-        "At",
-        "To",
-        "Of",
-        "Thus",
-        "Hence",
-        "Therefore",
-        "However",
-        "Moreover",
-        "Actually",
-        "Wait",
-        "Okay",
-        "Ok",
-        "Hmm",
-        "Well",
-        "Yes",
-        "No",
-        "Not",
-        "Maybe",
-        "Perhaps",
-        "Alternatively",
-        "Check",
-        "Verify",
-        "Recall",
-        "Note",
-        "Suppose",
-        "Assume",
-        "Given",
-        "Is",
-        "Are",
-        "Was",
-        "Does",
-        "Do",
-        "Did",
-        "Can",
-        "Could",
-        "Should",
-        "Would",
-        "What",
-        "Which",
-        "Why",
-        "How",
-        "Where",
-        "Who",
-        "Answer",
-        "Step",
-        "Sum",
-        "Total",
-        "Each",
-        "Every",
-        "All",
-        "Both",
-        "My",
-        "Your",
-        "Our",
-        "Their",
-        "His",
-        "Her",
-        "Its",
-        "Just",
-        "Let's",
-        "I'm",
-        "I'll",
-        "It's",
-        "That's",
-        "Right",
-        "Good",
-        "Great",
-        "Sorry",
-        "Please",
-        "Thanks",
-        "Hello",
-        "Hi",
-        "Using",
-        "Since",
-        "Similarly",
-        "After",
-        "Before",
-        "Only",
-        "Still",
-        "Yet",
-        "Again",
-        "Subtract",
-        "Add",
-        "Multiply",
-        "Divide",
-        "Compute",
-        "Calculate",
-    ]
-)
-
+_OPENERS_TEXT = """
+I A The This That These Those It There Here We You He She They Let So Now Then Next First Second Third Finally
+Also And But Or If When While Since Because As For From With By In On At To Of Thus Hence Therefore However
+Moreover Actually Wait Okay Ok Hmm Well Yes No Not Maybe Perhaps Alternatively Check Verify Recall Note Suppose
+Assume Given Is Are Was Does Do Did Can Could Should Would What Which Why How Where Who Answer Step Sum Total
+Each Every All Both My Your Our Their His Her Its Just Let's I'm I'll It's That's Right Good Great Sorry Please
+Thanks Hello Hi Using Similarly After Before Only Still Yet Again Subtract Add Multiply Divide Compute Calculate
+"""
+_OPENERS = frozenset(_OPENERS_TEXT.split())
 _FULL_WIDTH = {0xFF01 + i: 0x21 + i for i in range(94) if chr(0x21 + i).isalnum()}
 
 # Words of one letter. Any other single letter is a symbol.
@@ -184,7 +60,7 @@ _LETTER_WORDS = {
     "zh": "ae",
 }
 # Words of English without a, e, i, o or u; any other such word between words of another script is a symbol (`dp`, `xy`).
-_VOWELLESS = frozenset(["my", "by", "try", "why", "fly", "dry", "cry", "sky", "shy", "spy", "hmm", "nth", "why's"])
+_VOWELLESS = frozenset(("my", "by", "try", "why", "fly", "dry", "cry", "sky", "shy", "spy", "hmm", "nth"))
 
 
 def tag_words(text: str, languages: Iterable[str] | None = None) -> list[tuple[str, str]]:
@@ -313,7 +189,7 @@ def _may_be_word(tokens: list[str], position: int) -> bool:
     )
     if letter.isupper():
         return has_neighbour and before in (SENTENCE, CLAUSE) and after == PLAIN
-    return has_neighbour and before != FORMULA
+    return bool(has_neighbour)
 
 
 def _is_symbol(tokens: list[str], position: int) -> bool:
@@ -323,9 +199,8 @@ def _is_symbol(tokens: list[str], position: int) -> bool:
         return False
     if not token[0].isupper():
         return not set("aeiouAEIOU") & set(token) and token not in _VOWELLESS and _stands_alone(tokens, position)
-    if token.isupper() and any(
-        len(x) > 1 and x.isupper() and x.isalpha() for x in tokens[position + 1 : position + 2]
-    ):
+    beside = tokens[max(position - 1, 0) : position] + tokens[position + 1 : position + 2]
+    if token.isupper() and any(len(x) > 1 and x.isupper() and x.isalpha() for x in beside):
         return False  # SHOUTED WORDS
     for step in (-1, 1):
         other = position + step
