@@ -205,15 +205,24 @@ def _device() -> Any:
 
 @contextlib.contextmanager
 def _whole_under_zero3() -> Iterator[None]:
-    """Keep `from_pretrained` from cutting the model up among the ranks, as it does while ZeRO-3 is on."""
-    from accelerate.state import AcceleratorState
+    """
+    Keep `from_pretrained` from cutting the model up among the ranks, as it does while ZeRO-3 is on.
 
-    plugin = AcceleratorState().deepspeed_plugin if AcceleratorState._shared_state else None
-    if plugin is None:
+    transformers knows that it is on by a weak reference to the trainer's DeepSpeed config. It has functions to set and
+    to unset that reference, and none to read it.
+    """
+    from transformers.integrations import deepspeed
+
+    reference = deepspeed._hf_deepspeed_config_weak_ref
+    config = reference() if reference is not None else None
+    if config is None:
         yield
         return
-    with plugin.zero3_init_context_manager(enable=False):
+    deepspeed.unset_hf_deepspeed_config()
+    try:
         yield
+    finally:
+        deepspeed.set_hf_deepspeed_config(config)
 
 
 def _scored(model: Any, tokenizer: Any, rows: list[list[int]], batch_size: int) -> list[float]:
