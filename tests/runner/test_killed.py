@@ -59,6 +59,20 @@ def test_what_a_killed_run_has_left_is_ended_before_the_next_begins(toys, capfd)
     assert not toys.processes()
 
 
+def test_a_keeper_that_is_killed_is_a_stage_that_failed(toys):
+    """As the kernel does it when memory runs out: the runner is there, and says so."""
+    import psutil
+
+    toys.set("a", step_seconds=0.05, steps=400, workers=2)
+    runner = toys.start()
+    assert at_work(toys)
+    psutil.Process(runner.pid).children()[0].kill()
+    _, err = runner.communicate(timeout=60)
+    assert runner.returncode == 1
+    assert "stage `a` was killed by SIGKILL (out of memory?)" in err
+    assert not toys.processes()
+
+
 def test_what_a_finished_stage_has_left_running_is_ended(toys):
     toys.set("a", workers=2)
     assert toys.run() == 0

@@ -199,7 +199,7 @@ def end_leftovers(run_dir: Path, patience_s: float = 10.0) -> list[int]:
 
     Args:
         run_dir (`Path`):
-            The run. Its lock must be held: what is found then is nobody's.
+            The run, whose lock must be held: what is found then is nobody's. Or the folder of a stage that has ended.
         patience_s (`float`, *optional*, defaults to `10.0`):
             Seconds to wait for them to go.
 
@@ -211,7 +211,7 @@ def end_leftovers(run_dir: Path, patience_s: float = 10.0) -> list[int]:
     """
     import psutil
 
-    prefix = str(run_dir.resolve()) + os.sep
+    place = str(run_dir.resolve())
     ended: dict[int, Any] = {}
 
     def found() -> list[Any]:
@@ -220,7 +220,8 @@ def end_leftovers(run_dir: Path, patience_s: float = 10.0) -> list[int]:
             if process.pid == os.getpid():
                 continue
             try:
-                if process.environ().get(STAGE_VARIABLE, "").startswith(prefix) and process.status() != "zombie":
+                mark = process.environ().get(STAGE_VARIABLE, "")
+                if (mark == place or mark.startswith(place + os.sep)) and process.status() != "zombie":
                     processes.append(process)
             except (psutil.Error, OSError):
                 continue  # gone meanwhile, or another user's

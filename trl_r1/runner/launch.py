@@ -178,6 +178,15 @@ def stop(running: list[RunningStage], grace_s: float, hurry: Any = None) -> None
                 stage.process.send_signal(signal.SIGKILL)
 
 
+def how_it_ended(code: int) -> str:
+    """Return an exit code as a reader wants it: `was killed by SIGKILL (out of memory?)`."""
+    number = -code if code < 0 else code - 128
+    if number in list(signal.Signals):
+        hint = " (out of memory?)" if number == signal.SIGKILL else ""
+        return f"was killed by {signal.Signals(number).name}{hint}"
+    return f"ended with code {code}"
+
+
 def read_progress(folder: Path) -> dict[str, Any]:
     """Return what a stage says about how far it is; empty where it has said nothing yet."""
     found = read_json(folder / PROGRESS_FILE)

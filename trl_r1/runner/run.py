@@ -15,10 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import EnvironmentalError, Interrupted
-from ..recipe import Artifact, Recipe, package_versions, shown
+from ..recipe import Artifact, Recipe, shown
 from ..recipe.records import now, write_text
 from ..scores import show_duration
 from .check import check, world_size
@@ -33,8 +31,9 @@ from .directory import (
 )
 from .display import Display, clock, table
 from .finish import finish
-from .launch import LOG_FILE, RunningStage, command_of, read_progress, shell, start, stop
+from .launch import LOG_FILE, RunningStage, command_of, how_it_ended, read_progress, shell, start, stop
 from .plan import PlannedStage, State, make_plan
+from .record import is_there, lost_seconds, make_artifact, recipe_text
 
 
 _POLL_SECONDS = 0.1
@@ -205,7 +204,7 @@ class _Run:
     def prepare(self) -> None:
         """Claim the directory and move aside what is to be made anew."""
         claim(self.run_dir, self.recipe, self.options.command)
-        write_text(self.run_dir / "recipe.yaml", _recipe_text(self.recipe))
+        write_text(self.run_dir / "recipe.yaml", recipe_text(self.recipe))
         self.display.say(
             f"{self.recipe.name}, seed {self.recipe.seed}, in {shown(self.run_dir)}. {_counts(self.planned)}"
         )
@@ -228,7 +227,7 @@ class _Run:
         before = read_attempt(folder)
         attempt = Attempt(stage.fingerprint, now(), begun=time.time())
         if before is not None and before.fingerprint == stage.fingerprint:
-            spent = before.wall_seconds + (_lost_seconds(before, folder) if before.outcome is None else 0.0)
+            spent = before.wall_seconds + (lost_seconds(before, folder) if before.outcome is None else 0.0)
             attempt = replace(attempt, started=before.started, attempts=before.attempts + 1, wall_seconds=spent)
         write_attempt(folder, attempt)
         self.running.append(start(stage.item, self.run_dir, folder))
@@ -241,12 +240,14 @@ class _Run:
         self.running.remove(stage)
         self.display.forget(stage.name)
         code = stage.exit_code()
+        if code < 0:  # the keeper itself was killed, and could not end what it kept
+            end_leftovers(stage.folder)
         planned = next(p for p in self.planned if p.name == stage.name)
         attempt = read_attempt(stage.folder) or Attempt(planned.fingerprint)
         attempt = replace(attempt, wall_seconds=round(attempt.wall_seconds + stage.seconds, 3))
-        missing = [] if code else [name for name in stage.item.outputs if not _present(stage.folder / name)]
+        missing = [] if code else [name for name in stage.item.outputs if not is_there(stage.folder / name)]
         if code or missing:
-            reason = f"ended with code {code}" if code else f"ended well, but left no {', '.join(missing)}"
+            reason = how_it_ended(code) if code else f"ended well, but left no {', '.join(missing)}"
             write_attempt(stage.folder, replace(attempt, outcome="interrupted" if self.stops else "failed"))
             if not self.stops:
                 self.failed.append((stage, code, reason))
@@ -254,19 +255,8 @@ class _Run:
                 self.display.say(f"{clock()} {stage.name}: FAILED, {reason}")
             return
         prints = {p.name: p.fingerprint for p in self.planned}
-        outputs = stage.item.outputs
-        Artifact(
-            stage=stage.name,
-            kind="model" if "model" in outputs else "metrics" if "metrics.json" in outputs else "dataset",
-            path=outputs[0] if outputs else ".",
-            fingerprint=planned.fingerprint,
-            parents={parent: prints[parent] for parent in stage.item.parents},
-            versions=package_versions(),
-            files=_sizes(stage.folder, outputs),
-            started=attempt.started,
-            finished=now(),
-            wall_seconds=attempt.wall_seconds,
-        ).write(stage.folder)
+        parents = {parent: prints[parent] for parent in stage.item.parents}
+        make_artifact(planned, stage.folder, attempt, parents).write(stage.folder)
         write_attempt(stage.folder, attempt)
         self.done.add(stage.name)
         self.results[stage.name] = ("done", attempt.wall_seconds)
@@ -332,55 +322,3 @@ class _Run:
             )
         print("\nMend it, then run the same command again: what is finished stays.", file=sys.stderr)
         return 2 if all(code == 2 for _, code, _ in self.failed) else 1
-
-
-def _present(path: Path) -> bool:
-    return any(path.iterdir()) if path.is_dir() else path.is_file()
-
-
-def _sizes(folder: Path, outputs: tuple[str, ...]) -> dict[str, int]:
-    found = {}
-    for name in outputs:
-        path = folder / name
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                found[file.relative_to(folder).as_posix()] = file.stat().st_size
-    return found
-
-
-def _lost_seconds(attempt: Attempt, folder: Path) -> float:
-    """Estimate how long an attempt ran that was killed before it could say so: until its last word in the log."""
-    with contextlib.suppress(OSError):
-        return max(0.0, (folder / LOG_FILE).stat().st_mtime - attempt.begun) if attempt.begun else 0.0
-    return 0.0
-
-
-def _absolute(place: Any, recipe: Recipe) -> Any:
-    for folder in (recipe.path.resolve().parent, Path.cwd()):
-        if isinstance(place, str) and (folder / place).exists() and not any(s.name == place for s in recipe.stages):
-            return str((folder / place).resolve())
-    return place
-
-
-def _recipe_text(recipe: Recipe) -> str:
-    """Return the recipe with its files read in: what `RUN/recipe.yaml` holds, and what cards and report read."""
-    data = {
-        name: [
-            {**source, "path": _absolute(source["path"], recipe)} if "path" in source else source for source in sources
-        ]
-        for name, sources in recipe.data.items()
-    }
-    base_model = _absolute(recipe.base_model, recipe) if recipe.base_model else None
-    found: dict[str, Any] = {"name": recipe.name, "base_model": base_model, "seed": recipe.seed}
-    found |= {"parallel": recipe.parallel, "disk_gb": recipe.disk_gb, "data": data}
-    found |= {"hub": recipe.hub, "report": recipe.report, "stages": []}
-    for stage in recipe.stages:
-        model = list(stage.model.values()) if isinstance(stage.model, dict) else stage.model
-        entry = {"name": stage.name, "kind": stage.kind, "model": model, "data": stage.data or None}
-        entry["accelerate"] = str(stage.accelerate) if stage.accelerate else None
-        entry["num_processes"] = stage.num_processes
-        entry["set"] = stage.config
-        found["stages"].append({key: value for key, value in entry.items() if value not in (None, {})})
-    found = {key: value for key, value in found.items() if value not in (None, {})}
-    head = f"# Written by trl-r1: {recipe.path.resolve()} with its configs read in, as it ran in this directory.\n"
-    return head + yaml.safe_dump(found, sort_keys=False, allow_unicode=True)

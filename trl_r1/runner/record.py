@@ -1,0 +1,96 @@
+"""
+What a run writes about itself: the artifact of a stage, and the copy of its recipe.
+"""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..recipe import Artifact, Recipe, package_versions
+from ..recipe.records import now
+from .directory import Attempt
+from .launch import LOG_FILE
+from .plan import PlannedStage
+
+
+def make_artifact(stage: PlannedStage, folder: Path, attempt: Attempt, parents: dict[str, str]) -> Artifact:
+    """
+    Return the artifact of a stage that has ended well.
+
+    Args:
+        stage (`PlannedStage`):
+            The stage.
+        folder (`Path`):
+            Its folder, with its outputs.
+        attempt (`Attempt`):
+            How long it took.
+        parents (`dict[str, str]`):
+            Fingerprints of what it was made from.
+    """
+    outputs = stage.item.outputs
+    return Artifact(
+        stage=stage.name,
+        kind="model" if "model" in outputs else "metrics" if "metrics.json" in outputs else "dataset",
+        path=outputs[0] if outputs else ".",
+        fingerprint=stage.fingerprint,
+        parents=parents,
+        versions=package_versions(),
+        files=_sizes(folder, outputs),
+        started=attempt.started,
+        finished=now(),
+        wall_seconds=attempt.wall_seconds,
+    )
+
+
+def is_there(path: Path) -> bool:
+    """Return whether an output has been made: a file, or a folder that holds something."""
+    return any(path.iterdir()) if path.is_dir() else path.is_file()
+
+
+def _sizes(folder: Path, outputs: tuple[str, ...]) -> dict[str, int]:
+    found = {}
+    for name in outputs:
+        path = folder / name
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                found[file.relative_to(folder).as_posix()] = file.stat().st_size
+    return found
+
+
+def lost_seconds(attempt: Attempt, folder: Path) -> float:
+    """Estimate how long an attempt ran that was killed before it could say so: until its last word in the log."""
+    with contextlib.suppress(OSError):
+        return max(0.0, (folder / LOG_FILE).stat().st_mtime - attempt.begun) if attempt.begun else 0.0
+    return 0.0
+
+
+def _absolute(place: Any, recipe: Recipe) -> Any:
+    for folder in (recipe.path.resolve().parent, Path.cwd()):
+        if isinstance(place, str) and (folder / place).exists() and not any(s.name == place for s in recipe.stages):
+            return str((folder / place).resolve())
+    return place
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """Return the recipe with its files read in: what `RUN/recipe.yaml` holds, and what cards and report read."""
+    data = {
+        name: [
+            {**source, "path": _absolute(source["path"], recipe)} if "path" in source else source for source in sources
+        ]
+        for name, sources in recipe.data.items()
+    }
+    base_model = _absolute(recipe.base_model, recipe) if recipe.base_model else None
+    found: dict[str, Any] = {"name": recipe.name, "base_model": base_model, "seed": recipe.seed}
+    found |= {"parallel": recipe.parallel, "disk_gb": recipe.disk_gb, "data": data}
+    found |= {"hub": recipe.hub, "report": recipe.report, "stages": []}
+    for stage in recipe.stages:
+        entry = {"name": stage.name, "kind": stage.kind, "model": stage.model, "data": stage.data or None}
+        entry["accelerate"] = str(stage.accelerate) if stage.accelerate else None
+        entry["num_processes"] = stage.num_processes
+        entry["set"] = stage.config
+        found["stages"].append({key: value for key, value in entry.items() if value not in (None, {})})
+    found = {key: value for key, value in found.items() if value not in (None, {})}
+    head = f"# Written by trl-r1: {recipe.path.resolve()} with its configs read in, as it ran in this directory.\n"
+    return head + yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
