@@ -25,7 +25,12 @@ from ..text import REFLECTION_WORDS, count_reflection_words, split_completion
 _WORDS = tuple(word for words in REFLECTION_WORDS.values() for word in words)
 
 
-def count_emergence(texts: Sequence[str], targets: Sequence[str | None], truncated: Sequence[bool]) -> dict[str, Any]:
+def count_emergence(
+    texts: Sequence[str],
+    targets: Sequence[str | None],
+    truncated: Sequence[bool],
+    languages: Sequence[str] | None = None,
+) -> dict[str, Any]:
     """
     Count, in one rank's completions, what [`emergence_metrics`] adds up over all ranks.
 
