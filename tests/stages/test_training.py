@@ -111,6 +111,11 @@ def test_a_preference_model_learns_which_response_is_better(run, common, data, t
         ("grpo", {"los_type": "grpo"}, "grpo.yaml: `los_type`: unknown key; did you mean `loss_type`?"),
         ("grpo", {"per_device_train_batch_size": 6}, "grpo.yaml: `generation_batch_size`"),
         ("grpo", {"rewards": ...}, "grpo.yaml: `rewards`: expected a list of rewards"),
+        (
+            "grpo",
+            {"use_peft": True, "sync_ref_model": True},
+            "grpo.yaml: `sync_ref_model`: with `use_peft` there is no",
+        ),
         ("grpo", {"prompt_template": ...}, "grpo.yaml: `prompt_template`: expected"),
         ("grpo", {"prompt_template": "no place"}, "grpo.yaml: `prompt_template`: expected"),
         ("sft", {"data": [{"path": "/nowhere.jsonl"}]}, "/nowhere.jsonl: `path`: no such file"),
@@ -189,7 +194,7 @@ def test_only_whole_checkpoints_count_and_broken_ones_go(tmp_path):
     assert last_whole_checkpoint(tmp_path / "none") is None
 
 
-@pytest.mark.parametrize("kind", ["sft", "grpo"])
+@pytest.mark.parametrize("kind", ["sft", "grpo", "reward"])
 def test_a_killed_stage_ends_with_the_weights_of_an_uninterrupted_one(kind, run, common, grpo, tmp_path):
     config = {**(grpo if kind == "grpo" else common), "max_steps": 8, "save_steps": 2, "save_total_limit": 2}
     if kind == "grpo":
@@ -241,6 +246,17 @@ def test_an_adapter_serves_the_next_stages(run, common, grpo, base, tmp_path):
     next_stage = str(tmp_path / "next")
     assert run("grpo", grpo, model_name_or_path=str(adapter), output_dir=next_stage, max_steps=1) == 0
     assert weights(Path(next_stage) / "model").keys() == weights(base).keys()
+    assert not (Path(next_stage) / "start_model").exists()
+
+
+def test_an_adapter_may_be_trained_on_top_of_another(run, common, base, tmp_path):
+    lora = {"use_peft": True, "lora_r": 4, "lora_target_modules": ["q_proj"], "max_steps": 1}
+    assert run("sft", common, **lora) == 0
+    first, second = Path(common["output_dir"]) / "model", tmp_path / "second"
+    assert run("sft", common, model_name_or_path=str(first), output_dir=str(second), **lora) == 0
+    merged = full_model(second / "model", tmp_path / "merged")
+    assert weights(merged).keys() == weights(base).keys()
+    assert not same(weights(merged), weights(second / "start_model"))
 
 
 def test_an_adapter_is_merged_where_the_config_says_so(run, common, base):
@@ -252,7 +268,7 @@ def test_an_adapter_is_merged_where_the_config_says_so(run, common, base):
 
 
 def test_a_preference_model_trained_with_lora_is_a_full_model(run, common):
-    assert run("reward", common, use_peft=True, lora_r=4, lora_target_modules=["q_proj", "v_proj"], max_steps=1) == 0
+    assert run("reward", common, use_peft=True, lora_r=4, lora_target_modules=["q_proj"], max_steps=1) == 0
     model = Path(common["output_dir"]) / "model"
     assert not is_adapter(model)
     assert "score.weight" in weights(model)

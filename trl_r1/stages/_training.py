@@ -10,7 +10,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -21,7 +21,14 @@ from ._common import Progress, publish, write_json
 from ._world import SameWeightsEverywhere, check_strategy
 
 
+if TYPE_CHECKING:
+    from peft import PeftConfig
+    from trl import ModelConfig
+
 logger = logging.getLogger(__name__)
+
+# Where the model that an adapter stands for is put for a stage that starts from it.
+START_MODEL = "start_model"
 
 # What of a trainer's log is worth a place on the runner's live line.
 SHOWN = {
@@ -98,18 +105,39 @@ def model_path(model_name_or_path: str | None, args: TrainingArguments) -> tuple
         model_name_or_path (`str`, *optional*):
             A directory, an adapter's directory, or a Hub id, with or without `@revision`.
         args ([`~transformers.TrainingArguments`]):
-            The stage's; a merged model goes to `start_model` in their `output_dir`.
+            The stage's; a merged model goes to `start_model/` in their `output_dir`.
     """
     if not model_name_or_path:
         raise ConfigError("expected a Hub id or a local directory", key="model_name_or_path")
     path, revision = parse_hub_id(model_name_or_path)
-    if path.startswith(("/", ".", "~")) and not Path(path).expanduser().is_dir():
+    local = Path(path).expanduser()
+    if local.is_dir():
+        # An adapter remembers the path of its base, and must find it from anywhere.
+        path = str(local.resolve())
+    elif path.startswith(("/", ".", "~")):
         raise ConfigError(f"expected a directory, but there is none: {path}", key="model_name_or_path")
-    into = Path(args.output_dir) / "start_model"
+    into = (Path(args.output_dir) / START_MODEL).resolve()
     if args.process_index == 0:
         full_model(path, into)
     args.distributed_state.wait_for_everyone()
     return full_model(path, into), revision
+
+
+def lora(model: "ModelConfig") -> "PeftConfig | None":
+    """
+    Return the LoRA configuration that a stage's config asks for, if any.
+
+    Args:
+        model ([`~trl.ModelConfig`]):
+            The model's keys.
+    """
+    from trl import get_peft_config
+
+    # `ModelConfig` makes a text of a list of one, which PEFT takes as a pattern for a module's whole path.
+    targets = model.lora_target_modules
+    if isinstance(targets, str) and re.fullmatch(r"\w+", targets):
+        model.lora_target_modules = [targets]
+    return get_peft_config(model)
 
 
 class ReportProgress(TrainerCallback):
@@ -160,7 +188,7 @@ def train_and_save(
         trainer ([`~transformers.Trainer`]):
             The stage's trainer, set up.
         merge_adapter (`bool`, *optional*, defaults to `False`):
-            Whether a LoRA adapter is merged into its base.
+            Whether a LoRA adapter is saved as the full model.
         complete (`Callable`, *optional*):
             Called with the directory of the saved model before it gets its name, to put further files there.
     """
@@ -199,6 +227,8 @@ def train_and_save(
             _merge_in_place(temporary)
         if complete is not None:
             complete(temporary)
+        if not (temporary / "adapter_config.json").is_file():
+            shutil.rmtree(output_dir / START_MODEL, ignore_errors=True)  # an adapter would need it as its base
         publish(temporary, output_dir / "model")
         print(f"The model stands in {output_dir / 'model'}", flush=True)
     accelerator.wait_for_everyone()
@@ -243,7 +273,7 @@ def _metrics(state: TrainerState, result: Mapping[str, float]) -> dict[str, Any]
     return {"steps": state.global_step, "train": train, "last": means}
 
 
-def model_init_kwargs(args: Any, model: Any, revision: str | None) -> dict[str, Any]:
+def model_init_kwargs(args: Any, model: "ModelConfig", revision: str | None) -> dict[str, Any]:
     """
     Return what `from_pretrained` is called with: the keys of `ModelConfig`, under the config's own `model_init_kwargs`.
 

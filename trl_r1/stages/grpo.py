@@ -68,18 +68,23 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
         model ([`~trl.ModelConfig`]):
             The model to start from, and LoRA.
     """
-    from trl import get_peft_config, get_quantization_config
+    from trl import get_quantization_config
 
     from ..data import load_prompts, parse_sources, render
     from ..rewards.schedule import describe, load_rewards
     from ..trainers import R1GRPOTrainer
-    from ._training import finished, model_init_kwargs, model_path, train_and_save
+    from ._training import finished, lora, model_init_kwargs, model_path, train_and_save
     from ._world import check_world
 
     check_world(args, stage.expect_processes)
     if finished(args):
         return
     # What may be wrong is read before what takes long to load.
+    if model.use_peft and args.sync_ref_model and not args.sync_ref_model_by_default:
+        raise ConfigError(
+            "with `use_peft` there is no reference model that could be replaced; expected false or nothing",
+            key="sync_ref_model",
+        )
     rewards, weights = load_rewards(stage.rewards, where="rewards")
     if args.process_index == 0:
         print("Rewards:", *describe(rewards, weights), sep="\n  ", flush=True)
@@ -96,7 +101,7 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
         reward_funcs=rewards,
         args=args,
         train_dataset=in_order(prompts, sources, args),
-        peft_config=get_peft_config(model),
+        peft_config=lora(model),
         quantization_config=get_quantization_config(model),
     )
     train_and_save(trainer, merge_adapter=stage.merge_adapter)

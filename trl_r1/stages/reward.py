@@ -66,10 +66,11 @@ def train(args: "RewardConfig", stage: "RewardStageArguments", model: "ModelConf
             The model to start from, and LoRA.
     """
     from transformers import AutoTokenizer
-    from trl import RewardTrainer, get_peft_config, get_quantization_config
+    from trl import get_quantization_config
 
     from ..data import load_rows, parse_sources
-    from ._training import finished, model_init_kwargs, model_path, train_and_save
+    from ..trainers.reward import R1RewardTrainer
+    from ._training import finished, lora, model_init_kwargs, model_path, train_and_save
     from ._world import check_world
 
     check_world(args, stage.expect_processes)
@@ -87,12 +88,12 @@ def train(args: "RewardConfig", stage: "RewardStageArguments", model: "ModelConf
         model.lora_task_type = "SEQ_CLS"
         # The score head is new: frozen, it would stay as random as it was made.
         model.lora_modules_to_save = sorted({*(model.lora_modules_to_save or []), "score"})
-    trainer = RewardTrainer(
+    trainer = R1RewardTrainer(
         model=path,
         args=args,
         train_dataset=pairs,
         processing_class=tokenizer,
-        peft_config=get_peft_config(model),
+        peft_config=lora(model),
         quantization_config=get_quantization_config(model),
     )
     # A reward is loaded as it is, so an adapter is always merged.

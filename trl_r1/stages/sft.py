@@ -58,11 +58,11 @@ def train(args: "SFTConfig", stage: "SFTStageArguments", model: "ModelConfig") -
         model ([`~trl.ModelConfig`]):
             The model to start from, and LoRA.
     """
-    from trl import get_peft_config, get_quantization_config
+    from trl import get_quantization_config
 
     from ..data import load_rows, parse_sources, render
     from ..trainers import R1SFTTrainer
-    from ._training import finished, model_init_kwargs, model_path, train_and_save
+    from ._training import finished, lora, model_init_kwargs, model_path, train_and_save
     from ._world import check_world
 
     check_world(args, stage.expect_processes)
@@ -78,7 +78,7 @@ def train(args: "SFTConfig", stage: "SFTStageArguments", model: "ModelConfig") -
         model=path,
         args=args,
         train_dataset=rows,
-        peft_config=get_peft_config(model),
+        peft_config=lora(model),
         quantization_config=get_quantization_config(model),
     )
     train_and_save(trainer, merge_adapter=stage.merge_adapter)
