@@ -278,6 +278,21 @@ def test_missing_config_file(world, capsys):
     assert "`stages[0].config`: is 'zeor.yaml', and no such file" in told
 
 
+@pytest.mark.parametrize("content", [b"learning_rate: [", b"\xff\xfe\x00", b"- a list\n"])
+def test_unreadable_config_file(world, capsys, content):
+    world.zero = None
+    (world.folder / "zero.yaml").write_bytes(content)
+    told = messages(world, capsys)
+    assert "zero.yaml" in told
+    assert "is no YAML" in told or "expected a" in told
+
+
+def test_a_folder_that_is_no_model(world, capsys):
+    (world.folder / "base").mkdir()
+    world.recipe["base_model"] = "./base"
+    assert "base holds no model; expected a folder with `config.json`" in messages(world, capsys)
+
+
 def test_missing_accelerate_file(world, capsys):
     world.recipe["stages"][0]["accelerate"] = "zero9"
     told = messages(world, capsys)

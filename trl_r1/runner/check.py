@@ -72,7 +72,7 @@ def check(
         checked.append(item)
         problems += found
     for item in checked:
-        problems += [*check_batch(item), *check_data(item, checked)]
+        problems += [*check_batch(item), *check_models(item), *check_data(item, checked)]
         problems += check_rewards(item, lambda source, item=item: source_columns(source, item, checked))
     problems += check_surroundings(recipe, run_dir, checked)
     if problems:
@@ -189,6 +189,20 @@ def check_batch(item: ResolvedStage) -> list[ConfigError]:
     if total % group:
         return [_wrong(item, "num_generations", f"is {group}; expected a divisor of the batch ({made_of})")]
     return []
+
+
+def check_models(item: ResolvedStage) -> list[ConfigError]:
+    """Check that a folder which is named as a model holds one."""
+    models = item.config.get("models")
+    named = list(models.values()) if isinstance(models, dict) else [item.config.get("model_name_or_path")]
+    problems: list[ConfigError] = []
+    for place in named:
+        if not isinstance(place, str) or place.startswith(RUN) or not Path(place).exists():
+            continue
+        if not any((Path(place) / name).is_file() for name in ("config.json", "adapter_config.json")):
+            message = f"{shown(place)} holds no model; expected a folder with `config.json` or `adapter_config.json`"
+            problems.append(ConfigError(message, file=item.stage.at, key=f"stages.{item.name}.model"))
+    return problems
 
 
 def source_columns(source: dict[str, Any], item: ResolvedStage, stages: list[ResolvedStage]) -> set[str] | None:
