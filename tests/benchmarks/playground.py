@@ -6,7 +6,7 @@ trl-r1 run playground --seed 1 --output-dir runs/playground-1
 python -m tests.benchmarks.playground runs/playground-1 [runs/playground-2 ...]
 ```
 
-Reads the `metrics.json` of the run's evaluation stages, prints one table per run, then every demand with what was
+Reads the `metrics.json` of the run's two evaluation stages, prints one table per run, then every demand with what was
 measured. Ends with exit code 1 if one is not met. Differences between two models are counted in standard errors of
 the difference, from standard errors that are clustered by prompt.
 """
@@ -44,11 +44,11 @@ BOUNDS = {
 
 
 def load_models(run: Path) -> dict[str, dict]:
-    """Return the metrics of all models of a run, from every evaluation stage in it (`models` of each metrics.json)."""
-    models: dict[str, dict] = {}
-    for file in sorted(run.glob("*/metrics.json")):
-        for name, metrics in json.loads(file.read_text()).get("models", {}).items():
-            models.setdefault(name, {}).update(metrics)
+    """Return the metrics of all models of a run: of the held-out problems, and the win rate on held-out requests."""
+    models = json.loads((run / "scores" / "metrics.json").read_text())["models"]
+    general = json.loads((run / "general-scores" / "metrics.json").read_text())["models"]
+    for name, metrics in general.items():
+        models[name] |= {key: value for key, value in metrics.items() if key.startswith("general_")}
     return models
 
 
@@ -70,7 +70,7 @@ def demands(models: dict[str, dict]) -> Iterator[tuple[str, bool, str]]:
             )
             yield f"{name}: {metric} {wanted}", met, f"{value:.3f}"
     base, zero, dev1, dev2, dev3, r1 = (models[n] for n in ("base", "r1-zero", "dev1", "dev2", "dev3", "r1"))
-    control = models["zero-language"]
+    control = models["language-control"]
     apart = standard_errors_apart(dev2, dev1, "pass@1")
     yield "dev2 at least 2 standard errors above dev1", apart >= 2, f"{apart:.1f}"
     apart = standard_errors_apart(control, zero, "language_consistency")
