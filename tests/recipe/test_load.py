@@ -249,3 +249,22 @@ def test_the_number_of_processes_is_the_recipes_where_it_says_so(folder):
     stages[2]["num_processes"] = 2
     with pytest.raises(ConfigErrors, match="expected `accelerate:` beside it"):
         load_recipe(recipe_of(folder, stages))
+
+
+def test_recipes_inside_the_package_are_found_by_name(folder, monkeypatch):
+    """As they lie in a wheel."""
+    from trl_r1.recipe import known_recipes, load
+
+    home = folder / "site-packages" / "trl_r1" / "recipes"
+    (home / "tiny").mkdir(parents=True)
+    (home / "accelerate").mkdir()
+    (home / "accelerate" / "two.yaml").write_text("num_processes: 2\n")
+    stages = [{"name": "a", "kind": "grpo", "model": "org/x", "accelerate": "two"}]
+    recipe_of(home / "tiny", stages).with_name("small.yaml").write_text(recipe_of(home / "tiny", stages).read_text())
+    monkeypatch.setattr(load, "__file__", str(home.parent / "recipe" / "load.py"))
+    assert known_recipes() == ["tiny"]
+    assert find_recipe("tiny") == home / "tiny" / "recipe.yaml"
+    assert find_recipe("tiny/small") == home / "tiny" / "small.yaml"
+    assert load_recipe("tiny").stages[0].accelerate == home / "accelerate" / "two.yaml"
+    with pytest.raises(ConfigError, match="did you mean `tiny`"):
+        find_recipe("tinny")
