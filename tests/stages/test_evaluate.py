@@ -82,6 +82,13 @@ def test_other_rewards_are_computed_on_the_samples_that_are_there(tmp_path, conf
     assert [trace.completion for trace in read_traces(tmp_path / "scores" / "traces")] == before
 
 
+def test_an_evaluation_of_general_prompts_alone_needs_no_reward(tmp_path, config):
+    assert run(tmp_path, config, rewards=[], best_of_n=None) == 0
+    base = json.loads((tmp_path / "scores" / "metrics.json").read_text())["models"]["base"]
+    assert "general_win_rate" in base
+    assert "pass@1" not in base
+
+
 def test_a_single_model_can_be_sampled_in_its_own_way(tmp_path, config):
     changes = {"by_model": {"base": {"n_samples": 3, "prompt_template": "plain"}}}
     assert run(tmp_path, config, **changes) == 0

@@ -37,9 +37,6 @@ Query:
 Answer:
 {answer}"""
 
-# How R1 itself writes that it does not think.
-EMPTY = "<think>\n\n</think>\n\n"
-
 # Matched against the whole query in lower case, without punctuation around it.
 SIMPLE_PATTERN = (
     r"(hi|hey|hello|good (morning|afternoon|evening|night))( there| again| everyone)?"
@@ -233,8 +230,8 @@ def _put_together(
     row: Mapping[str, Any], thought: str | None, completion: str, simple: bool, config: GeneralConfig
 ) -> str:
     if simple:
-        thought = config.simple_thoughts.get(row["language"] or "", "")
-        return put_together(config.form, thought, _answer(completion)) if thought else f"{EMPTY}{_answer(completion)}"
+        # In the default form an empty thought is written as R1 itself writes it: `<think>\n\n</think>\n\n`.
+        return put_together(config.form, config.simple_thoughts.get(row["language"] or "", ""), _answer(completion))
     if not thought or _own_thought(completion):
         return completion  # as it was written; one without a thought is counted as malformed
     return put_together(config.form, thought.strip(), _answer(completion))

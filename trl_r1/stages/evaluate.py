@@ -123,7 +123,8 @@ def sampling_of(name: str, sampling: SamplingConfig, config: EvaluationConfig) -
 def _declared(config: EvaluationConfig) -> dict[str, Callable]:
     from ..rewards.schedule import load_rewards
 
-    return named_rewards(load_rewards(config.rewards, where="rewards")[0])
+    # An evaluation of general prompts alone has no answer to be right or wrong.
+    return named_rewards(load_rewards(config.rewards, where="rewards")[0]) if config.rewards else {}
 
 
 def _rewards(config: EvaluationConfig) -> tuple[dict[str, Callable], str | None, str | None]:
