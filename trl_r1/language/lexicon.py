@@ -9,7 +9,7 @@ from .scripts import CLAUSE, PLAIN, SENTENCE
 
 
 # Natural logarithms. Tuned on texts of their own, which the benchmark does not contain.
-SWITCH = {PLAIN: 7.5, CLAUSE: 5.0, SENTENCE: 2.5}
+SWITCH = {PLAIN: 7.5, CLAUSE: 6.0, SENTENCE: 4.5}
 _UNSEEN = -16.5  # a word that the language's list lacks; the rarest listed word has -13.8
 _FOREIGN_LETTER = -4.0
 NOWHERE = -14.5  # a word of no known language

@@ -32,9 +32,10 @@ _ADDRESS = re.compile(
 _MATH = re.compile(
     r"\$\$[^$]+\$\$|\\\[(?:(?!\\[\[\]]).)+\\\]|\\\((?:(?!\\[()]).)+\\\)"
     r"|\\begin\{((?:equation|align|aligned|gather|multline|eqnarray|cases|array|[pbvBV]?matrix|verbatim|lstlisting)\*?)\}"
-    r".{0,5000}?\\end\{\1\}",
+    r".{0,3000}?\\end\{\1\}",
     re.DOTALL,
 )
+_DRAWING = re.compile(r"\[asy\].{0,20000}?\[/asy\]", re.DOTALL)  # Asymptote, as problem collections have it
 # As pandoc reads it: no blank inside the dollars, no digit behind the closing one, so that prices stay prose.
 _DOLLARS = re.compile(r"(?<![\\$\w])\$(?![\s$])((?:[^$\\\n]|\\.|\n(?!\s*\n))*?)(?<!\s)\$(?![\d$])")
 _TEXT_COMMAND = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|emph|mbox|underline)\s?\{([^{}]*)\}")
@@ -58,6 +59,7 @@ _NAME = re.compile(
         ]
     )
 )
+_QUOTED_LETTER = re.compile(r"(?<!\w)(['\"‘“])\w['\"’”](?!\w)")
 _FUNCTION = re.compile(
     rf"{_START}(?:sin|cos|tan|cot|sec|csc|log|ln|lg|exp|gcd|lcm|mod|lim|max|min|det|arc(?:sin|cos|tan)){_END}"
     rf"(?=\s?(?:[A-Za-zα-ω]{_END}|[0-9(]))"
@@ -80,7 +82,8 @@ _CODE_LINE = re.compile(
       | return(?:\s+(?:[\w.'"-]+|.*[()\[\]{}+*/%<>=_].*))?\s*;?
       | (?:let|const|var|int|float|double|char|bool|long|auto|void|public|private|static|final)\s+[\w<>\[\]*&]+.*[;{=)].*
       | (?:print|println|printf|console\.log|System\.out\.println|cout|echo)\s*(?:\(|<<).*
-      | [A-Za-z_][\w.]*(?:\[[^\]]*\])*\s*(?:[-+*/%|&^]|//|\*\*|<<|>>)?=\s*[^=]*[\w)\]}"'](?:\s*;)?(?:\s*\#.*)?
+      | [A-Za-z_][\w.]*(?:\[[^\]]*\])*\s*(?:[-+*/%|&^]|//|\*\*|<<|>>)?=(?!.*\d\s+(?!if|else|for|and|or|in|is)[^\W\d_]{2})
+        \s*[^=]*[\w)\]}"'](?:\s*;)?(?:\s*\#.*)?
       | [{\[].*[}\]][,;]?
       | File\s".*",\sline\s\d+.* | \w*(?:Error|Exception):.*
       | .*[=(){}\[\]<>].*[;{] | .*\{ | [}\])]+;?,?
@@ -117,12 +120,14 @@ def prose(text: str) -> str:
             if "\\" not in text:
                 break
             text = _COMMAND.sub(GAP, _TEXT_COMMAND.sub(r" \1 ", text))
+    if "[asy]" in text:
+        text = _DRAWING.sub(GAP, text)
     if "<" in text:
         text = _TAG.sub(GAP, text)
     if "." in text or "/" in text or "@" in text:
         text = _ADDRESS.sub(GAP, text)
     text = "\n".join(GAP if _is_code(line) else line for line in text.split("\n"))
-    text = _FUNCTION.sub(GAP, _UNIT.sub(GAP, text))
+    text = _FUNCTION.sub(GAP, _UNIT.sub(GAP, _QUOTED_LETTER.sub(GAP, text)))
     return _NAME.sub(GAP, text)
 
 

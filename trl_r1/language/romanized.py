@@ -14,7 +14,7 @@ import unicodedata
 
 LANGUAGES = ("ru", "uk", "hi", "zh", "ja", "ko", "ar")
 
-_UNSEEN = -18.0
+UNSEEN = -18.0
 _LONGEST = 28  # letters; no word is longer, and the patterns below may try many ways to cut one
 _RARER = -1.5  # even where it is used, writing a language in Latin letters is the exception
 
@@ -157,13 +157,13 @@ class Romanized:
 
     def _score(self, word: str) -> tuple[float, ...]:
         if len(word) > _LONGEST:
-            return (_UNSEEN + _RARER,) * len(LANGUAGES)
+            return (UNSEEN + _RARER,) * len(LANGUAGES)
         plain = unicodedata.normalize("NFC", unicodedata.normalize("NFD", word).translate(_TONES))
         slavic, hindi = slavic_key(word), hindi_key(word)
         return (
-            self._keys["ru"].get(slavic, _UNSEEN) + _RARER,
-            self._keys["uk"].get(slavic, _UNSEEN) + _RARER,
-            self._keys["hi"].get(hindi, _UNSEEN) + _RARER,
+            self._keys["ru"].get(slavic, UNSEEN) + _RARER,
+            self._keys["uk"].get(slavic, UNSEEN) + _RARER,
+            self._keys["hi"].get(hindi, UNSEEN) + _RARER,
             _pinyin(plain),
             _romaji(word),
             _korean(word),
@@ -182,8 +182,8 @@ def _pinyin(word: str) -> float:
                 syllables += 1
                 break
         else:
-            return _UNSEEN + _RARER
-    return -6.0 * syllables if syllables else _UNSEEN
+            return UNSEEN + _RARER
+    return -6.0 * syllables if syllables else UNSEEN
 
 
 def _romaji(word: str) -> float:
@@ -193,7 +193,7 @@ def _romaji(word: str) -> float:
     while position < len(word):
         found = _MORA.match(word, position)
         if not found:
-            return _UNSEEN + _RARER
+            return UNSEEN + _RARER
         position = found.end()
         morae += 1
     return max(-3.0 - 2.4 * morae, -13.5)
@@ -201,11 +201,11 @@ def _romaji(word: str) -> float:
 
 def _korean(word: str) -> float:
     if not _KOREAN_BUILD.match(word):
-        return _UNSEEN + _RARER
+        return UNSEEN + _RARER
     return -10.0 if _KOREAN_MARK.search(word) else -14.0
 
 
 def _arabic(word: str) -> float:
     if word in _ARABIC:
         return _ARABIC[word] + _RARER
-    return -15.0 if _ARABIC_BUILD.match(word) else _UNSEEN + _RARER
+    return -15.0 if _ARABIC_BUILD.match(word) else UNSEEN + _RARER

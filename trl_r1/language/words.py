@@ -2,6 +2,7 @@
 Cutting a text into words and naming the language of each.
 """
 
+import itertools
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -37,6 +38,7 @@ Each Every All Both My Your Our Their His Her Its Just Let's I'm I'll It's That'
 Thanks Hello Hi Using Similarly After Before Only Still Yet Again Subtract Add Multiply Divide Compute Calculate
 """
 _OPENERS = frozenset(_OPENERS_TEXT.split())
+_NEAR = 3  # sentences on either side of a suspect one that are suspect with it
 _FULL_WIDTH = {0xFF01 + i: 0x21 + i for i in range(94) if chr(0x21 + i).isalnum()}
 
 # Words of one letter. Any other single letter is a symbol.
@@ -122,11 +124,16 @@ def _languages_of(tokens: list[str], positions: list[int], script: str, allowed:
     names = (*candidates, UNDETERMINED)
     breaks = breaks_before(tokens, positions)
     scores = [lexicon.scores(tokens[position], gap == SENTENCE) for position, gap in zip(positions, breaks)]
-    if script == "Latn" and _looks_romanized(scores, breaks):
+    if script == "Latn" and (romanized_words := _maybe_romanized(scores, breaks)):
         others = [i for i, x in enumerate(romanized.LANGUAGES) if allowed is None or x in allowed]
         names = (*candidates, *(romanized.LANGUAGES[i] for i in others), UNDETERMINED)
-        rows = (_romanizer().scores(tokens[position]) for position in positions)
-        scores = [(*score[:-1], *(row[i] for i in others), score[-1]) for score, row in zip(scores, rows)]
+        unlikely = (romanized.UNSEEN,) * len(others)
+        for i, score in enumerate(scores):
+            extra = unlikely
+            if i in romanized_words:
+                row = _romanizer().scores(tokens[positions[i]])
+                extra = tuple(row[j] for j in others)
+            scores[i] = (*score[:-1], *extra, score[-1])
     return [names[state] for state in best_path(scores, breaks)]
 
 
@@ -135,22 +142,22 @@ def _romanizer() -> romanized.Romanized:
     return romanized.Romanized()
 
 
-def _looks_romanized(scores: list[tuple[float, ...]], breaks: list[str]) -> bool:
+def _maybe_romanized(scores: list[tuple[float, ...]], breaks: list[str]) -> set[int]:
     """
-    Tell whether some sentence may be of a language that is not written in Latin letters: at least two of its words,
-    and a fifth of them, are in no list; or it has six words and more, and they are rare even where they are likeliest.
+    Return the words of those sentences that may be of a language not written in Latin letters, and of their neighbours.
+
+    A sentence is suspect where at least two words, and a fifth of all, are in no list; or where six words and more are
+    rare even in the language in which each is likeliest.
     """
-    words, unknown, likelihood = 0, 0, 0.0
-    for score, gap in zip((*scores, (0.0,)), (*breaks, SENTENCE)):
-        if gap == SENTENCE:
-            if (unknown > 1 and 5 * unknown >= words) or (words > 5 and likelihood < RARE * words):
-                return True
-            words, unknown, likelihood = 0, 0, 0.0
-        top = max(score)
-        words += 1
-        unknown += top == NOWHERE
-        likelihood += top
-    return False
+    starts = [i for i, gap in enumerate(breaks) if gap == SENTENCE] + [len(scores)]
+    suspects = []
+    for number, (start, end) in enumerate(itertools.pairwise(starts)):
+        tops = [max(score) for score in scores[start:end]]
+        unknown = tops.count(NOWHERE)
+        if (unknown > 1 and 5 * unknown >= len(tops)) or (len(tops) > 5 and sum(tops) < RARE * len(tops)):
+            suspects.append(number)
+    near = {other for number in suspects for other in range(max(number - _NEAR, 0), number + _NEAR + 1)}
+    return {i for number in near if number + 1 < len(starts) for i in range(starts[number], starts[number + 1])}
 
 
 def _tag_han(tokens: list[str], positions: list[int], tagged: list[list[tuple[str, str]]]) -> None:
