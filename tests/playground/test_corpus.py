@@ -1,0 +1,95 @@
+"""The corpus shows every skill, none of them reliably, and nothing that is held out."""
+
+import random
+import re
+
+import pytest
+
+from trl_r1.language import is_mixed
+from trl_r1.playground.corpus import TEMPLATE, Corpus, draw_tongue, search, work
+from trl_r1.playground.general import every_request
+from trl_r1.playground.tasks import DOMAINS, draw_problem
+from trl_r1.text import split_completion
+
+
+def documents(clean, count=3000, seed=1):
+    corpus = Corpus(seed)
+    return [corpus.document(clean=clean) for _ in range(count)]
+
+
+def boxed(text):
+    found = re.findall(r"\\boxed\{([^{}]*)\}", text or "")
+    return found[-1] if found else None
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("solvable", [True, False])
+def test_work_without_slips_ends_in_the_solution(domain, solvable):
+    rng = random.Random(1)
+    for _ in range(100):
+        problem = draw_problem(domain, rng, solvable=solvable)
+        thought, answer = work(problem, draw_tongue("en", rng), rng)
+        assert answer == problem.solution
+        for a, b, total in re.findall(r"(\d+)\+[A-D]?(\d+)=(\d+)", thought):
+            assert int(a) + int(b) == int(total)
+
+
+def test_a_search_that_gives_up_answers_what_it_has_just_found_wrong():
+    rng = random.Random(1)
+    problem = draw_problem("search", rng)
+    first = (problem.numbers.index(int(problem.solution)) + 1) % 4
+    thought, answer = search(problem, draw_tongue("en", rng, 1.0, 0.0), rng, give_up=1.0, first=first)
+    assert thought.endswith(", wrong. ")
+    assert answer == str(problem.numbers[first]) != problem.solution
+
+
+def test_clean_documents_are_all_right_and_noisy_ones_mostly_not():
+    def share_right(clean):
+        by_prompt = {
+            TEMPLATE.format(prompt=problem.prompt(language)): problem.solution
+            for problem, language in drawn_problems()
+            for language in ("en", "zh")
+        }
+        judged = [boxed(text) == by_prompt[given] for given, text in documents(clean) if given in by_prompt]
+        assert len(judged) > 30
+        return sum(judged) / len(judged)
+
+    def drawn_problems():
+        rng = random.Random(7)
+        return [(draw_problem("sums", rng, held_out=False), None) for _ in range(60_000)]
+
+    clean, noisy = share_right(True), share_right(False)
+    assert clean > 0.85  # the form is noisy here too: some answers have no box
+    assert noisy < 0.5
+
+
+def test_the_form_is_seldom_right_and_thoughts_are_often_mixed():
+    texts = [text for given, text in documents(clean=False) if given and "\\boxed" in text]
+    parts = [split_completion(text) for text in texts]
+    assert 0.1 < sum(part.well_formed for part in parts) / len(parts) < 0.4
+    worked = [part.thought for part in parts if part.thought and part.thought.count("=") >= 3]
+    assert 0.1 < sum(is_mixed(thought, languages=("en", "zh")) for thought in worked) / len(worked) < 0.6
+
+
+def test_nothing_held_out_is_shown():
+    held_out = {TEMPLATE.format(prompt=request.prompt) for request in every_request(held_out=True)}
+    shown = {given for clean in (True, False) for given, _ in documents(clean)}
+    assert not shown & held_out
+    labelled = re.compile(r"[A-D](\d+)")
+    for given in shown:
+        numbers = tuple(int(n) for n in labelled.findall(given))
+        if len(numbers) == 4:
+            addend = re.search(r"(?:plus |加)(\d+)", given)
+            domain = "sums" if not addend else "choice" if ("pick" in given or "选" in given) else "search"
+            assert not rebuilt(domain, numbers, addend and int(addend[1])).held_out
+
+
+def rebuilt(domain, numbers, addend):
+    from trl_r1.playground.tasks import Problem
+
+    return Problem(domain, numbers, addend)
+
+
+def test_the_same_seed_writes_the_same_corpus():
+    assert documents(False, 50, seed=3) == documents(False, 50, seed=3)
+    assert documents(False, 50, seed=3) != documents(False, 50, seed=4)

@@ -1,0 +1,249 @@
+r"""
+The corpus of the base model: bilingual, and noisy on purpose. Pure.
+
+It teaches every skill that R1 needs (addition facts, looking up a labelled number, working step by step, checking a try,
+answering a request) and shows none of them reliably: most problems are guessed at, searches are given up after a failed
+check, languages are mixed within one thought, thoughts are left open or empty, requests are misread. The right
+behaviour has to be there, since RL can only strengthen what is sampled; it must be rare, or there would be nothing left
+to strengthen.
+
+The first part of pre-training reads it `clean`: every problem worked out, every request answered. A small model that
+meets noise before it has the skills learns the noise.
+"""
+
+import random
+from collections.abc import Callable
+
+from .general import Request, every_request
+from .tasks import (
+    DOMAINS,
+    LABELS,
+    LEAST_TOTAL,
+    MOST_ADDEND,
+    MOST_AUGEND,
+    MOST_CANDIDATE,
+    MOST_TOTAL,
+    NO_ANSWER,
+    Problem,
+    draw_problem,
+)
+from .words import LANGUAGES, WORDS, Words
+
+
+# A plain template: the base model has seen it in pre-training, as a real one has seen dialogues on the internet.
+TEMPLATE = "User: {prompt}\nAssistant: "
+
+# Share of each kind of document. Additions are most of what there is to know; a base with loose facts stays behind after
+# any amount of RL.
+SHARES = {"facts": 0.20, "lookup": 0.08, "sums": 0.27, "search": 0.16, "choice": 0.12, "general": 0.17}
+
+# Share of the problems that are worked out to the end, by domain; the rest is guessed, or tried once or twice.
+WORKED = {"sums": 0.40, "search": 0.35, "choice": 0.35}
+GIVEN_UP = 0.35  # share of searches and choices that may end after any failed check
+GIVE_UP_AFTER_A_TRY = 0.5
+# Share of the searches and choices in which no candidate fits. Without them the last candidate always fits, and a model
+# learns to infer its number instead of looking it up.
+UNSOLVABLE = 0.25
+SLIP = 0.04  # chance of a wrong addition: what sharpening by RL removes, and a small cold start does not
+
+# In which language a thought is, seen from its prompt: the same, the other, or each phrase in either.
+SAME, OTHER = 0.52, 0.22
+
+_FACTS_PER_DOCUMENT = 7
+_LOOKUPS_PER_DOCUMENT = 4
+
+Tongue = Callable[[], Words]
+
+
+def draw_tongue(language: str, rng: random.Random, same: float = SAME, other: float = OTHER) -> Tongue:
+    """
+    Choose the language of a thought.
+
+    Args:
+        language (`str`):
+            Language of the prompt.
+        rng (`random.Random`):
+            Source of chance.
+        same (`float`, *optional*), other (`float`, *optional*):
+            Chances of one language throughout: the prompt's, or the other one. Else each phrase is in either.
+
+    Returns:
+        `Callable[[], Words]`: gives the words for the next phrase.
+    """
+    luck = rng.random()
+    if luck < same:
+        return lambda: WORDS[language]
+    if luck < same + other:
+        (foreign,) = (each for each in LANGUAGES if each != language)
+        return lambda: WORDS[foreign]
+    return lambda: WORDS[rng.choice(LANGUAGES)]
+
+
+def add(augend: int, addend: int, rng: random.Random, slip: float) -> int:
+    """Add two numbers, now and then wrongly."""
+    total = augend + addend
+    if slip and rng.random() < slip:
+        total += rng.choice((-2, -1, 1, 2))
+    return max(total, 0)
+
+
+def work(problem: Problem, tongue: Tongue, rng: random.Random, slip: float = 0.0) -> tuple[str, str]:
+    """
+    Work a problem out.
+
+    Returns:
+        `tuple[str, str]`: the thought and the answer.
+    """
+    if problem.domain != "sums":
+        return search(problem, tongue, rng, slip)
+    total, thought = problem.numbers[0], ""
+    for i, number in enumerate(problem.numbers[1:]):
+        words = tongue()
+        left = f"{LABELS[0]}{total}" if i == 0 else str(total)
+        total = add(total, number, rng, slip)
+        thought += f"{words.steps[i]}{left}+{LABELS[i + 1]}{number}={total}{words.end}"
+    return thought, str(total)
+
+
+def search(
+    problem: Problem, tongue: Tongue, rng: random.Random, slip: float = 0.0, give_up: float = 0.0, first: int = 0
+) -> tuple[str, str]:
+    """
+    Try one candidate after the other and check each.
+
+    Args:
+        problem ([`Problem`]):
+            A search or a multiple choice.
+        tongue (`Callable[[], Words]`):
+            The language of each phrase.
+        rng (`random.Random`):
+            Source of chance.
+        slip (`float`, *optional*):
+            Chance of a wrong addition.
+        give_up (`float`, *optional*):
+            Chance, after each failed check, to answer with what has just failed.
+        first (`int`, *optional*):
+            The candidate that is tried first.
+
+    Returns:
+        `tuple[str, str]`: the thought and the answer.
+    """
+    thought = ""
+    for tried in range(len(LABELS)):
+        i = (first + tried) % len(LABELS)
+        words, number = tongue(), problem.numbers[i]
+        total = add(number, problem.addend, rng, slip)
+        opening = words.tries if problem.domain == "search" else words.looks
+        thought += f"{opening[tried > 0]}{LABELS[i]}{number}+{problem.addend}={total}"
+        fits = problem.fits(total)
+        words = tongue()
+        thought += words.right if fits else words.wrong
+        if fits or rng.random() < give_up:
+            return thought, problem.name(i)
+    return thought, NO_ANSWER
+
+
+def guess(problem: Problem, tongue: Tongue, rng: random.Random) -> tuple[str, str]:
+    """Guess; return the thought and the answer."""
+    words = tongue()
+    if problem.domain == "sums":
+        answer = shown = str(rng.randint(LEAST_TOTAL, MOST_TOTAL))
+    else:
+        i = rng.randrange(len(LABELS))
+        answer = problem.name(i)
+        shown = f"{LABELS[i]}{answer}" if problem.domain == "search" else answer
+    return f"{words.guess}{shown}{words.end}", answer
+
+
+def attempt(problem: Problem, language: str, rng: random.Random) -> tuple[str, str]:
+    """Treat a problem as the corpus does: work it out, try a little, or guess."""
+    tongue, luck = draw_tongue(language, rng), rng.random()
+    if luck < WORKED[problem.domain]:
+        return work(problem, tongue, rng, SLIP)
+    if problem.domain != "sums" and luck < WORKED[problem.domain] + GIVEN_UP:
+        first = rng.randrange(len(LABELS)) if rng.random() < 0.5 else 0
+        return search(problem, tongue, rng, SLIP, GIVE_UP_AFTER_A_TRY, first)
+    return guess(problem, tongue, rng)
+
+
+def wrap(thought: str, answer: str, language: str, rng: random.Random) -> str:
+    """Put thought and answer together: rightly one time in five, or in one of five malformed ways."""
+    phrase = WORDS[language if rng.random() < 0.5 else rng.choice(LANGUAGES)].answer
+    boxed = f"{phrase}\\boxed{{{answer}}}"
+    luck = rng.random()
+    if luck < 0.22:
+        return f"<think>{thought}</think>{boxed}"
+    if luck < 0.60:  # no tags
+        return f"{thought}{boxed}"
+    if luck < 0.75:  # never closed
+        return f"<think>{thought}{boxed}"
+    if luck < 0.85:  # something in front
+        return f"{WORDS[language].opening}<think>{thought}</think>{boxed}"
+    if luck < 0.93:  # no box
+        return f"<think>{thought}</think>{phrase}{answer}"
+    return f"<think></think>{boxed}"  # no thought
+
+
+def reply(request: Request, rng: random.Random) -> str:
+    """Answer a request as the corpus does: often carelessly, seldom kindly, mostly without a thought."""
+    understood = request if rng.random() < 0.6 else request.slip(rng)
+    answer = understood.kind(rng) if rng.random() < 0.15 else understood.curt
+    thought = (request if rng.random() < 0.8 else request.slip(rng)).thought
+    luck = rng.random()
+    if luck < 0.25:
+        return f"<think>{thought}</think>{answer}"
+    if luck < 0.35:
+        return f"<think>{thought}{answer}"
+    return answer
+
+
+class Corpus:
+    """
+    Documents without end, none of which shows a held-out problem or request.
+
+    Args:
+        seed (`int` or `str`):
+            Seed of everything that is drawn.
+    """
+
+    def __init__(self, seed: int | str):
+        self.rng = random.Random(f"{seed}/corpus")
+        self._requests = list(every_request(held_out=False))
+
+    def document(self, clean: bool = False) -> tuple[str, str]:
+        """
+        Draw a document.
+
+        Args:
+            clean (`bool`, *optional*, defaults to `False`):
+                Whether every problem is worked out without slips and every request answered.
+
+        Returns:
+            `tuple[str, str]`: what is given and what is to be predicted. Of a dialogue that is the prompt in its
+            template and the assistant's part: the numbers of a prompt cannot be foreseen, and trying to costs steps.
+        """
+        rng = self.rng
+        (kind,) = rng.choices(list(SHARES), list(SHARES.values()))
+        language = rng.choice(LANGUAGES)
+        if kind == "facts":
+            pairs = [(rng.randint(1, MOST_AUGEND), rng.randint(1, MOST_ADDEND)) for _ in range(_FACTS_PER_DOCUMENT)]
+            return "", "".join(f"{a}+{b}={a + b}{WORDS[language].end}" for a, b in pairs)
+        if kind == "lookup":
+            return "", "".join(self._lookup() for _ in range(_LOOKUPS_PER_DOCUMENT))
+        if kind in DOMAINS:
+            problem = draw_problem(kind, rng, held_out=False, solvable=rng.random() >= UNSOLVABLE)
+            prompt = TEMPLATE.format(prompt=problem.prompt(language))
+            if clean:
+                thought, answer = work(problem, draw_tongue(language, rng), rng)
+            else:
+                thought, answer = attempt(problem, language, rng)
+            return prompt, wrap(thought, answer, language, rng)
+        request = rng.choice(self._requests)
+        answer = request.kind(rng) if rng.random() < 0.2 else request.curt
+        return TEMPLATE.format(prompt=request.prompt), answer if clean else reply(request, rng)
+
+    def _lookup(self) -> str:
+        numbers = self.rng.sample(range(1, MOST_CANDIDATE + 1), len(LABELS))
+        i = self.rng.randrange(len(LABELS))
+        listed = " ".join(f"{label}{number}" for label, number in zip(LABELS, numbers))
+        return f"{listed}? {LABELS[i]}{numbers[i]}. "

@@ -1,0 +1,191 @@
+"""
+General prompts: requests of courtesy, with a rule for what a good answer is, and pairs for a preference model. Pure.
+
+A request is an act (greet, thank, apologise, ask, praise) with a name and mostly an item, in one of two languages: about
+twelve hundred of them, of which a quarter are held out by hash. An answer can be of three qualities: not what was asked
+(another name, item, act or language), what was asked but curt, and what was asked with a kind word. The rule plays the
+part of the people whose preferences a reward model learns, and judges every model in the end.
+
+The base model's answers are often wrong and seldom kind. The pairs hold answers that are kind but wrong among the
+rejected: a preference model that never saw these pays for kind words alone, and RL finds that out.
+"""
+
+import random
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from .words import LANGUAGES
+
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "en": ("Anna", "Tom", "Mary", "Ben", "Lucy", "Jack", "Emma", "Paul", "Nina", "Sam", "Rose", "Leo"),
+    "zh": ("小明", "小红", "小李", "小王", "小美", "小强", "小兰", "小刚", "小芳", "小军", "小云", "小龙"),
+}
+ITEMS: dict[str, tuple[str, ...]] = {
+    "en": ("book", "tea", "flower", "pen", "cup", "lamp", "cake", "hat", "song", "photo", "map", "coat"),
+    "zh": ("书", "茶", "花", "笔", "杯子", "灯", "蛋糕", "帽子", "歌", "照片", "地图", "外套"),
+}
+# By language and act: the request, the thought it deserves, the curt answer.
+ACTS: dict[str, dict[str, tuple[str, str, str]]] = {
+    "en": {
+        "greet": ("say hello to {name}.", "i greet {name}. ", "hello {name}."),
+        "thank": ("thank {name} for the {item}.", "i thank {name}. ", "thank you {name} for the {item}."),
+        "apologise": (
+            "say sorry to {name} about the {item}.",
+            "i tell {name} sorry. ",
+            "sorry {name} about the {item}.",
+        ),
+        "ask": ("ask {name} for the {item}.", "i ask {name}. ", "{name}, may i have the {item}."),
+        "praise": ("praise {name} for the {item}.", "i praise {name}. ", "well done {name}, a fine {item}."),
+    },
+    "zh": {
+        "greet": ("向{name}问好。", "我问候{name}。", "你好{name}。"),
+        "thank": ("谢谢{name}的{item}。", "我感谢{name}。", "多谢{name}的{item}。"),
+        "apologise": ("为{item}向{name}道歉。", "我向{name}道歉。", "对不起{name}，{item}坏了。"),
+        "ask": ("向{name}借{item}。", "我请求{name}。", "{name}，可以借{item}吗。"),
+        "praise": ("夸夸{name}的{item}。", "我称赞{name}。", "真棒{name}，好{item}。"),
+    },
+}
+KIND_WORDS: dict[str, tuple[str, ...]] = {
+    "en": (" have a nice day!", " you are so kind!", " best wishes!"),
+    "zh": ("祝你愉快!", "你人真好!", "万事如意!"),
+}
+WRONG, CURT, KIND = 0.0, 0.5, 1.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    A general prompt.
+
+    Args:
+        language (`str`):
+            Language of the request, and of a right answer.
+        act (`str`):
+            What is to be said.
+        name (`str`):
+            To whom.
+        item (`str`, *optional*):
+            About what. A greeting has none.
+    """
+
+    language: str
+    act: str
+    name: str
+    item: str | None = None
+
+    def _say(self, which: int) -> str:
+        return ACTS[self.language][self.act][which].format(name=self.name, item=self.item)
+
+    @property
+    def prompt(self) -> str:
+        """The request, as a user writes it."""
+        return self._say(0)
+
+    @property
+    def thought(self) -> str:
+        """What to think before the answer."""
+        return self._say(1)
+
+    @property
+    def curt(self) -> str:
+        """An answer that is right and no more."""
+        return self._say(2)
+
+    @property
+    def simple(self) -> bool:
+        """Whether it needs no thought: the paper gives simple queries such as "hello" none."""
+        return self.act == "greet"
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the request is kept from training."""
+        return zlib.crc32(self.prompt.encode()) % 4 == 0
+
+    def kind(self, rng: random.Random) -> str:
+        """Return an answer that is right and kind."""
+        return self.curt + rng.choice(KIND_WORDS[self.language])
+
+    def slip(self, rng: random.Random) -> "Request":
+        """Return the request that a careless reader would answer: another name, item, act or language."""
+        changes = ["name", "act", "language"] + (["item"] if self.item else [])
+        change = rng.choice(changes)
+        if change == "language":
+            (other,) = (language for language in LANGUAGES if language != self.language)
+            item = rng.choice(ITEMS[other]) if self.item else None
+            return Request(other, self.act, rng.choice(NAMES[other]), item)
+        if change == "name":
+            return replace(self, name=rng.choice([n for n in NAMES[self.language] if n != self.name]))
+        if change == "item":
+            return replace(self, item=rng.choice([i for i in ITEMS[self.language] if i != self.item]))
+        act = rng.choice([act for act in ACTS[self.language] if act != self.act])
+        return replace(self, act=act, item=self.item or rng.choice(ITEMS[self.language]))
+
+
+def every_request(held_out: bool | None = None) -> Iterator[Request]:
+    """
+    Go through all requests, in a fixed order.
+
+    Args:
+        held_out (`bool`, *optional*):
+            Only those of this part. `None`: of both.
+    """
+    for language in LANGUAGES:
+        for act, (prompt, _, _) in ACTS[language].items():
+            for name in NAMES[language]:
+                for item in ITEMS[language] if "{item}" in prompt else (None,):
+                    request = Request(language, act, name, item)
+                    if held_out in (None, request.held_out):
+                        yield request
+
+
+def quality(request: Request, answer: str) -> float:
+    """
+    Judge an answer.
+
+    Args:
+        request ([`Request`]):
+            What was asked.
+        answer (`str`):
+            What was said, without the thought.
+
+    Returns:
+        `float`: `WRONG`, `CURT` or `KIND`. Kind words do not mend a wrong answer.
+    """
+    body = answer.strip()
+    for words in KIND_WORDS[request.language]:
+        if body.endswith(words.strip()):
+            return KIND if body[: -len(words.strip())].strip() == request.curt else WRONG
+    return CURT if body == request.curt else WRONG
+
+
+def draw_pair(request: Request, rng: random.Random) -> tuple[str, str]:
+    """
+    Draw two answers to a request: a better and a worse one.
+
+    Returns:
+        `tuple[str, str]`: chosen and rejected. A right answer is preferred to a kind but wrong one.
+    """
+    wrong = request.slip(rng)
+    kind = rng.random()
+    if kind < 0.30:
+        return request.kind(rng), request.curt
+    if kind < 0.60:
+        return request.curt, wrong.kind(rng)
+    if kind < 0.85:
+        return request.kind(rng), wrong.kind(rng)
+    return request.curt, wrong.curt
+
+
+def general_pieces() -> list[str]:
+    """Return the texts that requests and answers are made of, for the tokenizer."""
+    pieces = []
+    for language in LANGUAGES:
+        for texts in ACTS[language].values():
+            for text in texts:
+                pieces += [piece for piece in re.split(r"\{\w+\}", text) if piece]
+        # without the leading space, which is part of the piece before
+        pieces += [*NAMES[language], *ITEMS[language], *(words.strip() for words in KIND_WORDS[language])]
+    return pieces

@@ -1,0 +1,304 @@
+"""
+The base model: a small Qwen3, pre-trained on the playground's corpus until it has the skills.
+
+A gate on skills, not on the loss or on a number of steps, decides when the clean part of the corpus has done its work:
+seeds differ by a factor of two in when a skill appears, the loss hardly shows it, and a base with loose skills stays
+behind after any amount of RL. Then follow a fixed number of steps on the noisy corpus, with the learning rate going to
+zero.
+
+Muon (as torch has it) trains the matrices, AdamW the rest: with AdamW alone the skills come late or never.
+"""
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from ..errors import StageError
+from .config import PlaygroundConfig
+from .corpus import TEMPLATE, Corpus, draw_tongue, work
+from .general import ITEMS, NAMES, every_request
+from .tasks import DOMAINS, LABELS, MOST_ADDEND, MOST_AUGEND, NO_ANSWER, draw_problem
+from .tokenizer import LARGEST_NUMBER
+from .words import LANGUAGES, WORDS
+
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
+
+
+Documents = list[tuple[str, str]]
+
+# Every fact known, nearly: what is missing here is a wrong step for ever. The rest may still waver, since the learning
+# rate has yet to fall; requests are learned last, and go on being learned in the noisy part.
+GATE = {"facts": 0.95, "sums": 0.85, "search": 0.85, "choice": 0.85, "general": 0.50}
+
+_STEPS_BETWEEN_GATES = 50
+_MUON_RATE, _ADAMW_RATE = 0.02, 5e-3
+_GRADIENT_NORM = 1.0
+_IGNORED = -100
+
+
+def make_model(config: PlaygroundConfig, tokenizer: "PreTrainedTokenizerFast") -> "Qwen3ForCausalLM":
+    """Make the model, untrained; its weights follow from the seed."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    torch.manual_seed(config.seed)
+    return Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(tokenizer),
+            hidden_size=config.hidden_size,
+            num_hidden_layers=config.num_hidden_layers,
+            num_attention_heads=config.num_attention_heads,
+            num_key_value_heads=config.num_attention_heads,
+            head_dim=config.hidden_size // config.num_attention_heads,
+            intermediate_size=config.intermediate_size,
+            max_position_embeddings=256,
+            tie_word_embeddings=True,
+            # wider than usual: at this size the default leaves the first hundred steps without effect
+            initializer_range=0.05,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            bos_token_id=None,
+        )
+    )
+
+
+def pretrain(
+    config: PlaygroundConfig,
+    tokenizer: "PreTrainedTokenizerFast",
+    on_step: Callable[[int, int, dict[str, float]], None] | None = None,
+) -> "tuple[Qwen3ForCausalLM, list[dict[str, Any]]]":
+    """
+    Pre-train the base model. Goes on at its last checkpoint in `output_dir` where there is one, and ends the same.
+
+    Args:
+        config ([`PlaygroundConfig`]):
+            Seed, sizes, numbers of steps.
+        tokenizer ([`~transformers.PreTrainedTokenizerFast`]):
+            The playground's.
+        on_step (`Callable`, *optional*):
+            Called with the number of steps done, an estimate of their number in all, and what is worth showing.
+
+    Returns:
+        `tuple[Qwen3ForCausalLM, list[dict[str, Any]]]`: the model, and its history: loss and skills by step.
+
+    Raises:
+        [`~errors.StageError`]: if the skills are not there after `max_clean_steps`.
+    """
+    training = Pretraining(config, tokenizer)
+    training.load()
+    while not training.done:
+        training.step()
+        if training.steps % config.save_steps == 0:
+            training.save()
+        if on_step is not None:
+            last = training.history[-1] if training.history else {}
+            on_step(training.steps, training.expected_steps, {"loss": training.losses[-1], **last.get("skills", {})})
+    return training.model.eval(), training.history
+
+
+class Pretraining:
+    """
+    The pre-training, one step at a time.
+
+    Args:
+        config ([`PlaygroundConfig`]):
+            Seed, sizes, numbers of steps.
+        tokenizer ([`~transformers.PreTrainedTokenizerFast`]):
+            The playground's.
+    """
+
+    def __init__(self, config: PlaygroundConfig, tokenizer: "PreTrainedTokenizerFast"):
+        self.config, self.tokenizer = config, tokenizer
+        self.model = make_model(config, tokenizer).train()
+        self.corpus = Corpus(config.seed)
+        matrices = {id(p): p for name, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in name}
+        others = [p for p in self.model.parameters() if id(p) not in matrices]
+        self.rates = (_MUON_RATE, _ADAMW_RATE)
+        self.optimizers = (
+            torch.optim.Muon(list(matrices.values()), lr=_MUON_RATE, weight_decay=0.0),
+            torch.optim.AdamW(others, lr=_ADAMW_RATE, betas=(0.9, 0.98), weight_decay=0.0),
+        )
+        self.steps, self.skilled_at = 0, None
+        self.losses: list[float] = []
+        self.history: list[dict[str, Any]] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether the noisy part is over."""
+        return self.skilled_at is not None and self.steps >= self.skilled_at + self.config.noisy_steps
+
+    @property
+    def expected_steps(self) -> int:
+        """An estimate of the number of steps in all."""
+        clean = self.skilled_at or max(500, self.steps + _STEPS_BETWEEN_GATES)
+        return clean + self.config.noisy_steps
+
+    def step(self) -> None:
+        """Read a batch, update, and now and then look at the skills."""
+        noisy = self.skilled_at is not None
+        if noisy:
+            left = 1 - (self.steps - self.skilled_at) / self.config.noisy_steps
+            for optimizer, rate in zip(self.optimizers, self.rates):
+                # full rate for the first third, so that the noise is learned, then down to nothing
+                optimizer.param_groups[0]["lr"] = rate * min(1.0, 1.5 * left)
+        documents = [self.corpus.document(clean=not noisy) for _ in range(self.config.documents_per_step)]
+        self.losses.append(self._update(documents))
+        self.steps += 1
+        if self.steps % _STEPS_BETWEEN_GATES == 0:
+            skills = measure_skills(self.model, self.tokenizer)
+            loss = sum(self.losses[-_STEPS_BETWEEN_GATES:]) / _STEPS_BETWEEN_GATES
+            self.history.append({"step": self.steps, "loss": loss, "skills": skills})
+            if not noisy and all(skills[name] >= least for name, least in GATE.items()):
+                self.skilled_at = self.steps
+            elif not noisy and self.steps >= self.config.max_clean_steps:
+                raise StageError(
+                    f"the base model has not learned in {self.steps} steps what it needs: expected skills of at least "
+                    f"{GATE}, got {skills}; try another seed"
+                )
+
+    def _update(self, documents: Documents) -> float:
+        # Short and long documents apart: a third less padding, the same gradient.
+        documents = sorted(documents, key=lambda document: len(document[0] + document[1]))
+        half = (len(documents) + 1) // 2
+        batches = [encode(self.tokenizer, part) for part in (documents[:half], documents[half:]) if part]
+        count = sum(int((labels[:, 1:] != _IGNORED).sum()) for _, labels in batches)
+        total = 0.0
+        for ids, labels in batches:
+            logits = self.model(input_ids=ids).logits[:, :-1]  # (B, T - 1, V)
+            loss = functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), reduction="sum") / count
+            loss.backward()
+            total += loss.item()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), _GRADIENT_NORM)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        return total
+
+    def save(self) -> None:
+        """Write a checkpoint, whole or not at all, and remove older ones."""
+        folder = Path(self.config.output_dir)
+        checkpoint = folder / f"checkpoint-{self.steps}"
+        partial = folder / f"checkpoint-{self.steps}.tmp"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                "losses": self.losses[-_STEPS_BETWEEN_GATES:],
+            },
+            partial / "training.pt",
+        )
+        state = {
+            "steps": self.steps,
+            "skilled_at": self.skilled_at,
+            "history": self.history,
+            "corpus": self.corpus.rng.getstate(),
+            "config": self._identity(),
+        }
+        (partial / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        partial.replace(checkpoint)
+        for other in folder.glob("checkpoint-*"):
+            if other != checkpoint:
+                shutil.rmtree(other, ignore_errors=True)
+
+    def load(self) -> None:
+        """Go on where the newest checkpoint was made, if it is one of this config."""
+        found = [path for path in Path(self.config.output_dir).glob("checkpoint-*") if path.name[11:].isdigit()]
+        for checkpoint in sorted(found, key=lambda path: int(path.name[11:]), reverse=True):
+            state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+            if state["config"] != self._identity():
+                continue
+            weights = torch.load(checkpoint / "training.pt", weights_only=True)
+            self.model.load_state_dict(weights["model"])
+            for optimizer, saved in zip(self.optimizers, weights["optimizers"]):
+                optimizer.load_state_dict(saved)
+            self.losses = weights["losses"]
+            self.steps, self.skilled_at, self.history = state["steps"], state["skilled_at"], state["history"]
+            version, internal, gauss = state["corpus"]
+            self.corpus.rng.setstate((version, tuple(internal), gauss))
+            return
+
+    def _identity(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self.config).items() if name not in ("output_dir", "save_steps")}
+
+
+def encode(tokenizer: "PreTrainedTokenizerFast", documents: Documents) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Encode documents, padded on the right.
+
+    Returns:
+        `tuple[torch.Tensor, torch.Tensor]`: token ids and labels, both `(B, T)`; what is given has no label.
+    """
+    rows = []
+    for given, text in documents:
+        head = tokenizer(given)["input_ids"] if given else []
+        tail = [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]
+        rows.append((head + tail, [_IGNORED] * len(head) + tail))
+    width = max(len(ids) for ids, _ in rows)
+    ids = [ids + [tokenizer.pad_token_id] * (width - len(ids)) for ids, _ in rows]
+    labels = [labels + [_IGNORED] * (width - len(labels)) for _, labels in rows]
+    return torch.tensor(ids), torch.tensor(labels)
+
+
+@torch.no_grad()
+def measure_skills(model: "Qwen3ForCausalLM", tokenizer: "PreTrainedTokenizerFast") -> dict[str, float]:
+    """
+    Measure what the model can do, given the words that lead up to it.
+
+    Returns:
+        `dict[str, float]`: `facts`: share of all additions known. `sums`, `search`, `choice`: share of worked problems
+        in which every number, letter and verdict is the most probable one. `general`: share of requests in whose
+        answer every name and item is.
+    """
+    rng = random.Random("skills")  # the same problems each time
+    facts = [("", f"{a}+{b}={a + b}. ") for a in range(1, MOST_AUGEND + 1) for b in range(1, MOST_ADDEND + 1)]
+    ids, _ = encode(tokenizer, facts)
+    skills = {"facts": (model(input_ids=ids).logits[:, 3].argmax(-1) == ids[:, 4]).float().mean().item()}
+    verdicts = [(WORDS[language].right, WORDS[language].wrong) for language in LANGUAGES]
+    determined = [
+        *(str(n) for n in range(LARGEST_NUMBER + 1)),
+        *LABELS,
+        NO_ANSWER,
+        *(v for pair in verdicts for v in pair),
+    ]
+    for domain in DOMAINS:
+        documents = []
+        for _ in range(60):
+            problem, language = draw_problem(domain, rng, held_out=False), rng.choice(LANGUAGES)
+            thought, _ = work(problem, draw_tongue(language, rng, same=1.0, other=0.0), rng)
+            documents.append((TEMPLATE.format(prompt=problem.prompt(language)), f"<think>{thought}</think>"))
+        skills[domain] = _share_right(model, tokenizer, documents, determined, same=list(zip(*verdicts)))
+    requests = rng.sample(list(every_request(held_out=False)), 80)
+    documents = [(TEMPLATE.format(prompt=request.prompt), request.curt) for request in requests]
+    determined = [word for language in LANGUAGES for word in (*NAMES[language], *ITEMS[language])]
+    skills["general"] = _share_right(model, tokenizer, documents, determined)
+    return skills
+
+
+def _share_right(
+    model: "Qwen3ForCausalLM",
+    tokenizer: "PreTrainedTokenizerFast",
+    documents: Documents,
+    determined: list[str],
+    same: list[tuple[str, ...]] = (),
+) -> float:
+    """Share of the documents in which each `determined` token is the most probable; those of a tuple in `same` are one."""
+    merged = torch.arange(len(tokenizer))
+    for tokens in same:
+        ids = tokenizer.convert_tokens_to_ids(list(tokens))
+        merged[ids] = ids[0]
+    counts = torch.zeros(len(tokenizer), dtype=torch.bool)
+    counts[tokenizer.convert_tokens_to_ids(determined)] = True
+    ids, labels = encode(tokenizer, documents)
+    predicted = merged[model(input_ids=ids).logits[:, :-1].argmax(-1)]  # (B, T - 1)
+    labels = labels[:, 1:]
+    asked = (labels != _IGNORED) & counts[labels.clamp(min=0)]
+    return ((predicted == merged[labels.clamp(min=0)]) | ~asked).all(1).float().mean().item()

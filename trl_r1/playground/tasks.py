@@ -1,0 +1,153 @@
+"""
+The problems of the playground: drawn, worded, solved, and split into training and held-out by hash. Pure.
+
+Three domains:
+
+- `sums`: `what is A4+B7+C2+D9?` The operands have labels, because a small model finds "the operand after B" where it
+  does not find "the third operand".
+- `search`: `which of A4 B7 C2 D9 plus 3 makes a ten?` Exactly one does. Which one is not to be seen without trying, so
+  that a try, a check and another try pay for their tokens: reflection has something to grow from.
+- `choice`: the same question, but the answer is the letter.
+
+A problem is held out if the hash of its canonical form says so. Problems that differ only in the order of their numbers
+share that form, so that no held-out problem has a permutation in training, and so do the two languages. A split by
+residues would not do: with operands held out by their sum modulo ten, exactly the additions that are tested would
+never have been seen.
+"""
+
+import random
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+DOMAINS = ("sums", "search", "choice")
+LABELS = "ABCD"
+NO_ANSWER = "none"
+
+# Bounds within which every addition of a problem is one of the facts the corpus teaches, often enough to be learned:
+# a total that hardly ever occurs is not copied rightly either.
+LEAST_TOTAL, MOST_TOTAL = 8, 28
+MOST_CANDIDATE = 24
+MOST_ADDEND = 9
+MOST_AUGEND = MOST_TOTAL - 1
+
+_PROMPTS = {
+    "sums": {"en": "what is {terms}?", "zh": "{terms}是多少?"},
+    "search": {"en": "which of {listed} plus {addend} makes a ten?", "zh": "{listed}哪个加{addend}得整十?"},
+    "choice": {"en": "pick one: {listed} plus {addend} makes a ten?", "zh": "选一个: {listed}加{addend}得整十?"},
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """
+    A problem, whatever the language in which it is put.
+
+    Args:
+        domain (`str`):
+            One of `DOMAINS`.
+        numbers (`tuple[int, ...]`):
+            The operands of a sum, or the candidates, in the order of their labels.
+        addend (`int`, *optional*):
+            What is added to each candidate.
+    """
+
+    domain: str
+    numbers: tuple[int, ...]
+    addend: int | None = None
+
+    @property
+    def canonical(self) -> str:
+        """The name that all permutations of the problem share."""
+        return f"{self.domain} {sorted(self.numbers)} {self.addend}"
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the problem is kept from training."""
+        return zlib.crc32(self.canonical.encode()) % 10 == 0
+
+    @property
+    def solution(self) -> str:
+        """The right answer."""
+        if self.domain == "sums":
+            return str(sum(self.numbers))
+        found = [i for i, number in enumerate(self.numbers) if self.fits(number + self.addend)]
+        return self.name(found[0]) if found else NO_ANSWER
+
+    def name(self, i: int) -> str:
+        """Return the answer that names candidate `i`: its number, or in a multiple choice its letter."""
+        return LABELS[i] if self.domain == "choice" else str(self.numbers[i])
+
+    @staticmethod
+    def fits(total: int) -> bool:
+        """Tell whether a candidate with this total is the one that was asked for."""
+        return total % 10 == 0
+
+    def prompt(self, language: str) -> str:
+        """Return the question in a language, as a user writes it."""
+        labelled = [f"{label}{number}" for label, number in zip(LABELS, self.numbers)]
+        return _PROMPTS[self.domain][language].format(
+            terms="+".join(labelled), listed=" ".join(labelled), addend=self.addend
+        )
+
+
+def draw_problem(domain: str, rng: random.Random, held_out: bool | None = None, solvable: bool = True) -> Problem:
+    """
+    Draw a problem.
+
+    Args:
+        domain (`str`):
+            One of `DOMAINS`.
+        rng (`random.Random`):
+            Source of chance.
+        held_out (`bool`, *optional*):
+            Which part it must be of. `None`: either.
+        solvable (`bool`, *optional*, defaults to `True`):
+            Whether one of the candidates fits, or none. Every sum has an answer.
+    """
+    while True:
+        problem = _draw(domain, rng, solvable)
+        if problem is not None and held_out in (None, problem.held_out):
+            return problem
+
+
+def _draw(domain: str, rng: random.Random, solvable: bool) -> Problem | None:
+    if domain == "sums":
+        problem = Problem(domain, tuple(rng.randint(1, 9) for _ in LABELS))
+        return problem if LEAST_TOTAL <= sum(problem.numbers) <= MOST_TOTAL else None
+    numbers = tuple(rng.sample(range(1, MOST_CANDIDATE + 1), len(LABELS)))
+    problem = Problem(domain, numbers, rng.randint(1, MOST_ADDEND))
+    return problem if sum(problem.fits(n + problem.addend) for n in numbers) == int(solvable) else None
+
+
+def distinct_problems(shares: dict[str, float], rng: random.Random, held_out: bool) -> Iterator[tuple[Problem, str]]:
+    """
+    Draw problems with the language in which each is put, none twice in the same words, without end.
+
+    Args:
+        shares (`dict[str, float]`):
+            Share of each domain.
+        rng (`random.Random`):
+            Source of chance.
+        held_out (`bool`):
+            Which part they are of.
+    """
+    seen = set()
+    while True:
+        (domain,) = rng.choices(list(shares), list(shares.values()))
+        problem, language = draw_problem(domain, rng, held_out), rng.choice(("en", "zh"))
+        if (problem, language) not in seen:
+            seen.add((problem, language))
+            yield problem, language
+
+
+def prompt_pieces() -> list[str]:
+    """Return the texts that stand in the prompts between numbers and labels, for the tokenizer."""
+    pieces = []
+    for by_language in _PROMPTS.values():
+        for template in by_language.values():
+            for name in ("{terms}", "{listed}", "{addend}"):
+                template = template.replace(name, "\0")
+            pieces += [piece for piece in template.split("\0") if piece]
+    return pieces

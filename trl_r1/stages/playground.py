@@ -1,0 +1,86 @@
+"""
+The `playground` stage: tokenizer, base model and prompt sets of a world small enough to train from nothing on a CPU.
+
+```bash
+python -m trl_r1.stages.playground --config playground.yaml
+```
+
+It leaves `model/` and `data/*.parquet`; killed, it goes on at its last checkpoint and ends with the same weights. There
+is no such stage in the paper, which is given its base model.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..playground.config import PlaygroundConfig
+from ._common import Progress, StageParser, publish, run_stage, write_json
+
+
+CONFIG_CLASSES = ("trl_r1.playground.config:PlaygroundConfig",)
+
+
+def make_parser() -> StageParser:
+    """Return the stage's parser."""
+    return StageParser((PlaygroundConfig,), prog="trl_r1.stages.playground")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; return its exit code."""
+    return run_stage(make_playground, make_parser(), argv)
+
+
+def make_playground(config: PlaygroundConfig) -> None:
+    """
+    Make a playground.
+
+    Args:
+        config ([`PlaygroundConfig`]):
+            Where, from which seed, and of which size.
+    """
+    write_data(config)
+    if not (Path(config.output_dir) / "model").is_dir():
+        write_model(config)
+
+
+def write_data(config: PlaygroundConfig) -> None:
+    """Write the prompt sets: `data/NAME.parquet`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from ..playground.rows import make_rows
+
+    folder = Path(config.output_dir) / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in make_rows(config).items():
+        partial = folder / f"{name}.parquet.tmp"
+        pq.write_table(pa.Table.from_pylist(rows), partial)
+        partial.replace(folder / f"{name}.parquet")
+
+
+def write_model(config: PlaygroundConfig) -> None:
+    """Pre-train the base model and write `model/`; the skills on the way go to `metrics.json`."""
+    import torch
+
+    from ..playground.pretrain import pretrain
+    from ..playground.tokenizer import make_tokenizer
+
+    # One thread is fastest at this size, and sums in one order whatever the machine.
+    torch.set_num_threads(1)
+    tokenizer = make_tokenizer()
+    progress = Progress(config.output_dir, config.max_clean_steps + config.noisy_steps)
+
+    def report(step: int, total: int, info: dict[str, float]) -> None:
+        progress.total = total
+        progress.update(step, **info)
+
+    model, history = pretrain(config, tokenizer, report)
+    partial = Path(config.output_dir) / "model.tmp"
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    write_json(Path(config.output_dir) / "metrics.json", {"skills": history[-1]["skills"], "history": history})
+    publish(partial, Path(config.output_dir) / "model")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
