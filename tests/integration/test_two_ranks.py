@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.stages.tiny import make_config, make_data, make_model
 from trl_r1.adapters import is_adapter
+from trl_r1.rewards.preference_text import PreferenceForm
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,6 +140,14 @@ def grpo(place):
     }
 
 
+def make_preference_model(place):
+    model = AutoModelForSequenceClassification.from_pretrained(place / "base", num_labels=1)
+    model.save_pretrained(place / "preference")
+    AutoTokenizer.from_pretrained(place / "base").save_pretrained(place / "preference")
+    PreferenceForm("chat", "all").save(place / "preference")
+    return place / "preference"
+
+
 def history(directory, names):
     lines = json.loads((directory / "trainer_state.json").read_text())["log_history"]
     return torch.tensor([[line[name] for name in names] for line in lines if "loss" in line], dtype=torch.float64)
@@ -207,14 +217,18 @@ def test_grpo_resumed_under_zero3_is_the_same_number_for_number(launch, place, g
 # LoRA
 
 
-def test_lora_trains_under_zero3_and_its_adapter_serves_the_next_stage(launch, place):
+def test_lora_trains_under_zero3_and_its_adapter_serves_the_next_stage_with_a_preference_model(launch, place):
     lora = {"use_peft": True, "lora_r": 4, "lora_dropout": 0.0, "lora_target_modules": ["q_proj", "v_proj"]}
     adapter = launch("lora", "sft", {**sft(place, 2), **lora, "learning_rate": 5e-2}, "cpu_zero3") / "model"
     assert is_adapter(adapter)
     trained = load_file(adapter / "adapter_model.safetensors")
     assert max(weight.abs().max() for name, weight in trained.items() if "lora_B" in name) > 1e-3
     config = {**grpo(place), "model_name_or_path": str(adapter), "max_steps": 1, "save_strategy": "no"}
+    # A preference model beside the policy stays whole where the policy is cut up among the ranks.
+    preference = {"func": "trl_r1.rewards.PreferenceModel", "args": {"model": str(make_preference_model(place))}}
+    config["rewards"] = [*config["rewards"], preference]
     after = launch("after_lora", "grpo", config, "cpu_zero3")
+    assert 0 < history(after, ["rewards/preference_model/mean"]).item() < 1
     base = load_file(place / "base" / "model.safetensors")
     # One step of 1e-3 after the merger: what is further from the base than that came from the adapter.
     name = "model.layers.0.self_attn.q_proj.weight"
