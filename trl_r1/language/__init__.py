@@ -11,8 +11,11 @@ The paper rewards a chain of thought for keeping to one language: the share of t
   (code Apache-2.0, data CC BY-SA 4.0 and frozen in 2021), loaded when a text first needs them.
 - **Nothing counts** that a reader would not call a word: formulas, digits, code, URLs, names of variables, units, and
   names of people in Latin letters between words of another script.
-- **Chinese and Japanese** are counted by character: each Han character and each kana is a word. A run of Han is
-  Japanese where kana or characters that only Japanese uses stand near it, Chinese otherwise.
+- **Chinese and Japanese** are counted by character: each Han character and each kana is a word. Measured on paragraphs
+  translated into both and eight European languages: Chinese has 1.35 characters, or .75 words as jieba cuts them, to a
+  European word, so that cutting is no fairer; Japanese has 1.9 characters or 1.2 words (UniDic), for which a
+  dictionary of 250 MB would be needed. Han is Japanese where kana or characters that only Japanese uses stand near
+  it, Chinese otherwise.
 - **Written in Latin letters**, Russian, Ukrainian, Hindi, Chinese, Japanese, Korean and Arabic are still themselves
   (`pehle hum dono ko jodte hain` is Hindi), as a reader would say.
 

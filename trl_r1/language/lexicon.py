@@ -99,28 +99,16 @@ def best_path(scores: list[tuple[float, ...]], breaks: list[str]) -> list[int]:
     """
     best = list(scores[0])
     best[0] += _FIRST_STATE
-    came_from: list[list[int]] = []
-    states = range(len(best))
+    steps: list[tuple[list[float], float]] = []  # before each item but the first: the scores, and what a change leaves
     for score, gap in zip(scores[1:], breaks[1:]):
-        top = max(best)
-        source = best.index(top)
-        floor = top - SWITCH[gap]
-        came = []
-        new = []
-        for state in states:
-            stay = best[state]
-            if stay >= floor:
-                came.append(state)
-                new.append(stay + score[state])
-            else:
-                came.append(source)
-                new.append(floor + score[state])
-        came_from.append(came)
-        best = new
+        floor = max(best) - SWITCH[gap]
+        steps.append((best, floor))
+        best = [(stay if stay >= floor else floor) + new for stay, new in zip(best, score)]
     state = best.index(max(best))
     path = [state]
-    for came in reversed(came_from):
-        state = came[state]
+    for before, floor in reversed(steps):
+        if before[state] < floor:
+            state = before.index(max(before))
         path.append(state)
     path.reverse()
     return path

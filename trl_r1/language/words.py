@@ -210,15 +210,15 @@ def _is_symbol(tokens: list[str], position: int) -> bool:
     if token.isupper() and any(len(x) > 1 and x.isupper() and x.isalpha() for x in beside):
         return False  # SHOUTED WORDS
     for step in (-1, 1):
-        other = position + step
-        while 0 <= other < len(tokens):
+        for other in range(position + step, position + 12 * step, step):
+            if not 0 <= other < len(tokens):
+                break
             token = tokens[other]
             script = script_of(token[0])
             if script == "Latn" and (token[0].islower() or token in _OPENERS):
                 return False
             if script not in (None, "Latn") or kind_of(token[0]) == SENTENCE:
                 break
-            other += step
     return True
 
 
