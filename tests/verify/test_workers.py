@@ -35,10 +35,6 @@ def wrong(salt: int) -> tuple[str, str]:
 HANGS = "9^{9^{9^{9}}}"
 
 
-def descendants() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
-
-
 def test_hard_expressions_end_at_their_deadline_and_harm_no_other_answer():
     deadline = 0.5
     asked, expected = [], []

@@ -107,7 +107,11 @@ def is_text(text: str) -> bool:
 
 
 def _same_words(gold: str, answer: str) -> bool:
-    gold_words, answer_words = _words(gold), _words(answer)
+    if re.match(r"[-+]", answer) and not re.match(r"[-+]", gold):
+        return False  # a sign makes a letter a variable
+    # One bare letter is a name, and its case matters; a label's or a word's does not.
+    fold = "\\text" in gold or "(" in gold
+    gold_words, answer_words = _words(gold, fold), _words(answer, fold)
     if gold_words == answer_words:
         return True
     if len(gold_words) == 1 and gold_words[0] in _WORDS:
@@ -120,11 +124,11 @@ def _same_words(gold: str, answer: str) -> bool:
     return letters and sorted(gold_words) == sorted(answer_words)
 
 
-def _words(text: str) -> list[str]:
+def _words(text: str, fold: bool) -> list[str]:
     plain = re.sub(r"\\text\{([^{}]*)\}", r" \1 ", text)
     words = re.findall(r"\w+", re.sub(r"(?<![A-Za-z])and(?![A-Za-z])", " ", plain))
-    # One bare letter is a name, and its case matters; a word's does not.
-    return words if len(words) == 1 and len(words[0]) == 1 else [word.casefold() for word in words]
+    name = len(words) == 1 and len(words[0]) == 1 and not fold
+    return words if name else [word.casefold() for word in words]
 
 
 def _compare_nodes(gold: Node, answer: Node, leaf: Leaf) -> bool:
@@ -141,7 +145,9 @@ def _compare_nodes(gold: Node, answer: Node, leaf: Leaf) -> bool:
     if not _shapes_agree(gold, answer):
         if _holds_infinity(gold) or gold.kind in ("union", "half") or answer.kind == "union":
             return leaf(gold.text, answer.text, Fraction(1))
-        return False
+        # `\frac{1}{2} \begin{pmatrix} ... \end{pmatrix}` is a matrix too.
+        scaled = gold.kind == "matrix" and answer.kind == "value" and "matrix}" in answer.text
+        return scaled and leaf(gold.text, answer.text, Fraction(1))
     if gold.kind == "union":
         if len(gold.items) == len(answer.items) and _match_any_order(gold.items, answer.items, leaf, decided=False):
             return True
@@ -205,7 +211,7 @@ def _compare_value(gold: Node, answer: Node, leaf: Leaf) -> bool:
         return _compare_texts(gold.text, answer.text, leaf)
     if answer.kind == "ratio" and len(answer.items) == 2:
         return _compare_texts(gold.text, "/".join(part.text for part in answer.items), leaf)
-    if _RELATION.search(gold.text) or "\\mathbb" in gold.text:
+    if _RELATION.search(gold.text) or "\\mathbb" in gold.text or (answer.kind == "matrix" and "matrix}" in gold.text):
         return leaf(gold.text, answer.text, Fraction(1))
     return False
 
