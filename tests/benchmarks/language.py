@@ -12,6 +12,9 @@ figures come out:
 - error of the share: the mean, over texts and over the languages that occur in each or are said to, of the
   difference between the share of words that `share` gives and the one that the labels give;
 - speed: words a second on one core, lists loaded, over texts of a few hundred words.
+
+Tuning was done on `texts/language_tuning.txt`. On `texts/language.txt` the first runs, before any error in it had been
+looked at, gave word accuracy .9968 and error .0034 (93 texts), and .9945 and .0082 (the last 20 texts, added at the end).
 """
 
 import argparse
