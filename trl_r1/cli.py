@@ -47,7 +47,9 @@ def make_parser() -> argparse.ArgumentParser:
     plan = command("plan", "check a recipe and say what would run", "trl-r1 plan r1 --set r1.learning_rate=1e-6")
     for sub in (run, plan):
         sub.add_argument("recipe", help="a recipe's YAML file, or the name of one that ships with trl_r1")
-        sub.add_argument("--output-dir", metavar="DIR", help="the run's directory (default: runs/NAME)")
+        sub.add_argument(
+            "--output-dir", metavar="DIR", help="the run's directory (default: runs/NAME, with --seed runs/NAME-seedN)"
+        )
         sub.add_argument("--seed", type=int, help="seed of all stages, in place of the recipe's")
         sub.add_argument(
             "--from",
