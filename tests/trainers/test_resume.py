@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig
+from torch.distributed.fsdp import fully_shard
+from transformers import AutoModelForCausalLM
 from trl import GRPOTrainer
 
 from trl_r1 import R1GRPOTrainer, R1SFTTrainer, read_traces
 from trl_r1.errors import EnvironmentalError
-from trl_r1.trainers.resume import EpochRepeatSampler
+from trl_r1.trainers.resume import EpochRepeatSampler, is_sharded, load_reference, save_reference
 
 from .tiny import DigitReward, grpo_config, sft_config, sums, told
 
@@ -223,6 +225,28 @@ def test_sft_resumes_with_its_log(model_path, tmp_path):
     for step in (3, 6, 7, 9):
         checkpoint = copy_checkpoint(tmp_path / "whole", tmp_path / f"from-{step}", step)
         assert differences(uninterrupted, train(tmp_path / f"from-{step}", checkpoint)) == [], f"resumed at {step}"
+
+
+def test_a_sharded_reference_is_saved_and_loaded_by_its_shards(model_path, tmp_path):
+    """FSDP2 in a world of one; two ranks under ZeRO-3 are in the integration tests."""
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        mesh = torch.distributed.init_device_mesh("cpu", (1,))
+        model = AutoModelForCausalLM.from_pretrained(model_path)
+        fully_shard(model, mesh=mesh)
+        assert is_sharded(model)
+        before = {name: value.to_local().clone() for name, value in model.named_parameters()}
+        save_reference(model, str(tmp_path / "new"), rank=0)
+        assert [path.name for path in (tmp_path / "new").iterdir()] == ["trl_r1_reference_0.pt"]
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+        load_reference(model, str(tmp_path / "new"), rank=0)
+        assert all(torch.equal(value.to_local(), before[name]) for name, value in model.named_parameters())
+        with pytest.raises(EnvironmentalError, match="trl_r1_reference_1"):
+            load_reference(model, str(tmp_path / "new"), rank=1)
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 class TestEpochRepeatSampler:

@@ -1,6 +1,7 @@
 """The SFT trainer: what it refuses before training, and the loss by source."""
 
 import functools
+from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -57,6 +58,14 @@ class TestTemplate:
         with pytest.raises(ConfigError, match="drops the reasoning of assistant turn 1 of 1"):
             trainer(model_path, tmp_path, Dataset.from_dict(dataset), DROPS_REASONING)
         assert trainer(model_path, tmp_path, Dataset.from_dict(dataset)).train_dataset
+
+    def test_of_r1s_distilled_models_is_refused_and_trls_version_for_training_is_not(self, model_path, tmp_path):
+        templates = resources.files("trl") / "chat_templates"
+        rows = Dataset.from_dict({"messages": [turns("what is one ?", THOUGHT)]})
+        with pytest.raises(ConfigError, match="drops the reasoning"):
+            trainer(model_path, tmp_path, rows, (templates / "deepseek_r1_distill.jinja").read_text())
+        kept = trainer(model_path, tmp_path, rows, (templates / "deepseek_r1_distill_training.jinja").read_text())
+        assert "wait" in make_tokenizer().decode(kept.train_dataset[0]["input_ids"])
 
     def test_that_drops_it_from_all_turns_but_the_last_is_refused_where_all_are_trained_on(self, model_path, tmp_path):
         talk = turns("what ?", THOUGHT, "and ?", THOUGHT)

@@ -22,7 +22,7 @@ from ..configs import R1GRPOConfig
 from ..text import completion_text, prompt_ends_in_thought
 from ..trace import write_traces
 from .metrics import count_emergence, emergence_metrics, group_metrics, judging_rewards, question_language
-from .resume import EpochRepeatSampler, ExactResume, load_reference, save_reference
+from .resume import EpochRepeatSampler, ExactResume, is_sharded, load_reference, save_reference
 from .rollouts import asked, remove_rollouts_from, shard_path, to_traces
 
 
@@ -229,7 +229,8 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
 
     @property
     def _reference(self) -> torch.nn.Module:
-        return self.accelerator.unwrap_model(self.ref_model)
+        # Its names as they are without a strategy, wherever the strategy leaves the parameters whole.
+        return self.ref_model if is_sharded(self.ref_model) else self.accelerator.unwrap_model(self.ref_model)
 
 
 class _RemoveStaleRollouts(TrainerCallback):

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from accelerate.logging import get_logger
 from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
@@ -171,6 +172,7 @@ def save_reference(model: nn.Module, folder: str, rank: int) -> None:
         rank (`int`):
             This process.
     """
+    os.makedirs(folder, exist_ok=True)  # the first rank may not have come this far
     if is_sharded(model):
         shards = {name: _shard(parameter).cpu() for name, parameter in model.named_parameters()}
         torch.save(shards, os.path.join(folder, _REFERENCE_SHARD.format(rank=rank)))
@@ -207,11 +209,10 @@ def load_reference(model: nn.Module, folder: str, rank: int) -> None:
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Tell whether each rank holds only its part of a model's parameters."""
+    """Tell whether each rank holds only its part of a model's parameters: ZeRO-3, FSDP2 and FSDP."""
     return any(
-        hasattr(parameter, "ds_tensor") or isinstance(parameter, DTensor) or hasattr(parameter, "_is_flat_param")
-        for parameter in model.parameters()
-    )
+        hasattr(parameter, "ds_tensor") or isinstance(parameter, DTensor) for parameter in model.parameters()
+    ) or any(isinstance(module, FullyShardedDataParallel) for module in model.modules())
 
 
 def _shard(parameter: nn.Parameter) -> torch.Tensor:
