@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from safetensors.torch import load_file
@@ -71,6 +72,7 @@ STAGES = [
         "set": {**SAMPLING, "pass_at_k": [2], "rewards": [{"func": "trl_r1.rewards.MathAccuracy"}]},
     },
 ]
+KEPT = "kept/data/train.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -147,8 +149,9 @@ def weights(run_dir: Path, stage: str) -> dict:
 
 
 def numbers(run_dir: Path, stage: str) -> dict:
-    """Return what a stage measured, without what it measured of the clock."""
-    found = json.loads((run_dir / stage / "metrics.json").read_text())
+    """Return what a stage measured or selected, without what it measured of the clock."""
+    name = "selection.json" if (run_dir / stage / "data").is_dir() else "metrics.json"
+    found = json.loads((run_dir / stage / name).read_text())
     clock = ("runtime", "per_second", "time", "seconds")
 
     def timeless(value):
@@ -171,7 +174,10 @@ def test_killed_at_ten_random_moments_it_ends_as_if_it_had_not_been(recipe, whol
     run_dir = recipe.parent / "killed"
     dice = random.Random(2)
     killed_at = []
-    for moment in sorted(dice.uniform(0, len(STAGES)) for _ in range(KILLS)):
+    for left in range(KILLS, 0, -1):
+        # A random moment of what is still to do, such that the kills are spread over all of it.
+        done = work_done(run_dir)
+        moment = done + dice.uniform(0, 2 * (len(STAGES) - done) / (left + 1))
         runner = start(recipe, run_dir)
         deadline = time.monotonic() + SECONDS
         while runner.poll() is None and work_done(run_dir) < moment:
@@ -193,6 +199,7 @@ def test_killed_at_ten_random_moments_it_ends_as_if_it_had_not_been(recipe, whol
         assert all(one[name].equal(other[name]) for name in one), stage
     for stage in STAGES:
         assert numbers(whole, stage["name"]) == numbers(run_dir, stage["name"]), stage["name"]
+    assert pq.read_table(whole / KEPT).equals(pq.read_table(run_dir / KEPT))
     assert any(not a.equal(b) for a, b in zip(weights(whole, "zero").values(), weights(whole, "last").values()))
 
 
