@@ -166,6 +166,7 @@ class _Run:
     results: dict[str, tuple[str, float]] = field(default_factory=dict)
     failed: list[tuple[RunningStage, int, str]] = field(default_factory=list)
     stops: int = 0
+    since: float = field(default_factory=time.monotonic)
 
     def run(self) -> int:
         self.prepare()
@@ -307,9 +308,10 @@ class _Run:
             rows.append(
                 [stage.name, stage.item.stage.kind, status, show_duration(seconds) if seconds is not None else "-"]
             )
-        total = sum(seconds for _, seconds in self.results.values())
-        rows.append(["", "", "", show_duration(total)])
         self.display.say("\n" + table(["stage", "kind", "status", "wall time"], rows, right=[3]))
+        total = sum(seconds for _, seconds in self.results.values())
+        took = show_duration(time.monotonic() - self.since)
+        self.display.say(f"\nThis run took {took}; all stages together {show_duration(total)}.")
 
     def tell_failure(self) -> int:
         for stage, _, reason in self.failed:
