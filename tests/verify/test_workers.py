@@ -35,6 +35,7 @@ def wrong(salt: int) -> tuple[str, str]:
 HANGS = "9^{9^{9^{9}}}"
 
 
+@pytest.mark.slow
 def test_hard_expressions_end_at_their_deadline_and_harm_no_other_answer():
     deadline = 0.5
     asked, expected = [], []
