@@ -163,3 +163,8 @@ def test_a_terminal_shows_one_live_line_per_running_stage(tmp_path):
     assert "8 steps" in text
     assert "left" in text
     assert text.count("first: done in") == 1
+
+
+def test_playground_runs_its_stage_with_the_options_it_is_given(tmp_path, capfd):
+    assert main(["playground", str(tmp_path / "world"), "--hidden_size", "7"]) == 2
+    assert "`num_attention_heads`: expected a divisor of hidden_size = 7" in capfd.readouterr().err
