@@ -1,6 +1,11 @@
 """The builders as programs, with a tiny model that samples for real. What they select is tested beside them."""
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pyarrow.parquet as pq
 import pytest
@@ -59,6 +64,27 @@ def test_a_killed_builder_goes_on_and_ends_with_the_same_data(tmp_path, config):
     (out / "data" / "train.parquet").unlink()
     assert run(rejection, tmp_path, config, rules=LENIENT) == 0
     assert pq.read_table(out / "data" / "train.parquet").equals(whole)
+
+
+def test_a_builder_that_is_shot_at_any_moment_ends_with_the_same_data(tmp_path, config):
+    slow = {"rules": LENIENT, "shard_prompts": 1, "max_completion_tokens": 100}
+    assert run(rejection, tmp_path, config, **slow) == 0
+    whole = pq.read_table(tmp_path / "stage" / "data" / "train.parquet")
+    shutil.rmtree(tmp_path / "stage")
+    program = [sys.executable, "-m", "trl_r1.stages.rejection", "--config", str(tmp_path / "stage.yaml")]
+    process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        traces = tmp_path / "stage" / "traces"
+        while process.poll() is None and len(list(traces.glob("*.parquet"))) < 3:
+            time.sleep(0.005)
+    finally:
+        process.kill()
+    assert process.wait() == -signal.SIGKILL
+    shards = {shard: shard.stat().st_mtime_ns for shard in traces.glob("*.parquet")}
+    assert 3 <= len(shards) <= 8
+    assert run(rejection, tmp_path, config, **slow) == 0
+    assert pq.read_table(tmp_path / "stage" / "data" / "train.parquet").equals(whole)
+    assert shards.items() <= {shard: shard.stat().st_mtime_ns for shard in traces.glob("*.parquet")}.items()
 
 
 def test_the_general_stage_writes_what_rows_lack(tmp_path, config):
