@@ -53,6 +53,22 @@ def make_run(
     return run
 
 
+def add_general_scores(run: Path, data: str = "playground/general") -> None:
+    """A second `evaluate` stage: general requests, to some of the models that `scores` measures, and other numbers."""
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    models = {"base_model": "base", "dev3": "dev3", "r1": "r1"}
+    recipe["stages"].append({"name": "general-scores", "kind": "evaluate", "model": [*models], "data": [data]})
+    _write(run / "recipe.yaml", yaml.safe_dump(recipe, sort_keys=False))
+    numbers = {"base": (0.25, 0.125), "dev3": (0.875, 0.5), "r1": (0.9375, 0.75)}
+    measured = {
+        name: {"format": form, "format_stderr": 0.03, "general_win_rate": won, "n_prompts": 120, "n_samples": 480}
+        for name, (form, won) in numbers.items()
+    }
+    _write(run / "general-scores" / "metrics.json", json.dumps({"models": measured}))
+    _write(run / "general-scores" / "config.yaml", "seed: 1\n")
+    _write(run / "general-scores" / "artifact.json", json.dumps({"stage": "general-scores"}))
+
+
 def _stage(run: Path, name: str, kind: str, rng: random.Random, steps: int, seconds: float) -> None:
     home = run / name
     config = {"output_dir": str(home), "seed": 1, "model_name_or_path": str(run / "playground" / "model")}

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from tests.run_dirs import make_run
+from tests.run_dirs import add_general_scores, make_run
 from trl_r1.errors import ConfigError
 from trl_r1.lineage import read_run
 
@@ -44,13 +44,25 @@ def test_a_path_belongs_to_the_stage_in_whose_folder_it_lies(home):
     assert run.stage_of_path("/elsewhere/dev1/model") is None
 
 
-def test_of_two_evaluations_of_one_model_the_later_counts(home):
-    (home / "r1" / "metrics.json").write_text(
-        json.dumps({"models": {"r1": {"pass@1": 0.1}, "other": {"pass@1": 0.2}}})
-    )
-    found = read_run(home).evaluations()
-    assert found["r1"]["pass@1"] == 0.968
-    assert found["other"]["pass@1"] == 0.2
+def test_two_evaluations_of_the_same_models_stay_apart(home):
+    add_general_scores(home)
+    run = read_run(home)
+    found = run.evaluations()
+    assert list(found) == ["scores", "general-scores"], "in the order of the recipe"
+    assert list(found["scores"]) == ["base", "r1-zero", "dev1", "dev2", "dev3", "r1"]
+    assert (found["scores"]["r1"]["pass@1"], found["scores"]["r1"]["format"]) == (0.968, 0.994)
+    assert found["general-scores"]["r1"]["format"] == 0.9375
+    assert "pass@1" not in found["general-scores"]["r1"]
+    assert run.evaluations_of("r1") == {stage: models["r1"] for stage, models in found.items()}
+    assert list(run.evaluations_of("dev1")) == ["scores"]
+    assert run.evaluations_of("nothing") == {}
+
+
+def test_an_evaluation_that_holds_no_metrics_is_none(home):
+    add_general_scores(home)
+    for content in ("{}", '{"models": 3}', '{"models": {}}', '{"models": {"r1": null}}'):
+        (home / "general-scores" / "metrics.json").write_text(content)
+        assert list(read_run(home).evaluations()) == ["scores"]
 
 
 def test_without_a_recipe_the_folders_with_a_config_are_the_stages(home):

@@ -187,14 +187,22 @@ class RunRecord:
                 queue.extend(stage.parents)
         return [stage for stage in self.stages if stage.name in wanted]
 
-    def evaluations(self) -> dict[str, dict[str, Any]]:
-        """Metrics by name of the model, from every `evaluate` stage; where two measured one model, the later wins."""
-        found: dict[str, dict[str, Any]] = {}
+    def evaluations(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """
+        What every `evaluate` stage measured, in the order of the recipe: metrics by name of the stage, then of the model.
+
+        Two stages measure on different prompts, so their numbers for one model are never put together.
+        """
+        found: dict[str, dict[str, dict[str, Any]]] = {}
         for stage in self.stages:
             models = stage.metrics.get("models")
             if isinstance(models, dict):
-                found.update({str(k): v for k, v in models.items() if isinstance(v, dict)})
-        return found
+                found[stage.name] = {str(k): v for k, v in models.items() if isinstance(v, dict)}
+        return {name: models for name, models in found.items() if models}
+
+    def evaluations_of(self, model: str) -> dict[str, dict[str, Any]]:
+        """Metrics of one model by name of the `evaluate` stage that measured it, in the order of the recipe."""
+        return {name: models[model] for name, models in self.evaluations().items() if model in models}
 
     def stage_of_path(self, path: str | Path) -> str | None:
         """The stage whose directory holds this path, if one does."""

@@ -3,7 +3,7 @@ import json
 import pytest
 import yaml
 
-from tests.run_dirs import make_run
+from tests.run_dirs import add_general_scores, make_run
 from trl_r1.hub.cards import (
     HIDDEN,
     Destination,
@@ -11,6 +11,7 @@ from trl_r1.hub.cards import (
     base_of,
     config_yaml,
     dataset_card,
+    lineage_json,
     model_card,
     public,
 )
@@ -56,6 +57,33 @@ def test_a_models_card_tells_base_stages_data_rewards_metrics_versions_and_comma
     ):
         assert fact in card, fact
     assert str(run.directory) not in card, "no path of this machine"
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [("playground/general", "playground/general"), ("playground/held-out", "playground/held-out (general-scores)")],
+    ids=["other data", "the same data"],
+)
+def test_two_evaluations_of_a_model_are_two_results(home, data, named):
+    add_general_scores(home, data)
+    run = read_run(home)
+    card = model_card(run, run.stage("r1"), NOWHERE)
+    results = {
+        result["dataset"]["name"]: {metric["type"]: metric["value"] for metric in result["metrics"]}
+        for result in metadata(card)["model-index"][0]["results"]
+    }
+    assert set(results) == {"playground/held-out", named}
+    assert (results["playground/held-out"]["pass@1"], results["playground/held-out"]["format"]) == (0.968, 0.994)
+    assert results[named] == {"format": 0.9375, "general_win_rate": 0.75}
+    one, two = card.split("### scores\n")[1].split("### general-scores\n")
+    assert "| format | 0.994 | 0.004 |" in one
+    assert "Over 240 held-out prompts of playground/held-out, 960 samples." in one
+    assert "| format | 0.938 | 0.030 |" in two
+    assert f"Over 120 held-out prompts of {named}, 480 samples." in two
+    assert "| pass@1 |" not in two
+    metrics = json.loads(lineage_json(run, run.stage("r1"), NOWHERE))["metrics"]
+    assert (metrics["scores"]["format"], metrics["general-scores"]["format"]) == (0.994, 0.9375)
+    assert "### scores" not in model_card(run, run.stage("dev1"), NOWHERE), "one evaluation needs no heading"
 
 
 def test_a_card_lists_only_the_stages_that_led_there(run):

@@ -9,7 +9,7 @@ from trl_r1.report.answers import HEAD, TAIL, pieces_of, questions_of
 from trl_r1.report.chart import MAX_LINES, Line, Panel, label, smooth, thin, ticks
 from trl_r1.report.curves import rl_panels, supervised_panels
 from trl_r1.report.graph import Edge, edges_of, lineage_svg
-from trl_r1.report.tables import domain_table, hard_table, score_table, selections_of
+from trl_r1.report.tables import domain_table, hard_table, score_table, selections_of, sizes_of
 from trl_r1.scores import number, scores_of, show, show_duration
 from trl_r1.trace import Trace, write_traces
 
@@ -172,11 +172,18 @@ def test_nothing_is_best_where_all_are_equal_or_alone():
 
 
 def test_domains_and_hard_prompts_have_tables_of_their_own(run):
-    models = run.evaluations()
+    models = run.evaluations()["scores"]
     assert [column.title for column in domain_table(models).columns] == ["math", "table"]
     assert domain_table({"a": {"by_domain": {"math": {"pass@1": 0.3}}}}) is None
     assert [column.title for column in hard_table(models).columns] == ["hard prompts", "pass@1", "pass@4", "cons@4"]
     assert hard_table({"a": {"pass@1": 1.0}}) is None
+
+
+def test_an_evaluation_tells_on_how_many_prompts_it_rests():
+    equal, more = {"n_prompts": 240, "n_samples": 960}, {"n_prompts": 240, "n_samples": 4800}
+    assert sizes_of({"a": equal, "b": equal}) == "240 prompts, 960 samples"
+    assert sizes_of({"a": equal, "b": more, "c": {}}) == "240 prompts, 960 to 4,800 samples"
+    assert sizes_of({"a": {"n_samples": float("nan")}}) == ""
 
 
 def test_what_a_builder_kept_and_rejected_adds_up_in_order_of_frequency(run):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.run_dirs import ACCURACY, STAGES, make_run
+from tests.run_dirs import ACCURACY, STAGES, add_general_scores, make_run
 from trl_r1.errors import ConfigError
 from trl_r1.report import write_report
 from trl_r1.trace import Trace, write_traces
@@ -77,6 +77,7 @@ def test_a_finished_run_has_everything_on_one_page(finished):
         "trl-r1 run playground --output-dir",
         "PreferenceModel",
         "Hard for a model: its own pass@1 on the prompt is below 0.5.",
+        "Each model on 240 prompts, 960 samples.",
     ):
         assert fact in text, fact
     for stage in ("r1-zero", "dev2", "r1"):
@@ -100,6 +101,45 @@ def test_the_best_value_of_a_column_is_marked_and_a_missing_one_is_a_dash(finish
     assert '<td class="number none">—</td>' in row["r1-zero"], "its win rate is NaN"
     lowest = re.search(r'<td class="number best">0\.008</td>', row["r1"])
     assert lowest, "of mixed language the lowest is the best"
+
+
+def test_two_evaluations_of_the_same_models_have_a_table_each(run):
+    add_general_scores(run)
+    html, page = page_of(run)
+    text = " ".join(" ".join(page.text).split())
+    section = re.search(r'<section id="scores">(.*?)</section>', html, re.S)[1]
+    _, first, second = section.split("<h3>")
+    assert first.startswith("scores <")
+    assert second.startswith("general-scores <")
+    assert "scores playground/held-out: 240 prompts, 960 samples" in text
+    assert "general-scores playground/general: 120 prompts, 480 samples" in text
+
+    def cells(part, model):
+        table = part.split("</table>")[0]
+        heads = [" ".join(re.sub("<[^>]*>|&nbsp;", " ", h).split()) for h in re.findall(r"<th .*?</th>", table)]
+        row = re.search(rf'<th scope="row">{model}</th>(.*?)</tr>', table, re.S)[1]
+        values = re.findall(r"<td[^>]*>([^<]*)", row)
+        return dict(zip(heads[1 : len(values) + 1], map(str.strip, values)))
+
+    assert cells(first, "base")["pass@1"] == "0.270", "the second evaluation does not hide the first"
+    assert (cells(first, "r1")["format"], cells(first, "r1")["general win rate"]) == ("0.994", "0.440")
+    assert cells(second, "r1") == {"format": "0.938", "general win rate": "0.750"}, "no column without a number"
+    assert 'scope="row">r1-zero' not in second
+    assert first.count("pass@1 by domain</h4>") == first.count("Where a model is unsure</h4>") == 1
+    assert "by domain" not in second
+
+
+def test_a_tile_is_of_the_first_evaluation_that_measured_both_models(run):
+    add_general_scores(run)
+    metrics = json.loads((run / "scores" / "metrics.json").read_text())
+    del metrics["models"]["base"]["general_win_rate"]
+    (run / "scores" / "metrics.json").write_text(json.dumps(metrics))
+    tiles = re.search(r'<ul class="tiles">(.*?)</ul>', page_of(run)[0], re.S)[1]
+    found = [" ".join(re.sub("<[^>]*>", " ", tile).split()) for tile in re.findall("<li>(.*?)</li>", tiles, re.S)]
+    assert "pass@1 0.27 → 0.97 base → r1, scores" in found
+    assert "format 0.11 → 0.99 base → r1, scores" in found
+    assert "general win rate 0.12 → 0.75 base → r1, general-scores" in found
+    assert len(found) == 5
 
 
 def test_what_a_model_wrote_is_text_and_nothing_else(run):

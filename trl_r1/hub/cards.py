@@ -17,7 +17,7 @@ from .. import __version__
 from ..errors import ConfigError
 from ..ids import parse_hub_id
 from ..lineage import RunRecord, StageRecord, read_json
-from ..scores import number, scores_of, show, show_duration
+from ..scores import Score, number, scores_of, show, show_duration
 
 
 if TYPE_CHECKING:
@@ -42,25 +42,34 @@ class Destination:
         return self.repos.get(stage)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What one `evaluate` stage measured of a model: on which data, the metrics, and which of them are there to show."""
+
+    stage: str
+    data: str
+    metrics: dict[str, Any]
+    scores: tuple[Score, ...]
+
+
 def model_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
     """Return the README.md of a stage's model."""
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
     adapter = stage.model_dir is not None and (stage.model_dir / "adapter_config.json").is_file()
     kind_of_model = "reward model" if stage.kind == "reward" else "adapter (PEFT)" if adapter else "model"
-    metrics = run.evaluations().get(stage.name, {})
-    held_out = _held_out_name(run, stage.name)
+    evaluations = _measured(run, stage.name)
     results = [
         EvalResult(
             task_type="text-generation",
-            dataset_type=held_out,
-            dataset_name=held_out,
+            dataset_type=evaluation.data,
+            dataset_name=evaluation.data,
             metric_type=score.key,
             metric_name=score.title,
-            metric_value=round(number(metrics[score.key]), 6),
+            metric_value=round(number(evaluation.metrics[score.key]), 6),
         )
-        for score in scores_of([metrics])
-        if number(metrics.get(score.key)) is not None
+        for evaluation in evaluations
+        for score in evaluation.scores
     ]
     data = ModelCardData(
         license=to.license,
@@ -76,7 +85,7 @@ def model_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
     if data.base_model is None:
         data.pop("base_model_relation", None)
     text = _render(
-        "model_card.md.jinja", run, stage, to, kind_of_model=kind_of_model, adapter=adapter, metrics=metrics
+        "model_card.md.jinja", run, stage, to, kind_of_model=kind_of_model, adapter=adapter, evaluations=evaluations
     )
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
 
@@ -129,7 +138,7 @@ def lineage_json(run: RunRecord, stage: StageRecord, to: Destination) -> str:
             }
             for s in run.lineage(stage.name)
         ],
-        "metrics": run.evaluations().get(stage.name, {}),
+        "metrics": run.evaluations_of(stage.name),
         "selection": stage.selection,
     }
     return json.dumps(_finite(found), indent=2, ensure_ascii=False) + "\n"
@@ -207,7 +216,6 @@ def _render(template: str, run: RunRecord, stage: StageRecord, to: Destination, 
             command=public(run.command, run),
             config=config_yaml(run, stage) if stage.config else "",
             selection=stage.selection,
-            scores=scores_of([extra["metrics"]]) if extra.get("metrics") else [],
             version=run.versions.get("trl_r1", __version__),
             public=lambda value: public(value, run),
             **extra,
@@ -258,11 +266,17 @@ def _hub_data_sets(run: RunRecord, stage: StageRecord, to: Destination) -> list[
     return found
 
 
-def _held_out_name(run: RunRecord, model: str) -> str:
-    for stage in reversed(run.stages):
-        if model in (stage.metrics.get("models") or {}):
-            return ", ".join(stage.data_from) or stage.name
-    return "held-out"
+def _measured(run: RunRecord, model: str) -> list[Measured]:
+    """What each `evaluate` stage measured of this model; no two go by one name, for the Hub joins those that do."""
+    found: list[Measured] = []
+    for name, metrics in run.evaluations_of(model).items():
+        data = ", ".join(run.stage(name).data_from) or name
+        if any(data == before.data for before in found):
+            data = f"{data} ({name})"
+        scores = tuple(scores_of([metrics]))
+        if scores:
+            found.append(Measured(name, data, metrics, scores))
+    return found
 
 
 def _table(file: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -14,7 +13,7 @@ from .answers import questions_of
 from .chart import Panel
 from .curves import rl_panels, supervised_panels
 from .graph import lineage_svg
-from .tables import domain_table, hard_table, score_table, selections_of
+from .tables import ScoreTable, domain_table, hard_table, score_table, selections_of, sizes_of
 
 
 PAGE = "report.html"
@@ -26,6 +25,18 @@ class Curves:
 
     stage: StageRecord
     panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The tables of one `evaluate` stage, and on how many prompts and samples its numbers rest."""
+
+    stage: str
+    data: str
+    sizes: str
+    scores: ScoreTable
+    domains: ScoreTable | None
+    hard: ScoreTable | None
 
 
 def write_report(run_dir: str | Path) -> Path:
@@ -66,17 +77,16 @@ def render(run: RunRecord) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(show=show, duration=show_duration, short=lambda name: str(name).rsplit(".", 1)[-1])
-    models = run.evaluations()
+    evaluations = _evaluations(run)
     seconds = [s.seconds for s in run.stages if s.seconds is not None]
     return environment.get_template("report.html.jinja").render(
         run=run,
         title=f"{run.name}: report",
         finished=sum(stage.done for stage in run.stages),
         seconds=sum(seconds) if seconds else None,
-        tiles=_tiles(models),
-        scores=score_table(models),
-        hard=hard_table(models),
-        domains=domain_table(models),
+        tiles=_tiles(run),
+        evaluations=evaluations,
+        columns=list({score.key: score for e in evaluations for score in e.scores.columns}.values()),
         graph=lineage_svg(run),
         rl=_curves(run, ("grpo",), rl_panels),
         supervised=_curves(run, ("sft", "reward"), supervised_panels),
@@ -91,19 +101,39 @@ def _curves(run: RunRecord, kinds: tuple[str, ...], panels) -> list[Curves]:
     return [Curves(stage, tuple(panels(stage.log_history))) for stage in run.stages if stage.kind in kinds]
 
 
-def _tiles(models: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
-    """From the first model to the last one that is measured: the numbers with which most readers begin."""
-    if len(models) < 2:
+def _evaluations(run: RunRecord) -> list[Evaluation]:
+    found = []
+    for name, models in run.evaluations().items():
+        scores = score_table(models)
+        if scores is not None:
+            data = ", ".join(run.stage(name).data_from)
+            found.append(Evaluation(name, data, sizes_of(models), scores, domain_table(models), hard_table(models)))
+    return found
+
+
+def _tiles(run: RunRecord) -> list[dict[str, str]]:
+    """
+    From the first model to the last one that is measured: the numbers with which most readers begin.
+
+    Each number is that of the first evaluation that has it for both models, else of the first that has it for the last.
+    """
+    evaluations = run.evaluations()
+    names = next((list(models) for models in evaluations.values() if len(models) > 1), [])
+    if not names:
         return []
     # A distilled student stands after the model that the recipe is about; the recipe's order decides all the same.
-    names = list(models)
-    first, last = names[0], "r1" if "r1" in models else names[-1]
+    first, last = names[0], "r1" if "r1" in names else names[-1]
     tiles = []
-    for score in scores_of(models.values()):
+    for score in scores_of(metrics for models in evaluations.values() for metrics in models.values()):
         if score.key not in ("pass@1", "format", "language_consistency", "mixed_language", "general_win_rate"):
             continue
-        before, after = number(models[first].get(score.key)), number(models[last].get(score.key))
-        if after is not None:
+        measured = [
+            (stage, number(models.get(first, {}).get(score.key)), number(models.get(last, {}).get(score.key)))
+            for stage, models in evaluations.items()
+        ]
+        measured = [entry for entry in measured if entry[2] is not None]
+        if measured:
+            stage, before, after = next((entry for entry in measured if entry[1] is not None), measured[0])
             tiles.append(
                 {
                     "title": score.title,
@@ -111,6 +141,7 @@ def _tiles(models: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
                     "after": show(after, 2),
                     "first": first,
                     "last": last,
+                    "stage": stage if len(evaluations) > 1 else "",
                 }
             )
     return tiles

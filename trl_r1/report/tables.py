@@ -68,7 +68,18 @@ def score_table(models: Mapping[str, Mapping[str, Any]]) -> ScoreTable | None:
                 )
             )
         rows.append((name, tuple(cells)))
-    return ScoreTable(tuple(columns), tuple(rows), _sizes(models))
+    return ScoreTable(tuple(columns), tuple(rows))
+
+
+def sizes_of(models: Mapping[str, Mapping[str, Any]]) -> str:
+    """On how many prompts and samples an evaluation rests: `240 prompts, 960 to 4,800 samples`; empty if unknown."""
+    found = []
+    for key, name in (("n_prompts", "prompts"), ("n_samples", "samples")):
+        sizes = [size for m in models.values() if (size := number(m.get(key))) is not None]
+        if sizes:
+            low, high = show(min(sizes), 0), show(max(sizes), 0)
+            found.append(f"{low} {name}" if low == high else f"{low} to {high} {name}")
+    return ", ".join(found)
 
 
 def hard_table(models: Mapping[str, Mapping[str, Any]]) -> ScoreTable | None:
@@ -143,14 +154,3 @@ def _best(score: Score, values: list[Any]) -> float | None:
     if not score.better or len(measured) < 2 or min(measured) == max(measured):
         return None
     return max(measured) if score.better == "high" else min(measured)
-
-
-def _sizes(models: Mapping[str, Mapping[str, Any]]) -> str:
-    sizes = {(number(m.get("n_prompts")), number(m.get("n_samples"))) for m in models.values()}
-    if len(sizes) != 1:
-        return ""
-    prompts, samples = sizes.pop()
-    if prompts is None:
-        return ""
-    drawn = f", {samples:,.0f} samples" if samples is not None else ""
-    return f"Each model on the same {prompts:,.0f} held-out prompts{drawn}."
