@@ -36,7 +36,7 @@ class PlaygroundConfig:
             Rows of `data/general-heldout.parquet`.
         general_answers (`int`, *optional*, defaults to `400`):
             Rows of `data/general-answers.parquet`: answers for supervised fine-tuning.
-        preference_pairs (`int`, *optional*, defaults to `3000`):
+        preference_pairs (`int`, *optional*, defaults to `6000`):
             Rows of `data/preference-pairs.parquet`.
     """
 
@@ -55,7 +55,7 @@ class PlaygroundConfig:
     general_prompts: int = field(default=600, metadata={"help": "Rows of data/general-train.parquet."})
     general_heldout_prompts: int = field(default=120, metadata={"help": "Rows of data/general-heldout.parquet."})
     general_answers: int = field(default=400, metadata={"help": "Rows of data/general-answers.parquet."})
-    preference_pairs: int = field(default=3000, metadata={"help": "Rows of data/preference-pairs.parquet."})
+    preference_pairs: int = field(default=6000, metadata={"help": "Rows of data/preference-pairs.parquet."})
 
     def __post_init__(self):
         if self.hidden_size % self.num_attention_heads:
