@@ -14,6 +14,7 @@ def hub(monkeypatch, tmp_path):
         # The client reads its environment once, at import, and another test may have imported it.
         monkeypatch.setattr(constants, "ENDPOINT", stand_in.url)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # the stand-in is no network
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
         monkeypatch.setenv("HF_TOKEN", GOOD_TOKEN)
         # It waits up to 8 seconds between its five attempts.

@@ -251,6 +251,7 @@ print("loaded", sum(p.numel() for p in model.parameters()))
     environment = {
         **os.environ,
         "HF_ENDPOINT": hub.url,
+        "HF_HUB_OFFLINE": "0",
         "HF_TOKEN": GOOD_TOKEN,
         "HF_HUB_DISABLE_XET": "1",
         "HF_HOME": str(tmp_path / "hf"),
