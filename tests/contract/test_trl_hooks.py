@@ -35,6 +35,8 @@ WRAPPED = {
     (SFTTrainer, "_save_checkpoint"): "(self, model, trial)",
     (Trainer, "_save_rng_state"): "(self, output_dir: str) -> None",
     (Trainer, "_load_optimizer_and_scheduler"): "(self, checkpoint: str | None) -> None",
+    (Trainer, "set_initial_training_values"): "(self, args: transformers.training_args.TrainingArguments,"
+    " dataloader: torch.utils.data.dataloader.DataLoader) -> tuple[int, int, int, int, int, int | None, int]",
     (SFTTrainer, "_set_signature_columns_if_needed"): "(self)",
     (SFTTrainer, "compute_loss"): "(self, model, inputs, return_outputs=False, num_items_in_batch=None)",
     (SFTTrainer, "log"): "(self, logs: dict[str, float], start_time: float | None = None) -> None",

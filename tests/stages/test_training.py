@@ -222,6 +222,22 @@ def test_a_killed_stage_ends_with_the_weights_of_an_uninterrupted_one(kind, run,
     assert losses(killed["output_dir"]) == losses(config["output_dir"])
 
 
+@pytest.mark.parametrize("kind", ["sft", "grpo", "reward"])
+def test_a_stage_killed_after_its_last_checkpoint_takes_no_further_step(kind, run, common, grpo):
+    config = grpo if kind == "grpo" else common
+    assert run(kind, config) == 0
+    output_dir = Path(config["output_dir"])
+    whole, lost = weights(output_dir / "model"), losses(output_dir)
+    assert last_whole_checkpoint(output_dir).name == "checkpoint-4"
+    shutil.rmtree(output_dir / "model")
+    (output_dir / "metrics.json").unlink()
+
+    assert run(kind, config) == 0
+    assert same(weights(output_dir / "model"), whole)
+    assert losses(output_dir) == lost
+    assert json.loads((output_dir / "metrics.json").read_text())["steps"] == 4
+
+
 # LoRA
 
 
