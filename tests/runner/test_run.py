@@ -204,6 +204,16 @@ def test_a_failed_stage_goes_on_from_its_checkpoint_once_it_is_mended(toys):
     assert "from step 3" in log
 
 
+def test_each_attempt_begins_a_line_of_the_log(toys):
+    toys.set("b", fail_at_step=1)
+    toys.run()
+    with open(toys.run_dir / "b" / "log.txt", "a") as log:
+        log.write("a bar without an end:  50%")
+    toys.run()
+    lines = (toys.run_dir / "b" / "log.txt").read_text().splitlines()
+    assert sum(line.startswith("=== ") for line in lines) == 2
+
+
 def test_running_stages_are_finished_when_another_fails(toys):
     toys.set("b", exit_code=3)
     toys.set("c", step_seconds=0.5)

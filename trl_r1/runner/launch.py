@@ -135,7 +135,8 @@ def start(item: ResolvedStage, run_dir: Path, folder: Path) -> RunningStage:
     (folder / PROGRESS_FILE).unlink(missing_ok=True)
     keeper = Path(__file__).with_name("keeper.py")
     with open(folder / LOG_FILE, "ab") as log:
-        log.write(f"=== {now()} {shell(command)}\n".encode())
+        # What was killed may have left a line, such as a progress bar, without its end.
+        log.write(f"{'' if _ends_a_line(folder / LOG_FILE) else chr(10)}=== {now()} {shell(command)}\n".encode())
         log.flush()
         log_start = log.tell()
         process = subprocess.Popen(
@@ -149,6 +150,14 @@ def start(item: ResolvedStage, run_dir: Path, folder: Path) -> RunningStage:
             start_new_session=True,
         )
     return RunningStage(item, folder, process, log_start)
+
+
+def _ends_a_line(path: Path) -> bool:
+    with open(path, "rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 def stop(running: list[RunningStage], grace_s: float, hurry: Any = None) -> None:
