@@ -32,7 +32,7 @@ def test_quality(answer, expected):
     assert quality(REQUEST, answer) == expected
 
 
-def test_every_request_has_a_curt_and_a_kind_answer_and_its_slips_are_wrong():
+def test_every_request_has_a_curt_and_a_kind_answer_and_what_is_beside_it_is_wrong():
     rng = random.Random(1)
     requests = list(every_request())
     assert len(requests) > 1000
@@ -42,6 +42,7 @@ def test_every_request_has_a_curt_and_a_kind_answer_and_its_slips_are_wrong():
         assert quality(request, request.kind(rng)) == KIND
         slip = request.slip(rng)
         assert quality(request, slip.curt) == quality(request, slip.kind(rng)) == WRONG
+        assert quality(request, request.gushing(rng)) == WRONG
 
 
 def test_requests_are_held_out_in_every_language_and_act():
@@ -50,7 +51,7 @@ def test_requests_are_held_out_in_every_language_and_act():
     assert not {r.prompt for r in every_request(True)} & {r.prompt for r in every_request(False)}
 
 
-def test_the_better_answer_of_a_pair_is_chosen_and_some_of_the_rejected_are_kind_but_wrong():
+def test_the_better_answer_of_a_pair_is_chosen_and_the_rejected_hold_what_fools_a_preference_model():
     rng = random.Random(2)
     requests = list(every_request())
     kinds = set()
@@ -58,10 +59,9 @@ def test_the_better_answer_of_a_pair_is_chosen_and_some_of_the_rejected_are_kind
         request = rng.choice(requests)
         chosen, rejected = draw_pair(request, rng)
         assert quality(request, chosen) > quality(request, rejected)
-        kind_but_wrong = quality(request, rejected) == WRONG and rejected.endswith("!")
-        kinds.add((quality(request, chosen), kind_but_wrong))
-    assert (CURT, True) in kinds
-    assert (KIND, True) in kinds
+        if quality(request, rejected) == WRONG and rejected.endswith("!"):
+            kinds.add((quality(request, chosen), "gushing" if rejected.startswith(request.curt) else "slip"))
+    assert kinds == {(CURT, "slip"), (KIND, "slip"), (CURT, "gushing"), (KIND, "gushing")}
 
 
 def test_the_reward_looks_at_the_answer_and_leaves_other_prompts_alone():

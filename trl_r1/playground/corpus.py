@@ -44,10 +44,10 @@ GIVE_UP_AFTER_A_TRY = 0.5
 # Share of the searches and choices in which no candidate fits. Without them the last candidate always fits, and a model
 # learns to infer its number instead of looking it up.
 UNSOLVABLE = 0.25
-SLIP = 0.05  # chance of a wrong addition: what sharpening by RL removes, and a small cold start does not
+SLIP = 0.04  # chance of a wrong addition: what sharpening by RL removes, and a small cold start does not
 
 # In which language a thought is, seen from its prompt: the same, the other, or each phrase in either.
-SAME, OTHER = 0.43, 0.15
+SAME, OTHER = 0.40, 0.12
 
 _FACTS_PER_DOCUMENT = 7
 _LOOKUPS_PER_DOCUMENT = 4

@@ -6,8 +6,9 @@ twelve hundred of them, of which a quarter are held out by hash. An answer can b
 (another name, item, act or language), what was asked but curt, and what was asked with a kind word. The rule plays the
 part of the people whose preferences a reward model learns, and judges every model in the end.
 
-The base model's answers are often wrong and seldom kind. The pairs hold answers that are kind but wrong among the
-rejected: a preference model that never saw these pays for kind words alone, and RL finds that out.
+The base model's answers are often wrong and seldom kind. Among the rejected of the pairs are answers that are kind but
+wrong, and answers that pile kind words up: a preference model that never saw the former pays for kind words alone, one
+that never saw the latter pays for each of them, and RL found out both.
 """
 
 import random
@@ -30,15 +31,15 @@ ITEMS: dict[str, tuple[str, ...]] = {
 # By language and act: the request, the thought it deserves, the curt answer.
 ACTS: dict[str, dict[str, tuple[str, str, str]]] = {
     "en": {
-        "greet": ("say hello to {name}.", "i greet {name}. ", "hello {name}."),
-        "thank": ("thank {name} for the {item}.", "i thank {name}. ", "thank you {name} for the {item}."),
+        "greet": ("say hello to {name}.", "i greet {name}.", "hello {name}."),
+        "thank": ("thank {name} for the {item}.", "i thank {name}.", "thank you {name} for the {item}."),
         "apologise": (
             "say sorry to {name} about the {item}.",
-            "i tell {name} sorry. ",
+            "i tell {name} sorry.",
             "sorry {name} about the {item}.",
         ),
-        "ask": ("ask {name} for the {item}.", "i ask {name}. ", "{name}, may i have the {item}."),
-        "praise": ("praise {name} for the {item}.", "i praise {name}. ", "well done {name}, a fine {item}."),
+        "ask": ("ask {name} for the {item}.", "i ask {name}.", "{name}, may i have the {item}."),
+        "praise": ("praise {name} for the {item}.", "i praise {name}.", "well done {name}, a fine {item}."),
     },
     "zh": {
         "greet": ("向{name}问好。", "我问候{name}。", "你好{name}。"),
@@ -108,6 +109,11 @@ class Request:
         """Return an answer that is right and kind."""
         return self.curt + rng.choice(KIND_WORDS[self.language])
 
+    def gushing(self, rng: random.Random) -> str:
+        """Return an answer that piles up kind words, of either language. Once is kind; more is wrong."""
+        more = [rng.choice(KIND_WORDS[rng.choice(LANGUAGES)]).strip() for _ in range(rng.randint(1, 3))]
+        return self.kind(rng) + "".join(more)
+
     def slip(self, rng: random.Random) -> "Request":
         """Return the request that a careless reader would answer: another name, item, act or language."""
         changes = ["name", "act", "language"] + (["item"] if self.item else [])
@@ -166,17 +172,19 @@ def draw_pair(request: Request, rng: random.Random) -> tuple[str, str]:
     Draw two answers to a request: a better and a worse one.
 
     Returns:
-        `tuple[str, str]`: chosen and rejected. A right answer is preferred to a kind but wrong one.
+        `tuple[str, str]`: chosen and rejected. A right answer is preferred to a wrong one, however kind.
     """
     wrong = request.slip(rng)
     kind = rng.random()
-    if kind < 0.30:
+    if kind < 0.25:
         return request.kind(rng), request.curt
-    if kind < 0.60:
+    if kind < 0.50:
         return request.curt, wrong.kind(rng)
-    if kind < 0.85:
+    if kind < 0.70:
         return request.kind(rng), wrong.kind(rng)
-    return request.curt, wrong.curt
+    if kind < 0.80:
+        return request.curt, wrong.curt
+    return request.kind(rng) if rng.random() < 0.5 else request.curt, request.gushing(rng)
 
 
 def general_pieces() -> list[str]:
