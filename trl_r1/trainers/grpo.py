@@ -102,18 +102,19 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
 
     def _generate(self, prompts):
         generated = super()._generate(prompts)
-        # Only here the prompts are seen as the model saw them. `<think>` may be several tokens, or a special one.
-        ends = self._tokenizer.batch_decode([ids[-8:] for ids in generated[0]])
-        self._prefilled = [prompt_ends_in_thought(end) for end in ends]
+        # Only here the prompts are seen as the model saw them.
+        self._prompt_ids = generated[0]
         return generated
 
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
         ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
         truncated = [not ids or ids[-1] not in ends for ids in completion_ids_list]
         # What the rewards cannot see: whether the limit cut the completion, whether the prompt had opened the thought.
+        # `<think>` may be several tokens, or a special one.
+        prompt_ends = self._tokenizer.batch_decode([ids[-8:] for ids in self._prompt_ids])
         inputs = [
-            {"truncated": cut, "prefilled": opened, **row}
-            for row, cut, opened in zip(inputs, truncated, self._prefilled, strict=True)
+            {"truncated": cut, "prefilled": prompt_ends_in_thought(end), **row}
+            for row, cut, end in zip(inputs, truncated, prompt_ends, strict=True)
         ]
         # (N, F) for all completions of all processes, NaN where a function does not apply
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
