@@ -55,9 +55,13 @@ def test_each_number_has_its_source(config):
     assert not without
 
 
-@pytest.mark.parametrize("name", sorted({*ACCELERATE, *(path.stem for path in (RECIPES / "accelerate").glob("*.yaml"))}))
+@pytest.mark.parametrize(
+    "name", sorted({*ACCELERATE, *(path.stem for path in (RECIPES / "accelerate").glob("*.yaml"))})
+)
 def test_accelerate_understands_its_configurations(name):
-    arguments = launch_command_parser().parse_args(["--config_file", str(RECIPES / "accelerate" / f"{name}.yaml"), "x"])
+    arguments = launch_command_parser().parse_args(
+        ["--config_file", str(RECIPES / "accelerate" / f"{name}.yaml"), "x"]
+    )
     parsed, config, _ = _validate_launch_command(arguments)
     assert parsed.num_processes % parsed.num_machines == 0
     assert (parsed.num_machines > 1) == name.startswith("multi_node")
