@@ -28,7 +28,7 @@ class PlaygroundConfig:
             Steps between two checkpoints.
         train_prompts (`int`, *optional*, defaults to `1600`):
             Rows of `data/train.parquet`.
-        heldout_prompts (`int`, *optional*, defaults to `240`):
+        heldout_prompts (`int`, *optional*, defaults to `320`):
             Rows of `data/heldout.parquet`.
         general_prompts (`int`, *optional*, defaults to `600`):
             Rows of `data/general-train.parquet`.
@@ -51,7 +51,7 @@ class PlaygroundConfig:
     noisy_steps: int = field(default=400, metadata={"help": "Steps on the noisy corpus after that."})
     save_steps: int = field(default=200, metadata={"help": "Steps between two checkpoints."})
     train_prompts: int = field(default=1600, metadata={"help": "Rows of data/train.parquet."})
-    heldout_prompts: int = field(default=240, metadata={"help": "Rows of data/heldout.parquet."})
+    heldout_prompts: int = field(default=320, metadata={"help": "Rows of data/heldout.parquet."})
     general_prompts: int = field(default=600, metadata={"help": "Rows of data/general-train.parquet."})
     general_heldout_prompts: int = field(default=120, metadata={"help": "Rows of data/general-heldout.parquet."})
     general_answers: int = field(default=400, metadata={"help": "Rows of data/general-answers.parquet."})
