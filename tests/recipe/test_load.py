@@ -58,7 +58,7 @@ def test_keys_that_yaml_bends_are_refused(folder, text):
 def test_references_become_places_and_parents(folder):
     stages = [
         {"name": "zero", "kind": "grpo", "model": "base_model", "data": "sums"},
-        {"name": "cold", "kind": "toys.stage", "model": "zero", "data": ["sums"]},
+        {"name": "cold", "kind": "two_files.stage", "model": "zero", "data": ["sums"]},
         {"name": "dev", "kind": "sft", "model": "base_model", "data": ["cold", {"source": "cold/more", "limit": 5}]},
         {"name": "pref", "kind": "reward", "model": "dev", "data": "zero/rollouts"},
         {
@@ -71,8 +71,8 @@ def test_references_become_places_and_parents(folder):
         {"name": "scores", "kind": "evaluate", "model": ["base_model", "zero", "last"], "data": "sums"},
     ]
     data = {"sums": {"path": "sums.jsonl", "domain": "math"}}
-    (folder / "toys").mkdir()
-    (folder / "toys" / "stage.py").write_text('OUTPUTS = ("data/train.parquet", "data/more.parquet")\n')
+    (folder / "two_files").mkdir()
+    (folder / "two_files" / "stage.py").write_text('OUTPUTS = ("data/train.parquet", "data/more.parquet")\n')
     import sys
 
     sys.path.insert(0, str(folder))
