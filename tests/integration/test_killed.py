@@ -7,27 +7,19 @@ of each rollout (which stock TRL does not resume exactly), rejection sampling fr
 GRPO again from there, and an evaluation of all three.
 """
 
-import json
 import os
-import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import psutil
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from safetensors.torch import load_file
 
+from tests.integration.killing import SECONDS, numbers, processes_of, run_with_kills, said, start, weights
 from tests.stages.tiny import make_data, make_model
 
 
-ROOT = Path(__file__).resolve().parents[2]
 KILLS = 10
-SECONDS = 900  # of patience with one whole run on a busy machine
 
 pytestmark = pytest.mark.slow
 
@@ -92,76 +84,6 @@ def recipe(tmp_path_factory) -> Path:
     return place / "recipe.yaml"
 
 
-def start(recipe: Path, run_dir: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "trl_r1.cli", "run", str(recipe), "--output-dir", str(run_dir)]
-    with open(run_dir.with_suffix(".txt"), "ab") as log:
-        return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
-
-
-def said(run_dir: Path) -> str:
-    logs = [run_dir.with_suffix(".txt"), *sorted(run_dir.glob("*/log.txt"))]
-    return "\n".join(f"--- {log}\n{log.read_text(errors='replace')[-3000:]}" for log in logs)
-
-
-def processes_of(run_dir: Path) -> list[psutil.Process]:
-    """Every process of a stage of this run: the runner marks them in their environment."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            mark = process.environ().get("TRL_R1_STAGE_DIR", "")
-            if mark.startswith(str(run_dir.resolve())) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def work_done(run_dir: Path) -> float:
-    """Return the stages that are done, with the share of the one that runs: 0 to 5."""
-    done = 0.0
-    for stage in STAGES:
-        folder = run_dir / stage["name"]
-        if (folder / "artifact.json").exists():
-            done += 1
-            continue
-        try:
-            progress = json.loads((folder / "progress.json").read_text())
-            done += 0.99 * progress["step"] / progress["total"] if progress["total"] else 0.0
-        except (OSError, ValueError):
-            pass
-    return done
-
-
-def kill_all(runner: subprocess.Popen, run_dir: Path) -> None:
-    """As a machine that loses its power, as nearly as one test can: everybody at once, the runner first."""
-    victims = processes_of(run_dir)
-    runner.kill()
-    for victim in victims:
-        try:
-            os.kill(victim.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    runner.wait()
-
-
-def weights(run_dir: Path, stage: str) -> dict:
-    return load_file(run_dir / stage / "model" / "model.safetensors")
-
-
-def numbers(run_dir: Path, stage: str) -> dict:
-    """Return what a stage measured or selected, without what it measured of the clock."""
-    name = "selection.json" if (run_dir / stage / "data").is_dir() else "metrics.json"
-    found = json.loads((run_dir / stage / name).read_text())
-    clock = ("runtime", "per_second", "time", "seconds")
-
-    def timeless(value):
-        if isinstance(value, dict):
-            return {k: timeless(v) for k, v in value.items() if not any(word in k for word in clock)}
-        return value
-
-    return timeless(found)
-
-
 @pytest.fixture(scope="module")
 def whole(recipe) -> Path:
     run_dir = recipe.parent / "whole"
@@ -172,26 +94,8 @@ def whole(recipe) -> Path:
 
 def test_killed_at_ten_random_moments_it_ends_as_if_it_had_not_been(recipe, whole):
     run_dir = recipe.parent / "killed"
-    dice = random.Random(2)
-    killed_at = []
-    for left in range(KILLS, 0, -1):
-        # A random moment of what is still to do, such that the kills are spread over all of it.
-        done = work_done(run_dir)
-        moment = done + dice.uniform(0, 2 * (len(STAGES) - done) / (left + 1))
-        runner = start(recipe, run_dir)
-        deadline = time.monotonic() + SECONDS
-        while runner.poll() is None and work_done(run_dir) < moment:
-            assert time.monotonic() < deadline, said(run_dir)
-            time.sleep(0.02)
-        time.sleep(dice.uniform(0, 0.5))
-        assert runner.poll() in (None, 0), said(run_dir)
-        if runner.poll() is None:
-            killed_at.append(round(work_done(run_dir), 2))
-            kill_all(runner, run_dir)
+    killed_at = run_with_kills(recipe, run_dir, [stage["name"] for stage in STAGES], KILLS)
     assert len(killed_at) >= KILLS - 1, killed_at  # the last moment may fall behind the end
-    runner = start(recipe, run_dir)
-    assert runner.wait(SECONDS) == 0, said(run_dir)
-    assert not processes_of(run_dir)
 
     for stage in ("zero", "last"):
         one, other = weights(whole, stage), weights(run_dir, stage)
