@@ -18,6 +18,14 @@ from ._common import Progress, StageParser, publish, run_stage, write_json
 
 
 CONFIG_CLASSES = ("trl_r1.playground.config:PlaygroundConfig",)
+DATASETS = {
+    "train": ("prompt", "solution", "domain", "language"),
+    "heldout": ("prompt", "solution", "domain", "language"),
+    "general-train": ("prompt", "domain", "language", "reference", "simple"),
+    "general-heldout": ("prompt", "domain", "language", "reference", "simple"),
+    "general-answers": ("prompt", "completion", "domain", "language", "thought", "simple"),
+    "preference-pairs": ("prompt", "chosen", "rejected", "domain", "language"),
+}
 
 
 def make_parser() -> StageParser:
