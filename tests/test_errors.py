@@ -10,7 +10,9 @@ from trl_r1.errors import (
     EnvironmentalError,
     HubError,
     Interrupted,
+    JudgeError,
     RecipeError,
+    ServerError,
     StageError,
     TrlR1Error,
 )
@@ -23,6 +25,8 @@ EXIT_CODES = {
     DataError: 2,
     EnvironmentalError: 2,
     StageError: 1,
+    ServerError: 1,
+    JudgeError: 1,
     HubError: 1,
     Interrupted: 130,
 }

@@ -17,7 +17,7 @@ PACKAGE = Path(trl_r1.__file__).parent
 GROUND = [{"errors"}, {"text", "trace", "language", "ids", "lineage", "scores"}]
 TRAINING = [
     *GROUND,
-    {"verify", "sandbox"},
+    {"verify", "sandbox", "model_server"},
     {"rewards", "select"},
     {"configs", "_compat", "adapters", "data", "trainers", "sampling"},
     {"builders", "evaluation", "playground"},
@@ -30,7 +30,7 @@ TORCH_FREE = [
     "trl_r1",
     *(
         f"trl_r1.{room}"
-        for room in ["errors", "text", "trace", "language", "select", "ids", "lineage", "scores", "rewards", "verify"]
+        for room in ["errors", "text", "trace", "language", "select", "ids", "lineage", "scores", "rewards", "verify", "model_server"]
     ),
     *(f"trl_r1.{room}" for room in ["recipe", "runner", "report", "hub", "cli"]),
 ]

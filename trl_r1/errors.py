@@ -9,6 +9,8 @@ TrlR1Error
 ├── DataError              a data set cannot be read, is empty or lacks a column     exit code 2
 ├── EnvironmentalError     the machine: world size, disk space, a missing program    exit code 2
 ├── StageError             a stage ran and failed                                    exit code 1
+│   ├── ServerError        ... since a model's server gave no answer
+│   └── JudgeError         ... since a judge gave too few verdicts
 ├── Interrupted            the user stopped the run                                  exit code 130
 └── HubError               a push or a download did not complete                     exit code 1
 ```
@@ -89,6 +91,14 @@ class EnvironmentalError(TrlR1Error):
 
 class StageError(TrlR1Error):
     """A stage ran and failed."""
+
+
+class ServerError(StageError):
+    """A model's server gave no answer, however often it was asked."""
+
+
+class JudgeError(StageError):
+    """A judge gave too few verdicts to go on with."""
 
 
 class Interrupted(TrlR1Error):

@@ -53,8 +53,8 @@ def test_a_judge_that_favours_what_it_reads_first_decides_nothing_and_a_fair_one
         return 200, choices('{"analysis": "the first is better", "score_a": 9, "score_b": 3}')
 
     def fair(path, request):
-        answers = re.search(r"Answer of A:\n(.*)\n\nAnswer of B:\n(.*)\n", request["messages"][0]["content"])
-        scores = [8 if "kind" in answer else 4 for answer in answers.groups()]
+        answers = re.findall(r"\[answer of [AB] \w+\]\n(.*)\n", request["messages"][0]["content"])
+        scores = [8 if "kind" in answer else 4 for answer in answers]
         return 200, choices(f'```json\n{{"analysis": "x", "score_a": {scores[0]}, "score_b": {scores[1]}}}\n```')
 
     def run(answer):
@@ -70,7 +70,7 @@ def test_a_judge_that_favours_what_it_reads_first_decides_nothing_and_a_fair_one
     assert all("kind" in pair["chosen"] and "rude" in pair["rejected"] for pair in pairs)
     assert len(requests) == 3 * 2 * 12
     assert not any("secret" in request["messages"][0]["content"] for request in requests)
-    first = [re.search(r"Answer of A:\n(\w+)", request["messages"][0]["content"])[1] for request in requests]
+    first = [re.search(r"\[answer of A \w+\]\n(\w+)", request["messages"][0]["content"])[1] for request in requests]
     assert 20 < first.count("kind") < 52
     with pytest.raises(StageError, match="gap 6"):
         run(bias)

@@ -1,13 +1,14 @@
 """A server with the OpenAI protocol, in a thread, that answers as it is told."""
 
+import contextlib
 import json
+import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 
 
-@contextmanager
+@contextlib.contextmanager
 def stub_server(answer: Callable[[str, dict], tuple]):
     """
     Serve on a free port; yield the base URL and the list of requests.
@@ -15,6 +16,7 @@ def stub_server(answer: Callable[[str, dict], tuple]):
     Args:
         answer (`Callable`):
             Called with the path and the request; gives a status, the answer's JSON (or text) and, where wanted, headers.
+            In place of the JSON stands a function, called with the request handler, where an answer is to go wrong.
     """
     requests: list[dict] = []
     lock = Lock()
@@ -27,6 +29,10 @@ def stub_server(answer: Callable[[str, dict], tuple]):
             with lock:
                 requests.append({"path": self.path, "authorization": self.headers.get("Authorization"), **request})
                 status, content, *headers = answer(self.path, request)
+            if callable(content):
+                content(self)
+                self.close_connection = True
+                return
             body = (content if isinstance(content, str) else json.dumps(content)).encode()
             self.send_response(status)
             for name, value in (headers[0] if headers else {}).items():
@@ -60,3 +66,18 @@ def choices(*texts: str, chat: bool = True, tokens: int = 0, finish_reason: str 
         ],
         "usage": {"completion_tokens": tokens},
     }
+
+
+def cut(handler: BaseHTTPRequestHandler) -> None:
+    """Begin an answer and cut the connection."""
+    handler.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"choices": [')
+
+
+def trickle(handler: BaseHTTPRequestHandler, seconds: float = 3.0) -> None:
+    """Answer byte by byte, so that no single wait is long."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")
+    end = time.monotonic() + seconds
+    with contextlib.suppress(OSError):
+        while time.monotonic() < end:
+            handler.wfile.write(b" ")
+            time.sleep(0.02)

@@ -14,7 +14,6 @@ _HOME_OF = {
     "GeneralConfig": "config",
     "PairsConfig": "config",
     "RejectionConfig": "config",
-    "VerdictJudge": "judges",
     "build_cold_start": "cold_start",
     "build_general": "general",
     "build_pairs": "pairs",
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from .cold_start import build_cold_start
     from .config import ColdStartConfig, GeneralConfig, PairsConfig, RejectionConfig
     from .general import build_general
-    from .judges import ComparisonJudge, VerdictJudge
+    from .judges import ComparisonJudge
     from .pairs import build_pairs
     from .rejection import build_rejection
 
@@ -35,7 +34,6 @@ __all__ = [
     "GeneralConfig",
     "PairsConfig",
     "RejectionConfig",
-    "VerdictJudge",
     "build_cold_start",
     "build_general",
     "build_pairs",

@@ -42,7 +42,7 @@ class RejectionConfig(BuilderConfig):
         rewards (`list[dict]`, *optional*):
             Rewards, declared as in training. Those that judge whether an answer is right (`is_accuracy`) decide, unless
             `rules` has `right_by`; by default `MathAccuracy` alone. Prompts that no rule can check are judged by a
-            model, `trl_r1.builders.VerdictJudge`.
+            model, `trl_r1.rewards.Judge`.
         form (`str`, *optional*):
             Text with `{thought}` and `{answer}` in which kept completions are written. As they were sampled by default.
     """

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 _HOME_OF = {
     "ChoiceAccuracy": "choice",
+    "GroupLength": "length",
+    "Judge": "judge",
     "LanguageConsistency": "language",
     "MathAccuracy": "math",
     "PreferenceModel": "preference",
@@ -18,6 +20,7 @@ _HOME_OF = {
     "Scheduled": "schedule",
     "ThinkFormat": "format",
     "choice_accuracy": "choice",
+    "group_length": "length",
     "language_consistency": "language",
     "load_rewards": "schedule",
     "math_accuracy": "math",
@@ -27,13 +30,17 @@ _HOME_OF = {
 if TYPE_CHECKING:
     from .choice import ChoiceAccuracy, choice_accuracy
     from .format import ThinkFormat, think_format
+    from .judge import Judge
     from .language import LanguageConsistency, language_consistency
+    from .length import GroupLength, group_length
     from .math import MathAccuracy, math_accuracy
     from .preference import PreferenceModel
     from .schedule import RewardSpec, Scheduled, load_rewards
 
 __all__ = [
     "ChoiceAccuracy",
+    "GroupLength",
+    "Judge",
     "LanguageConsistency",
     "MathAccuracy",
     "PreferenceModel",
@@ -41,6 +48,7 @@ __all__ = [
     "Scheduled",
     "ThinkFormat",
     "choice_accuracy",
+    "group_length",
     "language_consistency",
     "load_rewards",
     "math_accuracy",

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import ConfigError
+from ..model_server import waited
 
 
 # What TRL hands to every reward, so that it is no column of the data set.
@@ -146,6 +147,10 @@ class Scheduled:
     def is_accuracy(self) -> bool:
         return getattr(self.reward, "is_accuracy", False) is True
 
+    @property
+    def reads_group_tokens(self) -> bool:
+        return getattr(self.reward, "reads_group_tokens", False) is True
+
     def __call__(self, *, completions: list, trainer_state: Any = None, **handed: Any) -> list[float | None]:
         rows = self._rows(completions, trainer_state, handed)
         if not rows:
@@ -185,9 +190,11 @@ class Scheduled:
         }
         if trainer_state is not None:
             chosen["trainer_state"] = trainer_state
+        suffix = self.name.removeprefix(name_of(self.reward)) if self.name else ""
         if log_extra := handed.get("log_extra"):
-            suffix = self.name.removeprefix(name_of(self.reward)) if self.name else ""
             chosen["log_extra"] = lambda column, values: log_extra(column + suffix, _scattered(values, rows, size))
+        if (log_metric := handed.get("log_metric")) and suffix:
+            chosen["log_metric"] = lambda name, value: log_metric(name + suffix, value)
         return chosen
 
 
@@ -271,6 +278,20 @@ def make_reward(spec: RewardSpec, key: str = "rewards") -> Callable[..., Any]:
             f"`{spec.func}` makes a {type(reward).__name__}, expected a reward, which can be called", key=f"{key}.func"
         )
     return reward
+
+
+def call(reward: Callable[..., Any], **handed: Any) -> list[float | None]:
+    """
+    Call a reward from code that is not asynchronous, whether or not the reward is.
+
+    Args:
+        reward (`Callable`):
+            The reward.
+        **handed:
+            What trainers hand to rewards: `completions`, `prompts`, columns.
+    """
+    rewards = reward(**handed)
+    return waited(rewards) if inspect.isawaitable(rewards) else rewards
 
 
 def required_columns(reward: Any) -> tuple[str, ...]:

@@ -2,14 +2,12 @@
 Rewards for traces: the same reward objects that training calls, called on what was sampled.
 """
 
-import asyncio
 import dataclasses
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import ConfigError
-from ..rewards.schedule import name_of, required_columns
+from ..rewards.schedule import call, name_of, required_columns
 from ..trace import Trace
 
 
@@ -81,7 +79,8 @@ def score_traces(traces: Sequence[Trace], rewards: Mapping[str, Callable]) -> li
 
 def call_reward(reward: Callable, completions: list[str], columns: dict[str, list[Any]]) -> list[float | None]:
     """Call one reward as TRL does, outside of training."""
-    values = reward(
+    values = call(
+        reward,
         prompts=columns["question"],
         completions=completions,
         completion_ids=None,
@@ -90,18 +89,12 @@ def call_reward(reward: Callable, completions: list[str], columns: dict[str, lis
         log_metric=None,
         **columns,
     )
-    if inspect.isawaitable(values):
-        values = asyncio.run(_wait(values))
     if len(values) != len(completions):
         raise ConfigError(
             f"the reward `{name_of(reward)}` gave {len(values)} values for {len(completions)} completions",
             key="rewards",
         )
     return list(values)
-
-
-async def _wait(values: Any) -> Any:
-    return await values
 
 
 def trace_columns(traces: Sequence[Trace]) -> dict[str, list[Any]]:

@@ -1,0 +1,314 @@
+"""
+A client of any server that speaks the OpenAI protocol: vLLM, SGLang, llama.cpp, `transformers serve`, a hosted API.
+
+Servers differ in what they honour. `transformers serve` drops `n`: so the choices of every answer are counted, and
+missing ones asked for again with another seed. A request that fails for now (429, 5xx, a time-out, a connection that is
+refused or cut, an answer that is not the protocol's JSON) is tried again after a wait that doubles, or that the server
+names; a prompt that the server refuses is the caller's to leave out. A key is read from the environment when a request
+is made: it stands in no config, no log and no message.
+"""
+
+import asyncio
+import contextlib
+import email.utils
+import json
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ..errors import ConfigError, ServerError
+
+
+T = TypeVar("T")
+
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 60.0
+CONNECT_SECONDS = 30.0
+
+# The server refuses the request whatever the prompt: no key, no such path, no such model.
+_WRONG_SET_UP = (401, 403, 404, 405)
+_FAILS_FOR_NOW = (408, 409, 425, 429)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ADDRESS = re.compile(r"https?://[^/@\s]+(/\S*)?")
+
+
+class PromptRefused(Exception):
+    """The server refuses this prompt (too long, filtered); it may take the next one."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """
+    One completion, as a server gave it.
+
+    Args:
+        text (`str`):
+            The completion; a thought that the server parsed out of it is put back between `<think>` and `</think>`.
+        finish_reason (`str`):
+            `"stop"` or `"length"`.
+        n_tokens (`int`):
+            Its length in tokens, 0 where the server does not tell.
+        paid_tokens (`int`):
+            Its part of the tokens of prompt and completions; where the server does not tell, a fourth of the characters.
+    """
+
+    text: str
+    finish_reason: str
+    n_tokens: int
+    paid_tokens: int
+
+
+@dataclass(frozen=True)
+class Server:
+    """
+    A model at a server.
+
+    Args:
+        base_url (`str`):
+            Where its API starts, such as `http://localhost:8000/v1`.
+        model (`str`):
+            The model's name there.
+        api_key_variable (`str`, *optional*, defaults to `"OPENAI_API_KEY"`):
+            Environment variable that holds the key. Another one than the default must be set.
+        timeout_seconds (`float`, *optional*, defaults to `600.0`):
+            How long one request may take, from the first byte that is sent to the last that is read.
+        retries (`int`, *optional*, defaults to `6`):
+            How often a request that failed for now is tried again.
+        concurrency (`int`, *optional*, defaults to `32`):
+            Requests under way at once, over one [`connect`].
+
+    Raises:
+        [`~errors.ConfigError`]: if an argument is wrong.
+    """
+
+    base_url: str
+    model: str
+    api_key_variable: str = "OPENAI_API_KEY"
+    timeout_seconds: float = 600.0
+    retries: int = 6
+    concurrency: int = 32
+
+    def __post_init__(self):
+        if not isinstance(self.base_url, str) or not _ADDRESS.fullmatch(self.base_url):
+            # What is not an address may be a key, or hold one.
+            raise ConfigError("expected an address such as http://localhost:8000/v1, without a key", key="base_url")
+        if not isinstance(self.model, str) or not self.model:
+            raise ConfigError(f"expected the model's name at the server, got {self.model!r}", key="model")
+        if not isinstance(self.api_key_variable, str) or not _VARIABLE.fullmatch(self.api_key_variable):
+            raise ConfigError(
+                "expected the name of an environment variable that holds the key, not the key", key="api_key_variable"
+            )
+        if not self.timeout_seconds > 0:
+            raise ConfigError(f"expected seconds above 0, got {self.timeout_seconds!r}", key="timeout_seconds")
+        for key, least in (("retries", 0), ("concurrency", 1)):
+            if not isinstance(getattr(self, key), int) or getattr(self, key) < least:
+                raise ConfigError(f"expected a number from {least} on, got {getattr(self, key)!r}", key=key)
+
+    @contextlib.asynccontextmanager
+    async def connect(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> AsyncIterator["Connection"]:
+        """
+        Open a connection that many requests share. It belongs to the event loop that runs it.
+
+        Args:
+            sleep (`Callable`, *optional*, defaults to `asyncio.sleep`):
+                How to wait between tries, in seconds.
+        """
+        import httpx2
+
+        async with httpx2.AsyncClient(
+            # The whole of a request is timed below; an address where nothing answers is told sooner.
+            timeout=httpx2.Timeout(None, connect=min(CONNECT_SECONDS, self.timeout_seconds)),
+            limits=httpx2.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency),
+            follow_redirects=True,
+        ) as client:
+            yield Connection(self, client, sleep)
+
+    def key(self) -> str | None:
+        """
+        Return the key from the environment.
+
+        Raises:
+            [`~errors.ConfigError`]: if a variable is named and not set.
+        """
+        key = os.environ.get(self.api_key_variable)
+        if not key and self.api_key_variable != Server.api_key_variable:
+            raise ConfigError(
+                f"expected a key in the environment variable {self.api_key_variable}, which is not set",
+                key="api_key_variable",
+            )
+        return key or None
+
+
+class Connection:
+    """Requests to one server over shared connections. See [`Server.connect`], which makes it."""
+
+    def __init__(self, server: Server, client: Any, sleep: Callable[[float], Awaitable[None]]):
+        self.server = server
+        self._client = client
+        self._sleep = sleep
+        self._room = asyncio.Semaphore(server.concurrency)
+
+    async def complete(self, prompt: str | list[dict[str, str]], n: int = 1, **parameters: Any) -> list[Choice]:
+        """
+        Complete a prompt `n` times.
+
+        Args:
+            prompt (`str` or `list[dict[str, str]]`):
+                A text for `/completions` or messages for `/chat/completions`.
+            n (`int`, *optional*, defaults to `1`):
+                Number of completions.
+            **parameters:
+                Further keys of the request (`temperature`, `top_p`, `max_tokens`, `seed`).
+
+        Raises:
+            [`PromptRefused`]: if the server does not take this prompt.
+            [`~errors.ConfigError`]: if it takes no request at all.
+            [`~errors.ServerError`]: if it still fails after all retries.
+        """
+        chat = not isinstance(prompt, str)
+        seed = parameters.pop("seed", None)
+        choices: list[Choice] = []
+        asked = 0
+        while len(choices) < n:
+            missing = n - len(choices)
+            request = {"model": self.server.model, "n": missing, "stream": False, **parameters}
+            request["messages" if chat else "prompt"] = prompt
+            if seed is not None:
+                # With the same seed the server would give the same completions once more.
+                request["seed"] = seed + asked
+            found = await self.post(
+                "chat/completions" if chat else "completions", request, lambda answer: _choices(answer, prompt)
+            )
+            choices += found[:missing]
+            asked += 1
+        return choices
+
+    async def post(self, path: str, request: dict[str, Any], read: Callable[[Any], T]) -> T:
+        """
+        Send one request, again and again where the server fails for now.
+
+        Args:
+            path (`str`):
+                Path below the server's address.
+            request (`dict[str, Any]`):
+                The request's JSON.
+            read (`Callable`):
+                Makes the result of the answer's JSON; where it raises a `ValueError`, the server has failed for now.
+
+        Raises: as [`complete`].
+        """
+        import httpx2
+
+        url = f"{self.server.base_url.rstrip('/')}/{path}"
+        key = self.server.key()
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+        body = json.dumps(request).encode()  # in ASCII, so that half of a surrogate pair passes
+        failure = ""
+        for attempt in range(self.server.retries + 1):
+            asked_to_wait = None
+            async with self._room:
+                try:
+                    answer = await asyncio.wait_for(
+                        self._client.post(url, content=body, headers=headers), self.server.timeout_seconds
+                    )
+                    if answer.is_success:
+                        return read(json.loads(answer.content))
+                    failure = f"{answer.status_code} {_without(key, answer.text[:2000])}"
+                    if answer.status_code in _WRONG_SET_UP:
+                        raise ConfigError(f"{url} refuses every request: {failure}", key="base_url")
+                    if answer.status_code < 500 and answer.status_code not in _FAILS_FOR_NOW:
+                        raise PromptRefused(failure)
+                    asked_to_wait = _seconds(answer.headers.get("Retry-After"))
+                except (TimeoutError, asyncio.TimeoutError):
+                    failure = f"no answer within {self.server.timeout_seconds:g} s"
+                except ValueError as error:
+                    failure = f"no answer in the protocol's JSON: {_without(key, str(error))}"
+                except (httpx2.HTTPError, OSError) as error:
+                    failure = f"{type(error).__name__}: {_without(key, str(error))}"
+            if attempt < self.server.retries:
+                doubled = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt) * random.uniform(0.75, 1.25)
+                await self._sleep(min(asked_to_wait, self.server.timeout_seconds) if asked_to_wait else doubled)
+        raise ServerError(f"{url} failed {self.server.retries + 1} times, the last time with: {failure}")
+
+
+def waited(awaitable: Awaitable[T]) -> T:
+    """Wait for what is asynchronous from code that is not, also where this thread already runs an event loop."""
+
+    async def wait() -> T:
+        return await awaitable
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(wait())
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(asyncio.run(wait()))
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="waited")
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return done[0]
+
+
+def _choices(answer: Any, prompt: str | list[dict[str, str]]) -> list[Choice]:
+    chat = not isinstance(prompt, str)
+    if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list) or not answer["choices"]:
+        raise ValueError("an answer without a completion")
+    texts = [_text(choice, chat) for choice in answer["choices"]]
+    usage = answer["usage"] if isinstance(answer.get("usage"), dict) else {}
+    completion, total = usage.get("completion_tokens"), usage.get("total_tokens")
+    if not isinstance(total, int) or total <= 0:
+        total = (len(json.dumps(prompt, ensure_ascii=False)) + sum(map(len, texts))) // 4
+    # The protocol counts the tokens of all choices together: each gets an equal part, so that the mean is right.
+    completion_parts = _parts(completion if isinstance(completion, int) else 0, len(texts))
+    return [
+        Choice(text, "length" if choice.get("finish_reason") == "length" else "stop", tokens, paid)
+        for choice, text, tokens, paid in zip(answer["choices"], texts, completion_parts, _parts(total, len(texts)))
+    ]
+
+
+def _text(choice: Any, chat: bool) -> str:
+    said = choice.get("message") if chat and isinstance(choice, dict) else choice
+    if not isinstance(said, dict):
+        raise ValueError("a choice without a text")
+    text = said.get("content" if chat else "text") or ""
+    if isinstance(text, list):  # [{"type": "text", "text": ...}]
+        text = "".join(part.get("text") or "" for part in text if isinstance(part, dict))
+    # Servers with a reasoning parser give the thought apart from the answer.
+    thought = chat and (said.get("reasoning_content") or said.get("reasoning"))
+    return f"<think>\n{thought.strip()}\n</think>\n\n{text}" if thought else str(text)
+
+
+def _parts(total: int, n: int) -> list[int]:
+    return [total * (i + 1) // n - total * i // n for i in range(n)]
+
+
+def _seconds(text: str | None) -> float | None:
+    """Read a `Retry-After`: seconds, or a date."""
+    if text is None:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None
+
+
+def _without(key: str | None, text: str) -> str:
+    return text.replace(key, "***") if key else text

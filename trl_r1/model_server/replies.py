@@ -1,0 +1,77 @@
+"""
+Replies kept on disk by what was asked: asked again, the same question costs nothing.
+
+One file for one request, whose name is the hash of the server's address and of the whole request. A file appears whole
+or not at all, so that any number of processes and machines may share a folder and each may be killed at any moment.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+logger = logging.getLogger(__name__)
+
+
+class Replies:
+    """
+    Replies of a server, kept in a folder.
+
+    Args:
+        folder (`str` or `os.PathLike`, *optional*):
+            Where they are kept. `None`: nowhere.
+    """
+
+    def __init__(self, folder: str | os.PathLike | None):
+        self.folder = Path(folder) if folder is not None else None
+        self._warned = False
+
+    @staticmethod
+    def address(*asked: Any) -> str:
+        """Return the name of a reply: a hash of what was asked, whatever JSON can hold."""
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+    def get(self, address: str) -> str | None:
+        """Return a reply; `None` where there is none that can be read."""
+        if self.folder is None:
+            return None
+        try:
+            kept = json.loads(self._file(address).read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # none, or one that a power failure cut
+            return None
+        return kept["reply"] if isinstance(kept, dict) and isinstance(kept.get("reply"), str) else None
+
+    def put(self, address: str, reply: str) -> None:
+        """Keep a reply. One that cannot be written is told once, and costs another request."""
+        if self.folder is None:
+            return
+        file = self._file(address)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, json.dumps({"reply": reply}))
+        except OSError as error:
+            if not self._warned:
+                self._warned = True
+                logger.warning("replies cannot be kept in %s: %s", self.folder, error)
+
+    def _file(self, address: str) -> Path:
+        assert self.folder is not None
+        return self.folder / address[:2] / f"{address[2:]}.json"
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file that appears whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as temporary:
+            temporary.write(text)
+        os.replace(name, file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
