@@ -30,7 +30,19 @@ TORCH_FREE = [
     "trl_r1",
     *(
         f"trl_r1.{room}"
-        for room in ["errors", "text", "trace", "language", "select", "ids", "lineage", "scores", "rewards", "verify", "model_server"]
+        for room in [
+            "errors",
+            "text",
+            "trace",
+            "language",
+            "select",
+            "ids",
+            "lineage",
+            "scores",
+            "rewards",
+            "verify",
+            "model_server",
+        ]
     ),
     *(f"trl_r1.{room}" for room in ["recipe", "runner", "report", "hub", "cli"]),
 ]
