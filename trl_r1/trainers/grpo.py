@@ -21,6 +21,7 @@ from .._compat import RepeatSampler, get_config_model_id
 from ..configs import R1GRPOConfig
 from ..text import completion_text, prompt_ends_in_thought
 from ..trace import write_traces
+from .group_tokens import HandsGroupTokens
 from .metrics import count_emergence, emergence_metrics, group_metrics, judging_rewards, question_language
 from .resume import EpochRepeatSampler, ExactResume, is_sharded, load_reference, save_reference
 from .rollouts import asked, remove_rollouts_from, shard_path, to_traces
@@ -29,7 +30,7 @@ from .rollouts import asked, remove_rollouts_from, shard_path, to_traces
 logger = get_logger(__name__)
 
 
-class R1GRPOTrainer(ExactResume, GRPOTrainer):
+class R1GRPOTrainer(ExactResume, HandsGroupTokens, GRPOTrainer):
     """
     [`~trl.GRPOTrainer`] with what the training of DeepSeek-R1 needs. Takes the same arguments.
 
@@ -38,7 +39,8 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
     - It logs reflection words, the share of the prompt's language, solve rates by group and domain, pass@G and
       truncation (see [`~trainers.metrics`]).
     - Reward functions are also handed `truncated` and `prefilled`, as if they were columns: whether the length limit cut
-      a completion, and whether its prompt, as the model saw it, had already opened the thought.
+      a completion, and whether its prompt, as the model saw it, had already opened the thought; and those that ask for
+      it `group_tokens`, the lengths of the row's whole group (see [`~rewards.GroupLength`]).
     - `args.max_completion_length_schedule` changes the maximum length of completions at given steps.
     - `args.save_rollouts` keeps what is sampled (see [`~trainers.rollouts`]). The data set's columns `question`,
       `prompt_id`, `solution`, `domain` and `language` find their way into the traces; none is needed.
