@@ -86,8 +86,8 @@ def test_a_row_without_solution_is_none_and_its_neighbours_are_judged():
 
 def test_a_deadline_is_none_and_its_neighbours_are_judged():
     reward = MathAccuracy(deadline_cpu_seconds=0.3)
-    completions = [f"</think>\\boxed{{{x}}}" for x in ("9^{9^{9^{9}}}", "2\\sqrt{23}", "5\\sqrt{3}")]
-    assert reward(completions=completions, solution=["4", "\\sqrt{92}", "\\sqrt{74}"]) == [None, 1.0, 0.0]
+    completions = [f"</think>\\boxed{{{x}}}" for x in ("9^{9^{9^{9}}}", "4x+2y=46", "4x+2y=47")]
+    assert reward(completions=completions, solution=["4", "2x+y=23", "2x+y=23"]) == [None, 1.0, 0.0]
 
 
 def test_conversational_completions():

@@ -25,11 +25,12 @@ from .hard import HARD
 
 # Each needs a worker, and none is asked about elsewhere: verdicts are remembered.
 def pairs(salt: int, count: int = 8) -> list[tuple[str, str]]:
-    return [(rf"\sqrt{{{4 * (1000 * salt + k + 2)}}}", rf"2\sqrt{{{1000 * salt + k + 2}}}") for k in range(count)]
+    numbers = [1000 * salt + k + 10 for k in range(count)]
+    return [(rf"\binom{{{n}}}{{2}}", str(n * (n - 1) // 2)) for n in numbers]
 
 
 def wrong(salt: int) -> tuple[str, str]:
-    return (rf"\sqrt{{{7 * salt + 3}}}", rf"\sqrt{{{7 * salt + 4}}}")
+    return (rf"\binom{{{salt + 5}}}{{2}}", rf"\binom{{{salt + 6}}}{{2}}")
 
 
 HANGS = "9^{9^{9^{9}}}"
@@ -165,7 +166,7 @@ def test_workers_import_no_torch_and_the_caller_imports_no_sympy():
         from trl_r1.verify.pool import default_pool
         math_accuracy(completions=["18", "A4+B7"], solution=["#### 18", "7"])
         before = default_pool()._nursery is None
-        math_accuracy(completions=["\\\\boxed{2\\\\sqrt{2}}"], solution=["\\\\sqrt{8}"])
+        math_accuracy(completions=["\\\\boxed{4x + 2y = 6}"], solution=["2x + y = 3"])
         worker = next(iter(default_pool()._all))
         from trl_r1.verify.nursery import receive_record, send_record
         send_record(worker.connection, ["x", "y + 1", 2.0])
@@ -230,7 +231,7 @@ def test_an_interpreter_without_math_verify_says_what_is_missing(tmp_path):
         from trl_r1.verify import equivalent
         assert equivalent("18", "18") is True
         try:
-            equivalent("x^2 - 1", "(x-1)(x+1)")
+            equivalent("2x + y = 3", "4x + 2y = 6")
         except EnvironmentalError as error:
             print(error)
     """

@@ -1,8 +1,8 @@
 r"""
 The verdict on one pair, but for the mathematics of its leaves. Pure.
 
-The same code runs in two places: in the caller's process with a leaf that decides only plain numbers and words and
-raises [`Undecided`] for the rest, and in a worker with a leaf that asks computer algebra. What the first decides the
+The same code runs in two places: in the caller's process with a leaf that decides only plain expressions and raises
+[`Undecided`] for the rest, and in a worker with a leaf that asks computer algebra. What the first decides the
 second would decide the same way, so the fast path cannot change a verdict.
 
 Rules that keep a verdict from being fooled:
@@ -17,13 +17,11 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from .exact import Exact, close_enough, read_exact
+from .intervals import differ
 from .normal import normalise, squeeze
+from .numeric import Undecided, compare_values
 from .structure import Node, split_outside, take_apart
 from .units import PERCENT, factor_between, take_unit
-
-
-class Undecided(Exception):
-    """The fast path cannot tell; computer algebra must."""
 
 
 class Unreadable(Exception):
@@ -144,14 +142,14 @@ def _compare_nodes(gold: Node, answer: Node, leaf: Leaf) -> bool:
         return _compare_value(Node("value", "/".join(part.text for part in gold.items)), answer, leaf)
     if not _shapes_agree(gold, answer):
         if _holds_infinity(gold) or gold.kind in ("union", "half") or answer.kind == "union":
-            return leaf(gold.text, answer.text, Fraction(1))
+            return not differ(gold, answer) and leaf(gold.text, answer.text, Fraction(1))
         # `\frac{1}{2} \begin{pmatrix} ... \end{pmatrix}` is a matrix too.
         scaled = gold.kind == "matrix" and answer.kind == "value" and "matrix}" in answer.text
         return scaled and leaf(gold.text, answer.text, Fraction(1))
     if gold.kind == "union":
         if len(gold.items) == len(answer.items) and _match_any_order(gold.items, answer.items, leaf, decided=False):
             return True
-        return leaf(gold.text, answer.text, Fraction(1))
+        return not differ(gold, answer) and leaf(gold.text, answer.text, Fraction(1))
     if len(gold.items) != len(answer.items):
         return False
     if gold.kind in ("list", "set"):
@@ -316,8 +314,13 @@ def _compare_percentage(gold_body, gold_unit, gold_exact, answer_body, answer_un
 
 
 def fast_leaf(gold: str, answer: str, factor: Fraction) -> bool:
-    """The leaf of the caller's process: plain numbers were decided before it, the rest is for the workers."""
-    raise Undecided
+    """
+    The leaf of the caller's process: values of plain expressions. The rest is for the workers.
+
+    Raises:
+        [`Undecided`]: if it takes computer algebra.
+    """
+    return compare_values(gold, answer, factor)
 
 
 def normal_form(text: str) -> str:

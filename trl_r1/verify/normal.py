@@ -8,6 +8,7 @@ the same brought to one: `\dfrac13`, `\tfrac{1}{3}` and `\frac 13` are `\frac{1}
 
 import re
 import unicodedata
+from functools import lru_cache
 
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n")
@@ -120,6 +121,10 @@ def normalise(text: str) -> str:
     Returns:
         `str`: the same answer. Applying the function twice changes nothing more.
     """
+    return _remembered(text) if len(text) <= _LONGEST_REMEMBERED else _normalised(text)
+
+
+def _normalised(text: str) -> str:
     text = _typography(text)
     text = _without_math_delimiters(text)
     if "\\begin" not in text:
@@ -135,6 +140,11 @@ def normalise(text: str) -> str:
     text = _BARE_FRACTION.sub(_braced_fraction, text)
     text = _BARE_ROOT.sub(lambda found: rf"\sqrt{{{found[1] or found[2]}}}", text)
     return _trimmed(_SPACES.sub(" ", text))
+
+
+# A group of completions shares its gold and few answers.
+_LONGEST_REMEMBERED = 1_000
+_remembered = lru_cache(maxsize=8192)(_normalised)
 
 
 def squeeze(text: str) -> str:

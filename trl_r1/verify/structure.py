@@ -8,6 +8,7 @@ ends, how many answers were given.
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from .normal import normalise
 
@@ -57,7 +58,15 @@ def take_apart(text: str, as_list: bool = False) -> Node:
         as_list (`bool`, *optional*, defaults to `False`):
             Whether a comma always parts two elements: `100,101` is a list of two then, else one number.
     """
+    return _remembered(text, as_list) if len(text) <= _LONGEST_REMEMBERED else _shape(text, as_list)
+
+
+def _shape(text: str, as_list: bool) -> Node:
     return _take_apart(normalise(text), as_list, depth=0)
+
+
+_LONGEST_REMEMBERED = 1_000
+_remembered = lru_cache(maxsize=8192)(_shape)
 
 
 def _take_apart(text: str, as_list: bool, depth: int) -> Node:

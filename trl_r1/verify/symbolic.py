@@ -8,7 +8,6 @@ is cheap and settles most wrong answers; what agrees, and whatever is no express
 """
 
 import logging
-import random
 from fractions import Fraction
 from functools import lru_cache
 
@@ -19,14 +18,13 @@ from math_verify.grader import should_treat_as_complex
 
 from .compare import Unreadable, compare
 from .exact import within_rounding
+from .numeric import DIGITS, POINTS, point
 
 
 # Units, boxes and equations are taken apart before, by rules of our own.
 _NORMALISATION = NormalizationConfig(
     basic_latex=True, units=False, malformed_operators=True, nits=False, boxed="none", equations=False
 )
-_DIGITS = 40
-_POINTS = 4
 _WARM_UP = (
     r"\frac{1}{2}",
     r"\sqrt{2} + 3\pi",
@@ -119,28 +117,33 @@ def _is_value(expression: sympy.Basic) -> bool:
 
 def _compare_values(gold: sympy.Expr, answer: sympy.Expr) -> bool | None:
     """Compare two expressions by their values; `None` where they have none that can be computed."""
-    gold_letters = {symbol.name: symbol for symbol in gold.free_symbols}
-    answer_letters = {symbol.name: symbol for symbol in answer.free_symbols}
+    gold, answer = _with_imaginary_unit(gold), _with_imaginary_unit(answer)
     if gold.atoms(sympy.core.function.AppliedUndef) or answer.atoms(sympy.core.function.AppliedUndef):
         return None
-    names = sorted(gold_letters.keys() | answer_letters.keys())
-    if not names:
+    if not gold.free_symbols and not answer.free_symbols:
         return _same_number(gold, answer)
-    generator = random.Random(0)
     agreed = 0
-    for attempt in range(3 * _POINTS):
-        sign = 1 if attempt % 2 else -1
-        point = {name: sign * sympy.Rational(generator.randint(100, 900), 307) for name in names}
-        verdict = _same_number(
-            gold.subs({symbol: point[name] for name, symbol in gold_letters.items()}),
-            answer.subs({symbol: point[name] for name, symbol in answer_letters.items()}),
-        )
+    for attempt in range(3 * POINTS):
+        verdict = _same_number(_at(gold, attempt), _at(answer, attempt))
         if verdict is False:
             return False
         agreed += verdict is True
-        if agreed >= _POINTS:
+        if agreed >= POINTS:
             return True
     return None
+
+
+def _with_imaginary_unit(expression: sympy.Expr) -> sympy.Expr:
+    """Put the imaginary unit for the letter *i*, which the parser reads as a variable."""
+    return expression.subs({symbol: sympy.I for symbol in expression.free_symbols if symbol.name == "i"})
+
+
+def _at(expression: sympy.Expr, attempt: int) -> sympy.Expr:
+    values = {}
+    for symbol in expression.free_symbols:
+        value = point(symbol.name.replace("{", "").replace("}", "").lower(), attempt)
+        values[symbol] = sympy.Rational(value.numerator, value.denominator)
+    return expression.subs(values)
 
 
 def _same_number(gold: sympy.Expr, answer: sympy.Expr) -> bool | None:
@@ -151,19 +154,19 @@ def _same_number(gold: sympy.Expr, answer: sympy.Expr) -> bool | None:
         return None
     difference = abs(gold_value - answer_value)
     size = max(abs(gold_value), abs(answer_value))
-    if difference <= size * sympy.Float(10) ** -(_DIGITS - 10):
+    if difference <= size * sympy.Float(10) ** -(DIGITS - 10):
         return True
     if gold.has(sympy.Float) or answer.has(sympy.Float):
         if gold_value.is_real and answer_value.is_real:
             return within_rounding(_fraction(gold_value), _fraction(answer_value))
         return bool(difference <= sympy.Float("5e-7") * min(1, size))
-    if size < sympy.Float(10) ** -(_DIGITS - 10) or difference <= size * sympy.Float(10) ** -(_DIGITS // 2):
+    if size < sympy.Float(10) ** -(DIGITS - 10) or difference <= size * sympy.Float(10) ** -(DIGITS // 2):
         return None  # too near to call: cancellation may have eaten the digits
     return False
 
 
 def _number(expression: sympy.Expr) -> sympy.Expr | None:
-    value = expression.evalf(_DIGITS)
+    value = expression.evalf(DIGITS)
     if not value.is_number or value.has(sympy.nan, sympy.zoo, sympy.oo):
         return None
     real, imaginary = value.as_real_imag()

@@ -1,0 +1,172 @@
+"""Values of plain expressions: the fast path decides as the workers would, or leaves it to them, and is never long."""
+
+import re
+import time
+from fractions import Fraction
+
+import pytest
+
+from tests.benchmarks.math_corpus import diverse
+from trl_r1.verify import equivalent, final_answer, read_gold, symbolic
+from trl_r1.verify.compare import Undecided, compare, fast_leaf
+from trl_r1.verify.exact import close_enough, read_exact
+from trl_r1.verify.intervals import differ
+from trl_r1.verify.normal import normalise
+from trl_r1.verify.numeric import compare_values
+from trl_r1.verify.structure import take_apart
+
+from .hard import HARD
+from .test_equivalent import DIFFERENT, SAME
+
+
+def corpus() -> list[tuple[str, str]]:
+    pairs = [
+        (read_gold(pair.gold), final_answer(pair.completion.partition("</think>")[2])) for pair in diverse(300, 3)
+    ]
+    return [pair for pair in [*pairs, *SAME, *DIFFERENT] if None not in pair]
+
+
+def test_what_the_fast_path_decides_the_workers_decide_the_same_way():
+    by_value = 0
+    for gold, answer in corpus():
+        asked = []
+
+        def leaf(one, other, factor):
+            asked.append((one, other))
+            return fast_leaf(one, other, factor)
+
+        try:
+            verdict = compare(gold, answer, leaf)
+        except Undecided:
+            continue
+        by_value += bool(asked)
+        assert symbolic.judge_pair(gold, answer) is verdict, (gold, answer)
+    assert by_value > 100  # so that there was something to compare
+
+
+def test_exact_numbers_are_judged_as_computer_algebra_would_judge_them():
+    plain = re.compile(r"-?(?:\d+|\d+\.\d+|\d+/\d+|\\frac\{-?\d+\}\{\d+\}|\d+ [-+] \d+)")
+    decided = 0
+    for gold, answer in corpus():
+        one, other = read_exact(normalise(gold)), read_exact(normalise(answer))
+        if (
+            one is None
+            or other is None
+            or not (plain.fullmatch(normalise(gold)) and plain.fullmatch(normalise(answer)))
+        ):
+            continue  # mixed numbers and the like are read by our rules in the workers too
+        decided += 1
+        assert symbolic.leaf(normalise(gold), normalise(answer), Fraction(1)) is close_enough(one, other), (
+            gold,
+            answer,
+        )
+    assert decided > 50
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "verdict"),
+    [
+        (r"\sqrt{8}", r"2\sqrt{2}", True),
+        (r"\sqrt{8}", r"2\sqrt{3}", False),
+        ("(x-1)(x+1)", "x^{2} - 1", True),
+        ("(x-1)(x+1)", "x^{2} + 1", False),
+        (r"\sin^2 x", r"1 - \cos^{2} x", True),
+        (r"\frac{\ln 8}{\ln 2}", "3", True),
+        (r"\frac{\ln x}{\ln 2}", r"\log_2 x", True),
+        (r"e^{x+1}", r"e \cdot e^{x}", True),
+        ("x_{1}y", "y x_1", True),
+        ("2i", "(1+i)^2", True),
+        ("i^2 + x", "x - 1", True),
+        (r"\sqrt{-4}", "2i", True),
+        ("0.5x", r"\frac{x}{2}", True),
+        ("0.33x", r"\frac{x}{3}", False),
+        (r"\theta + 1", r"1 + \theta", True),
+        (r"\theta", r"\phi", False),
+    ],
+)
+def test_values(gold, answer, verdict):
+    assert compare_values(gold, answer) is verdict
+    assert symbolic.leaf(gold, answer, Fraction(1)) is verdict
+
+
+def test_a_factor_belongs_to_the_answer():
+    assert compare_values(r"100\sqrt{2}", r"\sqrt{2}", Fraction(100)) is True
+    assert compare_values(r"\sqrt{2}", r"100\sqrt{2}", Fraction(100)) is False
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2(3)",
+        "(2)(3)",
+        "f(x)",
+        "1/2x",
+        "x/2(3)",
+        "x 2",
+        "Xx",
+        r"\sin^{-1} x",
+        r"\cos 2x \cdot y",
+        r"\cos 2 \sqrt{3}",
+        r"\ln(3)^2",
+        r"2\frac{1}{3}x",
+        "x^{2}^{3}",
+        "0^{x-x}",
+        r"\sqrt[3]{-8}",
+        "x!",
+        "|x|",
+        "x=2",
+        "x,y",
+        "{x}",
+        "9^{9^{9}}",
+        "e^{e^{e^{e^{e}}}}",
+        r"\sin(10^{100})",
+        r"\sqrt{2} - \sqrt{2}",
+        "(" * 60 + "x" + ")" * 60,
+        "x" * 500,
+        "",
+    ],
+)
+def test_what_is_read_in_two_ways_or_too_large_is_left_to_the_workers(text):
+    with pytest.raises(Undecided):
+        compare_values(text, "x")
+    with pytest.raises(Undecided):
+        compare_values("x", text)
+
+
+def test_no_hard_expression_keeps_the_caller():
+    undecided = 0
+    for expression in HARD.values():
+        if len(expression) > 2_000:
+            continue  # handed to a worker unseen
+        started = time.process_time()
+        try:
+            compare("x^2 + 1", expression, fast_leaf)
+        except Undecided:
+            undecided += 1
+        assert time.process_time() - started < 1.0, expression[:60]
+    assert undecided > 10
+
+
+@pytest.mark.parametrize("text", [r"\sqrt{10^{100}+1} - 10^{50}", r"10^{200} + \pi - 10^{200} + 1"])
+def test_a_cancellation_that_eats_the_digits_is_not_believed(text):
+    for answer in ("0", "0.5", "1"):
+        with pytest.raises(Undecided):
+            compare_values(text, answer)
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "different"),
+    [
+        ("(1,2]", "[1,2]", True),
+        (r"(-\infty,2)\cup(3,4]", r"(-\infty,2)\cup(3,4)", True),
+        (r"(-\infty,2)\cup(1,4)", r"(-\infty,4)", False),
+        (r"(-\infty,2)\cup(2,4)", r"(-\infty,4)", True),
+        (r"(-\infty,2]\cup(2,4)", r"(-\infty,4)", False),
+        (r"(-\infty,2)", r"(-\infty,3)", True),
+        ("(1,2]", r"(1,\sqrt{2}]", False),
+        ("(1,2]", "x>1", False),
+    ],
+)
+def test_sets_are_refuted_by_their_pieces(gold, answer, different):
+    assert differ(take_apart(gold), take_apart(answer)) is different
+    assert not (different and equivalent(gold, answer))
