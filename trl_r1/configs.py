@@ -75,6 +75,11 @@ class R1GRPOConfig(GRPOConfig):
         save_rollouts (`bool`, *optional*, defaults to `False`):
             Whether to keep what is sampled in training, with its rewards, as [`Trace`] shards in
             `output_dir/rollouts/`.
+        dynamic_sampling (`bool`, *optional*, defaults to `False`):
+            Whether groups without variance in their rewards are replaced by groups of fresh prompts (DAPO, arXiv
+            2503.14476, eq. 11; see [`~trainers.dynamic_sampling`]). Not in R1's training.
+        max_sampling_rounds (`int`, *optional*, defaults to `4`):
+            Further rounds of sampling per generation at most, with `dynamic_sampling`. Our own choice.
         languages (`list[str]`, *optional*):
             The languages that may occur (ISO 639-1), for the metrics that count words. `None`: all that
             [`trl_r1.language`] knows. With one language to a script, as in `["en", "zh"]`, no word list is loaded.
@@ -141,6 +146,16 @@ class R1GRPOConfig(GRPOConfig):
     save_rollouts: bool = field(
         default=False,
         metadata={"help": "Whether to keep what is sampled in training as trace shards in `output_dir/rollouts/`."},
+    )
+    dynamic_sampling: bool = field(
+        default=False,
+        metadata={
+            "help": "Whether groups without variance in their rewards are replaced by groups of fresh prompts (DAPO)."
+        },
+    )
+    max_sampling_rounds: int = field(
+        default=4,
+        metadata={"help": "Further rounds of sampling per generation at most, with `dynamic_sampling`."},
     )
     languages: list[str] | None = field(
         default=None,

@@ -286,7 +286,17 @@ class TestConfigs:
     @pytest.mark.parametrize(
         ("ours", "theirs", "new"),
         [
-            (R1GRPOConfig, GRPOConfig, {"max_completion_length_schedule", "save_rollouts", "languages"}),
+            (
+                R1GRPOConfig,
+                GRPOConfig,
+                {
+                    "max_completion_length_schedule",
+                    "save_rollouts",
+                    "languages",
+                    "dynamic_sampling",
+                    "max_sampling_rounds",
+                },
+            ),
             (R1SFTConfig, SFTConfig, {"max_truncated_share"}),
         ],
         ids=["grpo", "sft"],

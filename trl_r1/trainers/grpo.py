@@ -21,6 +21,7 @@ from .._compat import RepeatSampler, get_config_model_id
 from ..configs import R1GRPOConfig
 from ..text import completion_text, prompt_ends_in_thought
 from ..trace import write_traces
+from .dynamic_sampling import DynamicSampling
 from .group_tokens import HandsGroupTokens
 from .metrics import count_emergence, emergence_metrics, group_metrics, judging_rewards, question_language
 from .resume import EpochRepeatSampler, ExactResume, is_sharded, load_reference, save_reference
@@ -30,7 +31,7 @@ from .rollouts import asked, remove_rollouts_from, shard_path, to_traces
 logger = get_logger(__name__)
 
 
-class R1GRPOTrainer(ExactResume, HandsGroupTokens, GRPOTrainer):
+class R1GRPOTrainer(DynamicSampling, ExactResume, HandsGroupTokens, GRPOTrainer):
     """
     [`~trl.GRPOTrainer`] with what the training of DeepSeek-R1 needs. Takes the same arguments.
 
@@ -178,7 +179,13 @@ class R1GRPOTrainer(ExactResume, HandsGroupTokens, GRPOTrainer):
             step=self.state.global_step,
         )
         write_traces(
-            shard_path(self.args.output_dir, self.state.global_step, self._step, self.accelerator.process_index),
+            shard_path(
+                self.args.output_dir,
+                self.state.global_step,
+                self._step,
+                self.accelerator.process_index,
+                self._sampling_round,
+            ),
             traces,
         )
 

@@ -122,17 +122,14 @@ def group_metrics(
     """
     solved_share: list[float] = []
     by_domain: dict[str, list[float]] = {}
-    equal = []
-    for start in range(0, len(rewards), num_generations):
-        group = rewards[start : start + num_generations]
-        verdicts = [verdict for row in group if (verdict := _is_solved([row[i] for i in judges])) is not None]
-        if verdicts:
-            solved_share.append(sum(verdicts) / len(verdicts))
-            if domains[start] is not None:
-                by_domain.setdefault(domains[start], []).append(solved_share[-1])
-        # Equal rewards give equal sums; a standard deviation would be off zero by rounding.
-        sums = {sum(w * r for w, r in zip(weights, row) if not math.isnan(r)) for row in group if not _is_nan(row)}
-        equal.append(len(sums) <= 1)
+    for (solved, judged), domain in zip(
+        solved_of_groups(rewards, judges, num_generations), domains[::num_generations]
+    ):
+        if judged:
+            solved_share.append(solved / judged)
+            if domain is not None:
+                by_domain.setdefault(domain, []).append(solved_share[-1])
+    equal = [not varies for varies in groups_with_variance(rewards, weights, num_generations)]
     metrics = {}
     if solved_share:
         metrics["solve_rate"] = _mean(solved_share)
@@ -141,6 +138,46 @@ def group_metrics(
     if equal:
         metrics["zero_variance_groups"] = _mean(equal)
     return metrics
+
+
+def solved_of_groups(
+    rewards: Sequence[Sequence[float]], judges: Sequence[int], num_generations: int
+) -> list[tuple[int, int]]:
+    """
+    Count what is solved in each group.
+
+    Args:
+        rewards, judges, num_generations:
+            As for [`group_metrics`].
+
+    Returns:
+        `list[tuple[int, int]]`: of each group, how many completions are solved, and how many were judged at all.
+    """
+    counts = []
+    for start in range(0, len(rewards), num_generations):
+        verdicts = [_is_solved([row[i] for i in judges]) for row in rewards[start : start + num_generations]]
+        judged = [verdict for verdict in verdicts if verdict is not None]
+        counts.append((sum(judged), len(judged)))
+    return counts
+
+
+def groups_with_variance(
+    rewards: Sequence[Sequence[float]], weights: Sequence[float], num_generations: int
+) -> list[bool]:
+    """
+    Tell of each group whether its completions differ in their weighted reward, so that it moves the policy.
+
+    Args:
+        rewards, weights, num_generations:
+            As for [`group_metrics`].
+    """
+    found = []
+    for start in range(0, len(rewards), num_generations):
+        group = [row for row in rewards[start : start + num_generations] if not _is_nan(row)]
+        # Equal rewards give equal sums; a standard deviation would be off zero by rounding.
+        sums = {sum(w * r for w, r in zip(weights, row) if not math.isnan(r)) for row in group}
+        found.append(len(sums) > 1)
+    return found
 
 
 def judging_rewards(functions: Sequence[Any], names: Sequence[str]) -> list[int]:

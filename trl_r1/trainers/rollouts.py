@@ -17,12 +17,12 @@ from ..trace import Trace
 
 
 FOLDER = "rollouts"
-_SHARD = re.compile(r"step(\d+)-call\d+-rank\d+\.parquet")
+_SHARD = re.compile(r"step(\d+)-call\d+(-round\d+)?-rank\d+\.parquet")
 # What has a place of its own in a trace.
 _FIELDS = {"prompt", "question", "prompt_id", "solution", "domain", "language", "truncated", "prefilled"}
 
 
-def shard_path(output_dir: str, step: int, call: int, rank: int) -> Path:
+def shard_path(output_dir: str, step: int, call: int, rank: int, sampling_round: int = 0) -> Path:
     """
     Return the path of a shard.
 
@@ -35,8 +35,11 @@ def shard_path(output_dir: str, step: int, call: int, rank: int) -> Path:
             Number of samplings, or of batches, done before: what tells apart two samplings in one step.
         rank (`int`):
             The process that sampled it.
+        sampling_round (`int`, *optional*, defaults to `0`):
+            The further round of dynamic sampling, counted from 1; 0 where it was none.
     """
-    return Path(output_dir) / FOLDER / f"step{step:06d}-call{call:08d}-rank{rank:03d}.parquet"
+    further = f"-round{sampling_round:02d}" if sampling_round else ""
+    return Path(output_dir) / FOLDER / f"step{step:06d}-call{call:08d}{further}-rank{rank:03d}.parquet"
 
 
 def remove_rollouts_from(output_dir: str, step: int) -> int:
@@ -59,6 +62,11 @@ def asked(row: Mapping[str, Any]) -> str:
     """Return a row's question as its user wrote it: its `question`, else what of its prompt is no template."""
     question = row.get("question")
     return question if isinstance(question, str) else question_of(row.get("prompt") or "")
+
+
+def row_id(row: Mapping[str, Any]) -> str:
+    """Return the stable identity of a row's prompt: its `prompt_id`, else made of its domain and question."""
+    return str(row.get("prompt_id") or prompt_id(row.get("domain") or "", asked(row)))
 
 
 def to_traces(
@@ -89,14 +97,13 @@ def to_traces(
     """
     traces = []
     for row, text, length, reward in zip(rows, texts, lengths, rewards, strict=True):
-        question, domain = asked(row), row.get("domain")
         traces.append(
             Trace(
-                prompt_id=str(row.get("prompt_id") or prompt_id(domain or "", question)),
-                prompt=question,
+                prompt_id=row_id(row),
+                prompt=asked(row),
                 completion=text,
                 solution=_text(row.get("solution")),
-                domain=_text(domain),
+                domain=_text(row.get("domain")),
                 language=_text(row.get("language")),
                 rewards=dict(reward),
                 sampling={**sampling, **({"prefilled": True} if row["prefilled"] else {})},
