@@ -1,0 +1,288 @@
+"""
+The warden of a jail: a warm interpreter that forks a confined process for each test.
+
+It is started as `python -I -S -B warden.py FD` and serves one caller over the socket FD. It is trusted, holds
+CAP_SYS_ADMIN over the jail's own user namespace, and never runs a line of the program under test. For each job it makes
+a process in namespaces of its own (processes, mounts, System V messages), which mounts an empty /tmp, gives up every
+capability, sets its resource limits, installs the seccomp filter, and only then turns to the program. That process is
+process 1 of its namespace: when it ends, in whatever way, the kernel kills every process that it left behind, and the
+mounts go with it. So nothing that one test does can reach the next one.
+
+When the caller's end of the socket closes, the warden kills the running test and exits, and the jail with it.
+"""
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import prelude
+import programs
+
+
+_LENGTH = struct.Struct("!I")
+_CLONE_NUMBERS = {"x86_64": 56, "aarch64": 220}
+_CLONE_NEWNS, _CLONE_NEWIPC, _CLONE_NEWPID = 0x20000, 0x08000000, 0x20000000
+_CLONE_CHILD_CLEARTID, _CLONE_CHILD_SETTID = 0x200000, 0x1000000
+_PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 4, 8, 22, 24
+_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_GET_TID_ADDRESS = 36, 38, 40
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
+_CAP_SYS_ADMIN = 21
+_STACK_BYTES = 64 << 20
+
+_libc = ctypes.PyDLL(None, use_errno=True)  # keeps the interpreter's lock, so that a fork inside a call is safe
+
+
+class Refused(Exception):
+    """The kernel does not let the jail confine a test."""
+
+
+def _checked(result, what):
+    if result < 0:
+        raise Refused(f"{what}: {os.strerror(ctypes.get_errno())}")
+    return result
+
+
+def receive(connection):
+    """Return the next message and the descriptors that came with it; `None` where the caller has gone."""
+    head, fds, _, _ = socket.recv_fds(connection, _LENGTH.size, 8)
+    body = b""
+    while len(head) < _LENGTH.size:
+        more = connection.recv(_LENGTH.size - len(head)) if head else b""
+        if not more:
+            return None, fds
+        head += more
+    size = _LENGTH.unpack(head)[0]
+    chunks = bytearray()
+    while len(chunks) < size:
+        body = connection.recv(min(1 << 20, size - len(chunks)))
+        if not body:
+            return None, fds
+        chunks += body
+    return json.loads(chunks), list(fds)
+
+
+def send(connection, message):
+    """Send one message."""
+    body = json.dumps(message).encode()
+    connection.sendall(_LENGTH.pack(len(body)) + body)
+
+
+class Warden:
+    """
+    Serves jobs, one after the other.
+
+    Args:
+        control (`socket.socket`):
+            The caller's connection.
+        settings (`dict`):
+            `jailed`; `uid`, to which the warden changes where the jail was made by root; `filter`, the seccomp program
+            in hexadecimal; `machine`; `paths`, where further packages stand.
+    """
+
+    def __init__(self, control, settings):
+        self.control = control
+        self.jailed = settings["jailed"]
+        self.filter = bytes.fromhex(settings["filter"])
+        self.machine = settings["machine"]
+        self.tid_address = 0
+        sys.path.extend(settings["paths"])
+        if self.jailed:
+            self._become_unprivileged(settings["uid"])
+        elif sys.platform == "linux":
+            _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self.memory_bytes = _own_address_space() if sys.platform == "linux" else 0
+        gc.collect()
+        gc.freeze()  # a collection in a fork would write to, and so copy, every page
+        gc.disable()
+
+    def _become_unprivileged(self, uid):
+        _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        if uid is not None:
+            _libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+        for capability in range(64):
+            if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
+                break
+        self._set_capabilities(1 << _CAP_SYS_ADMIN)
+        _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        address = ctypes.c_void_p()
+        if _libc.prctl(_PR_GET_TID_ADDRESS, ctypes.byref(address), 0, 0, 0) == 0:
+            self.tid_address = address.value or 0
+
+    @staticmethod
+    def _set_capabilities(bits):
+        header = struct.pack("=Ii", 0x20080522, 0)
+        low, high = bits & 0xFFFFFFFF, bits >> 32
+        _checked(_libc.capset(header, struct.pack("=6I", low, low, 0, high, high, 0)), "capset")
+
+    def serve(self):
+        """Serve until the caller has gone."""
+        while True:
+            job, fds = receive(self.control)
+            if job is None:
+                return
+            if job.get("do") == "kill":
+                continue  # it crossed with the end of the test
+            try:
+                reply = self._run(job, fds)
+            except (OSError, Refused) as error:
+                reply = {"failed": f"{type(error).__name__}: {error}"}
+            finally:
+                for fd in fds:
+                    os.close(fd)
+            if reply is None:
+                return
+            send(self.control, reply)
+
+    def _run(self, job, fds):
+        made = os.pipe()  # closed by the child when it is confined; holds a message where it could not be
+        pid = self._clone()
+        if not pid:
+            os.close(made[0])
+            self._become_test(job, fds, made[1])
+        os.close(made[1])
+        ended, killed = os.pidfd_open(pid), False
+        try:
+            waiting = select.poll()
+            waiting.register(ended, select.POLLIN)
+            waiting.register(self.control, select.POLLIN)
+            while True:
+                ready = [fd for fd, _ in waiting.poll()]
+                if ended in ready:
+                    break
+                message, _ = receive(self.control)
+                os.kill(pid, signal.SIGKILL)
+                if message is None:
+                    return None
+                killed = True
+            _, status, used = os.wait4(pid, 0)
+            if not self.jailed:
+                _reap_the_rest(pid)
+            failed = os.read(made[0], 1000).decode()
+        finally:
+            os.close(ended)
+            os.close(made[0])
+        if failed:
+            return {"failed": failed}
+        cpu = used.ru_utime + used.ru_stime
+        return {"status": status, "killed": killed, "cpu": cpu, "peak": used.ru_maxrss << 10}
+
+    def _clone(self):
+        """Fork, in the jail with namespaces of its own for the child."""
+        if not self.jailed:
+            return os.fork()
+        flags = _CLONE_NEWNS | _CLONE_NEWIPC | _CLONE_NEWPID | signal.SIGCHLD
+        address = self.tid_address
+        if address:
+            flags |= _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID  # as the C library's own fork does it
+        rest = (0, 0, address, 0) if self.machine == "x86_64" else (0, 0, 0, address)
+        ctypes.pythonapi.PyOS_BeforeFork()
+        pid = _libc.syscall(
+            ctypes.c_long(_CLONE_NUMBERS[self.machine]), ctypes.c_ulong(flags), *map(ctypes.c_ulong, rest)
+        )
+        if pid == 0:
+            ctypes.pythonapi.PyOS_AfterFork_Child()
+            if not address and (child := os.fork()):  # the C library must learn of its new thread id
+                status = os.waitpid(child, 0)[1]
+                os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 255)
+            return 0
+        error = ctypes.get_errno()
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+        if pid < 0:
+            raise Refused(f"clone: {os.strerror(error)}")
+        return pid
+
+    def _become_test(self, job, fds, made):
+        code = 70
+        try:
+            try:
+                self.control.close()
+                self._confine(job["limits"], job.get("proc", False))
+            except BaseException as error:
+                os.write(made, f"{type(error).__name__}: {error}".encode()[:1000])
+                os._exit(70)
+            gc.enable()
+            code = programs.run(job, fds, prelude.__dict__, made)
+        finally:
+            os._exit(code)
+
+    def _confine(self, limits, with_proc):
+        if self.jailed:
+            _checked(_libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount /")
+            size = f"mode=1777,size={limits['file_bytes']},nr_inodes={limits['files']}".encode()
+            flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV)
+            _checked(_libc.mount(b"tmpfs", b"/tmp", b"tmpfs", flags, size), "mount /tmp")
+            over = (b"proc", b"proc", None) if with_proc else (b"tmpfs", b"tmpfs", b"size=4k,nr_inodes=1,mode=555")
+            flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+            _checked(_libc.mount(over[0], b"/proc", over[1], flags, over[2]), "mount /proc")
+            os.chdir("/tmp")
+        else:
+            os.setsid()
+            os.chdir(limits["directory"])
+        for name, value in (
+            ("RLIMIT_CORE", 0),
+            ("RLIMIT_CPU", limits["cpu_seconds"]),
+            ("RLIMIT_FSIZE", limits["file_bytes"]),
+            ("RLIMIT_NOFILE", limits["open_files"]),
+            ("RLIMIT_STACK", _STACK_BYTES),
+            ("RLIMIT_MEMLOCK", 0),
+            ("RLIMIT_NPROC", limits["processes"] and limits["processes"] + 3),  # with bwrap, its init and the warden
+            ("RLIMIT_AS", limits["memory_bytes"] and limits["memory_bytes"] + self.memory_bytes),
+        ):
+            if value is not None and hasattr(resource, name):
+                number = getattr(resource, name)
+                hard = resource.getrlimit(number)[1]
+                value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+                resource.setrlimit(number, (value, value))
+        if self.jailed:
+            self._set_capabilities(0)
+            pointer = ctypes.create_string_buffer(self.filter)
+            program = struct.pack("HxxxxxxP", len(self.filter) // 8, ctypes.addressof(pointer))
+            _checked(_libc.prctl(_PR_SET_SECCOMP, 2, ctypes.c_char_p(program), 0, 0), "seccomp")
+
+
+def _own_address_space():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _reap_the_rest(pid):
+    """Without a jail: end what the test's process group and its orphans left. What has changed its session escapes."""
+    with contextlib.suppress(OSError):
+        os.killpg(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+
+
+def main():
+    """Serve the caller on the socket whose number stands in the command line."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller decides what an interrupt means
+    control = socket.socket(fileno=int(sys.argv[1]))
+    settings, _ = receive(control)
+    if settings is None:
+        return
+    try:
+        warden = Warden(control, settings)
+    except Exception as error:
+        send(control, {"failed": f"{type(error).__name__}: {error}"})
+        return
+    send(control, {"ready": os.getpid()})
+    warden.serve()
+
+
+if __name__ == "__main__":
+    main()

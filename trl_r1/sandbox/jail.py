@@ -1,0 +1,340 @@
+"""
+The walls: a bubblewrap command line, and the process in it that takes jobs.
+
+What stands inside: /usr and what the loader needs of /etc, the standard library of this interpreter, the tool chains
+that are asked for and the packages that are named, all read-only; four devices; an empty /tmp. Not inside: home
+directories, the rest of /etc, this project, the site-packages of this environment, the network, other processes.
+
+The processes inside have a user namespace of their own. Run by an ordinary user, its one user is that user. Run by
+root, bubblewrap's setup stays root, so that an interpreter under /root can be shown, and the warden then changes to a
+user id that exists nowhere else: the kernel counts root's processes against no limit.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import platform
+import select
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from ..errors import ConfigError, EnvironmentalError
+from ..verify.nursery import receive_record
+from .seccomp import assemble
+
+
+ISOLATIONS = ("jail", "none")
+_INSIDE = Path(__file__).parent / "inside"
+_USER_INSIDE, _USER_OUTSIDE = 1000, 2_147_400_000
+_START_SECONDS = 60.0
+_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime")
+_PASSWD = b"root:x:0:0::/tmp:/bin/sh\njail:x:1000:1000::/tmp:/bin/sh\n"
+_HELP = (
+    "Expected bubblewrap (`apt-get install bubblewrap`, `dnf install bubblewrap`) and user namespaces "
+    "(`sysctl user.max_user_namespaces`, `kernel.unprivileged_userns_clone=1`, and on Ubuntu 24.04 "
+    "`kernel.apparmor_restrict_unprivileged_userns=0`; a container must allow them, as `--security-opt "
+    "seccomp=unconfined` does). `isolation: none` runs programs without a jail, which lets them do all that you can"
+)
+
+
+class Jail:
+    """
+    A running jail, or where `isolation` is `"none"` a process that looks like one from here.
+
+    Args:
+        isolation (`str`, *optional*, defaults to `"jail"`):
+            `"jail"` or `"none"`.
+        packages (`tuple[str, ...]`, *optional*):
+            Top-level packages of this environment that programs may import.
+        places (`tuple[str, ...]`, *optional*):
+            Further directories to show, read-only.
+
+    Attributes:
+        connection (`socket.socket`):
+            To the warden.
+        pid (`int`):
+            The warden's process id, as it is seen from here.
+    """
+
+    def __init__(self, isolation: str = "jail", packages: tuple[str, ...] = (), places: tuple[str, ...] = ()):
+        self.jailed = isolation == "jail"
+        self._directory = None if self.jailed else tempfile.mkdtemp(prefix="trl_r1_")
+        self.connection, theirs = socket.socketpair()
+        found = {name: package_path(name) for name in packages}
+        try:
+            with theirs, tempfile.TemporaryFile() as complaints:
+                try:
+                    if self.jailed:
+                        self._start_in_jail(theirs, found, places, complaints)
+                        paths = ["/packages"]
+                    else:
+                        self._start_bare(theirs, complaints)
+                        paths = sorted({str(path.parent) for path in found.values()})
+                    theirs.close()
+                    self._greet(paths)
+                except (OSError, ValueError) as error:
+                    complaints.seek(0)
+                    said = complaints.read().decode(errors="replace").strip()[-500:] or str(error)
+                    raise EnvironmentalError(f"the sandbox cannot be started: {said}. {_HELP}") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _start_bare(self, theirs: socket.socket, complaints) -> None:
+        self._process = subprocess.Popen(
+            [*_interpreter(), str(_INSIDE / "warden.py"), str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env=_environment(self._directory),
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=complaints,
+        )
+
+    def _start_in_jail(self, theirs: socket.socket, packages: dict[str, Path], places, complaints) -> None:
+        program = shutil.which("bwrap")
+        if sys.platform != "linux" or program is None:
+            raise OSError("there is no `bwrap` on this machine")
+        root = os.geteuid() == 0
+        with contextlib.ExitStack() as held:
+
+            def pipe() -> tuple[int, int]:
+                ends = os.pipe()
+                for end in ends:
+                    held.callback(_close, end)
+                return ends
+
+            passwd, go, told = pipe(), pipe(), pipe()
+            os.write(passwd[1], _PASSWD)
+            _close(passwd[1])
+            capabilities = ["CAP_SYS_ADMIN", "CAP_SETPCAP", *(("CAP_SETUID", "CAP_SETGID") if root else ())]
+            arguments = [program, *_NAMESPACES, "--cap-drop", "ALL"]
+            for capability in capabilities:
+                arguments += ["--cap-add", capability]
+            if root:
+                arguments += ["--userns-block-fd", str(go[0]), "--info-fd", str(told[1])]
+            else:
+                arguments += ["--uid", str(_USER_INSIDE), "--gid", str(_USER_INSIDE)]
+            arguments += _mounts(packages, places, passwd[0])
+            for name, value in _environment("/tmp").items():
+                arguments += ["--setenv", name, value]
+            arguments += [*_interpreter(), "/jail/warden.py", str(theirs.fileno())]
+            self._process = subprocess.Popen(
+                arguments,
+                pass_fds=[theirs.fileno(), passwd[0], go[0], told[1]],
+                env={},
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=complaints,
+            )
+            for end in (told[1], go[0], passwd[0]):
+                _close(end)
+            if root:
+                child = _read_info(told[0])["child-pid"]
+                for name in ("uid_map", "gid_map"):
+                    Path(f"/proc/{child}/{name}").write_text(f"0 0 1\n{_USER_INSIDE} {_USER_OUTSIDE} 1\n")
+                os.write(go[1], b"1")
+
+    def _greet(self, paths: list[str]) -> None:
+        root = os.geteuid() == 0
+        settings = {
+            "jailed": self.jailed,
+            "uid": _USER_INSIDE if self.jailed and root else None,
+            "filter": assemble().hex() if self.jailed else "",
+            "machine": "x86_64" if platform.machine() == "x86_64" else "aarch64",
+            "paths": paths,
+        }
+        self.connection.settimeout(_START_SECONDS)
+        self.send(settings)
+        reply = receive_record(self.connection)
+        if reply is None or "failed" in reply:
+            raise OSError(reply["failed"] if reply else "it ended at once")
+        self.connection.settimeout(None)
+        self.pid = self._process.pid
+        while self.jailed and (below := children_of(self.pid)):
+            self.pid = below[0]
+
+    def send(self, message: dict, fds: tuple[int, ...] = ()) -> None:
+        """Send a message to the warden, with descriptors."""
+        body = json.dumps(message).encode("ascii")
+        head = struct.pack("!I", len(body))
+        if fds:
+            socket.send_fds(self.connection, [head], list(fds))
+            self.connection.sendall(body)
+        else:
+            self.connection.sendall(head + body)
+
+    def receive(self) -> dict | None:
+        """Receive a message; `None` where the warden has gone."""
+        try:
+            return receive_record(self.connection)
+        except (OSError, ValueError):
+            return None
+
+    def new_directory(self) -> str | None:
+        """Without a jail, make a directory for the next test. In a jail each test has a /tmp of its own."""
+        return None if self.jailed else tempfile.mkdtemp(dir=self._directory)
+
+    def forget(self) -> None:
+        """Let go of what was inherited from the process this one was forked from, without ending it."""
+        self.connection.close()
+        self._process.returncode = 0  # not this process's child: never to be waited for
+
+    def close(self) -> None:
+        """End it and everything in it."""
+        self.connection.close()
+        process = getattr(self, "_process", None)
+        if process is not None:
+            try:
+                process.wait(timeout=0.5 if self.jailed else 5)  # the warden leaves when its connection closes
+            except subprocess.TimeoutExpired:
+                for pid in [*descendants_of(process.pid)[::-1], process.pid]:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, 9)
+                process.wait()
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+
+_NAMESPACES = (
+    "--unshare-user",
+    "--unshare-pid",
+    "--unshare-ipc",
+    "--unshare-net",
+    "--unshare-uts",
+    "--unshare-cgroup-try",
+    "--hostname",
+    "jail",
+    "--new-session",
+)
+
+
+def _mounts(packages: dict[str, Path], places: tuple[str, ...], passwd: int) -> list[str]:
+    """Return the arguments that build the jail's file system."""
+    arguments, made, shown = ["--ro-bind", "/usr", "/usr"], {Path("/")}, [Path("/usr")]
+
+    def show(kind: str, source: str, place: Path) -> None:
+        # Parents that bubblewrap makes by itself are closed to every user but its own.
+        for parent in reversed(place.parents):
+            if parent not in made and not any(parent.is_relative_to(whole) for whole in shown):
+                arguments.extend(["--dir", str(parent)])
+                made.add(parent)
+        arguments.extend([kind, source, str(place)])
+
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        path = Path("/", name)
+        if path.is_symlink():
+            arguments += ["--symlink", os.readlink(path), str(path)]
+        elif path.is_dir():
+            arguments += ["--ro-bind", str(path), str(path)]
+    for name in (*_ETC, *(path.name for path in Path("/etc").glob("java-*"))):
+        show("--ro-bind-try", f"/etc/{name}", Path("/etc", name))
+    show("--ro-bind-data", str(passwd), Path("/etc/passwd"))
+    for place in [*_interpreter_places(), *map(Path, places)]:
+        if not any(place.is_relative_to(parent) for parent in shown):
+            show("--ro-bind", str(place), place)
+            shown.append(place)
+    for site in _site_packages():
+        arguments += ["--tmpfs", str(site), "--remount-ro", str(site)]
+    arguments += ["--ro-bind", str(_INSIDE), "/jail", "--dir", "/packages"]
+    for path in packages.values():
+        arguments += ["--ro-bind", str(path), f"/packages/{path.name}"]
+        libraries = path.with_name(f"{path.name}.libs")
+        if libraries.is_dir():
+            arguments += ["--ro-bind", str(libraries), f"/packages/{libraries.name}"]
+    arguments += ["--proc", "/proc", "--tmpfs", "/dev"]
+    for name in ("null", "zero", "random", "urandom"):
+        arguments += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
+    for name, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
+        arguments += ["--symlink", target, f"/dev/{name}"]
+    arguments += ["--symlink", "/tmp", "/dev/shm", "--remount-ro", "/dev", "--dir", "/tmp"]
+    return [*arguments, "--remount-ro", "/", "--chdir", "/tmp"]
+
+
+def _interpreter() -> list[str]:
+    # The environment's own packages stay outside (-S), and so do variables and the current directory (-I).
+    return [os.path.realpath(getattr(sys, "_base_executable", sys.executable)), "-I", "-S", "-B"]
+
+
+def _interpreter_places() -> list[Path]:
+    """Return where this interpreter and its standard library stand."""
+    base, program = Path(os.path.realpath(sys.base_prefix)), Path(_interpreter()[0])
+    return [path for path in (program, base / "lib", base / "lib64") if path.exists()]
+
+
+def _site_packages() -> list[Path]:
+    library = Path(os.path.realpath(os.__file__)).parent
+    return [path for path in (library / "site-packages", library / "dist-packages") if path.is_dir()]
+
+
+def package_path(name: str) -> Path:
+    """
+    Return where a package of this environment stands, without importing it.
+
+    Raises:
+        [`~errors.ConfigError`]: if there is none of that name.
+    """
+    try:
+        found = importlib.util.find_spec(name) if name.isidentifier() else None
+    except (ImportError, ValueError):
+        found = None
+    if found is None or not found.origin or not Path(found.origin).exists():
+        raise ConfigError(f"expected top-level packages that are installed, got {name!r}", key="packages")
+    path = Path(found.origin)
+    return path.parent if path.name.startswith("__init__.") else path
+
+
+def _environment(home: str) -> dict[str, str]:
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": home,
+        "TMPDIR": home,
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONHASHSEED": "0",  # the same order of a set in every run
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+def _read_info(fd: int) -> dict:
+    """Read what bubblewrap tells of its child."""
+    text, end = b"", time.monotonic() + _START_SECONDS
+    while not text.rstrip().endswith(b"}"):
+        ready, _, _ = select.select([fd], [], [], max(0.0, end - time.monotonic()))
+        more = os.read(fd, 4096) if ready else b""
+        if not more:
+            raise OSError("bubblewrap ended at once")
+        text += more
+    return json.loads(text)
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the process ids of a process's children, of all of its threads."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+    return found
+
+
+def descendants_of(pid: int) -> list[int]:
+    """Return the process ids of all processes below a process, parents before children."""
+    found = children_of(pid)
+    for child in found:
+        found += children_of(child)
+    return found
+
+
+def _close(fd: int) -> None:
+    with contextlib.suppress(OSError):
+        os.close(fd)

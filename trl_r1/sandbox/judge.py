@@ -1,0 +1,436 @@
+"""
+Programs against their tests.
+
+What a program is told, and what it tells, crosses the wall as text; what is expected stays here.
+"""
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..errors import ConfigError
+from .asserts import Call
+from .compare import Comparison, plain, same_nodes, same_text, same_value, scalar
+from .jail import ISOLATIONS
+from .lane import Ended, Lane, LaneFailure
+from .limits import (
+    COMPILE_ERROR,
+    MEMORY_LIMIT,
+    MIB,
+    OUTPUT_LIMIT,
+    PASSED,
+    RUNTIME_ERROR,
+    SANDBOX_FAILURE,
+    TIME_LIMIT,
+    WRONG_ANSWER,
+    Limits,
+    Result,
+)
+from .pool import LanePool, shared_pool
+from .rows import Calls, Script, Stdio, Tests
+from .toolchains import BUILD_LIMITS, LANGUAGES, environment, java_class, toolchain
+
+
+_DOES_NOT_COMPILE = 97  # the exit code that `inside.programs` gives
+_TIMES_PATIENT = 2  # tests that may run out of time before the rest is taken to do the same
+_DETAIL = 300
+_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "OutOfMemoryError", "out of memory", "memory allocation of")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """
+    A program and the tests that it is to pass.
+
+    Args:
+        source (`str`):
+            Its text.
+        tests (`Calls` or `Stdio` or `Script`):
+            The tests. See [`read_row`].
+        language (`str`, *optional*, defaults to `"python"`):
+            One of [`NAMES`].
+    """
+
+    source: str
+    tests: Tests
+    language: str = "python"
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """
+    How programs are run and judged.
+
+    Args:
+        limits ([`Limits`], *optional*):
+            What a test may use.
+        comparison ([`Comparison`], *optional*):
+            How outputs are compared.
+        isolation (`str`, *optional*, defaults to `"jail"`):
+            `"jail"`, or `"none"` to run programs as yourself, with all that you may do.
+        packages (`tuple[str, ...]`, *optional*):
+            Top-level packages of this environment that Python programs may import, beside the standard library.
+        languages (`tuple[str, ...]`, *optional*, defaults to `("python",)`):
+            Languages that are run. Their tool chains must be on the machine.
+        lanes (`int`, *optional*):
+            How many tests run at the same time. Defaults to the cores of the machine, shared among its ranks.
+        until_failure (`bool`, *optional*, defaults to `False`):
+            Whether a program's tests end with the first that it does not pass.
+
+    Raises:
+        [`~errors.ConfigError`]: on an argument that is none of these.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    comparison: Comparison = field(default_factory=Comparison)
+    isolation: str = "jail"
+    packages: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ("python",)
+    lanes: int | None = None
+    until_failure: bool = False
+
+    def __post_init__(self):
+        if self.isolation not in ISOLATIONS:
+            raise ConfigError(f"expected one of {', '.join(ISOLATIONS)}, got {self.isolation!r}", key="isolation")
+        whole = isinstance(self.lanes, int) and not isinstance(self.lanes, bool) and self.lanes > 0
+        if self.lanes is not None and not whole:
+            raise ConfigError(f"expected a number of at least 1, got {self.lanes!r}", key="lanes")
+
+    def check_machine(self) -> None:
+        """
+        Check that this machine has the tool chains and can build the jail.
+
+        Raises:
+            [`~errors.EnvironmentalError`]: where it cannot; the message names what to install.
+        """
+        tests = Calls((Call("1 + 1", "equal", 2),))
+        ((result,),) = self.judge([Submission("", tests)])
+        if result.verdict != PASSED:
+            raise ConfigError(f"the sandbox does not work on this machine: {result.detail}", key="isolation")
+
+    def judge(self, submissions: Sequence[Submission]) -> list[list[Result]]:
+        """
+        Run programs against their tests.
+
+        Args:
+            submissions (`Sequence[Submission]`):
+                The programs.
+
+        Returns:
+            `list[list[Result]]`: what came of each test of each program, in order; with `until_failure` up to the
+            first that did not pass.
+
+        Raises:
+            [`~errors.EnvironmentalError`]: where this machine cannot build the jail, or lacks a tool.
+        """
+        pool = self._pool()
+        check = self.comparison.checking()
+
+        def work(lane: Lane, number: int) -> list[Result]:
+            return _Judging(self, lane, submissions[number], check).results()
+
+        judged = pool.each(work, len(submissions))
+        return [
+            [Result(SANDBOX_FAILURE, str(found))] * len(one.tests) if isinstance(found, LaneFailure) else found
+            for one, found in zip(submissions, judged, strict=True)
+        ]
+
+    def _pool(self) -> LanePool:
+        places = [place for name in self.languages for place in toolchain(name).places]
+        return shared_pool(self.isolation, self.packages, tuple(dict.fromkeys(places)), self.lanes)
+
+
+class _Judging:
+    """One program against its tests, in one lane."""
+
+    def __init__(self, sandbox: Sandbox, lane: Lane, one: Submission, check: Callable[[Any, Any, Any], bool] | None):
+        self.sandbox, self.lane, self.one, self.check = sandbox, lane, one, check
+        self.limits, self.tolerance = sandbox.limits, sandbox.comparison.float_tolerance
+
+    def results(self) -> list[Result]:
+        tests, language = self.one.tests, self.one.language
+        if "\0" in self.one.source:
+            return [Result(COMPILE_ERROR, "the program holds a null character")] * len(tests)
+        if isinstance(tests, Stdio):
+            return self._stdio(tests) if language == "python" else self._built(tests)
+        if language != "python":
+            return [Result(COMPILE_ERROR, f"the tests call Python functions; the program is in {language}")] * len(
+                tests
+            )
+        return self._script(tests) if isinstance(tests, Script) else self._calls(tests)
+
+    # Calls of a program's functions
+
+    def _calls(self, tests: Calls) -> list[Result]:
+        results: dict[int, Result] = {}
+        left, late = list(range(len(tests))), 0
+        while left:
+            if late >= _TIMES_PATIENT:
+                results |= dict.fromkeys(left, Result(TIME_LIMIT, f"not run: {late} tests before it ran out of time"))
+                break
+            new = self._some_calls(tests, left)
+            late += sum(result.verdict == TIME_LIMIT for result in new.values())
+            results |= new
+            left = [number for number in left if number not in results]
+            failed = [number for number, result in results.items() if result.verdict != PASSED]
+            if failed and self.sandbox.until_failure:
+                return [results[number] for number in range(min(failed) + 1)]
+        return [results[number] for number in range(len(tests))]
+
+    def _some_calls(self, tests: Calls, left: list[int]) -> dict[int, Result]:
+        """Make calls in one process, until one ends it; return what came of those up to that one."""
+        job = {
+            "kind": "calls",
+            "source": self.one.source,
+            "expressions": [(number, tests.calls[number].expression) for number in left],
+            "bind": tests.bound,
+            "prelude": tests.prelude,
+        }
+        ended = self.lane.run(job, self.limits, tests=len(left), on_line=lambda line: None)
+        loaded, found = False, {}
+        for record in _records(ended.received[0]):
+            if not loaded and ("compile" in record or "load" in record):
+                verdict = COMPILE_ERROR if "compile" in record else RUNTIME_ERROR
+                failed = _failed(verdict, record.get("compile", record.get("load")))
+                return dict.fromkeys(left, failed)
+            loaded = loaded or "loaded" in record
+            number = record.get("n")
+            if isinstance(number, int) and number in left and number not in found:
+                found[number] = self._called(tests.calls[number], record)
+        if not loaded:
+            return dict.fromkeys(left, _ended_early(ended))
+        missing = next((number for number in left if number not in found), None)
+        if missing is None:
+            return found
+        return {**{n: r for n, r in found.items() if n < missing}, missing: _ended_early(ended)}
+
+    def _called(self, call: Call, record: dict) -> Result:
+        if "e" in record:
+            return _failed(RUNTIME_ERROR, record["e"])
+        written = record.get("v")
+        try:
+            same = self._agrees(call, written)
+        except (RecursionError, ArithmeticError, TypeError, ValueError):
+            same = False  # it cannot be compared, so it is not what is expected
+        return Result(PASSED) if same else Result(WRONG_ANSWER, f"got {json.dumps(written)[:_DETAIL]}")
+
+    def _agrees(self, call: Call, written: Any) -> bool:
+        if self.check is not None:
+            return self._checked(call.expression, plain(written), call.expected)
+        if call.relation == "equal":
+            return same_value(call.expected, written, self.tolerance)
+        if call.relation in ("list", "tree"):
+            return same_nodes(call.expected, written, "L" if call.relation == "list" else "T")
+        if call.relation == "one_of":
+            return _as_apps(call.expected, written, self.tolerance)
+        if call.relation in ("true", "false"):
+            return _truth(written) == (call.relation == "true")
+        value = scalar(written)
+        if call.relation == "is":
+            return value is call.expected
+        return isinstance(value, (int, float)) and abs(value - call.expected) < call.tolerance
+
+    def _checked(self, given: Any, output: Any, expected: Any) -> bool:
+        try:
+            return bool(self.check(given, output, expected))
+        except Exception:  # it was written for what a right program gives
+            return False
+
+    # Programs that read and write
+
+    def _stdio(self, tests: Stdio) -> list[Result]:
+        job = {"kind": "program", "source": self.one.source}
+
+        def run(stdin: int) -> Ended:
+            return self.lane.run(job, self.limits, given=(stdin,), pipes=2)
+
+        return self._cases(tests, run, does_not_compile=_DOES_NOT_COMPILE)
+
+    def _cases(self, tests: Stdio, run: Callable[[int], Ended], does_not_compile: int | None = None) -> list[Result]:
+        results: list[Result] = []
+        for given, expected in tests.cases:
+            late = sum(result.verdict == TIME_LIMIT for result in results)
+            if late >= _TIMES_PATIENT:
+                results.append(Result(TIME_LIMIT, f"not run: {late} tests before it ran out of time"))
+                continue
+            with _memory_file(given.encode("utf-8", "surrogatepass")) as stdin:
+                ended = run(stdin.fileno())
+            output, errors = (data.decode("utf-8", "replace") for data in ended.received)
+            if ended.limit is None and ended.code == does_not_compile:
+                return [_failed(COMPILE_ERROR, _last_line(errors))] * len(tests)
+            if ended.limit is not None or ended.code != 0:
+                results.append(_ended_early(ended, errors))
+            elif (
+                self._checked(given, output, expected)
+                if self.check is not None
+                else same_text(output, expected, self.tolerance)
+            ):
+                results.append(Result(PASSED))
+            else:
+                results.append(Result(WRONG_ANSWER, f"wrote {output[:_DETAIL]!r}"))
+            if self.sandbox.until_failure and results[-1].verdict != PASSED:
+                break
+        return results
+
+    def _built(self, tests: Stdio) -> list[Result]:
+        language, tools = LANGUAGES[self.one.language], toolchain(self.one.language).paths
+        source = self.one.source
+        file = language.file(source)
+        job = {"files": {file: source}, "environment": environment(self.limits.memory_bytes), "proc": True}
+        with _memory_file(b"") as artifact:
+            if language.build is not None:
+                build = {
+                    **job,
+                    "kind": "build",
+                    "argv": language.build(tools, file),
+                    "keep": language.keep,
+                    "keep_endings": language.keep_endings,
+                }
+                ended = self.lane.run(
+                    build, BUILD_LIMITS, given=(artifact.fileno(),), order=(1, 0), own_address_space=False
+                )
+                if ended.limit is not None or ended.code != 0:
+                    said = ended.received[0].decode("utf-8", "replace")
+                    why = f"the compiler ran into the {ended.limit}" if ended.limit else _first_error(said)
+                    return [Result(COMPILE_ERROR, why[:_DETAIL])] * len(tests)
+            kept = bool(language.keep or language.keep_endings)
+            if kept:
+                job["files"] = {}
+            started = java_class(source, file) if self.one.language == "java" else file
+            job |= {"kind": "execute", "argv": language.command(tools, started, self.limits.memory_bytes)}
+            limits = replace(self.limits, memory_bytes=self.limits.memory_bytes + language.overhead_bytes)
+
+            def run(stdin: int) -> Ended:
+                return self.lane.run(
+                    job,
+                    limits,
+                    given=(stdin, artifact.fileno()) if kept else (stdin,),
+                    order=(0, 2, 3, 1) if kept else None,
+                    pipes=2,
+                    own_address_space=language.own_address_space,
+                )
+
+            return self._cases(tests, run)
+
+    # Test scripts
+
+    def _script(self, tests: Script) -> list[Result]:
+        ours, theirs = socket.socketpair()
+        program = {"kind": "serve", "source": self.one.source, "prelude": tests.prelude}
+        referee = {
+            "kind": "referee",
+            "script": tests.script,
+            "entry_point": tests.entry_point,
+            "given": tests.given,
+            "prelude": tests.prelude,
+        }
+        serving: list[Ended | Exception] = []
+        self.lane.jail("referee"), self.lane.jail()  # both there before either waits for the other
+
+        def serve() -> None:
+            try:
+                serving.append(self.lane.run(program, self.limits, given=(theirs.detach(),), pipes=0, hand_over=True))
+            except Exception as error:
+                serving.append(error)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        limits = replace(self.limits, cpu_seconds=max(10.0, self.limits.cpu_seconds))
+        try:
+            judged = self.lane.run(referee, limits, given=(ours.detach(),), hand_over=True, role="referee")
+        finally:
+            thread.join()
+        served = serving[0]
+        if isinstance(served, Exception):
+            raise served
+        for record in _records(judged.received[0]):
+            if record.get("r") == PASSED:
+                return [Result(PASSED)]
+            if record.get("r") == "unsendable":
+                return [Result(SANDBOX_FAILURE, f"the tests hand the program {record['why']}")]
+            if served.limit is not None:
+                return [_ended_early(served)]
+            return [_failed(record["r"], record["why"])]
+        # What the program gave may have been made to cost the referee too much: that is the program's doing.
+        return [_ended_early(served if served.limit is not None else judged)]
+
+
+def _records(data: bytes) -> list[dict]:
+    """Return the records that a job wrote, those that can be read."""
+    found = []
+    for line in data.split(b"\n")[:-1]:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict):
+            found.append(record)
+    return found
+
+
+def _failed(verdict: str, why: Any) -> Result:
+    why = str(why)[:_DETAIL]
+    if verdict == RUNTIME_ERROR and any(word in why for word in _OUT_OF_MEMORY):
+        verdict = MEMORY_LIMIT
+    if why.startswith("TooLarge"):
+        verdict = OUTPUT_LIMIT
+    return Result(verdict, why)
+
+
+def _ended_early(ended: Ended, errors: str = "") -> Result:
+    if ended.limit is not None:
+        return Result(ended.limit)
+    last = _last_line(errors)
+    if last:
+        return _failed(RUNTIME_ERROR, last if not any(w in errors for w in _OUT_OF_MEMORY) else f"MemoryError: {last}")
+    return Result(RUNTIME_ERROR, f"signal {-ended.code}" if ended.code < 0 else f"ended with exit code {ended.code}")
+
+
+def _last_line(text: str) -> str:
+    return (text.rstrip().rsplit("\n", 1)[-1])[:_DETAIL]
+
+
+def _first_error(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "it does not compile")
+
+
+def _truth(written: Any) -> bool:
+    """Tell whether a value that was written is true, as Python has it."""
+    if isinstance(written, dict):
+        key, inside = next(iter(written.items())) if len(written) == 1 else ("", None)
+        return bool(scalar(written)) if key in ("i", "b", "c") else key == "o" or bool(inside)
+    return bool(written)
+
+
+def _as_apps(expected: Any, written: Any, tolerance: float | None) -> bool:
+    """Compare as APPS and TACO have it: a tuple is a list, and what is expected may stand in a list of one."""
+    written = _lists(written)
+    candidates = [expected, *(expected[:1] if isinstance(expected, list) else ())]
+    for wanted in list(candidates):
+        if isinstance(wanted, dict) and all(isinstance(key, str) and key.lstrip("-").isdecimal() for key in wanted):
+            candidates.append({int(key): value for key, value in wanted.items()})
+    return any(same_value(wanted, written, tolerance) for wanted in candidates)
+
+
+def _lists(written: Any) -> Any:
+    if isinstance(written, dict) and len(written) == 1:
+        ((key, inside),) = written.items()
+        return _lists(inside) if key == "t" else {key: _lists(inside) if isinstance(inside, list) else inside}
+    return [_lists(item) for item in written] if isinstance(written, list) else written
+
+
+def _memory_file(content: bytes):
+    """Return a file in memory that holds some bytes, to be handed to a jail."""
+    file = os.fdopen(os.memfd_create("trl_r1", os.MFD_CLOEXEC), "w+b")
+    file.write(content)
+    file.flush()
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
+    return file
+
+
+__all__ = ["MIB", "Sandbox", "Submission"]

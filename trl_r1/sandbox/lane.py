@@ -1,0 +1,281 @@
+"""
+One lane: a jail in which tests run one after the other, watched from outside.
+
+The kernel enforces what it can for each process (address space, file size, CPU seconds, number of processes). What has
+to be summed over processes, or judged finely, is read here every few hundredths of a second from /proc, where nothing
+in the jail can reach: CPU time, memory, and time in which no process computes.
+"""
+
+import contextlib
+import math
+import os
+import selectors
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .jail import Jail, descendants_of
+from .limits import MEMORY_LIMIT, OUTPUT_LIMIT, TIME_LIMIT, Limits
+
+
+_POLL_SECONDS = 0.05
+_KILL_SECONDS = 10.0
+_OPEN_FILES = 256
+_MOST_FILES = 10_000
+_TICK = 1.0 / os.sysconf("SC_CLK_TCK")
+
+
+class LaneFailure(Exception):
+    """The lane did not do what was asked of it; nothing was learned about the program under test."""
+
+
+@dataclass
+class Ended:
+    """
+    How a job ended.
+
+    Args:
+        limit (`str`, *optional*):
+            The verdict of the limit that it ran into; `None` where it ended by itself.
+        code (`int`):
+            Exit code, negative the number of the signal that ended it.
+        cpu_seconds (`float`):
+            CPU time of all processes that were waited for.
+        received (`list[bytes]`):
+            What came through each of the pipes.
+    """
+
+    limit: str | None
+    code: int
+    cpu_seconds: float
+    received: list[bytes]
+
+
+class Usage:
+    """
+    What a lane's test uses, sampled.
+
+    Args:
+        jail ([`Jail`]):
+            The jail.
+        limits ([`Limits`]):
+            What it may use.
+    """
+
+    def __init__(self, jail: Jail, limits: Limits):
+        self.jail, self.limits = jail, limits
+        self.began = self.sampled = time.monotonic()
+        self.next = self.began + _POLL_SECONDS
+        self.cpu_before: float | None = 0.0
+        self.idle = 0.0
+
+    def restart(self) -> None:
+        """Begin a further test in the same process."""
+        self.cpu_before, self.idle = None, 0.0
+        self.began = time.monotonic()
+
+    def sample(self) -> str | None:
+        """Look; return the verdict of the limit that is passed, if one is."""
+        now = time.monotonic()
+        cpu, memory, computing = measured(descendants_of(self.jail.pid))
+        if self.cpu_before is None or cpu < self.cpu_before:
+            self.cpu_before = cpu
+        self.idle += 0.0 if computing else now - self.sampled
+        self.sampled, self.next = now, now + _POLL_SECONDS
+        if memory > self.limits.memory_bytes:
+            return MEMORY_LIMIT
+        # Beside these a ceiling, for what escapes both: processes that are never there when one looks.
+        longest = 60 + 20 * (self.limits.wall_seconds + self.limits.cpu_seconds)
+        spent = cpu - self.cpu_before > self.limits.cpu_seconds or now - self.began > longest
+        return TIME_LIMIT if spent or self.idle > self.limits.wall_seconds else None
+
+
+def measured(pids: list[int]) -> tuple[float, int, bool]:
+    """
+    Return what processes have used together.
+
+    Args:
+        pids (`list[int]`):
+            Their ids.
+
+    Returns:
+        `tuple[float, int, bool]`: CPU seconds, bytes of memory that no file backs, and whether one computes or could.
+    """
+    cpu, memory, computing = 0, 0, False
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            computing = computing or fields[0] == "R"
+            cpu += sum(map(int, fields[11:15]))  # its own, and that of children which it waited for
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                if line.startswith(("RssAnon:", "RssShmem:")):
+                    memory += int(line.split()[1]) << 10
+    return cpu * _TICK, memory, computing
+
+
+class Lane:
+    """
+    A jail for programs and, from the first test that needs one, a second jail for referees.
+
+    Args:
+        isolation (`str`), packages (`tuple[str, ...]`), places (`tuple[str, ...]`):
+            As of [`Jail`].
+    """
+
+    def __init__(self, isolation: str, packages: tuple[str, ...], places: tuple[str, ...]):
+        self._made_of = (isolation, packages, places)
+        self._jails: dict[str, Jail] = {}
+
+    def jail(self, role: str = "program") -> Jail:
+        """Return the jail of a role, started where it is not there yet."""
+        if role not in self._jails:
+            self._jails[role] = Jail(*self._made_of)
+        return self._jails[role]
+
+    def close(self) -> None:
+        """End the jails."""
+        for jail in self._jails.values():
+            jail.close()
+        self._jails.clear()
+
+    def forget(self) -> None:
+        """Let go of what was inherited through a fork."""
+        for jail in self._jails.values():
+            jail.forget()
+        self._jails.clear()
+
+    def run(
+        self,
+        job: dict,
+        limits: Limits,
+        *,
+        given: tuple[int, ...] = (),
+        order: tuple[int, ...] | None = None,
+        hand_over: bool = False,
+        pipes: int = 1,
+        role: str = "program",
+        tests: int = 1,
+        own_address_space: bool = True,
+        on_line: Callable[[bytes], None] | None = None,
+    ) -> Ended:
+        """
+        Run a job and wait for its end.
+
+        Args:
+            job (`dict`):
+                What the warden is told. See [`~sandbox.inside.programs`].
+            limits ([`Limits`]):
+                What it may use.
+            given (`tuple[int, ...]`):
+                Descriptors that it is handed, before those of the pipes.
+            order (`tuple[int, ...]`, *optional*):
+                Another order of these: positions among `given` and then the pipes.
+            hand_over (`bool`, *optional*, defaults to `False`):
+                Whether `given` are closed here once the job has them.
+            pipes (`int`, *optional*, defaults to `1`):
+                How many pipes are made for what it writes.
+            role (`str`, *optional*, defaults to `"program"`):
+                Which jail it runs in.
+            tests (`int`, *optional*, defaults to `1`):
+                How many tests it is made of, each of which may use `limits.cpu_seconds`.
+            own_address_space (`bool`, *optional*, defaults to `True`):
+                Whether the limit on memory also bounds the address space of each process.
+            on_line (`Callable`, *optional*):
+                Called with each whole line that comes through the first pipe; a further test begins there.
+
+        Raises:
+            [`LaneFailure`]: where the lane is broken. It must be closed then.
+        """
+        jail = self.jail(role)
+        directory = jail.new_directory()
+        job = {**job, "limits": _as_told(limits, tests, own_address_space, directory)}
+        ends = [os.pipe() for _ in range(pipes)]
+        try:
+            try:
+                fds = (*given, *(write for _, write in ends))
+                jail.send(job, tuple(fds[i] for i in order) if order else fds)
+            except OSError as error:
+                raise LaneFailure(f"the jail has ended: {error}") from None
+            finally:
+                for fd in (*(write for _, write in ends), *(given if hand_over else ())):
+                    os.close(fd)
+            return self._watch(jail, limits, [read for read, _ in ends], on_line, tests)
+        finally:
+            for read, _ in ends:
+                os.close(read)
+            if directory is not None:
+                shutil.rmtree(directory, ignore_errors=True)
+
+    def _watch(self, jail: Jail, limits: Limits, reads: list[int], on_line, tests: int) -> Ended:
+        usage, limit, reply, told_at = Usage(jail, limits), None, None, None
+        most = limits.output_bytes * (tests if on_line else 1)
+        received, lines = [bytearray() for _ in reads], 0
+        with selectors.DefaultSelector() as selector:
+            selector.register(jail.connection, selectors.EVENT_READ, None)
+            for number, read in enumerate(reads):
+                selector.register(read, selectors.EVENT_READ, number)
+            while selector.get_map():
+                wanted = usage.next if told_at is None else told_at + _KILL_SECONDS
+                events = selector.select(max(0.0, wanted - time.monotonic()) if reply is None else _KILL_SECONDS)
+                if reply is not None and not events:
+                    break  # without a jail, a process that got away may hold a pipe open
+                for key, _ in events:
+                    if key.data is None:
+                        reply = jail.receive()
+                        if reply is None or "failed" in reply:
+                            raise LaneFailure(reply["failed"] if reply else "the jail has ended")
+                        selector.unregister(jail.connection)
+                        continue
+                    data = os.read(key.fd, 1 << 16)
+                    if not data:
+                        selector.unregister(key.fd)
+                        continue
+                    kept = received[key.data]
+                    if len(kept) <= most:
+                        kept += data
+                    elif limit is None:
+                        limit = OUTPUT_LIMIT
+                    if on_line is not None and key.data == 0 and b"\n" in data:
+                        *whole, rest = bytes(kept[lines:]).split(b"\n")
+                        lines = len(kept) - len(rest)
+                        for line in whole:
+                            on_line(line)
+                        usage.restart()
+                if reply is not None:
+                    continue
+                if limit is None and time.monotonic() >= usage.next:
+                    limit = usage.sample()
+                if limit is not None and told_at is None:
+                    told_at = time.monotonic()
+                    with contextlib.suppress(OSError):
+                        jail.send({"do": "kill"})
+                elif told_at is not None and time.monotonic() > told_at + _KILL_SECONDS:
+                    raise LaneFailure("a test could not be killed")
+        return _ended(limit, reply, limits, [bytes(data) for data in received], most, tests)
+
+
+def _as_told(limits: Limits, tests: int, own_address_space: bool, directory: str | None) -> dict:
+    return {
+        "cpu_seconds": math.ceil(limits.cpu_seconds * tests) + 1,
+        "memory_bytes": limits.memory_bytes if own_address_space else None,
+        # The kernel counts by user; without a jail that user has other processes.
+        "processes": limits.processes if directory is None else None,
+        "file_bytes": limits.file_bytes,
+        "files": _MOST_FILES,
+        "open_files": _OPEN_FILES,
+        "directory": directory,
+    }
+
+
+def _ended(limit: str | None, reply: dict, limits: Limits, received: list[bytes], most: int, tests: int) -> Ended:
+    status = reply["status"]
+    code = os.waitstatus_to_exitcode(status)
+    if limit is None and any(len(data) > most for data in received):
+        limit = OUTPUT_LIMIT
+    if limit is None and reply["cpu"] > limits.cpu_seconds * tests:
+        limit = TIME_LIMIT  # the kernel was faster than we look
+    if limit is None and code != 0 and reply["peak"] > 0.9 * limits.memory_bytes:
+        limit = MEMORY_LIMIT
+    return Ended(limit, code, reply["cpu"], received)
