@@ -10,7 +10,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import gcd
+from math import comb, gcd
 from pathlib import Path
 
 
@@ -199,6 +199,33 @@ def _weekday(r: random.Random):
     return rf"\text{{{day}}}", [day, rf"\text{{{day.lower()}}}"], [rf"\text{{{other}}}"]
 
 
+def _equation(r: random.Random):
+    a, b, c = r.randint(2, 9), r.randint(2, 9), r.randint(10, 60)
+    gold = f"{a}x + {b}y - {c} = 0"
+    return (
+        gold,
+        [f"{2 * a}x + {2 * b}y = {2 * c}", f"{b}y + {a}x = {c}"],
+        [f"{a}x + {b}y + {c} = 0", f"{a}x - {b}y = {c}"],
+    )
+
+
+def _inequality(r: random.Random):
+    a, b = r.randint(-20, 20), r.randint(21, 40)
+    return rf"{a} < x \le {b}", [f"({a}, {b}]", rf"{b} \ge x > {a}"], [f"[{a}, {b}]", rf"{a} < x < {b}"]
+
+
+def _binomial(r: random.Random):
+    n, k = r.randint(6, 40), r.randint(2, 5)
+    return rf"\binom{{{n}}}{{{k}}}", [str(comb(n, k)), rf"\binom{{{n}}}{{{n - k}}}"], [str(comb(n, k) + 1)]
+
+
+def _degrees(r: random.Random):
+    n = r.choice([k for k in range(5, 85) if k % 15])
+    function, other = r.choice([("sin", "cos"), ("cos", "sin"), ("tan", "cot")])
+    same = [rf"\{other} {90 - n}^\circ", rf"\{function}({n}^\circ)"]
+    return rf"\{function} {n}^\circ", same, [rf"\{other} {n + 1}^\circ"]
+
+
 Maker = Callable[[random.Random], tuple[str, list[str], list[str]]]
 
 # About a third are plain numbers; in the MATH data set it is two thirds, and those cost us next to nothing.
@@ -225,6 +252,10 @@ KINDS: dict[str, tuple[Maker, int]] = {
     "money": (_money, 2),
     "percentage": (_percent, 2),
     "word": (_weekday, 1),
+    "equation": (_equation, 1),
+    "inequality": (_inequality, 1),
+    "binomial": (_binomial, 1),
+    "degrees": (_degrees, 1),
 }
 
 _STEPS = (
@@ -237,6 +268,11 @@ _STEPS = (
     "So far there are {a} cases, and {b} of them were counted twice; {c} are left over in the end.",
     "Alternatively, use \\(f(t) = {a}t^2 + {b}t + {c}\\) and look at where its derivative is zero.",
 )
+
+
+def solution(gold: str) -> str:
+    """Write a reference as the solutions of MATH end, which both rewards can read."""
+    return rf"$\boxed{{{gold}}}$"
 
 
 def trace(r: random.Random, closing: str, boxed_on_the_way: str | None = None) -> str:
@@ -261,15 +297,15 @@ def _make(r: random.Random, kind: str, golden: tuple[str, list[str], list[str]],
     manner = r.random()
     if manner < 0.02:  # the right answer, but in the thought alone
         closing = "I am not sure about the result, and leave it open."
-        return Pair(f"{kind}, in the thought only", gold, "", trace(r, closing, gold), False)
+        return Pair(f"{kind}, in the thought only", solution(gold), "", trace(r, closing, gold), False)
     if manner < 0.04:  # one attempt, and another after it
         wrong = r.choice(different)
         first, last = (wrong, answer) if right else (gold, answer)
         closing = rf"At first sight it is $\boxed{{{first}}}$. On reflection it is $\boxed{{{last}}}$."
-        return Pair(f"{kind}, second attempt", gold, answer, trace(r, closing), right)
+        return Pair(f"{kind}, second attempt", solution(gold), answer, trace(r, closing), right)
     closing = r.choice([r"The answer is $\boxed{%s}$.", r"**Final answer:** \[ \boxed{%s} \]", r"$$\boxed{%s}$$"])
     on_the_way = r.choice(different) if r.random() < 0.2 else None
-    return Pair(kind, gold, answer, trace(r, closing % answer, on_the_way), right)
+    return Pair(kind, solution(gold), answer, trace(r, closing % answer, on_the_way), right)
 
 
 def diverse(count: int, seed: int = 0) -> list[Pair]:
@@ -290,7 +326,7 @@ def groups(count: int, size: int = 16, distinct: int = 4, seed: int = 0) -> list
         answers = r.sample(answers, min(len(answers), r.randint(1, distinct)))
         for _ in range(size):
             answer, right = r.choice(answers)
-            pairs.append(Pair(kind, gold, answer, trace(r, rf"The answer is $\boxed{{{answer}}}$."), right))
+            pairs.append(Pair(kind, solution(gold), answer, trace(r, rf"The answer is $\boxed{{{answer}}}$."), right))
     return pairs
 
 
@@ -310,4 +346,4 @@ def from_data(folder: Path, count: int, seed: int = 0) -> Iterator[Pair]:
         manner = r.choice(["itself", "restated", "perturbed"])
         answer = {"itself": gold, "restated": restated(gold), "perturbed": changed}[manner]
         completion = trace(r, rf"The answer is $\boxed{{{answer}}}$.")
-        yield Pair(f"MATH, {manner}", rf"$\boxed{{{gold}}}$", answer, completion, manner != "perturbed")
+        yield Pair(f"MATH, {manner}", solution(gold), answer, completion, manner != "perturbed")

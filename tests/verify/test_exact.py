@@ -4,8 +4,9 @@ from fractions import Fraction
 
 import pytest
 
-from trl_r1.verify.compare import Undecided, compare, fast_leaf
+from trl_r1.verify.compare import compare, fast_leaf
 from trl_r1.verify.exact import Exact, close_enough, read_exact
+from trl_r1.verify.numeric import Undecided
 
 
 @pytest.mark.parametrize(

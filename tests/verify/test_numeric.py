@@ -8,11 +8,11 @@ import pytest
 
 from tests.benchmarks.math_corpus import diverse
 from trl_r1.verify import equivalent, final_answer, read_gold, symbolic
-from trl_r1.verify.compare import Undecided, compare, fast_leaf
+from trl_r1.verify.compare import compare, fast_leaf
 from trl_r1.verify.exact import close_enough, read_exact
 from trl_r1.verify.intervals import differ
 from trl_r1.verify.normal import normalise
-from trl_r1.verify.numeric import compare_values
+from trl_r1.verify.numeric import Undecided, compare_values
 from trl_r1.verify.structure import take_apart
 
 from .hard import HARD
@@ -27,14 +27,15 @@ def corpus() -> list[tuple[str, str]]:
 
 
 def test_what_the_fast_path_decides_the_workers_decide_the_same_way():
+    asked = []
+
+    def leaf(gold, answer, factor):
+        asked.append((gold, answer))
+        return fast_leaf(gold, answer, factor)
+
     by_value = 0
     for gold, answer in corpus():
-        asked = []
-
-        def leaf(one, other, factor):
-            asked.append((one, other))
-            return fast_leaf(one, other, factor)
-
+        asked.clear()
         try:
             verdict = compare(gold, answer, leaf)
         except Undecided:

@@ -2,7 +2,7 @@ r"""
 The verdict on one pair, but for the mathematics of its leaves. Pure.
 
 The same code runs in two places: in the caller's process with a leaf that decides only plain expressions and raises
-[`Undecided`] for the rest, and in a worker with a leaf that asks computer algebra. What the first decides the
+[`~verify.numeric.Undecided`] for the rest, and in a worker with a leaf that asks computer algebra. What the first decides the
 second would decide the same way, so the fast path cannot change a verdict.
 
 Rules that keep a verdict from being fooled:
@@ -19,7 +19,7 @@ from fractions import Fraction
 from .exact import Exact, close_enough, read_exact
 from .intervals import differ
 from .normal import normalise, squeeze
-from .numeric import Undecided, compare_values
+from .numeric import compare_values
 from .structure import Node, split_outside, take_apart
 from .units import PERCENT, factor_between, take_unit
 
@@ -68,7 +68,7 @@ def compare(gold: str, answer: str, leaf: Leaf) -> bool:
             Decides two single values.
 
     Raises:
-        [`Undecided`], [`Unreadable`]: passed on from `leaf`.
+        [`~verify.numeric.Undecided`], [`Unreadable`]: passed on from `leaf`.
     """
     gold_text, answer_text = normalise(gold), normalise(answer)
     if not answer_text:
@@ -318,7 +318,7 @@ def fast_leaf(gold: str, answer: str, factor: Fraction) -> bool:
     The leaf of the caller's process: values of plain expressions. The rest is for the workers.
 
     Raises:
-        [`Undecided`]: if it takes computer algebra.
+        [`~verify.numeric.Undecided`]: if it takes computer algebra.
     """
     return compare_values(gold, answer, factor)
 

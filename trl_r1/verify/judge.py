@@ -9,8 +9,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from .compare import Undecided, Unreadable, compare, fast_leaf
+from .compare import Unreadable, compare, fast_leaf
 from .extract import final_answer, read_gold
+from .numeric import Undecided
 from .pool import default_pool
 
 
