@@ -80,6 +80,25 @@ class R1GRPOConfig(GRPOConfig):
             2503.14476, eq. 11; see [`~trainers.dynamic_sampling`]). Not in R1's training.
         max_sampling_rounds (`int`, *optional*, defaults to `4`):
             Further rounds of sampling per generation at most, with `dynamic_sampling`. Our own choice.
+        trim_padding (`bool`, *optional*, defaults to `False`):
+            Whether log-probabilities of the policy, the old policy and the reference are computed without the columns
+            that are padding in all rows of a pass ([`~trainers.padding`]). Changes the order of floating-point sums
+            alone. `None`: on where positions are relative (rotary). `pad_to_multiple_of` keeps widths few, where each
+            new one is compiled for.
+        group_by_length (`bool`, *optional*, defaults to `False`):
+            Whether the rows of an optimizer step are divided into micro-batches by length, long ones in few rows and
+            short ones in many ([`~trainers.micro_batches`]). Changes the order of floating-point sums, and logged means
+            over micro-batches (entropy, KL, clip ratios). `None`: on where no row's loss depends on the rows beside it:
+            not with `loss_type: bnpo`, an entropy bonus, `top_entropy_quantile` below 1 or an auxiliary loss of experts.
+        max_tokens_per_micro_batch (`int`, *optional*):
+            The most tokens, padding included, in a forward and backward pass: what would have more is divided further,
+            and `per_device_train_batch_size` may be as large as the step needs. A row that is longer by itself has a
+            pass of its own. `None`: `per_device_train_batch_size` rows at the longest width bound a pass.
+        skip_zero_advantage (`bool`, *optional*, defaults to `False`):
+            Whether rows that cannot move the policy are left out of forward and backward: those of groups whose rewards
+            are all equal, and those that no reward could score or no token of which counts ([`~trainers.idle_rows`]).
+            Normalisers count them as before. `None`: on at `beta` 0, where the rest of `group_by_length`'s conditions
+            holds.
         languages (`list[str]`, *optional*):
             The languages that may occur (ISO 639-1), for the metrics that count words. `None`: all that
             [`trl_r1.language`] knows. With one language to a script, as in `["en", "zh"]`, no word list is loaded.
@@ -157,6 +176,30 @@ class R1GRPOConfig(GRPOConfig):
         default=4,
         metadata={"help": "Further rounds of sampling per generation at most, with `dynamic_sampling`."},
     )
+    trim_padding: bool | None = field(
+        default=False,
+        metadata={
+            "help": "Whether log-probabilities are computed without columns that are padding in all rows. None: where "
+            "exact (rotary positions)."
+        },
+    )
+    group_by_length: bool | None = field(
+        default=False,
+        metadata={
+            "help": "Whether the rows of an optimizer step are divided into micro-batches by length. None: where exact."
+        },
+    )
+    max_tokens_per_micro_batch: int | None = field(
+        default=None,
+        metadata={"help": "The most tokens, padding included, in a forward and backward pass. None: no such limit."},
+    )
+    skip_zero_advantage: bool | None = field(
+        default=False,
+        metadata={
+            "help": "Whether rows that cannot move the policy are left out of forward and backward. None: at beta 0, "
+            "where exact."
+        },
+    )
     languages: list[str] | None = field(
         default=None,
         metadata={"help": "The languages that may occur (ISO 639-1), for the metrics that count words. Default: all."},
@@ -171,6 +214,11 @@ class R1GRPOConfig(GRPOConfig):
         for language in self.languages or ():
             if normalize_language(language) not in LANGUAGES:
                 raise ConfigError(f"expected languages of {', '.join(LANGUAGES)}, got {language!r}", key="languages")
+        if self.max_tokens_per_micro_batch is not None and self.max_tokens_per_micro_batch < 1:
+            raise ConfigError(
+                f"expected a number of tokens above 0, got {self.max_tokens_per_micro_batch}",
+                key="max_tokens_per_micro_batch",
+            )
         self.max_completion_length_schedule = read_length_schedule(self.max_completion_length_schedule)
         if self.max_completion_length_schedule and "max_new_tokens" in (self.generation_kwargs or {}):
             raise ConfigError(

@@ -7,6 +7,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+import torch
 from accelerate.data_loader import DataLoaderShard
 from datasets import Dataset
 from transformers import Trainer
@@ -28,6 +29,9 @@ WRAPPED = {
     (GRPOTrainer, "_calculate_rewards"): "(self, inputs, prompts, completions, completion_ids_list)",
     (GRPOTrainer, "_generate_and_score_completions"): "(self, inputs: list[dict[str, torch.Tensor | typing.Any]])"
     " -> dict[str, torch.Tensor | typing.Any]",
+    (GRPOTrainer, "_prepare_inputs"): "(self, generation_batch: dict[str, torch.Tensor | typing.Any])"
+    " -> dict[str, torch.Tensor | typing.Any]",
+    (GRPOTrainer, "compute_loss"): "(self, model, inputs, return_outputs=False, num_items_in_batch=None)",
     (GRPOTrainer, "_get_train_sampler"): "(self, dataset: datasets.arrow_dataset.Dataset | None = None)"
     " -> torch.utils.data.sampler.Sampler",
     (GRPOTrainer, "_load_optimizer_and_scheduler"): "(self, checkpoint)",
@@ -41,6 +45,7 @@ WRAPPED = {
     (SFTTrainer, "compute_loss"): "(self, model, inputs, return_outputs=False, num_items_in_batch=None)",
     (SFTTrainer, "log"): "(self, logs: dict[str, float], start_time: float | None = None) -> None",
 }
+LOG_PROBABILITIES = ["self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size"]
 PREPARE_DATASET = ["self", "dataset", "processing_class", "args", "packing", "formatting_func", "dataset_name"]
 
 
@@ -53,6 +58,12 @@ def test_signature_of_what_we_wrap(owner, name):
     wrapped = owner.__dict__[name]
     signature = str(inspect.signature(inspect.unwrap(wrapped)))
     assert signature == WRAPPED[owner, name]
+
+
+def test_signature_of_log_probabilities():
+    """trainers/padding.py names these and passes the rest on."""
+    wrapped = inspect.unwrap(GRPOTrainer._get_per_token_logps_and_entropies)
+    assert list(inspect.signature(wrapped).parameters)[: len(LOG_PROBABILITIES)] == LOG_PROBABILITIES
 
 
 def test_signature_of_prepare_dataset():
@@ -79,10 +90,13 @@ def test_constructors_take_the_same_arguments(ours, theirs):
                 "_calculate_rewards",
                 "_generate",
                 "_generate_and_score_completions",
+                "_get_per_token_logps_and_entropies",
                 "_get_train_sampler",
                 "_load_optimizer_and_scheduler",
+                "_prepare_inputs",
                 "_save_checkpoint",
                 "_save_rng_state",
+                "compute_loss",
             },
         ),
         (
@@ -151,6 +165,76 @@ class TestGRPOTrainer:
         assert trainer.eos_token_ids == [1]
         assert trainer._tokenizer.pad_token_id == 0
         assert (trainer.temperature, trainer.top_p, trainer.top_k) == (1.0, 1.0, 0)
+
+    def test_calls_the_model_as_ours_stands_in_for_it(self, trainer):
+        """trainers.padding.AtOwnWidth."""
+        source = inspect.getsource(inspect.unwrap(GRPOTrainer._get_per_token_logps_and_entropies))
+        assert source.count("model(") == 1
+        assert "outputs = model(**model_inputs, labels=labels, fused_lm_head=True)" in source
+        read = {"outputs.log_probs[:, -logits_to_keep:]", "outputs.entropy[:, -logits_to_keep:]", "outputs.aux_loss"}
+        assert all(name in source for name in read)
+        assert source.count("outputs.") == len(read)
+        # What is computed once for a whole rollout comes in chunks, and what is trained on does not.
+        whole = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+        assert whole.count("self._get_per_token_logps_and_entropies(") == whole.count("batch_size=batch_size,") == 3
+        assert "batch_size=" not in inspect.getsource(inspect.unwrap(GRPOTrainer._compute_loss))
+
+    def test_returns_zeros_for_what_is_padding(self, trainer):
+        """trainers.padding.AtOwnWidth puts zeros where columns were cut."""
+        ids = torch.tensor([[0, 0, 4, 5, 6, 7, 0, 0]])
+        mask = (ids != 0).long()
+        log_probs, entropies, _ = trainer._get_per_token_logps_and_entropies(
+            trainer.model, ids, mask, 4, compute_entropy=True
+        )
+        assert log_probs.shape == entropies.shape == (1, 4)
+        assert (log_probs[:, 2:] == 0).all()
+        assert (entropies[:, 2:] == 0).all()
+        assert (log_probs[:, :2] != 0).all()
+
+    def test_keeps_a_rollout_in_parts_that_its_steps_take_in_turn(self, trainer):
+        """trainers.micro_batches.MicroBatches._prepare_inputs."""
+        source = inspect.getsource(inspect.unwrap(GRPOTrainer._prepare_inputs))
+        assert "inputs = self._buffered_inputs[self._step % self.args.steps_per_generation]" in source
+        assert source.count("self._buffered_inputs = ") == 1
+        part = trainer._buffered_inputs[0]
+        shaped = {name: tuple(value.shape) for name, value in part.items()}
+        rows = trainer.args.per_device_train_batch_size
+        assert shaped.pop("num_items_in_batch") == ()
+        assert all(shape[0] == rows for shape in shaped.values())
+
+    def test_divides_losses_as_our_weights_expect(self):
+        """trainers.exactness.MEAN_OVER_ROWS and .reasons_in_config."""
+        lines = [line.strip() for line in inspect.getsource(GRPOTrainer._compute_loss).splitlines()]
+        at = {line: lines[i + 1 :] for i, line in enumerate(lines) if "self.loss_type" in line and line.endswith(":")}
+        mean = "loss = ((per_token_loss * mask).sum(-1) / mask.sum(-1).clamp(min=1.0)).mean()"
+        assert at['if self.loss_type in ["grpo", "sapo"]:'][0] == mean
+        per_row = "loss = (per_token_loss * mask).sum() / (per_token_loss.size(0) * self.max_completion_length)"
+        assert at['elif self.loss_type == "dr_grpo":'][0] == per_row
+        assert "loss = (per_token_loss * mask).sum(-1).mean()" in at['elif self.loss_type == "luspo":'][:5]
+        tokens = 'normalizer = inputs["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes'
+        assert tokens in at['elif self.loss_type in ["cispo", "dapo", "vespo"]:'][:3]
+        assert (
+            "loss = (per_token_loss * mask).sum() / mask.sum().clamp(min=1.0)"
+            in at['elif self.loss_type == "bnpo":'][:1]
+        )
+
+    def test_scales_losses_for_accumulation_itself(self):
+        """trainers.micro_batches.MicroBatches runs backward as Trainer.training_step does after compute_loss."""
+        assert GRPOTrainer.loss_is_scaled_for_ga is True
+        source = inspect.getsource(Trainer.training_step)
+        assert "self.accelerator.backward(loss, **kwargs)" in source
+        assert 'kwargs["scale_wrt_gas"] = False' in source
+        assert "self.accelerator.gradient_state._set_sync_gradients(do_sync_step)" in inspect.getsource(
+            Trainer._run_epoch
+        )
+
+    def test_centres_rewards_as_we_tell_idle_rows(self):
+        """trainers.idle_rows.without_advantage."""
+        source = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+        assert "unscorable_mask = torch.isnan(rewards_per_func).all(dim=1)" in source
+        assert "rewards = (rewards_per_func * self.reward_weights.to(device).unsqueeze(0)).nansum(dim=1)" in source
+        assert "mean_grouped_rewards = torch.nanmean(rewards.view(-1, num_generations), dim=1)" in source
+        assert "grouped = rewards_per_func.view(-1, num_generations, len(self.reward_funcs))" in source
 
     def test_has_a_reference_that_one_callback_replaces(self, trainer):
         """R1GRPOTrainer._reference_moves."""
@@ -291,6 +375,10 @@ class TestConfigs:
                 GRPOConfig,
                 {
                     "max_completion_length_schedule",
+                    "trim_padding",
+                    "group_by_length",
+                    "max_tokens_per_micro_batch",
+                    "skip_zero_advantage",
                     "save_rollouts",
                     "languages",
                     "dynamic_sampling",

@@ -23,6 +23,7 @@ from ..text import completion_text, prompt_ends_in_thought
 from ..trace import write_traces
 from .dynamic_sampling import DynamicSampling
 from .group_tokens import HandsGroupTokens
+from .lean_step import LeanStep
 from .metrics import count_emergence, emergence_metrics, group_metrics, judging_rewards, question_language
 from .resume import EpochRepeatSampler, ExactResume, is_sharded, load_reference, save_reference
 from .rollouts import asked, remove_rollouts_from, shard_path, to_traces
@@ -31,7 +32,7 @@ from .rollouts import asked, remove_rollouts_from, shard_path, to_traces
 logger = get_logger(__name__)
 
 
-class R1GRPOTrainer(DynamicSampling, ExactResume, HandsGroupTokens, GRPOTrainer):
+class R1GRPOTrainer(DynamicSampling, ExactResume, LeanStep, HandsGroupTokens, GRPOTrainer):
     """
     [`~trl.GRPOTrainer`] with what the training of DeepSeek-R1 needs. Takes the same arguments.
 
