@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 _HOME_OF = {
     "ChoiceAccuracy": "choice",
+    "CodeAccuracy": "code",
     "GroupLength": "length",
     "Judge": "judge",
     "LanguageConsistency": "language",
@@ -20,6 +21,7 @@ _HOME_OF = {
     "Scheduled": "schedule",
     "ThinkFormat": "format",
     "choice_accuracy": "choice",
+    "code_accuracy": "code",
     "group_length": "length",
     "language_consistency": "language",
     "load_rewards": "schedule",
@@ -29,6 +31,7 @@ _HOME_OF = {
 
 if TYPE_CHECKING:
     from .choice import ChoiceAccuracy, choice_accuracy
+    from .code import CodeAccuracy, code_accuracy
     from .format import ThinkFormat, think_format
     from .judge import Judge
     from .language import LanguageConsistency, language_consistency
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChoiceAccuracy",
+    "CodeAccuracy",
     "GroupLength",
     "Judge",
     "LanguageConsistency",
@@ -48,6 +52,7 @@ __all__ = [
     "Scheduled",
     "ThinkFormat",
     "choice_accuracy",
+    "code_accuracy",
     "group_length",
     "language_consistency",
     "load_rewards",

@@ -148,6 +148,10 @@ class Scheduled:
         return getattr(self.reward, "is_accuracy", False) is True
 
     @property
+    def waits(self) -> bool:
+        return getattr(self.reward, "waits", False) is True
+
+    @property
     def reads_group_tokens(self) -> bool:
         return getattr(self.reward, "reads_group_tokens", False) is True
 
@@ -251,13 +255,14 @@ def make_reward(spec: RewardSpec, key: str = "rewards") -> Callable[..., Any]:
 
     Raises:
         [`~errors.ConfigError`]: if the path does not import, leads to no reward, or the arguments do not fit.
+        [`~errors.EnvironmentalError`]: if the machine lacks what the reward needs.
     """
     found = _imported(spec.func, f"{key}.func")
     makes_one = inspect.isclass(found) or (inspect.isfunction(found) and not _takes_completions(found))
     if not makes_one:
         if spec.args:
             raise ConfigError(f"`{spec.func}` is ready as it is, expected no arguments", key=f"{key}.args")
-        return found
+        return _checked(found, key)
     try:
         inspect.signature(found).bind(**spec.args)
     except TypeError as error:
@@ -277,6 +282,18 @@ def make_reward(spec: RewardSpec, key: str = "rewards") -> Callable[..., Any]:
         raise ConfigError(
             f"`{spec.func}` makes a {type(reward).__name__}, expected a reward, which can be called", key=f"{key}.func"
         )
+    return _checked(reward, key)
+
+
+def _checked(reward: Callable[..., Any], key: str) -> Callable[..., Any]:
+    """Have a reward that needs more of the machine than Python check that it is there: a jail, a compiler."""
+    check = getattr(reward, "check_machine", None)
+    if callable(check) and not inspect.isclass(reward):
+        try:
+            check()
+        except ConfigError as error:
+            inner = f".{error.key}" if error.key else ""
+            raise ConfigError(error.message, file=error.file, key=f"{key}.args{inner}") from None
     return reward
 
 

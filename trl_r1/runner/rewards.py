@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, EnvironmentalError
 from ..recipe import ResolvedStage
 from ..recipe.suggest import did_you_mean
 
@@ -45,6 +45,9 @@ def check_rewards(
         except ConfigError as error:
             near = _near(one, error)
             problems.append(type(error)(f"{error.message}{near}", file=where, key=error.key or inside))
+            continue
+        except EnvironmentalError as error:
+            problems.append(ConfigError(str(error), file=where, key=f"{inside}.func"))
             continue
         for column, source in _lacking(schedule.required_columns(reward), spec.domains, item, columns_of_source):
             problems.append(
