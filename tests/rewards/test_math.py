@@ -1,6 +1,7 @@
 """Accuracy of mathematical answers: each way in which other rewards are fooled, hung or silent, with the right verdict."""
 
 import pickle
+import random
 import time
 from types import SimpleNamespace
 
@@ -78,6 +79,32 @@ def test_verdicts(completion, solution, reward):
 @pytest.mark.parametrize("solution", [None, "", "  ", "\\boxed{}", "\\frac{x}{"])
 def test_a_gold_that_is_absent_or_unreadable_is_none(solution):
     assert score("\\boxed{4}", solution) is None
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        "\ufffd\u02f6=W\ufffd\ufffd\ufffd7 5\ufffd",
+        "!\ufffd5\ufffd=:",
+        "\\boxed{\x01\x02=\x03}",
+        "\\boxed{=}",
+        "\\boxed{x=}",
+        "\\boxed{\\frac{=4}}",
+        "\\boxed{\\int=\\sum}",
+    ],
+)
+@pytest.mark.parametrize("solution", ["7", "265", "\\frac{x}{2}", "2x+y=3", "(1,\\infty)"])
+def test_an_answer_that_cannot_be_read_is_wrong(completion, solution):
+    assert score(completion, solution) == 0.0
+
+
+def test_noise_is_wrong():
+    generator = random.Random(0)
+    signs = "=\ufffd\x01\\{}$^_<>,;:()[]|%!+-*/ 0123456789xyWé中文\u02f6\n"
+    noise = ["".join(generator.choice(signs) for _ in range(generator.randint(1, 25))) for _ in range(400)]
+    golds = ["7654", "\\frac{13}{17}", "x^2+1", "(1, 2]", "Monday"]
+    rewards = math_accuracy(completions=noise, solution=[golds[i % 5] for i in range(400)])
+    assert rewards == [0.0] * 400
 
 
 def test_a_row_without_solution_is_none_and_its_neighbours_are_judged():

@@ -242,9 +242,12 @@ def _chain(text: str) -> list[str]:
 
 def _consistent(chain: list[str], leaf: Leaf) -> bool:
     """Every part of a chain of equations that is a number must equal the last one. `= 4` alone is no chain."""
-    return all(
-        has_letters(part) or _compare_quantities(chain[-1], part, leaf) for part in chain[:-1] if part
-    ) and bool(chain[-1])
+    if not chain[-1]:
+        return False
+    try:
+        return all(has_letters(part) or _compare_quantities(chain[-1], part, leaf) for part in chain[:-1] if part)
+    except Unreadable:
+        return False  # the parts are the answer's: what cannot be read in them is no fault of the gold
 
 
 def _named(text: str) -> tuple[str, str] | None:

@@ -78,12 +78,25 @@ def leaf(gold: str, answer: str, factor: Fraction) -> bool:
         return False
     if factor != 1:
         answer_expression = sympy.Rational(factor.numerator, factor.denominator) * answer_expression
-    if _is_value(gold_expression) and _is_value(answer_expression):
-        verdict = _compare_values(gold_expression, answer_expression)
+    try:
+        return _compare_expressions(gold_expression, answer_expression, gold)
+    except (MemoryError, RecursionError):
+        raise
+    except Exception:
+        try:
+            _compare_expressions(gold_expression, gold_expression, gold)
+        except Exception:
+            raise Unreadable(gold) from None
+        return False  # the answer is what cannot be compared with anything
+
+
+def _compare_expressions(gold: sympy.Basic, answer: sympy.Basic, gold_text: str) -> bool:
+    if _is_value(gold) and _is_value(answer):
+        verdict = _compare_values(gold, answer)
         if verdict is not None:
             return verdict
-    as_sets = "\\infty" in gold or "\\cup" in gold or "\\cap" in gold
-    return bool(verify(gold_expression, answer_expression, timeout_seconds=None, allow_set_relation_comp=as_sets))
+    as_sets = "\\infty" in gold_text or "\\cup" in gold_text or "\\cap" in gold_text
+    return bool(verify(gold, answer, timeout_seconds=None, allow_set_relation_comp=as_sets))
 
 
 def parse(text: str) -> sympy.Basic:
