@@ -210,3 +210,93 @@ def test_stays_whole_while_zero3_is_on(classifier, monkeypatch):
     assert is_deepspeed_zero3_enabled()
     del config
     assert score == pytest.approx(alone(classifier, PreferenceForm(), "so ?", "good"), abs=1e-5)
+
+
+def test_stays_whole_while_fsdp_loads_sparingly(classifier, monkeypatch):
+    """There, `from_pretrained` fills the model on the first rank only and leaves it to FSDP to fill the others."""
+    from torch import distributed
+    from transformers.distributed.fsdp import is_fsdp_enabled
+
+    monkeypatch.setattr("trl_r1.rewards.preference._LOADED", {})
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("FSDP_CPU_RAM_EFFICIENT_LOADING", "true")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        assert is_fsdp_enabled()
+        score = PreferenceModel(classifier, normalise="raw")(completions=["good"], prompts=["so ?"])[0]
+        assert is_fsdp_enabled()
+    finally:
+        distributed.destroy_process_group()
+    monkeypatch.undo()
+    assert score == pytest.approx(alone(classifier, PreferenceForm(), "so ?", "good"), abs=1e-5)
+
+
+def test_a_language_model_without_a_head_for_scores_is_refused(tmp_path):
+    """It would be given a random one."""
+    from safetensors.torch import load_file, save_file
+
+    folder = save_classifier(tmp_path)
+    weights = load_file(f"{folder}/model.safetensors")
+    save_file(
+        {name: w for name, w in weights.items() if "score" not in name},
+        f"{folder}/model.safetensors",
+        {"format": "pt"},
+    )
+    with pytest.raises(ConfigError, match=r"no weights for score\.weight") as found:
+        PreferenceModel(folder)(completions=["good"], prompts=["so ?"])
+    assert found.value.key == "model"
+
+
+def test_a_helpful_and_a_harmless_model_side_by_side(classifier, tmp_path):
+    """Helpfulness of some rows by their summary, harmlessness of others by all of them (paper, v1 2.3.4)."""
+    from trl_r1.rewards import load_rewards
+
+    harmless = save_classifier(tmp_path)
+    rewards, _ = load_rewards(
+        [
+            {
+                "func": "trl_r1.rewards.PreferenceModel",
+                "args": {"model": model, "part": part, "normalise": "raw"},
+                "domains": [domain],
+            }
+            for model, part, domain in ((classifier, "summary", "general"), (harmless, "response", "safety"))
+        ]
+    )
+    columns, metrics = {}, {}
+    handed = {
+        "completions": ["<think> bad </think> good", "<think> so </think> good"],
+        "prompts": ["so ?"] * 2,
+        "domain": ["general", "safety"],
+        "log_extra": columns.__setitem__,
+        "log_metric": metrics.__setitem__,
+    }
+    helpful, safe = (reward(**handed) for reward in rewards)
+    assert helpful == [pytest.approx(alone(classifier, PreferenceForm(), "so ?", "good"), abs=1e-5), None]
+    assert safe == [
+        None,
+        pytest.approx(alone(harmless, PreferenceForm(), "so ?", "<think> so </think> good"), abs=1e-5),
+    ]
+    # Raw, each under a name of its own.
+    assert columns == {"preference_score": helpful, "preference_score_2": safe}
+    assert metrics == {"preference_score": helpful[0], "preference_score_2": safe[1]}
+
+
+def test_scored_in_batches_of_like_length(classifier, monkeypatch):
+    """Little is padded, and the order of the result is that of the rows."""
+    from trl_r1.rewards import preference
+
+    model, tokenizer = PreferenceModel(classifier)._loaded()
+    widths = []
+
+    class Seen:
+        device, config = model.device, model.config
+
+        def __call__(self, input_ids, attention_mask):
+            widths.append((input_ids.shape[1], int(attention_mask.sum(1).min())))
+            return model(input_ids=input_ids, attention_mask=attention_mask)
+
+    rows = [[5] * n for n in (3, 40, 4, 39, 38, 2, 41, 1)]
+    scores = preference._scored(Seen(), tokenizer, rows, 4)
+    assert widths == [(41, 38), (4, 1)]
+    assert scores == pytest.approx([preference._scored(model, tokenizer, [row], 1)[0] for row in rows], abs=1e-5)

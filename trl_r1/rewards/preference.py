@@ -26,6 +26,7 @@ NORMALISATIONS: dict[str, Callable[[float], float]] = {
     "sigmoid": lambda score: 1 / (1 + math.exp(-score)) if score >= 0 else math.exp(score) / (1 + math.exp(score)),
     "tanh": math.tanh,
 }
+_SPARING = "FSDP_CPU_RAM_EFFICIENT_LOADING"
 _PARTS = {"summary": "summary", "response": "all"}
 
 # Loaded models of this process: (model, revision, process id) -> (model, tokenizer). Kept out of the reward, so that a
@@ -39,7 +40,7 @@ class PreferenceModel:
     """
     The score that a preference model gives to a response.
 
-    The model is loaded when the reward is first called, by each process for itself, and stays whole under ZeRO-3. It
+    The model is loaded when the reward is first called, by each process for itself, and stays whole under ZeRO-3 and FSDP. It
     reads the column `question` where there is one (the question as a user writes it), else the prompt.
 
     Args:
@@ -185,12 +186,18 @@ def _load(name: str, revision: str | None) -> tuple[Any, Any]:
         tokenizer.pad_token = tokenizer.eos_token
     device = _device()
     # Loading must not move the random state: a resumed run loads at another step than the one it continues.
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), _whole_under_zero3():
-        model = AutoModelForSequenceClassification.from_pretrained(name, revision=revision, dtype="auto")
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), _whole_on_every_rank():
+        model, loaded = AutoModelForSequenceClassification.from_pretrained(
+            name, revision=revision, dtype="auto", output_loading_info=True
+        )
     if model.config.num_labels != 1:
         raise ConfigError(
             f"expected a sequence classifier with one output, `{name}` has {model.config.num_labels}", key="model"
         )
+    if loaded["missing_keys"]:
+        # A language model without a head for scores would be given a random one, and its scores would look like any.
+        missing = ", ".join(sorted(loaded["missing_keys"]))
+        raise ConfigError(f"expected a trained preference model, `{name}` has no weights for {missing}", key="model")
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return model.to(device).eval().requires_grad_(False), tokenizer
 
@@ -204,25 +211,28 @@ def _device() -> Any:
 
 
 @contextlib.contextmanager
-def _whole_under_zero3() -> Iterator[None]:
+def _whole_on_every_rank() -> Iterator[None]:
     """
-    Keep `from_pretrained` from cutting the model up among the ranks, as it does while ZeRO-3 is on.
+    Keep `from_pretrained` from cutting the model up among the ranks, as it does while ZeRO-3 is on, and from leaving it
+    empty on all ranks but one, as it does while FSDP loads sparingly: nothing would ever fill it.
 
-    transformers knows that it is on by a weak reference to the trainer's DeepSpeed config. It has functions to set and
-    to unset that reference, and none to read it.
+    transformers knows of ZeRO-3 by a weak reference to the trainer's DeepSpeed config. It has functions to set and to
+    unset that reference, and none to read it.
     """
     from transformers.integrations import deepspeed
 
     reference = deepspeed._hf_deepspeed_config_weak_ref
     config = reference() if reference is not None else None
-    if config is None:
-        yield
-        return
-    deepspeed.unset_hf_deepspeed_config()
+    sparing = os.environ.pop(_SPARING, None)
+    if config is not None:
+        deepspeed.unset_hf_deepspeed_config()
     try:
         yield
     finally:
-        deepspeed.set_hf_deepspeed_config(config)
+        if config is not None:
+            deepspeed.set_hf_deepspeed_config(config)
+        if sparing is not None:
+            os.environ[_SPARING] = sparing
 
 
 def _scored(model: Any, tokenizer: Any, rows: list[list[int]], batch_size: int) -> list[float]:
