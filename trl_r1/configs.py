@@ -99,6 +99,10 @@ class R1GRPOConfig(GRPOConfig):
             are all equal, and those that no reward could score or no token of which counts ([`~trainers.idle_rows`]).
             Normalisers count them as before. `None`: on at `beta` 0, where the rest of `group_by_length`'s conditions
             holds.
+        overlap_rewards (`bool`, *optional*):
+            Whether rewards that wait are called as soon as the completions are there, beside the passes that compute
+            log-probabilities: those whose call is a coroutine, and those with `waits = True` ([`~trainers.overlap`]).
+            Changes nothing of what is learned or logged. `None`: on where it is possible.
         languages (`list[str]`, *optional*):
             The languages that may occur (ISO 639-1), for the metrics that count words. `None`: all that
             [`trl_r1.language`] knows. With one language to a script, as in `["en", "zh"]`, no word list is loaded.
@@ -198,6 +202,13 @@ class R1GRPOConfig(GRPOConfig):
         metadata={
             "help": "Whether rows that cannot move the policy are left out of forward and backward. None: at beta 0, "
             "where exact."
+        },
+    )
+    overlap_rewards: bool | None = field(
+        default=None,
+        metadata={
+            "help": "Whether rewards that wait (coroutines, `waits = True`) are called beside the passes that compute "
+            "log-probabilities. None: where possible."
         },
     )
     languages: list[str] | None = field(

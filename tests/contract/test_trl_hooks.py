@@ -383,6 +383,7 @@ class TestConfigs:
                     "languages",
                     "dynamic_sampling",
                     "max_sampling_rounds",
+                    "overlap_rewards",
                 },
             ),
             (R1SFTConfig, SFTConfig, {"max_truncated_share"}),

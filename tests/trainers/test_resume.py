@@ -21,6 +21,7 @@ from .tiny import DigitReward, grpo_config, sft_config, sums, told
 STEPS = 6
 TIMES = (
     "step_time",
+    "reward_time_share",
     "train_runtime",
     "train_samples_per_second",
     "train_steps_per_second",

@@ -25,6 +25,7 @@ from .dynamic_sampling import DynamicSampling
 from .group_tokens import HandsGroupTokens
 from .lean_step import LeanStep
 from .metrics import count_emergence, emergence_metrics, group_metrics, judging_rewards, question_language
+from .overlap import OverlapRewards
 from .resume import EpochRepeatSampler, ExactResume, is_sharded, load_reference, save_reference
 from .rollouts import asked, remove_rollouts_from, shard_path, to_traces
 
@@ -32,7 +33,7 @@ from .rollouts import asked, remove_rollouts_from, shard_path, to_traces
 logger = get_logger(__name__)
 
 
-class R1GRPOTrainer(DynamicSampling, ExactResume, LeanStep, HandsGroupTokens, GRPOTrainer):
+class R1GRPOTrainer(DynamicSampling, ExactResume, LeanStep, HandsGroupTokens, OverlapRewards, GRPOTrainer):
     """
     [`~trl.GRPOTrainer`] with what the training of DeepSeek-R1 needs. Takes the same arguments.
 
@@ -108,18 +109,14 @@ class R1GRPOTrainer(DynamicSampling, ExactResume, LeanStep, HandsGroupTokens, GR
         generated = super()._generate(prompts)
         # Only here the prompts are seen as the model saw them.
         self._prompt_ids = generated[0]
+        if self._early_rewards:
+            _, completion_ids, _, completions, *_ = generated
+            rows, _ = self._told(self._rows, completion_ids)
+            self._call_early(prompts, rows, completions, completion_ids)
         return generated
 
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
-        ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
-        truncated = [not ids or ids[-1] not in ends for ids in completion_ids_list]
-        # What the rewards cannot see: whether the limit cut the completion, whether the prompt had opened the thought.
-        # `<think>` may be several tokens, or a special one.
-        prompt_ends = self._tokenizer.batch_decode([ids[-8:] for ids in self._prompt_ids])
-        inputs = [
-            {"truncated": cut, "prefilled": prompt_ends_in_thought(end), **row}
-            for row, cut, end in zip(inputs, truncated, prompt_ends, strict=True)
-        ]
+        inputs, truncated = self._told(inputs, completion_ids_list)
         # (N, F) for all completions of all processes, NaN where a function does not apply
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         texts = [completion_text(completion) for completion in completions]
@@ -128,6 +125,23 @@ class R1GRPOTrainer(DynamicSampling, ExactResume, LeanStep, HandsGroupTokens, GR
             first = self.accelerator.process_index * len(prompts)
             self._keep(inputs, texts, completion_ids_list, rewards[first : first + len(prompts)])
         return rewards
+
+    def _told(
+        self, inputs: Sequence[Mapping[str, Any]], completion_ids: Sequence[Sequence[int]]
+    ) -> tuple[list[dict[str, Any]], list[bool]]:
+        """
+        Rows with what rewards cannot see: whether the limit cut the completion, whether the prompt had opened the
+        thought. And the former by itself.
+        """
+        ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
+        truncated = [not ids or ids[-1] not in ends for ids in completion_ids]
+        # `<think>` may be several tokens, or a special one.
+        prompt_ends = self._tokenizer.batch_decode([ids[-8:] for ids in self._prompt_ids])
+        rows = [
+            {"truncated": cut, "prefilled": prompt_ends_in_thought(end), **row}
+            for row, cut, end in zip(inputs, truncated, prompt_ends, strict=True)
+        ]
+        return rows, truncated
 
     def _log_emergence(
         self,
