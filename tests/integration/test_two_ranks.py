@@ -18,9 +18,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from tests.stages.tiny import make_config, make_data, make_model
+from tests.sampling.stub_server import choices, stub_server
+from tests.stages.tiny import make_config, make_data, make_model, right
 from trl_r1.adapters import is_adapter
+from trl_r1.rewards import GroupLength, PreferenceModel
 from trl_r1.rewards.preference_text import PreferenceForm
+from trl_r1.trace import read_traces
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -233,6 +236,57 @@ def test_lora_trains_under_zero3_and_its_adapter_serves_the_next_stage_with_a_pr
     # One step of 1e-3 after the merger: what is further from the base than that came from the adapter.
     name = "model.layers.0.self_attn.q_proj.weight"
     assert (weights(after)[name] - base[name]).abs().max() > 3e-3
+
+
+# Rewards
+
+
+def test_rewards_under_zero3_are_what_one_process_gives_alone(launch, place):
+    """A preference model, lengths of a group that two ranks share, and a judge with one budget for both."""
+    preference = {"model": str(make_preference_model(place)), "normalise": "raw"}
+    judge = {"model": "judge", "cache_dir": str(place / "judged"), "max_calls": 3}
+    verdict = choices('{"analysis": "x", "verdict": "correct"}')
+    with stub_server(lambda path, request: (200, verdict)) as (url, requests):
+        config = {
+            **grpo(place),
+            "rewards": [
+                {"func": "trl_r1.rewards.PreferenceModel", "args": preference},
+                {"func": "trl_r1.rewards.GroupLength", "args": {"accuracy": "tests.stages.tiny.right"}},
+                {"func": "trl_r1.rewards.Judge", "args": {**judge, "base_url": url}},
+            ],
+            "per_device_train_batch_size": 2,  # of 4 generations: each rank holds half a group
+            "max_completion_length": 60,
+            "max_steps": 3,
+            "save_strategy": "no",
+            "save_rollouts": True,
+        }
+        output = launch("rewards", "grpo", config, "cpu_zero3")
+    traces = list(read_traces(output / "rollouts"))
+    assert len(traces) == 12
+    alone = PreferenceModel(**preference)(
+        completions=[trace.completion for trace in traces], question=[trace.prompt for trace in traces]
+    )
+    assert [trace.rewards["preference_model"] for trace in traces] == pytest.approx(alone, abs=1e-4)
+    assert len({round(score, 3) for score in alone}) > 6
+    by_step = {}
+    for trace in traces:
+        by_step.setdefault(trace.step, []).append(trace)
+    for group in by_step.values():
+        given = [trace.rewards["group_length"] for trace in group]
+        assert given == pytest.approx(group_length_of(group), abs=1e-6)
+        assert any(given)
+    judged = [trace.rewards["judge"] for trace in traces]
+    assert len(requests) == 3  # of both ranks together
+    assert judged.count(1.0) >= 3
+    assert set(judged) <= {1.0, 0.0, None}  # 0 without an answer, None beyond the budget
+
+
+def group_length_of(group):
+    return GroupLength(right)(
+        prompts=["one"] * len(group),
+        completions=[trace.completion for trace in group],
+        completion_ids=[[0] * trace.n_tokens for trace in group],
+    )
 
 
 # Configurations that would end with 0 and distribute nothing
