@@ -235,6 +235,25 @@ def chat_template_opens_thought(tokenizer: Any, opening: str = "<think>", **temp
     return prompt_ends_in_thought(rendered, opening)
 
 
+def style_of_template(template: str, special_token: str = "|special_token|") -> str:
+    """
+    Tell which form of completion a template asks for.
+
+    Args:
+        template (`str`):
+            A chat template's source, or a prompt as rendered.
+        special_token (`str`, *optional*, defaults to `"|special_token|"`):
+            The mark of the style `"special_token"`.
+
+    Returns:
+        `str`: `"special_token"` where its mark occurs, `"r1_zero"` where the template speaks of `<think>` and
+        `<answer>`, else `"think"`.
+    """
+    if special_token in template:
+        return "special_token"
+    return "r1_zero" if "<think>" in template and "<answer>" in template else "think"
+
+
 def thoughts_opened(
     prompts: list[str | list[dict[str, Any]]] | None,
     completions: list[str],

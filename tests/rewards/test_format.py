@@ -2,9 +2,12 @@ import copy
 import pickle
 
 import pytest
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
 
 from trl_r1.errors import ConfigError
 from trl_r1.rewards.format import ThinkFormat, think_format
+from trl_r1.text import render_prompt
 
 
 GOOD = "<think>we add</think> 7"
@@ -101,6 +104,57 @@ def test_it_is_a_value_with_a_name():
     reward = ThinkFormat(style="r1_zero", eos_token_ids=[1, 2])
     assert pickle.loads(pickle.dumps(reward)) == copy.deepcopy(reward) == reward
     assert {reward, ThinkFormat(style="r1_zero", eos_token_ids=(1, 2))} == {reward}
+
+
+CONVERSATION = [{"role": "user", "content": "1+1?"}]
+R1_ZERO = "<think>we add</think> <answer>7</answer>"
+
+
+def saved_tokenizer(folder, template):
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", chat_template=template)
+    fast.save_pretrained(folder)
+    return str(folder)
+
+
+def test_the_form_is_the_one_that_a_text_prompt_asks_for():
+    prompts = [render_prompt("r1_zero", "1+1?"), "1+1?", "1+1? |special_token|", "1+1? <think>"]
+    completions = [R1_ZERO, GOOD, "a|special_token|7", "we add</think> 7"]
+    reward = ThinkFormat(style="auto")
+    assert reward(prompts=prompts, completions=completions) == [1.0] * 4
+    assert reward(prompts=[prompts[0]] * 4, completions=completions) == [1.0, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("template", "good", "bad"),
+    [
+        ("{{ messages[0]['content'] }}", GOOD, "we add</think> 7"),
+        ("{{ messages[0]['content'] }}{% if add_generation_prompt %}<think>\n{% endif %}", "we add</think> 7", GOOD),
+        ("Use <think></think> and <answer></answer>. {{ messages[0]['content'] }}", R1_ZERO, GOOD),
+        ("{{ messages[0]['content'] }} |special_token|a|special_token|b", "|special_token|a|special_token|7", GOOD),
+    ],
+)
+def test_the_form_is_the_one_that_the_chat_template_asks_for(tmp_path, template, good, bad):
+    reward = ThinkFormat(style="auto", tokenizer=saved_tokenizer(tmp_path, template))
+    rewards = reward(prompts=[CONVERSATION] * 2, completions=as_conversations([good, bad]))
+    assert rewards == [1.0, 0.0]
+    assert pickle.loads(pickle.dumps(reward)) == reward
+
+
+def test_the_form_is_the_one_that_the_trainer_hands_over():
+    reward = ThinkFormat(style="auto")
+    handed = {"prompts": [CONVERSATION] * 2, "thought_style": ["r1_zero", "think"], "prefilled": [False] * 2}
+    assert reward(completions=as_conversations([R1_ZERO, GOOD]), **handed) == [1.0, 1.0]
+    assert reward(completions=as_conversations([GOOD, "7"]), **handed) == [0.0, 0.0]
+
+
+def test_a_template_that_is_not_to_be_found_is_said_so(tmp_path):
+    with pytest.raises(ConfigError, match=r"`style`.*thought_style"):
+        ThinkFormat(style="auto")(prompts=[CONVERSATION], completions=as_conversations([GOOD]))
+    with pytest.raises(ConfigError, match="`tokenizer`"):
+        ThinkFormat(style="auto", tokenizer=str(tmp_path))(
+            prompts=[CONVERSATION], completions=as_conversations([GOOD])
+        )
 
 
 def test_an_unknown_style_is_refused_before_the_run():

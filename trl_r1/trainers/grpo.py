@@ -19,7 +19,7 @@ from trl import GRPOTrainer
 
 from .._compat import RepeatSampler, get_config_model_id
 from ..configs import R1GRPOConfig
-from ..text import completion_text, prompt_ends_in_thought
+from ..text import completion_text, prompt_ends_in_thought, style_of_template
 from ..trace import write_traces
 from .dynamic_sampling import DynamicSampling
 from .group_tokens import HandsGroupTokens
@@ -131,14 +131,16 @@ class R1GRPOTrainer(DynamicSampling, ExactResume, LeanStep, HandsGroupTokens, Ov
     ) -> tuple[list[dict[str, Any]], list[bool]]:
         """
         Rows with what rewards cannot see: whether the limit cut the completion, whether the prompt had opened the
-        thought. And the former by itself.
+        thought, which form the chat template asks for. And the first by itself.
         """
         ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
         truncated = [not ids or ids[-1] not in ends for ids in completion_ids]
         # `<think>` may be several tokens, or a special one.
         prompt_ends = self._tokenizer.batch_decode([ids[-8:] for ids in self._prompt_ids])
+        template = getattr(self._tokenizer, "chat_template", None)
+        style = style_of_template(template) if isinstance(template, str) else None
         rows = [
-            {"truncated": cut, "prefilled": prompt_ends_in_thought(end), **row}
+            {"truncated": cut, "prefilled": prompt_ends_in_thought(end), "thought_style": style, **row}
             for row, cut, end in zip(inputs, truncated, prompt_ends, strict=True)
         ]
         return rows, truncated

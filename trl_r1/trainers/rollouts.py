@@ -19,7 +19,17 @@ from ..trace import Trace
 FOLDER = "rollouts"
 _SHARD = re.compile(r"step(\d+)-call\d+(-round\d+)?-rank\d+\.parquet")
 # What has a place of its own in a trace.
-_FIELDS = {"prompt", "question", "prompt_id", "solution", "domain", "language", "truncated", "prefilled"}
+_FIELDS = {
+    "prompt",
+    "question",
+    "prompt_id",
+    "solution",
+    "domain",
+    "language",
+    "truncated",
+    "prefilled",
+    "thought_style",
+}
 
 
 def shard_path(output_dir: str, step: int, call: int, rank: int, sampling_round: int = 0) -> Path:
