@@ -3,7 +3,9 @@ What we rely on in TRL, transformers and accelerate. If one of these fails after
 is named beside it; `docs/architecture.md` says why it is overridden.
 """
 
+import copy
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from trl.trainer.callbacks import SyncRefModelCallback
 from trl.trainer.utils import RepeatSampler
 
 from trl_r1 import R1GRPOConfig, R1GRPOTrainer, R1SFTConfig, R1SFTTrainer
+from trl_r1.trainers.dynamic_sampling import PADDING
 
 from ..trainers.tiny import DigitReward, grpo_config, save_tiny_model, sft_config, sums, told
 
@@ -32,6 +35,7 @@ WRAPPED = {
     (GRPOTrainer, "_prepare_inputs"): "(self, generation_batch: dict[str, torch.Tensor | typing.Any])"
     " -> dict[str, torch.Tensor | typing.Any]",
     (GRPOTrainer, "compute_loss"): "(self, model, inputs, return_outputs=False, num_items_in_batch=None)",
+    (GRPOTrainer, "training_step"): "(self, model, inputs, num_items_in_batch)",
     (GRPOTrainer, "_get_train_sampler"): "(self, dataset: datasets.arrow_dataset.Dataset | None = None)"
     " -> torch.utils.data.sampler.Sampler",
     (GRPOTrainer, "_load_optimizer_and_scheduler"): "(self, checkpoint)",
@@ -97,6 +101,7 @@ def test_constructors_take_the_same_arguments(ours, theirs):
                 "_save_checkpoint",
                 "_save_rng_state",
                 "compute_loss",
+                "training_step",
             },
         ),
         (
@@ -260,6 +265,48 @@ class TestGRPOTrainer:
         finally:
             trainer.reward_funcs = before
         assert seen["extra"] == [7]
+
+    def test_batches_are_of_tensors_whose_padding_we_know(self, trainer):
+        """trainers.dynamic_sampling.PADDING. Images are refused there."""
+        source = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+        output = source[source.rindex("output = {") :]
+        images = {"pixel_values", "image_grid_thw", "pixel_attention_mask", "spatial_shapes", "image_sizes",
+                  "token_type_ids", "mm_token_type_ids", "image_position_ids", "num_images", "num_tiles"}  # fmt: skip
+        keys = set(re.findall(r'^ *"(\w+)": ', output, re.M)) | set(re.findall(r'output\["(\w+)"\] =', output))
+        assert keys - images == {*PADDING, "advantages", "num_items_in_batch"}
+        assert source.count('padding_side="left"') == 2  # prompts and their mask
+        assert "num_items_in_batch = self.accelerator.gather(loss_mask.sum()).sum()" in source
+
+    def test_normalizes_by_group_alone_unless_told_otherwise(self, trainer):
+        """trainers.dynamic_sampling.check_dynamic_sampling."""
+        source = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+        assert 'elif self.scale_rewards == "batch"' in source
+        assert 'self.multi_objective_aggregation == "normalize_then_sum"' in source
+
+    def test_logs_into_what_can_be_put_aside(self, trainer):
+        """trainers.dynamic_sampling.DynamicSampling._unlogged."""
+        assert set(trainer._logs) == {"images", "prompt", "completion", "rewards", "advantages", "extra"}
+        assert len(copy.deepcopy(trainer._logs)["prompt"]) == len(trainer._logs["prompt"])
+
+    def test_hands_rewards_what_early_calls_are_given(self, trainer):
+        """trainers.overlap.OverlapRewards._call_early; the log's functions are TRL's methods."""
+        source = inspect.getsource(GRPOTrainer._calculate_rewards)
+        assert 'if key not in ["prompt", "completion", "completion_ids"]' in source
+        assert set(re.findall(r'(?<!row_)reward_kwargs\["(\w+)"\] = ', source)) == {
+            "trainer_state",
+            "log_extra",
+            "log_metric",
+            "environments",
+        }
+        assert (
+            "prompts=prompts, completions=completions, completion_ids=completion_ids_list, **reward_kwargs" in source
+        )
+
+    def test_says_how_long_a_step_took(self, trainer):
+        """trainers.overlap.OverlapRewards.training_step."""
+        source = inspect.getsource(GRPOTrainer.training_step)
+        assert "if self._step % self.current_gradient_accumulation_steps == 0:" in source
+        assert 'self._metrics["train"]["step_time"].append' in source
 
     def test_samples_rows_by_a_sampler_that_we_can_rebuild(self, trainer):
         """trainers.resume.EpochRepeatSampler."""
