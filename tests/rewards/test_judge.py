@@ -441,3 +441,14 @@ def test_wrong_arguments_are_named_where_they_are_declared(arguments, key):
         load_rewards([{"func": "trl_r1.rewards.Judge", "args": args}])
     assert error.value.key == f"rewards[0].args.{key}"
     assert "sk-123" not in str(error.value)
+
+
+def test_a_key_that_is_not_there_is_told_before_anything_runs(monkeypatch):
+    args = {"base_url": "http://x/v1", "model": "m", "api_key_variable": "JUDGE_KEY"}
+    monkeypatch.delenv("JUDGE_KEY", raising=False)
+    with pytest.raises(ConfigError, match="JUDGE_KEY, which is not set") as error:
+        load_rewards([{"func": "trl_r1.rewards.Judge", "args": args}])
+    assert error.value.key == "rewards[0].args.api_key_variable"
+    monkeypatch.setenv("JUDGE_KEY", "sk-123")
+    judge = load_rewards([{"func": "trl_r1.rewards.Judge", "args": args}])[0][0]
+    assert b"sk-123" not in pickle.dumps(judge)

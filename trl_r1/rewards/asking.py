@@ -143,6 +143,15 @@ class AskedModel:
         shared = {each.name for each in dataclasses.fields(Server)}
         return Server(**{name: getattr(self, name) for name in shared})
 
+    def check_machine(self) -> None:
+        """
+        Check that the key is there, where a variable is named for it; `trl-r1 plan` does so before anything runs.
+
+        Raises:
+            [`~errors.ConfigError`]: if it is not.
+        """
+        self.server().key()
+
     async def ask(self, cases: Sequence[Case], verdict: str, read: Callable[[dict[str, Any]], T]) -> list[Judged[T]]:
         """
         Ask for the verdicts on all cases at once; cases that are alike are asked once.
