@@ -99,6 +99,9 @@ class R1GRPOConfig(GRPOConfig):
             are all equal, and those that no reward could score or no token of which counts ([`~trainers.idle_rows`]).
             Normalisers count them as before. `None`: on at `beta` 0, where the rest of `group_by_length`'s conditions
             holds.
+        prompt_curriculum (`bool`, *optional*, defaults to `False`):
+            Whether prompts that were mastered or hopeless when they were last seen are offered less often
+            ([`~trainers.curriculum`]). Not in R1's training.
         overlap_rewards (`bool`, *optional*):
             Whether rewards that wait are called as soon as the completions are there, beside the passes that compute
             log-probabilities: those whose call is a coroutine, and those with `waits = True` ([`~trainers.overlap`]).
@@ -203,6 +206,10 @@ class R1GRPOConfig(GRPOConfig):
             "help": "Whether rows that cannot move the policy are left out of forward and backward. None: at beta 0, "
             "where exact."
         },
+    )
+    prompt_curriculum: bool = field(
+        default=False,
+        metadata={"help": "Whether prompts that were mastered or hopeless when last seen are offered less often."},
     )
     overlap_rewards: bool | None = field(
         default=None,

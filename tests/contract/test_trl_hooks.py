@@ -431,6 +431,7 @@ class TestConfigs:
                     "dynamic_sampling",
                     "max_sampling_rounds",
                     "overlap_rewards",
+                    "prompt_curriculum",
                 },
             ),
             (R1SFTConfig, SFTConfig, {"max_truncated_share"}),

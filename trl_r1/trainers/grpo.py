@@ -21,6 +21,7 @@ from .._compat import RepeatSampler, get_config_model_id
 from ..configs import R1GRPOConfig
 from ..text import completion_text, prompt_ends_in_thought, style_of_template
 from ..trace import write_traces
+from .curriculum import PromptCurriculum
 from .dynamic_sampling import DynamicSampling
 from .group_tokens import HandsGroupTokens
 from .lean_step import LeanStep
@@ -33,7 +34,9 @@ from .rollouts import asked, remove_rollouts_from, shard_path, to_traces
 logger = get_logger(__name__)
 
 
-class R1GRPOTrainer(DynamicSampling, ExactResume, LeanStep, HandsGroupTokens, OverlapRewards, GRPOTrainer):
+class R1GRPOTrainer(
+    PromptCurriculum, DynamicSampling, ExactResume, LeanStep, HandsGroupTokens, OverlapRewards, GRPOTrainer
+):
     """
     [`~trl.GRPOTrainer`] with what the training of DeepSeek-R1 needs. Takes the same arguments.
 
