@@ -148,7 +148,7 @@ class Jail:
         settings = {
             "jailed": self.jailed,
             "uid": _USER_INSIDE if self.jailed and root else None,
-            "filter": assemble().hex() if self.jailed else "",
+            "filters": [part.hex() for part in assemble()] if self.jailed else [],
             "machine": "x86_64" if platform.machine() == "x86_64" else "aarch64",
             "paths": paths,
         }

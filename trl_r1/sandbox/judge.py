@@ -190,7 +190,7 @@ class _Judging:
             "bind": tests.bound,
             "prelude": tests.prelude,
         }
-        ended = self.lane.run(job, self.limits, tests=len(left), on_line=lambda line: None)
+        ended = self.lane.run(job, self.limits, tests=len(left), files=1)
         loaded, found = False, {}
         for record in _records(ended.received[0]):
             if not loaded and ("compile" in record or "load" in record):
@@ -246,7 +246,7 @@ class _Judging:
         job = {"kind": "program", "source": self.one.source}
 
         def run(stdin: int) -> Ended:
-            return self.lane.run(job, self.limits, given=(stdin,), pipes=2)
+            return self.lane.run(job, self.limits, given=(stdin,), files=2)
 
         return self._cases(tests, run, does_not_compile=_DOES_NOT_COMPILE)
 
@@ -291,7 +291,7 @@ class _Judging:
                     "keep_endings": language.keep_endings,
                 }
                 ended = self.lane.run(
-                    build, BUILD_LIMITS, given=(artifact.fileno(),), order=(1, 0), own_address_space=False
+                    build, BUILD_LIMITS, given=(artifact.fileno(),), order=(1, 0), pipes=1, own_address_space=False
                 )
                 if ended.limit is not None or ended.code != 0:
                     said = ended.received[0].decode("utf-8", "replace")
@@ -333,7 +333,7 @@ class _Judging:
 
         def serve() -> None:
             try:
-                serving.append(self.lane.run(program, self.limits, given=(theirs.detach(),), pipes=0, hand_over=True))
+                serving.append(self.lane.run(program, self.limits, given=(theirs.detach(),), hand_over=True))
             except Exception as error:
                 serving.append(error)
 
@@ -341,7 +341,7 @@ class _Judging:
         thread.start()
         limits = replace(self.limits, cpu_seconds=max(10.0, self.limits.cpu_seconds))
         try:
-            judged = self.lane.run(referee, limits, given=(ours.detach(),), hand_over=True, role="referee")
+            judged = self.lane.run(referee, limits, given=(ours.detach(),), hand_over=True, files=1, role="referee")
         finally:
             thread.join()
         served = serving[0]

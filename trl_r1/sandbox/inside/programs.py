@@ -59,15 +59,22 @@ def run(job, fds, prelude, failure):
     if kind == "build":
         return _build(job, fds, failure)
     os.close(failure)
-    names = dict(prelude) if job.get("prelude") else {}
+    names = prelude if job.get("prelude") else {}
     return {"calls": _calls, "program": _program, "serve": _serve, "referee": _referee}[kind](job, fds, names)
 
 
 def _module(name, names):
-    module = types.ModuleType(name)
-    module.__dict__.update({key: value for key, value in names.items() if not key.startswith("__")})
+    """
+    Return the namespace of a new module.
+
+    Where it starts from the prelude it *is* the prelude's: this process ends with the test, and a copy would touch, and
+    so make the kernel copy, the page of each of its names.
+    """
+    if names:
+        names["__name__"], sys.modules[name] = name, sys.modules["prelude"]
+        return names
+    module = sys.modules[name] = types.ModuleType(name)
     module.__dict__["__builtins__"] = builtins
-    sys.modules[name] = module
     return module.__dict__
 
 

@@ -3,8 +3,8 @@ The warden of a jail: a warm interpreter that forks a confined process for each 
 
 It is started as `python -I -S -B warden.py FD` and serves one caller over the socket FD. It is trusted, holds
 CAP_SYS_ADMIN over the jail's own user namespace, and never runs a line of the program under test. For each job it makes
-a process in namespaces of its own (processes, mounts, System V messages), which mounts an empty /tmp, gives up every
-capability, sets its resource limits, installs the seccomp filter, and only then turns to the program. That process is
+a process in namespaces of its own (processes, mounts), which mounts an empty /tmp, sets its resource limits, gives up
+every capability, installs the last of the seccomp filter, and only then turns to the program. That process is
 process 1 of its namespace: when it ends, in whatever way, the kernel kills every process that it left behind, and the
 mounts go with it. So nothing that one test does can reach the next one.
 
@@ -32,7 +32,7 @@ import programs
 
 _LENGTH = struct.Struct("!I")
 _CLONE_NUMBERS = {"x86_64": 56, "aarch64": 220}
-_CLONE_NEWNS, _CLONE_NEWIPC, _CLONE_NEWPID = 0x20000, 0x08000000, 0x20000000
+_CLONE_NEWNS, _CLONE_NEWPID = 0x20000, 0x20000000
 _CLONE_CHILD_CLEARTID, _CLONE_CHILD_SETTID = 0x200000, 0x1000000
 _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 4, 8, 22, 24
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_GET_TID_ADDRESS = 36, 38, 40
@@ -86,22 +86,24 @@ class Warden:
         control (`socket.socket`):
             The caller's connection.
         settings (`dict`):
-            `jailed`; `uid`, to which the warden changes where the jail was made by root; `filter`, the seccomp program
-            in hexadecimal; `machine`; `paths`, where further packages stand.
+            `jailed`; `uid`, to which the warden changes where the jail was made by root; `filters`, the two parts of
+            the seccomp filter in hexadecimal; `machine`; `paths`, where further packages stand.
     """
 
     def __init__(self, control, settings):
         self.control = control
         self.jailed = settings["jailed"]
-        self.filter = bytes.fromhex(settings["filter"])
+        self.filters = [_Filter(part) for part in settings["filters"]]
         self.machine = settings["machine"]
         self.tid_address = 0
         sys.path.extend(settings["paths"])
+        self.memory_bytes = _own_address_space() if sys.platform == "linux" else 0
         if self.jailed:
             self._become_unprivileged(settings["uid"])
+            self._hide()
+            self.filters[0].install()
         elif sys.platform == "linux":
             _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        self.memory_bytes = _own_address_space() if sys.platform == "linux" else 0
         gc.collect()
         gc.freeze()  # a collection in a fork would write to, and so copy, every page
         gc.disable()
@@ -121,6 +123,13 @@ class Warden:
         address = ctypes.c_void_p()
         if _libc.prctl(_PR_GET_TID_ADDRESS, ctypes.byref(address), 0, 0, 0) == 0:
             self.tid_address = address.value or 0
+
+    @staticmethod
+    def _hide():
+        """Cover what a test has no use for, once for all of them: /proc tells of the warden."""
+        _checked(_libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount /")
+        flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+        _checked(_libc.mount(b"tmpfs", b"/proc", b"tmpfs", flags, b"size=4k,nr_inodes=1,mode=555"), "mount /proc")
 
     @staticmethod
     def _set_capabilities(bits):
@@ -181,28 +190,27 @@ class Warden:
         return {"status": status, "killed": killed, "cpu": cpu, "peak": used.ru_maxrss << 10}
 
     def _clone(self):
-        """Fork, in the jail with namespaces of its own for the child."""
+        """
+        Fork, in the jail with namespaces of its own for the child.
+
+        The interpreter's own work after a fork is left out: it renews locks that other threads might have held, and
+        there are none; it touches a fifth of all pages, which takes as long as the fork.
+        """
         if not self.jailed:
             return os.fork()
-        flags = _CLONE_NEWNS | _CLONE_NEWIPC | _CLONE_NEWPID | signal.SIGCHLD
+        flags = _CLONE_NEWNS | _CLONE_NEWPID | signal.SIGCHLD
         address = self.tid_address
         if address:
             flags |= _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID  # as the C library's own fork does it
         rest = (0, 0, address, 0) if self.machine == "x86_64" else (0, 0, 0, address)
-        ctypes.pythonapi.PyOS_BeforeFork()
         pid = _libc.syscall(
             ctypes.c_long(_CLONE_NUMBERS[self.machine]), ctypes.c_ulong(flags), *map(ctypes.c_ulong, rest)
         )
-        if pid == 0:
-            ctypes.pythonapi.PyOS_AfterFork_Child()
-            if not address and (child := os.fork()):  # the C library must learn of its new thread id
-                status = os.waitpid(child, 0)[1]
-                os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 255)
-            return 0
-        error = ctypes.get_errno()
-        ctypes.pythonapi.PyOS_AfterFork_Parent()
+        if pid == 0 and not address and (child := os.fork()):  # the C library must learn of its new thread id
+            status = os.waitpid(child, 0)[1]
+            os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 255)
         if pid < 0:
-            raise Refused(f"clone: {os.strerror(error)}")
+            raise Refused(f"clone: {os.strerror(ctypes.get_errno())}")
         return pid
 
     def _become_test(self, job, fds, made):
@@ -221,13 +229,12 @@ class Warden:
 
     def _confine(self, limits, with_proc):
         if self.jailed:
-            _checked(_libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount /")
             size = f"mode=1777,size={limits['file_bytes']},nr_inodes={limits['files']}".encode()
             flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV)
             _checked(_libc.mount(b"tmpfs", b"/tmp", b"tmpfs", flags, size), "mount /tmp")
-            over = (b"proc", b"proc", None) if with_proc else (b"tmpfs", b"tmpfs", b"size=4k,nr_inodes=1,mode=555")
-            flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
-            _checked(_libc.mount(over[0], b"/proc", over[1], flags, over[2]), "mount /proc")
+            if with_proc:
+                flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+                _checked(_libc.mount(b"proc", b"/proc", b"proc", flags, None), "mount /proc")
             os.chdir("/tmp")
         else:
             os.setsid()
@@ -249,9 +256,26 @@ class Warden:
                 resource.setrlimit(number, (value, value))
         if self.jailed:
             self._set_capabilities(0)
-            pointer = ctypes.create_string_buffer(self.filter)
-            program = struct.pack("HxxxxxxP", len(self.filter) // 8, ctypes.addressof(pointer))
-            _checked(_libc.prctl(_PR_SET_SECCOMP, 2, ctypes.c_char_p(program), 0, 0), "seccomp")
+            self.filters[1].install()
+
+
+class _Filter:
+    """
+    A seccomp filter, ready to be installed.
+
+    Args:
+        program (`str`):
+            An array of `struct sock_filter`, in hexadecimal.
+    """
+
+    def __init__(self, program):
+        program = bytes.fromhex(program)
+        self._instructions = ctypes.create_string_buffer(program)
+        self._program = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(self._instructions))
+
+    def install(self):
+        """Install it for this process and those that it will make."""
+        _checked(_libc.prctl(_PR_SET_SECCOMP, 2, ctypes.c_char_p(self._program), 0, 0), "seccomp")
 
 
 def _own_address_space():
