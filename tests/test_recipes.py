@@ -71,3 +71,38 @@ def test_accelerate_understands_its_configurations(name):
         assert config.deepspeed_config["zero_stage"] == 3
         assert config.deepspeed_config["zero3_save_16bit_model"] is True
         assert (config.deepspeed_config["offload_optimizer_device"] == "cpu") == name.endswith("offload")
+
+
+COMMENTED = re.compile(r"^# +- (\{func: .*\})$", re.MULTILINE)
+
+
+def commented(config: Path) -> list[dict]:
+    return [yaml.safe_load(found) for found in COMMENTED.findall(config.read_text())]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [path for path in files(recipes=False) if commented(path)],
+    ids=lambda path: str(path.relative_to(RECIPES)),
+)
+def test_rewards_that_stand_as_comments_pass_plan_where_they_are_put_in(config, tmp_path, capsys):
+    """Of a config's commented rewards and the data that its comment asks for."""
+    rewards = commented(config)
+    data = tmp_path / "data.jsonl"
+    data.write_text('{"prompt": "?", "solution": "1", "domain": "stem"}\n')
+    changed = yaml.safe_load(config.read_text())
+    changed["rewards"] = [*changed["rewards"], *rewards]
+    (tmp_path / config.name).write_text(yaml.safe_dump(changed))
+    stage = {"grpo": "rl1.yaml", "rejection": "rejection.yaml"}
+    kind = next(kind for kind, name in stage.items() if name == config.name)
+    recipe = {
+        "name": "commented",
+        "base_model": "org/base",
+        "data": {"prompts": [{"path": str(data)}]},
+        "stages": [{"name": "one", "kind": kind, "model": "base_model", "data": ["prompts"], "config": config.name}],
+    }
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    assert main(["plan", str(tmp_path / "recipe.yaml"), "--output-dir", str(tmp_path / "run")]) == 0, (
+        capsys.readouterr()
+    )
+    assert len(rewards) >= 2
