@@ -15,6 +15,8 @@ from trl_r1.errors import ConfigError, JudgeError
 from trl_r1.model_server import client as client_module
 from trl_r1.rewards import Judge, load_rewards
 from trl_r1.rewards.schedule import call, is_async, required_columns
+from trl_r1.sampling.scoring import accuracy_names, named_rewards, score_traces
+from trl_r1.trace import Trace
 
 
 RIGHT = choices('{"analysis": "they agree", "verdict": "correct"}')
@@ -66,6 +68,14 @@ def test_the_judge_sees_question_reference_and_answer_and_its_verdict_is_the_rew
     assert "secret" not in text
     assert requests[0]["temperature"] == 0.0
     assert requests[0]["path"] == "/v1/chat/completions"
+
+
+def test_verdict_and_analysis_are_logged_by_row():
+    logs = {}
+    judged(by_content, ["a cat", "a dog", "<think>open"], logs=logs)
+    assert logs["judge_verdict"] == ["correct", "incorrect", "no_answer"]
+    assert logs["judge_analysis"] == ["they agree", "they differ", ""]
+    assert logs["judge/asked"] == 2.0
 
 
 def test_conversations_and_prefilled_thoughts_are_read_like_any():
@@ -142,7 +152,7 @@ def test_an_answer_that_is_the_reference_is_a_tie_unasked_and_none_at_all_loses(
         fair,
         ["<think>x</think> same", "<think>open", "other"],
         mode="pairwise",
-        columns={"reference": ["same", "x", None]},
+        columns={"reference": ["<think>of another model</think>same", "x", None]},
     )
     assert rewards == [0.5, 0.0, None]
     assert requests == []
@@ -333,6 +343,19 @@ def test_in_a_stage_of_the_runner_verdicts_are_kept_in_the_stage_s_folder(tmp_pa
     monkeypatch.setenv("TRL_R1_STAGE_DIR", str(tmp_path))
     judged(by_content)
     assert len(list((tmp_path / "judge").rglob("*.json"))) == 1
+
+
+def test_selection_and_evaluation_call_it_like_any_reward():
+    traces = [
+        Trace("p", "What is it?", completion, solution="a cat", domain="stem")
+        for completion in ("<think>x</think>a cat", "<think>x</think>a dog")
+    ]
+    with stub_server(by_content) as (url, _):
+        args = {"base_url": url, "model": "m"}
+        rewards = load_rewards([{"func": "trl_r1.rewards.Judge", "args": args, "domains": ["stem"]}])[0]
+        scored = score_traces(traces, named_rewards(rewards))
+    assert [trace.rewards for trace in scored] == [{"judge": 1.0}, {"judge": 0.0}]
+    assert accuracy_names(named_rewards(rewards)) == ["judge"]
 
 
 def test_beyond_its_budget_of_calls_it_judges_what_it_knows_and_nothing_else(tmp_path):

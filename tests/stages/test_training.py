@@ -14,7 +14,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+from tests.sampling.stub_server import choices, stub_server
 from trl_r1.adapters import full_model, is_adapter
+from trl_r1.model_server import client
 from trl_r1.rewards.preference_text import PreferenceForm
 from trl_r1.stages import grpo as grpo_stage
 from trl_r1.stages import reward as reward_stage
@@ -173,6 +175,24 @@ def test_shares_and_first_steps_hold_in_training(run, grpo, data, tmp_path):
     assert len(traces) == 4 * 8
     domains = [trace.domain for trace in traces]
     assert domains.count("late") == 2 * 4  # of the last two steps, one of two prompts with four samples
+
+
+def test_a_judge_that_fails_ends_the_stage_and_one_that_answers_does_not(run, grpo, monkeypatch, capsys):
+    monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0.01)
+    verdict = choices('{"analysis": "x", "verdict": "correct"}')
+    down = []
+    with stub_server(lambda path, request: (500, "judge is down") if down else (200, verdict)) as (url, requests):
+        judge = {"func": "trl_r1.rewards.Judge", "args": {"base_url": url, "model": "m", "retries": 1}}
+        config = {**grpo, "rewards": [judge], "max_steps": 2, "save_strategy": "no"}
+        assert run("grpo", config) == 0
+        assert requests
+        down.append(True)
+        stopped = {**config, "output_dir": f"{config['output_dir']}_stopped"}
+        judge["args"]["model"] = "another"
+        assert run("grpo", stopped) == 1
+    assert "judge is down" in capsys.readouterr().err
+    assert "judge is down" in json.loads(Path(stopped["output_dir"], "progress.json").read_text())["error"]
+    assert not Path(stopped["output_dir"], "model").exists()
 
 
 # Resume

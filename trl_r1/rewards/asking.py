@@ -89,7 +89,7 @@ class AskedModel:
             Where its reply is cut. A judge that thinks first needs more.
         concurrency (`int`, *optional*, defaults to `32`):
             Requests under way at once, for each rank.
-        timeout_seconds (`float`, *optional*, defaults to `120.0`), retries (`int`, *optional*, defaults to `6`),
+        timeout_seconds (`float`, *optional*, defaults to `600.0`), retries (`int`, *optional*, defaults to `6`),
         api_key_variable (`str`, *optional*, defaults to `"OPENAI_API_KEY"`):
             See [`~model_server.Server`].
         cache_dir (`str`, *optional*):
@@ -113,7 +113,7 @@ class AskedModel:
     temperature: float = 0.0
     max_tokens: int = 1024
     concurrency: int = 32
-    timeout_seconds: float = 120.0
+    timeout_seconds: float = 600.0
     retries: int = 6
     api_key_variable: str = "OPENAI_API_KEY"
     cache_dir: str | None = None

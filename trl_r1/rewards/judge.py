@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ..errors import ConfigError
-from ..text import STYLES, is_blank, question_of
+from ..text import STYLES, is_blank, question_of, split_completion
 from ._columns import column
-from .asking import REASONS, AskedModel, Case, Judged
+from .asking import REASONS, AskedModel, Case
 from .forgery import parts_between_marks
 from .math import answer_parts
 
@@ -138,20 +138,36 @@ class Judge(AskedModel):
         reasons = ["no_reference"] * len(completions)
         cases: dict[int, tuple[Case, bool]] = {}
         for i, (answer, reference) in enumerate(zip(answers, references, strict=True)):
-            if reference is None or is_blank(str(reference)):
+            reference = self._shown(reference)
+            if reference is None:
                 continue
             if answer is None or is_blank(answer):
                 rewards[i], reasons[i] = self._worst, "no_answer"
-            elif self.mode == "pairwise" and answer.strip() == str(reference).strip():
+            elif self.mode == "pairwise" and answer.strip() == reference.strip():
                 rewards[i], reasons[i] = 0.5, "same"
             else:
-                cases[i] = self._case(str(questions[i]), str(reference), answer)
+                cases[i] = self._case(str(questions[i]), reference, answer)
+        analyses = [""] * len(completions)
         judged = await self.ask([case for case, _ in cases.values()], "verdict", self._read)
         for (i, (_, swapped)), one in zip(cases.items(), judged, strict=True):
             rewards[i] = None if one.value is None else self._pay(one.value, swapped)
             reasons[i] = one.value if one.value is not None and self.mode == "reference" else one.reason
-        self._log(rewards, reasons, judged, log_extra, log_metric)
+            analyses[i] = one.analysis
+        if log_extra is not None:
+            log_extra("judge_verdict", reasons)
+            log_extra("judge_analysis", analyses)
+        if log_metric is not None and judged:
+            log_metric("judge/asked", float(len(judged)))
+            for reason in REASONS:
+                log_metric(f"judge/{reason}", float(sum(one.reason == reason for one in judged)))
         return rewards
+
+    def _shown(self, reference: Any) -> str | None:
+        """Return what of a reference is compared with; `None` where there is nothing. Another model's may have a thought."""
+        text = "" if reference is None else str(reference)
+        if self.mode == "pairwise":
+            text = split_completion(text).answer or ""
+        return None if is_blank(text) else text
 
     def _case(self, question: str, reference: str, answer: str) -> tuple[Case, bool]:
         """Return what the judge is asked, and whether the answer is shown second."""
@@ -186,21 +202,6 @@ class Judge(AskedModel):
     @property
     def _worst(self) -> float:
         return float(min(self.verdicts.values())) if self.mode == "reference" else 0.0
-
-    def _log(
-        self,
-        rewards: list[float | None],
-        reasons: list[str],
-        judged: list[Judged[str]],
-        log_extra: Callable[[str, list], None] | None,
-        log_metric: Callable[[str, float], None] | None,
-    ) -> None:
-        if log_extra is not None:
-            log_extra("judge_verdict", reasons)
-        if log_metric is not None and judged:
-            for reason in REASONS:
-                log_metric(f"judge/{reason}", float(sum(one.reason == reason for one in judged)))
-            log_metric("judge/asked", float(len(judged)))
 
 
 def _is_number(value: Any) -> bool:
