@@ -76,7 +76,7 @@ def _objects(text: str) -> list[tuple[dict[str, Any], str]]:
     decoder = json.JSONDecoder(object_pairs_hook=_without_doubles, strict=False)
     at = text.find("{")
     tries = 0
-    while at >= 0 and tries < 100:  # a reply is cut at some thousand characters; material may be longer
+    while at >= 0 and tries < 300:  # a reply is short; material may be long, and full of LaTeX's braces
         tries += 1
         try:
             value, end = decoder.raw_decode(text, at)

@@ -97,7 +97,8 @@ class Judge(AskedModel):
             for name, value in self.verdicts.items()
         ):
             raise ConfigError(
-                f"expected at least two verdicts in lower case with a number each, got {self.verdicts!r}",
+                f"expected at least two verdicts in lower case with a number each (in YAML, `yes` and `no` want quotes), "
+                f"got {self.verdicts!r}",
                 key="verdicts",
             )
 
