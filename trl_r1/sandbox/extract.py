@@ -114,7 +114,8 @@ def completed(beginning: str, source: str, entry_point: str) -> tuple[str, str]:
     given = beginning if _parses(beginning) else f"{beginning}\n    pass\n"
     if defines(source, entry_point) or not beginning:
         return f"{given}\n\n{source}", given
-    body = source if source[:1] in (" ", "\t") else textwrap.indent(source, "    ")
+    first = next((line for line in source.split("\n") if line.strip()), "")
+    body = source if first[:1] in (" ", "\t") else textwrap.indent(source, "    ")
     return f"{beginning}\n{body}", given
 
 

@@ -235,10 +235,8 @@ class Warden:
             if with_proc:
                 flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
                 _checked(_libc.mount(b"proc", b"/proc", b"proc", flags, None), "mount /proc")
-            os.chdir("/tmp")
-        else:
-            os.setsid()
-            os.chdir(limits["directory"])
+        os.chdir("/tmp" if self.jailed else limits["directory"])
+        os.setsid()  # a signal to its own group would reach the warden, which its other namespaces hide
         for name, value in (
             ("RLIMIT_CORE", 0),
             ("RLIMIT_CPU", limits["cpu_seconds"]),

@@ -1,0 +1,195 @@
+"""Programs that attack earn nothing, harm nothing outside, and leave no process and no file."""
+
+import os
+import random
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trl_r1.sandbox import Sandbox, Submission, read_row
+from trl_r1.sandbox.jail import descendants_of
+
+from .conftest import SMALL, needs
+from .hostile import CALLED, WRITING
+
+
+HONEST = Submission("def f():\n    return 1\n", read_row("assert f() == 1").tests)
+
+
+def lanes_of(sandbox: Sandbox) -> list:
+    return sandbox._pool()._idle
+
+
+def files_of_the_machine() -> dict[str, tuple]:
+    """What hostile programs would like to change: names in directories that anybody may write to, and mounts."""
+    found = {place: tuple(sorted(os.listdir(place))) for place in ("/", "/etc", "/dev", os.path.expanduser("~"))}
+    return found | {"mounts": tuple(sorted(line.split()[4] for line in open("/proc/self/mountinfo")))}
+
+
+@pytest.fixture
+def watched(small, tmp_path, monkeypatch):
+    """Around a hostile program: what must be as it was before, and an honest program in the same lane."""
+    monkeypatch.setenv("SECRET_TOKEN", "7777")
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    small.judge([HONEST])
+    (lane,) = lanes_of(small)
+    before, warden = files_of_the_machine(), lane.jail().pid
+    yield small
+    assert bystander.poll() is None, "another process was killed"
+    bystander.kill()
+    bystander.wait()
+    assert files_of_the_machine() == before
+    (lane,) = lanes_of(small)
+    assert lane.jail().pid == warden, "the lane did not survive"
+    assert descendants_of(warden) == [], "a process was left behind"
+    assert [result.verdict for result in small.judge([HONEST])[0]] == ["passed"]
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_a_hostile_function_earns_nothing_and_harms_nothing(watched, name):
+    secret = 7777 * 10**14 + random.Random(name).randrange(10**14)
+    ((result,),) = watched.judge([Submission(CALLED[name], read_row(f"assert f() == {secret}").tests)])
+    assert result.verdict not in ("passed", "sandbox_failure"), result
+    assert "escaped" not in result.detail
+
+
+def test_the_search_for_the_expected_value_would_find_it(small):
+    secret = 777712345678901234
+    source = CALLED["expected value in memory"] + "\ndef g(x):\n    return 1\n"
+    tests = read_row(f"assert f() == {secret}\nassert g({secret}) == 1").tests
+    assert [result.verdict for result in small.judge([Submission(source, tests)])[0]] == ["passed", "passed"]
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_a_hostile_program_earns_nothing_and_harms_nothing(watched, name):
+    tests = read_row({"inputs": [""], "outputs": ["424242"]}).tests
+    ((result,),) = watched.judge([Submission(WRITING[name], tests)])
+    assert result.verdict not in ("passed", "sandbox_failure"), result
+
+
+EXPECTED = {
+    "endless loop": "time_limit",
+    "one long operation": "time_limit",
+    "sleep": "time_limit",
+    "memory bomb": "memory_limit",
+    "value flood": "output_limit",
+    "value of many parts": "output_limit",
+    "hard exit in the call": "runtime_error",
+    "equal to everything": "wrong_answer",
+    "brackets": "compile_error",
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_verdict_says_what_happened(small, name):
+    ((result,),) = small.judge([Submission(CALLED[name], read_row("assert f() == 'x'").tests)])
+    assert result.verdict == EXPECTED[name], result
+
+
+def test_nothing_of_the_machine_is_seen(watched):
+    source = """
+import os
+def f():
+    return [sorted(os.listdir("/")), sorted(os.listdir("/tmp")), sorted(os.listdir("/proc")), sorted(os.environ)]
+def can(path):
+    try:
+        open(path).read() if not os.path.isdir(path) else os.listdir(path)
+        return True
+    except OSError:
+        return False
+"""
+    secret = Path(__file__)
+    paths = [
+        "/etc/shadow",
+        "/etc/hosts",
+        "/proc/1/environ",
+        "/home",
+        "/var",
+        "/sys",
+        str(secret),
+        str(secret.parents[2]),
+    ]
+    script = "\n".join(f"assert not can({path!r})" for path in paths)
+    results = watched.judge([Submission(source, read_row(script).tests)])[0]
+    assert [result.verdict for result in results] == ["passed"] * len(paths)
+    seen = watched.judge([Submission(source, read_row("assert f() == 0").tests)])[0][0].detail
+    assert "SECRET_TOKEN" not in seen
+    assert '"bin", "dev", "etc", "jail"' in seen
+    assert '[], [], ["HOME"' in seen
+
+
+def test_there_is_no_network(watched):
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        server.settimeout(0.2)
+        source = f"""
+import socket
+def f(family):
+    try:
+        socket.socket(family).connect(("127.0.0.1", {server.getsockname()[1]}))
+        return "escaped"
+    except OSError as error:
+        return "refused"
+"""
+        script = "\n".join(
+            f"assert f({int(family)}) == 'refused'" for family in (socket.AF_INET, socket.AF_INET6, 16, 17)
+        )
+        results = watched.judge([Submission(source, read_row(script).tests)])[0]
+        assert [result.verdict for result in results] == ["passed"] * 4
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_a_test_leaves_nothing_for_the_next_one(watched):
+    writes = "import builtins, sys, os\nopen('/tmp/x', 'w').write('secret')\nsys.left = builtins.left = 1\nos.environ['LEFT'] = '1'\ndef f():\n    return 1\n"
+    reads = "import builtins, sys, os\ndef f():\n    return [os.listdir('/tmp'), hasattr(sys, 'left'), hasattr(builtins, 'left'), 'LEFT' in os.environ]\n"
+    one = Submission(writes, read_row("assert f() == 1").tests)
+    other = Submission(reads, read_row("assert f() == [[], False, False, False]").tests)
+    assert [[r.verdict for r in results] for results in watched.judge([one, other, one, other])] == [["passed"]] * 4
+
+
+def test_output_of_the_program_under_test_cannot_reach_a_referee(watched):
+    """What a script's comparison needs stands in another jail than the program."""
+    script = "import random\nfor i in range(3):\n    x = random.random()\n    assert f(x) == x + 1\n"
+    cheats = [
+        "class E(float):\n    def __eq__(self, other):\n        return True\ndef f(x):\n    return E(0)\n",
+        "import os\nos._exit(0)\n",
+        "def f(x):\n    raise SystemExit(0)\n",
+        "def f(x):\n    import time\n    time.sleep(1000)\n",
+        "def f(x):\n    while True:\n        pass\n",
+        "def f(x):\n    return 'x' * (40 << 20)\n",
+        'import os\nfor fd in range(3, 64):\n    try:\n        os.write(fd, b\'{"r": "passed", "why": ""}\\n\' * 3 + b\'{"loaded": true}\\n\')\n    except OSError:\n        pass\ndef f(x):\n    return 0\n',
+        "def f(x):\n    import os\n    for fd in range(3, 64):\n        try:\n            os.write(fd, b'\\xff{[' * 9 + b'\\n')\n        except OSError:\n            pass\n    return 0\n",
+        "import os\nif os.fork() == 0:\n    import time\n    time.sleep(1000)\ndef f(x):\n    return 0\n",
+        "def f(x):\n    return {i * ((1 << 61) - 1) for i in range(60_000)}\n",
+    ]
+    tests = read_row(script).tests
+    for source in cheats:
+        ((result,),) = watched.judge([Submission(source, tests)])
+        assert result.verdict not in ("passed", "sandbox_failure"), (source, result)
+    assert [r.verdict for r in watched.judge([Submission("def f(x):\n    return x + 1\n", tests)])[0]] == ["passed"]
+
+
+COMPILED = {
+    "fork bomb": "#include <unistd.h>\nint main() { for (;;) fork(); }",
+    "memory bomb": "#include <stdlib.h>\n#include <string.h>\nint main() { for (;;) { char *p = malloc(1 << 20); if (p) memset(p, 1, 1 << 20); } }",
+    "output flood": '#include <stdio.h>\nint main() { for (;;) puts("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"); }',
+    "reads a secret while compiling": '#include <stdio.h>\n__asm__(".incbin \\"/etc/shadow\\"");\nint main() { puts("424242"); }',
+    "endless file while compiling": '#include "/dev/zero"\nint main() {}',
+    "endless macro": "#define A B B B B B B B B\n#define B C C C C C C C C\n#define C D D D D D D D D\n#define D E E E E E E E E\n#define E F F F F F F F F\n#define F G G G G G G G G\n#define G H H H H H H H H\n#define H 1 +\nint x = A A A A A A A A 0;\nint main() {}",
+    "kills": "#include <signal.h>\nint main() { kill(-1, 9); kill(1, 9); }",
+    "daemon": "#include <unistd.h>\nint main() { if (!fork()) { setsid(); if (!fork()) for (;;) sleep(1); } return 0; }",
+}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=needs("c")) for name in COMPILED])
+def test_a_hostile_c_program_earns_nothing_and_harms_nothing(jailed, name, watched):
+    sandbox = Sandbox(SMALL, languages=("c",), lanes=1)
+    tests = read_row({"inputs": [""], "outputs": ["424242"]}).tests
+    ((result,),) = sandbox.judge([Submission(COMPILED[name], tests, "c")])
+    assert result.verdict not in ("passed", "sandbox_failure"), result
+    assert all(descendants_of(lane.jail().pid) == [] for lane in lanes_of(sandbox))
