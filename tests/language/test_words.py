@@ -175,3 +175,8 @@ def test_long_words_cost_no_more_than_their_length(word):
     start = time.process_time()
     tag_words(f"{word} zblorp fnarg {word}z qwrt")
     assert time.process_time() - start < 5  # seconds
+
+
+def test_letters_struck_at_random_are_no_words_even_without_word_lists():
+    assert share("Xqzt vrrpk wqxz jjkrt zzpfl qwrtx vbnmk", "en", ("en", "zh")) == 0.0
+    assert share("Hmmm, my rhythm: try gcd and lcm", "en", ("en", "zh")) == 1.0

@@ -3,6 +3,7 @@ Cutting a text into words and naming the language of each.
 """
 
 import itertools
+import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -61,6 +62,8 @@ _LETTER_WORDS = {
     "ja": "oe",
     "zh": "ae",
 }
+# What no language writes: letters struck at random. All that can be told apart without a word list.
+_KEYSTROKES = re.compile(r"(?![Hh]m+$)[B-DF-HJ-NP-TV-XZb-df-hj-np-tv-xz][b-df-hj-np-tv-xz]{3,}")
 # Words of English without a, e, i, o or u; any other such word between words of another script is a symbol (`dp`, `xy`).
 _VOWELLESS = frozenset(("my", "by", "try", "why", "fly", "dry", "cry", "sky", "shy", "spy", "hmm", "nth"))
 
@@ -119,7 +122,7 @@ def _languages_of(tokens: list[str], positions: list[int], script: str, allowed:
     if allowed is not None:
         candidates = tuple(x for x in candidates if x in allowed) or candidates
     if len(candidates) == 1:
-        return [candidates[0]] * len(positions)
+        return [UNDETERMINED if _KEYSTROKES.fullmatch(tokens[i]) else candidates[0] for i in positions]
     lexicon = lexicon_of(candidates)
     names = (*candidates, UNDETERMINED)
     breaks = breaks_before(tokens, positions)
