@@ -8,9 +8,11 @@ Where the answer stands, in this order:
 2. what follows the last `####` (GSM8K).
 3. what follows the last "answer is", "answer:", "答案是", ... in its sentence.
 4. the whole text, if it is one expression, number or word rather than prose.
-5. the last formula of the last line that is not blank, else the last number of it.
+5. the last formula of the last line that is not blank, else the last number of it. Three numbers or more in a row, or two
+   with an `or` between, are a list: naming every number answers with none of them.
 """
 
+import itertools
 import re
 
 
@@ -29,6 +31,8 @@ _REASON = re.compile(
 _NUMBER = re.compile(
     r"(?<![A-Za-z\d_.\\])[-+]?\s?(?:\\\$|[$¥€£])?\s?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*\\?%)?"
 )
+_LISTED = re.compile(r"\s*(?:,|;|/|，|、|;|(?:,\s*)?(?:and|or)(?![A-Za-z])|和|或)\s*")
+_EITHER = re.compile(r"or|或")
 _PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}(?![A-Za-z]|\s*=)")
 _MATHEMATICS = "pi sqrt inf infty infinity sin cos tan cot sec csc log ln exp arcsin arccos arctan mod and or"
 _MATH_WORDS = frozenset(_MATHEMATICS.split())
@@ -183,9 +187,7 @@ def _after_anchor(rest: str) -> str | None:
         return sentence
     if formula := re.match(r"\$([^$\n]+)\$|\\\((.+?)\\\)", sentence):
         return (formula[1] or formula[2]).strip()
-    if number := _NUMBER.search(sentence):
-        return number[0].strip()
-    return sentence if len(sentence) <= 80 else None
+    return _number(sentence, last=False) or (sentence if len(sentence) <= 80 else None)
 
 
 def _last_of_last_line(text: str) -> str | None:
@@ -200,5 +202,20 @@ def _last_of_last_line(text: str) -> str | None:
     )
     if formulas:
         return next(part for part in formulas[-1] if part).strip()
-    numbers = _NUMBER.findall(line)
-    return numbers[-1].strip() if numbers else None
+    return _number(line, last=True)
+
+
+def _number(text: str, last: bool) -> str | None:
+    """Return the first or last number of a text; with its neighbours where three or more are listed, or an `or` parts them."""
+    found = list(_NUMBER.finditer(text))
+    if not found:
+        return None
+    between = [text[one.end() : other.start()] for one, other in itertools.pairwise(found)]
+    start = end = len(found) - 1 if last else 0
+    while start > 0 and _LISTED.fullmatch(between[start - 1]):
+        start -= 1
+    while end < len(found) - 1 and _LISTED.fullmatch(between[end]):
+        end += 1
+    if end - start >= 2 or any(_EITHER.search(joint) for joint in between[start:end]):
+        return ", ".join(number[0].strip() for number in found[start : end + 1])
+    return found[-1 if last else 0][0].strip()
