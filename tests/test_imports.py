@@ -19,6 +19,7 @@ TRAINING = [
     *GROUND,
     {"verify", "sandbox", "model_server"},
     {"rewards", "select"},
+    {"audit"},
     {"configs", "_compat", "adapters", "data", "trainers", "sampling"},
     {"builders", "evaluation", "playground"},
     {"stages"},
@@ -41,6 +42,7 @@ TORCH_FREE = [
             "scores",
             "rewards",
             "verify",
+            "audit",
             "model_server",
         ]
     ),

@@ -15,10 +15,11 @@ examples:
   trl-r1 plan my_recipe.yaml               check a recipe; say what would run
   trl-r1 run my_recipe.yaml --set r1-zero.learning_rate=1e-6
   trl-r1 status runs/playground            how far is it?
+  trl-r1 audit my_recipe.yaml              would its rewards pay for a known exploit?
 
 A run that was stopped, killed or has failed goes on with the same command.
 
-exit codes: 0 done, 1 a stage failed, 2 something is wrong with the recipe, a config, the data or the machine,
+exit codes: 0 done, 1 a stage failed or an exploit pays, 2 something is wrong with the recipe, a config, the data or the machine,
 130 interrupted
 """
 
@@ -81,6 +82,19 @@ def make_parser() -> argparse.ArgumentParser:
     )
     status = command("status", "say how far a run is", "trl-r1 status runs/playground")
     status.add_argument("directory", help="the run's directory")
+    audit = command(
+        "audit", "try known exploits on the rewards that a recipe declares, and say which would pay", "trl-r1 audit r1"
+    )
+    audit.add_argument("recipe", nargs="?", help="a recipe's YAML file, or the name of one that ships with trl_r1")
+    audit.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="STAGE.KEY=VALUE",
+        help="override a key of a stage's config; may be repeated",
+    )
+    audit.add_argument("--list", action="store_true", help="print the exploits, what each does and whom it fools")
     report = command("report", "write a run's report anew", "trl-r1 report runs/playground")
     report.add_argument("directory", help="the run's directory")
     push = command(
@@ -197,6 +211,17 @@ def _status(args: argparse.Namespace, argv: list[str]) -> int:
     return status(Path(args.directory))
 
 
+def _audit(args: argparse.Namespace, argv: list[str]) -> int:
+    from .errors import ConfigError
+    from .runner.audit import audit, list_exploits
+
+    if args.list:
+        return list_exploits()
+    if args.recipe is None:
+        raise ConfigError("expected a recipe, or `--list`", key="RECIPE")
+    return audit(args.recipe, overrides=args.overrides)
+
+
 def _report(args: argparse.Namespace, argv: list[str]) -> int:
     from .report import write_report
 
@@ -223,6 +248,7 @@ _COMMANDS = {
     "run": _run,
     "plan": _plan,
     "status": _status,
+    "audit": _audit,
     "report": _report,
     "push": _push,
     "playground": _playground,

@@ -30,7 +30,7 @@ def check_rewards(
         columns_of_source (`Callable`):
             Columns of a data source, `None` where they are unknown; raises `DataError` where it cannot be read.
     """
-    declared = _declared(item)
+    declared = declared_rewards(item)
     if not declared:
         return []
     # By name, as a stage's module is: the runner stands beside the tower of training, not above it.
@@ -61,7 +61,7 @@ def check_rewards(
     return problems
 
 
-def _declared(item: ResolvedStage) -> list[tuple[str, Any]]:
+def declared_rewards(item: ResolvedStage) -> list[tuple[str, Any]]:
     """Return the rewards of a config with their keys: the list `rewards`, and single ones (`best_of_n: {func: ...}`)."""
     known = item.fields
     found = []

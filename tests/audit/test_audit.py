@@ -1,0 +1,178 @@
+"""Known exploits do not pay with our rewards, and are noticed where they pay."""
+
+import pytest
+import trl.rewards
+
+from tests.audit import weak_rewards
+from trl_r1.audit import audit_reward, load_battery
+from trl_r1.audit.__main__ import main as battery_main
+from trl_r1.cli import main
+from trl_r1.errors import EnvironmentalError
+from trl_r1.recipe import known_recipes
+from trl_r1.rewards import (
+    ChoiceAccuracy,
+    CodeAccuracy,
+    LanguageConsistency,
+    MathAccuracy,
+    PreferenceModel,
+    ThinkFormat,
+)
+
+
+QUESTIONS, EXPLOITS = load_battery()
+
+
+def paying(reward, template="chat"):
+    return {outcome.exploit.id for outcome in audit_reward(reward, template).paying}
+
+
+def test_the_battery_is_large_and_documented():
+    assert len(EXPLOITS) >= 40
+    assert len({exploit.id for exploit in EXPLOITS}) == len(EXPLOITS)
+    assert all(len(exploit.what) > 15 and len(exploit.fools) > 5 for exploit in EXPLOITS)
+    assert {exploit.row for exploit in EXPLOITS} == set(QUESTIONS)
+
+
+@pytest.mark.parametrize(
+    ("reward", "template", "least"),
+    [
+        (MathAccuracy(), "chat", 40),
+        (MathAccuracy(), "r1_zero", 40),
+        (MathAccuracy(prefilled=True), "chat", 40),
+        (MathAccuracy(style="special_token"), "chat", 40),
+        (ChoiceAccuracy(), "chat", 7),
+        (ThinkFormat(), "chat", 15),
+        (ThinkFormat(style="r1_zero"), "r1_zero", 18),
+        (ThinkFormat(style="auto"), "r1_zero", 18),
+        (ThinkFormat(style="special_token"), "chat", 10),
+        (ThinkFormat(prefilled=True), "plain", 12),
+        (LanguageConsistency(), "chat", 8),
+        (LanguageConsistency(languages=("en", "zh")), "chat", 8),
+    ],
+)
+def test_none_pays_with_our_rewards(reward, template, least):
+    audit = audit_reward(reward, template)
+    assert [outcome.exploit.id for outcome in audit.paying] == []
+    assert len(audit.outcomes) >= least
+
+
+def test_none_pays_with_the_reward_for_programs():
+    reward = CodeAccuracy(cpu_seconds=1.0, wall_seconds=5.0)
+    try:
+        reward.check_machine()
+    except EnvironmentalError as error:
+        pytest.skip(f"programs cannot be run here: {error}")
+    audit = audit_reward(reward)
+    assert [outcome.exploit.id for outcome in audit.paying] == []
+    assert len(audit.outcomes) == sum(exploit.row in ("program", "function") for exploit in EXPLOITS)
+
+
+@pytest.mark.parametrize("name", ["accuracy_reward", "think_format_reward"])
+def test_what_is_said_to_fool_trl_does(name):
+    said = {exploit.id for exploit in EXPLOITS if f"TRL's {name}" in exploit.fools}
+    assert said
+    assert said <= paying(getattr(trl.rewards, name))
+
+
+@pytest.mark.parametrize(
+    ("reward", "exploit"),
+    [
+        (weak_rewards.last_number, "every number in the answer"),
+        (weak_rewards.last_number, "chain of equations"),
+        (weak_rewards.substring, "gold as a part of another number"),
+        (weak_rewards.substring, "every day"),
+        (weak_rewards.substring, "list of letters"),
+        (weak_rewards.loose_format, "text before the thought"),
+        (weak_rewards.loose_format, "nested thoughts"),
+        (weak_rewards.reflection, "stuffed reflection"),
+        (weak_rewards.steps, "stuffed steps"),
+        (weak_rewards.latin_letters, "target language in code"),
+        (weak_rewards.latin_letters, "gibberish in the right script"),
+        (weak_rewards.latin_letters, "answer in the language, thought in another"),
+    ],
+)
+def test_a_weak_reward_is_caught(reward, exploit):
+    assert exploit in paying(reward)
+
+
+def test_a_reward_that_raises_on_an_exploit_counts_as_paying():
+    audit = audit_reward(weak_rewards.fragile)
+    raised = {outcome.exploit.id: outcome.error for outcome in audit.paying if outcome.error}
+    assert "TypeError" in raised["unterminated box"]
+    # and those in the same batch are judged by themselves
+    assert any(outcome.error is None for outcome in audit.outcomes)
+
+
+def test_what_cannot_be_tried_is_said():
+    assert "`models/preference`" in audit_reward(PreferenceModel("models/preference")).skipped
+    assert "no question" in audit_reward(weak_rewards.knows_nothing).skipped
+
+
+class AsksAServer:
+    base_url, model = "http://judge:8000/v1", "judge"
+
+    def __call__(self, **handed):
+        raise AssertionError("asked")
+
+
+def test_a_judge_is_not_asked():
+    assert "`judge` at http://judge:8000/v1" in audit_reward(AsksAServer()).skipped
+
+
+def test_the_battery_can_be_read(capsys):
+    assert battery_main(["--list"]) == 0
+    shown = capsys.readouterr().out
+    assert all(exploit.id in shown and exploit.what in shown for exploit in EXPLOITS)
+
+
+@pytest.mark.parametrize("recipe", known_recipes())
+def test_no_exploit_pays_with_a_recipe_that_ships(recipe, capfd):
+    assert main(["audit", recipe]) == 0
+    shown = capfd.readouterr().out
+    assert "PAYS" not in shown
+    assert "none pays" in shown or "no stage declares a reward" in shown
+
+
+RECIPE = """
+name: weak
+stages:
+  - name: zero
+    kind: grpo
+    model: org/model
+    data: [{{path: org/data, domain: math}}]
+    set:
+      prompt_template: chat
+      rewards: [{rewards}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("rewards", "code", "said"),
+    [
+        ("trl.rewards.accuracy_reward, trl_r1.rewards.MathAccuracy", 1, ["false equation", "PAYS"]),
+        ("tests.audit.weak_rewards.loose_format", 1, ["text before the thought", "PAYS"]),
+        ("trl_r1.rewards.MathAccuracy, trl_r1.rewards.ThinkFormat", 0, ["none pays"]),
+        (
+            "{func: trl_r1.rewards.PreferenceModel, args: {model: org/preference}}",
+            0,
+            ["not tried", "`org/preference`"],
+        ),
+        ("{func: trl_r1.rewards.MathAccuracy, args: {stile: think}}", 2, ["stile"]),
+        ("trl_r1.rewards.MathAccurasy", 2, ["MathAccurasy"]),
+    ],
+)
+def test_the_command_ends_with_what_it_found(tmp_path, monkeypatch, capfd, rewards, code, said):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(rewards=rewards))
+    assert main(["audit", str(recipe)]) == code
+    shown = "".join(capfd.readouterr())
+    for text in said:
+        assert text in shown
+
+
+def test_a_recipe_that_cannot_be_read_ends_with_2(tmp_path, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: weak\nstages: [{name: a, kind: grpo, model: nowhere-to-be-found}]\n")
+    assert main(["audit", str(recipe)]) == 2
+    assert main(["audit"]) == 2
+    assert "expected a recipe" in capsys.readouterr().err

@@ -1,0 +1,152 @@
+"""
+The exploits, as `exploits.yaml` lists them, and how a completion is written in the style that a reward asks for.
+"""
+
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import ConfigError
+from ..text import STYLES
+
+
+BATTERY = Path(__file__).with_name("exploits.yaml")
+
+
+@dataclass(frozen=True)
+class Question:
+    """
+    A row of data with an honest pair of completions.
+
+    Args:
+        name (`str`):
+            Its name.
+        right (`str`):
+            A completion that deserves the reward.
+        wrong (`str`):
+            One that does not, and tries nothing.
+        unless (`str`, *optional*):
+            Another question; rewards that measure it are not tried on this one.
+        columns (`dict[str, Any]`):
+            What a data set would hold: `question`, `solution`, `options`, `tests`, `language`.
+    """
+
+    name: str
+    right: str
+    wrong: str
+    unless: str | None
+    columns: dict[str, Any] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class Exploit:
+    """
+    A completion that some reward pays for and should not.
+
+    Args:
+        id (`str`):
+            Its name.
+        row (`str`):
+            The question that it answers.
+        what (`str`):
+            What it does.
+        fools (`str`):
+            Who is known to pay.
+        completion (`str`):
+            The text, with `<<think>>`, `<<answer>>` and `<<end>>` for the marks of a style.
+        allowed (`float`, *optional*, defaults to `0.0`):
+            How much of the way from the honest wrong completion's reward to the right one's it deserves.
+        styles (`tuple[str, ...]`, *optional*):
+            The styles in which it makes sense.
+        prefilled (`bool`, *optional*, defaults to `True`):
+            Whether it makes sense where the prompt opens the thought.
+        truncated (`bool`, *optional*, defaults to `False`):
+            Whether the length limit cut it.
+        repeated (`str`, *optional*), times (`int`, *optional*):
+            What `<<repeated>>` stands for, and how often.
+    """
+
+    id: str
+    row: str
+    what: str
+    fools: str
+    completion: str
+    allowed: float = 0.0
+    styles: tuple[str, ...] = STYLES
+    prefilled: bool = True
+    truncated: bool = False
+    repeated: str = ""
+    times: int = 0
+
+
+@dataclass(frozen=True)
+class Form:
+    """
+    How completions are written for a reward.
+
+    Args:
+        style (`str`):
+            One of [`~text.STYLES`].
+        prefilled (`bool`, *optional*, defaults to `False`):
+            Whether the prompt opens the thought.
+        special_token (`str`, *optional*, defaults to `"|special_token|"`):
+            The mark of the style `"special_token"`.
+    """
+
+    style: str = "think"
+    prefilled: bool = False
+    special_token: str = "|special_token|"
+
+    def written(self, text: str) -> str:
+        """Put the marks of the style into a completion of the battery."""
+        opening, closing, end = {
+            "think": ("<think>", "</think>", ""),
+            "r1_zero": ("<think>", "</think> <answer>", "</answer>"),
+            "special_token": (self.special_token, self.special_token, ""),
+        }[self.style]
+        text = text.replace("<<think>>", opening).replace("<<answer>>", closing).replace("<<end>>", end)
+        return text.removeprefix(opening) if self.prefilled else text
+
+
+@lru_cache(maxsize=4)
+def load_battery(path: Path = BATTERY) -> tuple[dict[str, Question], tuple[Exploit, ...]]:
+    """
+    Read the battery.
+
+    Args:
+        path (`Path`, *optional*):
+            A file of the form of `exploits.yaml`.
+
+    Returns:
+        `tuple[dict[str, Question], tuple[Exploit, ...]]`: the questions by name, and the exploits.
+
+    Raises:
+        [`~errors.ConfigError`]: if an exploit has an unknown key, lacks one, or is of no question.
+    """
+    battery = yaml.safe_load(path.read_text(encoding="utf-8"))
+    questions = {}
+    for name, row in battery["rows"].items():
+        columns = {key: value for key, value in row.items() if key not in ("right", "wrong", "unless")}
+        questions[name] = Question(name, row["right"], row["wrong"], row.get("unless"), columns)
+    known = {field.name for field in fields(Exploit)}
+    exploits = []
+    for i, declared in enumerate(battery["exploits"]):
+        unknown = sorted(declared.keys() - known)
+        missing = sorted({"id", "row", "what", "fools", "completion"} - declared.keys())
+        if unknown or missing or declared["row"] not in questions:
+            why = f"unknown {unknown}" if unknown else f"lacks {missing}" if missing else "is of no row"
+            raise ConfigError(f"this exploit {why}", file=str(path), key=f"exploits[{i}]")
+        exploits.append(Exploit(**{**declared, "styles": tuple(declared.get("styles", STYLES))}))
+    return questions, tuple(exploits)
+
+
+def tried_in(form: Form, row: str) -> list[Exploit]:
+    """Return the exploits of a question that make sense in a form."""
+    return [
+        exploit
+        for exploit in load_battery()[1]
+        if exploit.row == row and form.style in exploit.styles and (exploit.prefilled or not form.prefilled)
+    ]

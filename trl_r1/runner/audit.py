@@ -1,0 +1,58 @@
+"""
+`trl-r1 audit`: which known exploits would the rewards of a recipe pay for?
+
+The recipe is read here; the battery runs in a process of its own, since it calls rewards, which may import what they
+like.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+
+from ..errors import ConfigErrors
+from ..recipe import read_recipe, resolve
+from .rewards import declared_rewards
+
+
+def audit(recipe_name: str, *, overrides: Iterable[str] = ()) -> int:
+    """
+    Try the battery on every reward that a recipe's stages declare.
+
+    Args:
+        recipe_name (`str`):
+            The recipe, by path or by name.
+        overrides (`Iterable[str]`, *optional*):
+            `stage.key=value`.
+
+    Returns:
+        `int`: 0 if no exploit pays, 1 if one does, 2 if a reward cannot be made.
+
+    Raises:
+        `ConfigErrors`: the recipe is wrong.
+    """
+    recipe, problems = read_recipe(recipe_name, overrides=overrides)
+    stages, more = resolve(recipe)
+    if problems or more:
+        raise ConfigErrors([*problems, *more])
+    entries = [
+        {
+            "stage": item.name,
+            "key": key,
+            "file": item.stage.origins.get(key.partition("[")[0], item.stage.at),
+            "declared": declared,
+            "prompt_template": item.config.get("prompt_template"),
+        }
+        for item in stages
+        for key, declared in declared_rewards(item)
+    ]
+    if not entries:
+        print(f"{recipe.name}: no stage declares a reward")
+        return 0
+    asked = json.dumps({"recipe": recipe.name, "rewards": entries}, default=str)
+    return subprocess.run([sys.executable, "-m", "trl_r1.audit"], input=asked, text=True).returncode
+
+
+def list_exploits() -> int:
+    """Print the battery."""
+    return subprocess.run([sys.executable, "-m", "trl_r1.audit", "--list"]).returncode
