@@ -75,6 +75,9 @@ class R1GRPOConfig(GRPOConfig):
         save_rollouts (`bool`, *optional*, defaults to `False`):
             Whether to keep what is sampled in training, with its rewards, as [`Trace`] shards in
             `output_dir/rollouts/`.
+        compact_generation (`bool`, *optional*, defaults to `False`):
+            Whether rows that have ended are left out of transformers' `generate` ([`~trainers.compact_generation`]).
+            Samples the same, but for rounding: now and then a token tips.
         dynamic_sampling (`bool`, *optional*, defaults to `False`):
             Whether groups without variance in their rewards are replaced by groups of fresh prompts (DAPO, arXiv
             2503.14476, eq. 11; see [`~trainers.dynamic_sampling`]). Not in R1's training.
@@ -172,6 +175,10 @@ class R1GRPOConfig(GRPOConfig):
     save_rollouts: bool = field(
         default=False,
         metadata={"help": "Whether to keep what is sampled in training as trace shards in `output_dir/rollouts/`."},
+    )
+    compact_generation: bool = field(
+        default=False,
+        metadata={"help": "Whether rows that have ended are left out of transformers' `generate`."},
     )
     dynamic_sampling: bool = field(
         default=False,

@@ -34,7 +34,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread is faster than two a
 
 import torch
 import yaml
+from datasets import disable_progress_bars
 from transformers import GenerationConfig, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging
 from trl import GRPOTrainer
 
@@ -47,7 +49,7 @@ RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "playground"
 # What each switch is set to when it is on; off is its field's "off" below. Switches that share a purpose go together.
 ON: dict[str, dict[str, Any]] = {
     "trim_padding": {"trim_padding": True},
-    "token_budget": {"trim_padding": True, "group_by_length": True, "max_tokens_per_micro_batch": 1024},
+    "token_budget": {"trim_padding": True, "group_by_length": True, "max_tokens_per_micro_batch": 2048},
     "skip_zero_advantage": {"skip_zero_advantage": True},
     "compact_generation": {"compact_generation": True},
     "dynamic_sampling": {"dynamic_sampling": True},
@@ -69,8 +71,8 @@ TOGETHER = ("token_budget", "skip_zero_advantage", "compact_generation")
 class Clock(TrainerCallback):
     """The time a run takes without its evaluations, and what they find."""
 
-    def __init__(self, evaluate, every: int, target: float):
-        self.evaluate, self.every, self.target = evaluate, every, target
+    def __init__(self, evaluate, every: int, target: float, stop: bool):
+        self.evaluate, self.every, self.target, self.stop = evaluate, every, target, stop
         self.curve: list[
             tuple[int, float, float, float, float]
         ] = []  # step, wall s, CPU s, pass@1, its standard error
@@ -91,6 +93,7 @@ class Clock(TrainerCallback):
             s + after - before
             for s, after, before in zip(self.stopped, (time.perf_counter(), time.process_time()), now)
         )
+        control.should_training_stop |= self.stop and self.curve[-1][3] >= self.target
 
     def to_target(self) -> tuple[float, float, float]:
         """Return steps, wall seconds and CPU seconds to the target; infinite where it was not reached."""
@@ -122,13 +125,19 @@ class Playground:
         sources = parse_sources([{"path": str(self.base / "data" / f"{name}.parquet"), "name": name}])
         return render(load_prompts(sources, seed=seed), "grpo", self.template)
 
-    def run(self, trainer_class: type, switches: dict[str, Any], seed: int, every: int, target: float):
+    def run(self, trainer_class: type, switches: dict[str, Any], seed: int, options: argparse.Namespace):
         known = {field.name for field in dataclasses.fields(R1GRPOConfig)}
         settings = {name: value for name, value in {**OFF, **switches}.items() if name in known}
         with tempfile.TemporaryDirectory() as folder:
             args = R1GRPOConfig(**{**self.config, **settings, "output_dir": folder, "seed": seed})
             trainer = trainer_class(str(self.base / "model"), self.rewards, args, self.prompts("train", seed))
-            clock = Clock(lambda model: self.pass_at_1(model, trainer.processing_class), every, target)
+            clock = Clock(
+                lambda model: self.pass_at_1(model, trainer.processing_class),
+                options.eval_every,
+                options.target,
+                options.stop,
+            )
+            trainer.remove_callback(PrinterCallback)
             trainer.add_callback(clock)
             trainer.train()
             return clock, trainer.state.log_history
@@ -201,9 +210,13 @@ def main() -> int:
     parser.add_argument("--eval-every", type=int, default=4)
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--max-steps", type=int, help="fewer steps than the recipe's, for a quick look")
+    parser.add_argument(
+        "--stop", action="store_true", help="end each run at the target: no final accuracy, for a quick look"
+    )
     parser.add_argument("--json", type=Path, help="where to write every evaluation of every run")
     options = parser.parse_args()
     logging.set_verbosity_error()
+    disable_progress_bars()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         base = options.base or make_base(Path(folder) / "base")
@@ -218,7 +231,7 @@ def compare(playground: Playground, options: argparse.Namespace) -> int:
         names = list(runs)
         for name in names[number % len(names) :] + names[: number % len(names)]:
             trainer_class = GRPOTrainer if name == "stock" else R1GRPOTrainer
-            clock, log = playground.run(trainer_class, ours.get(name, {}), seed, options.eval_every, options.target)
+            clock, log = playground.run(trainer_class, ours.get(name, {}), seed, options)
             steps, wall, cpu = clock.to_target()
             last = clock.curve[-1]
             extra = [

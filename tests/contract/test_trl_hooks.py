@@ -29,6 +29,8 @@ from ..trainers.tiny import DigitReward, grpo_config, save_tiny_model, sft_confi
 # Each method that we wrap: whose it is, and the signature that our wrapper has to fit.
 WRAPPED = {
     (GRPOTrainer, "_generate"): "(self, prompts: list)",
+    (GRPOTrainer, "_generate_single_turn"): "(self, prompt_ids, images, multimodal_fields, num_generations, "
+    "has_tool_images=False)",
     (GRPOTrainer, "_calculate_rewards"): "(self, inputs, prompts, completions, completion_ids_list)",
     (GRPOTrainer, "_generate_and_score_completions"): "(self, inputs: list[dict[str, torch.Tensor | typing.Any]])"
     " -> dict[str, torch.Tensor | typing.Any]",
@@ -94,6 +96,7 @@ def test_constructors_take_the_same_arguments(ours, theirs):
                 "_calculate_rewards",
                 "_generate",
                 "_generate_and_score_completions",
+                "_generate_single_turn",
                 "_get_per_token_logps_and_entropies",
                 "_get_train_sampler",
                 "_load_optimizer_and_scheduler",
@@ -432,6 +435,7 @@ class TestConfigs:
                     "max_sampling_rounds",
                     "overlap_rewards",
                     "prompt_curriculum",
+                    "compact_generation",
                 },
             ),
             (R1SFTConfig, SFTConfig, {"max_truncated_share"}),

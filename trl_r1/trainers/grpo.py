@@ -21,6 +21,7 @@ from .._compat import RepeatSampler, get_config_model_id
 from ..configs import R1GRPOConfig
 from ..text import completion_text, prompt_ends_in_thought, style_of_template
 from ..trace import write_traces
+from .compact_generation import CompactGeneration
 from .curriculum import PromptCurriculum
 from .dynamic_sampling import DynamicSampling
 from .group_tokens import HandsGroupTokens
@@ -35,7 +36,14 @@ logger = get_logger(__name__)
 
 
 class R1GRPOTrainer(
-    PromptCurriculum, DynamicSampling, ExactResume, LeanStep, HandsGroupTokens, OverlapRewards, GRPOTrainer
+    PromptCurriculum,
+    DynamicSampling,
+    ExactResume,
+    LeanStep,
+    HandsGroupTokens,
+    OverlapRewards,
+    CompactGeneration,
+    GRPOTrainer,
 ):
     """
     [`~trl.GRPOTrainer`] with what the training of DeepSeek-R1 needs. Takes the same arguments.

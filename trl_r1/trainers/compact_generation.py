@@ -1,0 +1,143 @@
+"""
+Generation that stops computing rows that have ended.
+
+`generate` goes on until the longest completion of a batch has ended, and passes the ended rows through the model all the
+while. With R1's ragged lengths that is most of its work. Here, around the model's forward pass, the rows that have ended
+are taken out of what goes in and out of the cache, and put back into what comes out; `generate` itself sees whole batches,
+draws its random numbers for whole batches, and overwrites what it draws for ended rows with padding, as ever. So the
+completions are those without it, but for the rounding of a smaller matrix product, which now and then tips a token.
+
+For transformers' `generate` with a cache that grows; vLLM and continuous batching do this by themselves.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import DynamicCache, PreTrainedModel
+
+from ..errors import ConfigError
+
+
+# The share of the rows in the cache that must have ended before they are taken out: each time, the cache is copied.
+ENDED_SHARE = 1 / 8
+
+
+class CompactGeneration:
+    """Rows that have ended, left out of generation. To stand before a GRPO trainer in a list of bases."""
+
+    _compacts = False
+
+    def __init__(self, model, reward_funcs, args, *rest, **named):
+        if getattr(args, "compact_generation", False):
+            check_compact_generation(args)
+        super().__init__(model, reward_funcs, args, *rest, **named)
+        self._compacts = getattr(args, "compact_generation", False)
+        if self._compacts and self._is_vlm:
+            raise ConfigError(
+                "rows of a model that sees images are not taken out one by one", key="compact_generation"
+            )
+
+    def _generate_single_turn(self, *args, **kwargs):
+        if not self._compacts:
+            return super()._generate_single_turn(*args, **kwargs)
+        model = self.accelerator.unwrap_model(self.model_wrapped)
+        with compact_rows(model, self.generation_config.eos_token_id):
+            return super()._generate_single_turn(*args, **kwargs)
+
+
+def check_compact_generation(args: Any) -> None:
+    """
+    Refuse what `compact_generation` cannot be combined with.
+
+    Args:
+        args ([`~configs.R1GRPOConfig`]):
+            The trainer's.
+
+    Raises:
+        [`~errors.ConfigError`]: with the reason.
+    """
+    for name in ("use_vllm", "use_transformers_continuous_batching"):
+        if getattr(args, name, False):
+            raise ConfigError(f"`{name}` leaves out rows that have ended by itself", key="compact_generation")
+    given = args.generation_kwargs or {}
+    beams = [name for name in ("num_beams", "num_return_sequences") if (given.get(name) or 1) > 1]
+    cache = args.cache_implementation or given.get("cache_implementation")
+    if cache not in (None, "dynamic", "dynamic_full"):
+        raise ConfigError(
+            f"rows are taken out of a cache that grows; got `cache_implementation: {cache}`", key="compact_generation"
+        )
+    if beams:
+        raise ConfigError(f"rows are completions of their own; got `{beams[0]}` above 1", key="compact_generation")
+
+
+@contextlib.contextmanager
+def compact_rows(model: nn.Module, eos_token_ids: int | list[int] | None) -> Iterator[None]:
+    """
+    Leave rows that have ended out of a model's forward passes in `generate`.
+
+    Args:
+        model (`nn.Module`):
+            The model, or an adapter around it.
+        eos_token_ids (`int` or `list[int]`, *optional*):
+            The tokens that end a completion, as `generate` is told.
+    """
+    core = next((module for module in model.modules() if isinstance(module, PreTrainedModel)), None)
+    if core is None or eos_token_ids is None:
+        yield
+        return
+    rows = _Rows(eos_token_ids)
+    hooks = [
+        core.register_forward_pre_hook(rows.take_out, with_kwargs=True),
+        core.register_forward_hook(rows.put_back, with_kwargs=True),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class _Rows:
+    """Which rows of a batch are still computed."""
+
+    def __init__(self, eos_token_ids: int | list[int]):
+        self.ends = torch.tensor(eos_token_ids)
+        self.ended: torch.Tensor | None = None  # (B,)
+        self.left: torch.Tensor | None = None  # those in the cache, where some have been taken out
+
+    def take_out(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]] | None:
+        ids, cache = kwargs.get("input_ids"), kwargs.get("past_key_values")
+        if ids is None or not isinstance(cache, DynamicCache) or cache.get_seq_length() == 0:
+            self.ended = self.left = None  # the prompts
+            return None
+        if ids.size(1) != 1:
+            return None
+        if self.ended is None:
+            self.ended = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+        # A row that has ended is fed padding, which may be one of these tokens; ended is ended.
+        self.ended |= torch.isin(ids[:, 0], self.ends.to(ids.device))
+        present = self.ended if self.left is None else self.ended[self.left]  # (rows in the cache,)
+        n_ended = int(present.sum())
+        if ENDED_SHARE * len(present) <= n_ended < len(present):
+            stay = (~present).nonzero()[:, 0]
+            cache.batch_select_indices(stay)
+            self.left = stay if self.left is None else self.left[stay]
+        if self.left is None:
+            return None
+        return args, {name: self._of_those_left(value, len(ids)) for name, value in kwargs.items()}
+
+    def put_back(self, model: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:
+        if self.left is not None:
+            logits = output.logits  # (rows left, 1, V)
+            output.logits = logits.new_zeros(len(self.ended), *logits.shape[1:]).index_copy(0, self.left, logits)
+        return output
+
+    def _of_those_left(self, value: Any, n_rows: int) -> Any:
+        if isinstance(value, dict):  # masks by kind of attention
+            return {name: self._of_those_left(one, n_rows) for name, one in value.items()}
+        if isinstance(value, torch.Tensor) and value.dim() > 1 and value.size(0) == n_rows:
+            return value[self.left]
+        return value
