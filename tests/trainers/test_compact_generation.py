@@ -60,7 +60,7 @@ class TestCompactRows:
         "changes",
         [
             {},
-            {"do_sample": False},
+            {"temperature": 1.3},
             {"eos_token_id": [1, 7, 8]},
             {"pad_token_id": 1},
             {"pad_token_id": 7},
