@@ -26,7 +26,6 @@ import time
 from pathlib import Path
 
 from ..errors import ConfigError, EnvironmentalError
-from ..verify.nursery import receive_record
 from .seccomp import assemble
 
 
@@ -34,6 +33,7 @@ ISOLATIONS = ("jail", "none")
 _INSIDE = Path(__file__).parent / "inside"
 _USER_INSIDE, _USER_OUTSIDE = 1000, 2_147_400_000
 _START_SECONDS = 60.0
+_LENGTH = struct.Struct("!I")
 _ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime")
 _PASSWD = b"root:x:0:0::/tmp:/bin/sh\njail:x:1000:1000::/tmp:/bin/sh\n"
 _HELP = (
@@ -103,45 +103,39 @@ class Jail:
         if sys.platform != "linux" or program is None:
             raise OSError("there is no `bwrap` on this machine")
         root = os.geteuid() == 0
-        with contextlib.ExitStack() as held:
-
-            def pipe() -> tuple[int, int]:
-                ends = os.pipe()
-                for end in ends:
-                    held.callback(_close, end)
-                return ends
-
-            passwd, go, told = pipe(), pipe(), pipe()
-            os.write(passwd[1], _PASSWD)
-            _close(passwd[1])
-            capabilities = ["CAP_SYS_ADMIN", "CAP_SETPCAP", *(("CAP_SETUID", "CAP_SETGID") if root else ())]
+        passwd, go, told = _Pipe(), _Pipe(), _Pipe()
+        try:
+            os.write(passwd.write, _PASSWD)
+            passwd.close("write")
             arguments = [program, *_NAMESPACES, "--cap-drop", "ALL"]
-            for capability in capabilities:
-                arguments += ["--cap-add", capability]
+            for capability in ("SYS_ADMIN", "SETPCAP", *(("SETUID", "SETGID") if root else ())):
+                arguments += ["--cap-add", f"CAP_{capability}"]
             if root:
-                arguments += ["--userns-block-fd", str(go[0]), "--info-fd", str(told[1])]
+                arguments += ["--userns-block-fd", str(go.read), "--info-fd", str(told.write)]
             else:
                 arguments += ["--uid", str(_USER_INSIDE), "--gid", str(_USER_INSIDE)]
-            arguments += _mounts(packages, places, passwd[0])
+            arguments += _mounts(packages, places, passwd.read)
             for name, value in _environment("/tmp").items():
                 arguments += ["--setenv", name, value]
             arguments += [*_interpreter(), "/jail/warden.py", str(theirs.fileno())]
             self._process = subprocess.Popen(
                 arguments,
-                pass_fds=[theirs.fileno(), passwd[0], go[0], told[1]],
+                pass_fds=[theirs.fileno(), passwd.read, go.read, told.write],
                 env={},
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=complaints,
             )
-            for end in (told[1], go[0], passwd[0]):
-                _close(end)
+            told.close("write")
             if root:
-                child = _read_info(told[0])["child-pid"]
+                child = _read_info(told.read)["child-pid"]
                 for name in ("uid_map", "gid_map"):
                     Path(f"/proc/{child}/{name}").write_text(f"0 0 1\n{_USER_INSIDE} {_USER_OUTSIDE} 1\n")
-                os.write(go[1], b"1")
+                os.write(go.write, b"1")
+        finally:
+            for pipe in (passwd, go, told):
+                pipe.close("read", "write")
 
     def _greet(self, paths: list[str]) -> None:
         root = os.geteuid() == 0
@@ -154,7 +148,7 @@ class Jail:
         }
         self.connection.settimeout(_START_SECONDS)
         self.send(settings)
-        reply = receive_record(self.connection)
+        reply = self.receive()
         if reply is None or "failed" in reply:
             raise OSError(reply["failed"] if reply else "it ended at once")
         self.connection.settimeout(None)
@@ -165,7 +159,7 @@ class Jail:
     def send(self, message: dict, fds: tuple[int, ...] = ()) -> None:
         """Send a message to the warden, with descriptors."""
         body = json.dumps(message).encode("ascii")
-        head = struct.pack("!I", len(body))
+        head = _LENGTH.pack(len(body))
         if fds:
             socket.send_fds(self.connection, [head], list(fds))
             self.connection.sendall(body)
@@ -175,7 +169,8 @@ class Jail:
     def receive(self) -> dict | None:
         """Receive a message; `None` where the warden has gone."""
         try:
-            return receive_record(self.connection)
+            (size,) = _LENGTH.unpack(_exactly(self.connection, _LENGTH.size))
+            return json.loads(_exactly(self.connection, size))
         except (OSError, ValueError):
             return None
 
@@ -335,6 +330,25 @@ def descendants_of(pid: int) -> list[int]:
     return found
 
 
-def _close(fd: int) -> None:
-    with contextlib.suppress(OSError):
-        os.close(fd)
+class _Pipe:
+    """The ends of a pipe, each closed once: by then another thread may have been given its number."""
+
+    def __init__(self):
+        self.read, self.write = os.pipe()
+        self._open = {"read", "write"}
+
+    def close(self, *ends: str) -> None:
+        for end in ends:
+            if end in self._open:
+                self._open.discard(end)
+                os.close(getattr(self, end))
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    chunks = bytearray()
+    while len(chunks) < size:
+        chunk = connection.recv(size - len(chunks))
+        if not chunk:
+            raise ConnectionResetError("it has ended")
+        chunks += chunk
+    return bytes(chunks)

@@ -13,11 +13,16 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from ..errors import EnvironmentalError
-from ..verify.pool import default_workers
 from .lane import Lane, LaneFailure
 
 
 T = TypeVar("T")
+
+
+def default_lanes() -> int:
+    """Number of jails for this process: the cores it may use, shared among the ranks of its machine, at most 8."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(8, cores // max(1, int(os.environ.get("LOCAL_WORLD_SIZE") or 1))))
 
 
 class LanePool:
@@ -34,7 +39,7 @@ class LanePool:
     def __init__(
         self, isolation: str, packages: tuple[str, ...], places: tuple[str, ...] = (), size: int | None = None
     ):
-        self.size = size or default_workers()
+        self.size = size or default_lanes()
         self._made_of = (isolation, packages, places)
         self._changed = threading.Condition(threading.Lock())
         self._idle: list[Lane] = []

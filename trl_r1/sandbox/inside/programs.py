@@ -343,6 +343,7 @@ def _judged(job, referee, names):
     loaded = referee.receive()
     if "load" in loaded:
         return {"r": "compile_error" if loaded.get("compile") is True else "runtime_error", "why": str(loaded["load"])}
+    sys.argv = ["test"]
     namespace = _module("__main__", names)
     if job.get("given"):
         exec(compile(job["given"], "prompt", "exec", dont_inherit=True), namespace)

@@ -1,0 +1,94 @@
+"""The program in an answer."""
+
+import pytest
+
+from trl_r1.sandbox.extract import completed, defined_in_prompt, last_program
+
+
+def fenced(name: str, source: str = "x = 1", fence: str = "```") -> str:
+    return f"{fence}{name}\n{source}\n{fence}"
+
+
+@pytest.mark.parametrize(
+    "name", ["python", "py", "python3", "Python", "PY", " python ", "{python}", "python title=a.py", ""]
+)
+def test_any_usual_name_of_python(name):
+    assert last_program(f"Here:\n{fenced(name)}\nDone.", ["python"]) == ("python", "x = 1")
+
+
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [
+        ("cpp", "cpp"),
+        ("c++", "cpp"),
+        ("C++17", "cpp"),
+        ("c", "c"),
+        ("js", "javascript"),
+        ("java", "java"),
+        ("golang", "go"),
+        ("rs", "rust"),
+        ("sh", "bash"),
+    ],
+)
+def test_names_of_other_languages(name, language):
+    assert last_program(fenced(name), ["python", language]) == (language, "x = 1")
+
+
+def test_the_last_block_in_a_language_that_is_asked_for():
+    text = "\n".join(
+        [fenced("python", "a"), fenced("py", "b"), fenced("text", "output"), fenced("bash", "python a.py")]
+    )
+    assert last_program(text, ["python"]) == ("python", "b")
+    assert last_program(text, ["cpp"]) is None
+
+
+def test_an_answer_that_ends_inside_a_block_has_no_program():
+    assert last_program(f"{fenced('python')}\n```python\nx = 2", ["python"]) is None
+
+
+def test_a_block_may_hold_fences_and_stand_in_a_list():
+    assert last_program("````python\ns = '''\n```\n'''\n````", ["python"]) == ("python", "s = '''\n```\n'''")
+    assert last_program("1. So:\n   ```python\n   def f():\n       return 1\n   ```", ["python"]) == (
+        "python",
+        "def f():\n    return 1",
+    )
+    assert last_program("~~~python\nx = 1\n~~~", ["python"]) == ("python", "x = 1")
+
+
+def test_no_block_is_no_program():
+    assert last_program("x = 1", ["python"]) is None
+    assert last_program("```python\n\n```", ["python"]) is None
+    assert last_program("Use ```x = 1``` here.", ["python"]) is None
+
+
+PROMPT = 'from typing import List\n\n\ndef helper(x):\n    return x\n\n\ndef f(a: List[int]) -> int:\n    """ Add one.\n    """\n'
+
+
+@pytest.mark.parametrize(
+    "text", [PROMPT, f"Complete this function:\n\n```python\n{PROMPT}```\nThanks.", f"Complete:\n{PROMPT}"]
+)
+def test_a_prompt_shows_a_function(text):
+    assert defined_in_prompt(text, "f") == PROMPT.rstrip()
+
+
+def test_a_prompt_that_does_not():
+    assert defined_in_prompt("Write a function f.", "f") == ""
+    assert defined_in_prompt(PROMPT, "g") == ""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "    return helper(a[0])",
+        "\n   \n    return helper(a[0])",
+        "return helper(a[0])",
+        "def f(a: List[int]):\n    return helper(a[0])",
+    ],
+)
+def test_a_completion_is_joined_to_its_prompt(answer):
+    source, given = completed(defined_in_prompt(PROMPT, "f"), answer, "f")
+    names = {}
+    exec(source, names)
+    assert names["f"]([3]) == 3
+    exec(given, names)
+    assert names["f"]([3]) is None
