@@ -3,6 +3,7 @@
 import pickle
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -115,6 +116,14 @@ def test_a_deadline_is_none_and_its_neighbours_are_judged():
     reward = MathAccuracy(deadline_cpu_seconds=0.3)
     completions = [f"</think>\\boxed{{{x}}}" for x in ("9^{9^{9^{9}}}", "4x+2y=46", "4x+2y=47")]
     assert reward(completions=completions, solution=["4", "2x+y=23", "2x+y=23"]) == [None, 1.0, 0.0]
+
+
+def test_an_expression_that_hangs_others_does_not_hang_a_thread():
+    reward = MathAccuracy(deadline_cpu_seconds=0.3)
+    completions = [f"</think>\\boxed{{{x}}}" for x in ("9^{9^{9^{9}}}", "4", "\\binom{7}{3}", "\\binom{7}{2}")]
+    with ThreadPoolExecutor(1) as executor:
+        asked = executor.submit(reward, completions=completions, solution=["4", "4", "35", "35"])
+        assert asked.result(timeout=60) == [None, 1.0, 1.0, 0.0]
 
 
 def test_conversational_completions():

@@ -213,6 +213,16 @@ def test_no_right_answer_is_lost_beside_busy_loops():
             loop.wait()
 
 
+def test_waiting_for_a_worker_costs_a_pair_nothing_of_its_deadline():
+    pool = WorkerPool(1)
+    try:
+        # Behind the first pair the others wait five times as long as they may compute.
+        tasks = [("4", HANGS, 1.5), *[(*pair, 0.3) for pair in pairs(601)]]
+        assert pool.run(tasks) == [None] + [True] * 8
+    finally:
+        pool.close()
+
+
 def test_the_ranks_of_a_machine_share_its_cores(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
     assert default_workers() == 8
