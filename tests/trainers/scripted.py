@@ -27,9 +27,14 @@ class Script:
             What they earn there.
         cut (`int`, *optional*, defaults to `0`):
             Every how manyth completion is cut by the limit, that is, does not end.
+        group (`int`, *optional*, defaults to `4`):
+            Completions of a group.
     """
 
-    def __init__(self, longest: int = 24, dull: tuple[int, ...] = (), equal: float = 1.0, cut: int = 0):
+    def __init__(
+        self, longest: int = 24, dull: tuple[int, ...] = (), equal: float = 1.0, cut: int = 0, group: int = GROUP
+    ):
+        self.group = group
         self.longest = longest
         self.dull = dull
         self.equal = equal
@@ -72,8 +77,9 @@ class Graded:
         self.script = script
 
     def __call__(self, *, completions: list[Any], **columns: Any) -> list[float]:
+        group = self.script.group
         return [
-            self.script.equal if row // GROUP in self.script.dull else float((row * 7 + row // GROUP) % 3 == 0)
+            self.script.equal if row // group in self.script.dull else float((row * 7 + row // group) % 3 == 0)
             for row in range(len(completions))
         ]
 

@@ -47,6 +47,28 @@ CASES = {
     "logs of several steps": {"beta": 0.0, "logging_steps": 4},
     "an adapter": {"beta": 0.1, "lora": True, "sync_ref_model": False, "num_iterations": 2},
     "a stream": {"beta": 0.0, "num_iterations": 2, "streamed": True},
+    "rows by length, idle ones left out": {
+        "beta": 0.0,
+        "num_iterations": 2,
+        "trim_padding": True,
+        "group_by_length": True,
+        "skip_zero_advantage": True,
+        "max_tokens_per_micro_batch": 40,
+    },
+    "rows by length, a rollout serves two steps": {
+        "beta": 0.1,
+        "sync_ref_model": False,
+        "gradient_accumulation_steps": 2,
+        "steps_per_generation": 4,
+        "trim_padding": True,
+        "group_by_length": True,
+    },
+    "idle rows left out, inner epochs, an adapter": {
+        "beta": 0.0,
+        "num_iterations": 2,
+        "lora": True,
+        "skip_zero_advantage": True,
+    },
     "all at once": {
         "beta": 0.1,
         "ref_model_sync_steps": 2,

@@ -107,6 +107,9 @@ def test_each_switch_alone(loss_type, switch, stock, model_path, tmp_path):
     settings = {"loss_type": loss_type, "num_iterations": 2}
     ours = run(R1GRPOTrainer, model_path, tmp_path, Script(dull=(1,)), **settings, **{switch: SWITCHES[switch]})
     assert_same(ours, stock(Script(dull=(1,)), **settings))
+    if loss_type == "grpo":
+        # The second use of a rollout is far enough from the first for ratios to be clipped.
+        assert ours.state.log_history[1]["clip_ratio/region_mean"] > 0
 
 
 def test_with_every_switch_off_it_is_trls_step_bit_by_bit(stock, model_path, tmp_path):
@@ -189,11 +192,14 @@ def test_a_step_on_which_nothing_is_to_be_learned_has_a_gradient_of_zero(model_p
 
 
 def test_the_noise_of_equal_rewards_is_left_out(stock, model_path, tmp_path):
-    """Four rewards of 0.7 have a mean of 0.69999999: TRL divides the difference by 1e-4, and learns from it."""
-    script = {"dull": (1,), "equal": 0.7}
-    ours = run(R1GRPOTrainer, model_path, tmp_path, Script(**script), max_steps=1, **SWITCHES)
+    """The float mean of eight rewards of 0.7 is not 0.7: TRL divides the difference by 1e-4, and learns from it."""
+    script = {"dull": (1,), "equal": 0.7, "group": 8}
+    settings = {"num_generations": 8, "per_device_train_batch_size": 8, "max_steps": 1}
+    ours = run(R1GRPOTrainer, model_path, tmp_path, Script(**script), **settings, **SWITCHES)
     assert ours.state.log_history[0]["skipped_rows"] == pytest.approx(1 / 3)
-    assert error(ours, stock(Script(**script), max_steps=1)) < 1e-3
+    assert 1e-5 < error(ours, stock(Script(**script), **settings)) < 1e-2
+    exact = {**script, "equal": 1.0}
+    assert error(ours, stock(Script(**exact), **settings)) < 1e-5
 
 
 # A check that cannot fail shows nothing: each of these is wrong in one place.

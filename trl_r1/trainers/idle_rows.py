@@ -2,8 +2,8 @@
 Rows that cannot move the policy, told by their rewards.
 
 A group whose rewards are all equal has no advantage, and its rows no gradient, unless there is a KL term. Their float
-advantages need not be 0: eight equal rewards of 0.1 give 7e-5, the rounding of a mean divided by a standard deviation of
-0 plus 1e-4. What is left out with such a row is that noise, so rewards decide, not advantages.
+advantages need not be 0: eight equal rewards of 0.1 give 7e-5, the rounding of their mean divided by a standard
+deviation of 0 plus 1e-4. What is left out with such a row is that noise, so rewards decide, not advantages.
 """
 
 import torch
