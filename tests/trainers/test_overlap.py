@@ -10,6 +10,7 @@ from trl import GRPOTrainer
 
 from trl_r1 import R1GRPOTrainer
 from trl_r1.errors import ConfigError
+from trl_r1.rewards import code_accuracy, math_accuracy
 from trl_r1.rewards.schedule import Scheduled
 from trl_r1.trainers.overlap import may_be_early
 
@@ -124,6 +125,8 @@ class TestBeside:
         assert may_be_early(Waiting())
         assert may_be_early(Awaited())
         assert may_be_early(Scheduled(Waiting(), domains=("math",)))
+        assert may_be_early(code_accuracy)
+        assert not may_be_early(math_accuracy)
         assert not may_be_early(DigitReward())
         assert not may_be_early(Scheduled(DigitReward()))
         assert not may_be_early(torch.nn.Linear(1, 1))
