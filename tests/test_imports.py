@@ -36,6 +36,7 @@ TORCH_FREE = [
             "text",
             "trace",
             "language",
+            "sandbox",
             "select",
             "ids",
             "lineage",

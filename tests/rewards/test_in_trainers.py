@@ -9,7 +9,6 @@ import asyncio
 import inspect
 import json
 import pickle
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +25,7 @@ from trl.trainer.utils import get_callable_name  # noqa: E402
 import trl_r1.rewards  # noqa: E402
 from tests.rewards.test_preference import save_classifier  # noqa: E402
 from tests.sampling.stub_server import choices, stub_server  # noqa: E402
+from tests.sandbox.conftest import why_no_jail  # noqa: E402
 from trl_r1.rewards import load_rewards  # noqa: E402
 
 
@@ -34,7 +34,7 @@ READY = ["math_accuracy", "choice_accuracy", "think_format", "language_consisten
 # Made with what they need.
 MADE = ["preference_model", "judge"]
 NAMES = [*READY, *MADE]
-NEEDS_JAIL = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+NEEDS_JAIL = pytest.mark.skipif(bool(why_no_jail()), reason=why_no_jail())
 
 
 def each(names: list[str]) -> list:
@@ -43,7 +43,7 @@ def each(names: list[str]) -> list:
 
 def here(names: list[str]) -> list[str]:
     """Those that can run on this machine."""
-    return [name for name in names if name != "code_accuracy" or shutil.which("bwrap")]
+    return [name for name in names if name != "code_accuracy" or not why_no_jail()]
 
 
 @pytest.fixture(scope="module")

@@ -424,3 +424,22 @@ def test_an_unknown_rule_of_a_builder(world, capsys):
     assert "`kept.rules.min_rewrad`: unknown key" in told
     assert "did you mean `min_reward`?" in told
     assert "`kept.rules.max_tokens`: is 'many'; expected a whole number" in told
+
+
+def test_a_reward_whose_tool_chain_or_jail_the_machine_lacks(world, capsys, monkeypatch):
+    from trl_r1.sandbox import pool, toolchains
+
+    monkeypatch.setenv("PATH", str(world.folder))
+    monkeypatch.setattr(pool, "_SHARED", {})
+    monkeypatch.setattr(toolchains, "toolchain", toolchains.toolchain.__wrapped__)
+    monkeypatch.setattr("trl_r1.sandbox.judge.toolchain", toolchains.toolchain)
+    code = {"func": "trl_r1.rewards.CodeAccuracy"}
+    world.zero["rewards"] += [
+        {**code, "args": {"languages": ["rust"]}},
+        code,
+        {**code, "args": {"languages": ["perl"]}},
+    ]
+    told = messages(world, capsys)
+    assert "`zero.rewards[1].func`: programs in rust cannot be run: there is no `rustc`" in told
+    assert "`zero.rewards[2].func`: the sandbox cannot be started: there is no `bwrap`" in told
+    assert "`zero.rewards[3].args.languages`: expected some of python, cpp" in told
