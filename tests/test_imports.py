@@ -19,8 +19,7 @@ TRAINING = [
     *GROUND,
     {"verify", "sandbox", "model_server"},
     {"rewards", "select"},
-    {"audit"},
-    {"configs", "_compat", "adapters", "data", "trainers", "sampling"},
+    {"audit", "configs", "_compat", "adapters", "data", "trainers", "sampling"},
     {"builders", "evaluation", "playground"},
     {"stages"},
 ]
