@@ -253,8 +253,8 @@ class TestConstructor:
 def test_rewards_are_told_what_they_cannot_see(model_path, tmp_path):
     seen = []
 
-    def reward(completions, completion_ids, truncated, prefilled, **columns):
-        seen.append((truncated, prefilled, [ids[-1] != 1 for ids in completion_ids]))
+    def reward(completions, completion_ids, truncated, prefilled, thought_style, **columns):
+        seen.append((truncated, prefilled, [ids[-1] != 1 for ids in completion_ids], thought_style))
         return [0.0] * len(completions)
 
     plain = Dataset.from_dict({"prompt": ["what is one ? <think>", "what is one ?"]})
@@ -271,6 +271,7 @@ def test_rewards_are_told_what_they_cannot_see(model_path, tmp_path):
     config = grpo_config(tmp_path, beta=0.0, max_steps=1)
     R1GRPOTrainer(model_path, reward, config, chat, processing_class=tokenizer).train()
     assert seen[1][1] == [True] * 4
+    assert seen[1][3] == ["think"] * 4
 
 
 def test_an_adapter_is_trained_and_saved(model_path, tmp_path):
