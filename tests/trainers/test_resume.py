@@ -154,6 +154,8 @@ def test_the_comparison_can_fail_as_it_does_with_trl(case, model_path, tmp_path)
 
 def test_uninterrupted_it_trains_as_trl_does(model_path, tmp_path):
     settings = {"beta": 0.1, "ref_model_sync_steps": 2, "num_iterations": 2, "data": 4}
+    # Bit by bit only where sums are taken in the same order; see test_same_gradients.py.
+    settings |= {"trim_padding": False, "group_by_length": False}
     ours = what_matters(run(R1GRPOTrainer, model_path, tmp_path / "ours", **settings))
     stock = what_matters(run(GRPOTrainer, model_path, tmp_path / "stock", **settings))
     for entry, twin in zip(ours["log"], stock["log"]):
