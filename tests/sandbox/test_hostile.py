@@ -1,5 +1,6 @@
 """Programs that attack earn nothing, harm nothing outside, and leave no process and no file."""
 
+import json
 import os
 import random
 import socket
@@ -119,6 +120,34 @@ def can(path):
     assert "SECRET_TOKEN" not in seen
     assert '"bin", "dev", "etc", "jail"' in seen
     assert '[], [], ["HOME"' in seen
+
+
+def test_a_test_has_no_descriptor_but_its_own(watched):
+    source = """
+import os
+def f():
+    found = []
+    for fd in range(1024):
+        try:
+            found.append((fd, os.fstat(fd).st_rdev))
+        except OSError:
+            pass
+    return found
+"""
+    null = os.stat("/dev/null").st_rdev
+    ((result,),) = watched.judge([Submission(source, read_row("assert f() == 0").tests)])
+    found = json.loads(result.detail.removeprefix("got "))
+    assert [pair["t"][1] for pair in found] == [null, null, null, 0], found
+
+
+def test_a_value_that_is_forged_for_a_referee_is_no_failure_of_the_sandbox(watched):
+    """What is no verdict costs nothing: a program must not be able to choose it."""
+    tests = read_row("for i in range(2):\n    assert f(f(i)) == i\n").tests
+    for value in ('{"o": "x"}', '{"h": 3}', '{"n": "f"}', '{"L": [1]}', "[" * 500 + "]" * 500, '{"s": [[1]]}'):
+        forged = json.dumps('{"v": ' + value + "}\n")
+        source = f"import os\nfor fd in range(3, 64):\n    try:\n        os.write(fd, ('{{\"loaded\": true}}\\n' + {forged} * 3).encode())\n    except OSError:\n        pass\ndef f(x):\n    return x\n"
+        ((result,),) = watched.judge([Submission(source, tests)])
+        assert result.verdict not in ("passed", "sandbox_failure"), (value, result)
 
 
 def test_there_is_no_network(watched):

@@ -52,6 +52,12 @@ def test_names_that_leetcode_takes_for_granted(small):
     assert verdicts(small, source, tests) == ["passed"]
 
 
+def test_a_program_may_define_its_own_nodes(small):
+    source = "class ListNode:\n    def __init__(self, x):\n        self.val, self.next = x, None\nclass Solution:\n    def f(self, a):\n        b = ListNode(7)\n        b.next = a\n        return b\n"
+    tests = "def check(candidate):\n    assert is_same_list(candidate(list_node([1])), list_node([7, 1]))\n\n\ncheck(Solution().f)"
+    assert verdicts(small, source, {"functional": tests}) == ["passed"]
+
+
 def test_lists_and_trees_come_back(small):
     source = "class Solution:\n    def f(self, a):\n        return a.next\n    def g(self, t):\n        t.left, t.right = t.right, t.left\n        return t\n"
     linked = "def check(candidate):\n    assert is_same_list(candidate(list_node([1, 2])), list_node([2]))\n    assert is_same_list(candidate(list_node([1])), list_node([]))\n\n\ncheck(Solution().f)"
@@ -124,8 +130,8 @@ def test_scripts_that_cannot_be_taken_apart(small):
 
 
 def test_scripts_that_keep_objects_and_expect_errors(small):
-    script = "c = Counter2(2)\nc.add(1)\nc.limit = 5\nassert c.total() == 1 and len(c) == 1 and c['a'] == 'aa' and 3 in c\nassert c.same(c)\ntry:\n    c.add(-1)\n    assert False\nexcept ValueError as error:\n    assert 'negative' in str(error)\n"
-    source = "class Counter2:\n    def __init__(self, limit):\n        self.limit, self.items = limit, []\n    def add(self, x):\n        if x < 0:\n            raise ValueError('negative')\n        self.items.append(x)\n    def total(self):\n        return sum(self.items)\n    def __len__(self):\n        return len(self.items)\n    def __getitem__(self, key):\n        return key * 2\n    def __contains__(self, x):\n        return x < self.limit\n    def same(self, other):\n        return other is self\n"
+    script = "c = Counter2(2)\nc.add(1)\nc.limit = 5\nassert c.total() == 1 and len(c) == 1 and c['a'] == 'aa' and 5 in c and 4 not in c\nassert c.same(c)\ntry:\n    c.add(-1)\n    assert False\nexcept ValueError as error:\n    assert 'negative' in str(error)\n"
+    source = "class Counter2:\n    def __init__(self, limit):\n        self.limit, self.items = limit, []\n    def add(self, x):\n        if x < 0:\n            raise ValueError('negative')\n        self.items.append(x)\n    def total(self):\n        return sum(self.items)\n    def __len__(self):\n        return len(self.items)\n    def __getitem__(self, key):\n        return key * 2\n    def __iter__(self):\n        return iter([self.limit])\n    def same(self, other):\n        return other is self\n"
     assert verdicts(small, source, script) == ["passed"]
     assert verdicts(small, source.replace("'negative'", "'no'"), script) == ["wrong_answer"]
 

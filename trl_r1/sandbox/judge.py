@@ -216,7 +216,7 @@ class _Judging:
             same = self._agrees(call, written)
         except (RecursionError, ArithmeticError, TypeError, ValueError):
             same = False  # it cannot be compared, so it is not what is expected
-        return Result(PASSED) if same else Result(WRONG_ANSWER, f"got {json.dumps(written)[:_DETAIL]}")
+        return Result(PASSED) if same else Result(WRONG_ANSWER, f"got {_glimpse(written)}")
 
     def _agrees(self, call: Call, written: Any) -> bool:
         if self.check is not None:
@@ -370,6 +370,19 @@ def _records(data: bytes) -> list[dict]:
         if isinstance(record, dict):
             found.append(record)
     return found
+
+
+def _glimpse(written: Any) -> str:
+    """Return the beginning of a value, without writing all of it."""
+    text = ""
+    try:
+        for piece in json.JSONEncoder().iterencode(written):
+            text += piece
+            if len(text) > _DETAIL:
+                break
+    except RecursionError:
+        pass
+    return text[:_DETAIL]
 
 
 def _failed(verdict: str, why: Any) -> Result:

@@ -9,6 +9,8 @@ in the jail can reach: CPU time, memory, and time in which no process computes.
 import contextlib
 import math
 import os
+import platform
+import re
 import selectors
 import shutil
 import time
@@ -16,13 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .jail import Jail, descendants_of
-from .limits import MEMORY_LIMIT, OUTPUT_LIMIT, TIME_LIMIT, Limits
+from .limits import MEMORY_LIMIT, OUTPUT_LIMIT, RUNTIME_ERROR, TIME_LIMIT, Limits
 
 
 _POLL_SECONDS = 0.05
 _KILL_SECONDS = 10.0
 _OPEN_FILES = 256
 _MOST_FILES = 10_000
+_COUNTED_BY_NAMESPACE = tuple(map(int, re.findall(r"\d+", platform.release())[:2])) >= (5, 14)
 _TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 
 
@@ -78,13 +81,16 @@ class Usage:
     def sample(self) -> str | None:
         """Look; return the verdict of the limit that is passed, if one is."""
         now = time.monotonic()
-        cpu, memory, computing = measured(descendants_of(self.jail.pid))
+        pids = descendants_of(self.jail.pid)
+        cpu, memory, computing = measured(pids)
         if self.cpu_before is None or cpu < self.cpu_before:
             self.cpu_before = cpu
         self.idle += 0.0 if computing else now - self.sampled
         self.sampled, self.next = now, now + _POLL_SECONDS
         if memory > self.limits.memory_bytes:
             return MEMORY_LIMIT
+        if len(pids) > 2 * self.limits.processes:
+            return RUNTIME_ERROR
         # Beside these a ceiling, for what escapes both: processes that are never there when one looks.
         longest = 60 + 20 * (self.limits.wall_seconds + self.limits.cpu_seconds)
         spent = cpu - self.cpu_before > self.limits.cpu_seconds or now - self.began > longest
@@ -250,7 +256,7 @@ class Lane:
                         jail.send({"do": "kill"})
                 elif told_at is not None and time.monotonic() > told_at + _KILL_SECONDS:
                     raise LaneFailure("a test could not be killed")
-        contents = [os.pread(fd, most + 1, 0) for fd in written]
+        contents = [os.pread(fd, min(most + 1, os.fstat(fd).st_size), 0) for fd in written]
         return _ended(limit, reply, limits, [*contents, *map(bytes, received)], most, tests)
 
 
@@ -258,8 +264,8 @@ def _as_told(limits: Limits, tests: int, own_address_space: bool, directory: str
     return {
         "cpu_seconds": math.ceil(limits.cpu_seconds * tests) + 1,
         "memory_bytes": limits.memory_bytes if own_address_space else None,
-        # The kernel counts by user; without a jail that user has other processes.
-        "processes": limits.processes if directory is None else None,
+        # Without a jail, and before Linux 5.14 in one, the kernel counts all processes of the user.
+        "processes": limits.processes if directory is None and _COUNTED_BY_NAMESPACE else None,
         "file_bytes": limits.file_bytes,
         "files": _MOST_FILES,
         "open_files": _OPEN_FILES,

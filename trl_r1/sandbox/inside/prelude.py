@@ -46,26 +46,30 @@ class TreeNode:
         self.right = right
 
 
-def list_node(values):
+# What these need is bound here: a program may give the names of this module another meaning, and often defines its own
+# `ListNode`, which takes other arguments.
+
+
+def list_node(values, _node=ListNode):
     """Make a linked list."""
     head = None
     for value in reversed(values or []):
-        head = ListNode(value, head)
+        head = _node(value, head)
     return head
 
 
-def tree_node(values):
+def tree_node(values, _node=TreeNode, _deque=collections.deque):
     """Make a binary tree from its level order, `None` for a missing child."""
     if not values or values[0] is None:
         return None
-    root = TreeNode(values[0])
-    waiting, rest = collections.deque([root]), collections.deque(values[1:])
+    root = _node(values[0])
+    waiting, rest = _deque([root]), _deque(values[1:])
     while rest and waiting:
         node = waiting.popleft()
         for side in ("left", "right"):
             value = rest.popleft() if rest else None
             if value is not None:
-                child = TreeNode(value)
+                child = _node(value)
                 setattr(node, side, child)
                 waiting.append(child)
     return root

@@ -190,7 +190,6 @@ _OPERATIONS = {
     "set item": lambda target, key, value: target.__setitem__(key, value),
     "length": len,
     "items": list,
-    "holds": lambda target, item: item in target,
     "truth": bool,
     "text": str,
 }
@@ -242,7 +241,7 @@ class Remote:
         return iter(self._ask("items"))
 
     def __contains__(self, item):
-        return self._ask("holds", item)
+        return any(item == found for found in self)  # not the program's to say
 
     def __bool__(self):
         return self._ask("truth")
@@ -268,7 +267,6 @@ class Referee:
             "L": names.get("list_node"),
             "T": names.get("tree_node"),
             "h": lambda number: Remote(self, {"at": number}),
-            "o": lambda name: object(),
         }
 
     def receive(self):

@@ -290,6 +290,15 @@ def _reap_the_rest(pid):
             continue
 
 
+def _leave_only(kept):
+    """Close what bubblewrap and the caller left open: every test would inherit it."""
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in range(3):
+        os.dup2(null, fd)
+    os.closerange(3, kept)
+    os.closerange(kept + 1, 1024)
+
+
 def main():
     """Serve the caller on the socket whose number stands in the command line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller decides what an interrupt means
@@ -302,6 +311,7 @@ def main():
     except Exception as error:
         send(control, {"failed": f"{type(error).__name__}: {error}"})
         return
+    _leave_only(control.fileno())
     send(control, {"ready": os.getpid()})
     warden.serve()
 
