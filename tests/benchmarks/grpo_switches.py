@@ -1,0 +1,150 @@
+"""
+What `compact_generation` and `overlap_rewards` save, each where it is meant for.
+
+```bash
+python -m tests.benchmarks.grpo_switches [--rows 64] [--longest 512] [--pairs 3]
+```
+
+Generation: a random model of five million parameters samples completions whose lengths are laid down, lognormal with a mean of a
+quarter of the longest, with and without rows that have ended; the two take turns. Rewards: steps of a trainer with a KL
+term and two rewards that sleep as long as the reference's pass takes, with and without early calls. Prints the medians and
+their ratios; in CPU time for generation, in wall time for rewards, since sleeping takes none.
+"""
+
+import argparse
+import contextlib
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, Qwen3Config, Qwen3ForCausalLM
+from transformers.trainer_callback import PrinterCallback
+from transformers.utils import logging
+
+from tests.trainers.tiny import grpo_config, make_tokenizer, sums
+from trl_r1 import R1GRPOTrainer
+from trl_r1.trainers.compact_generation import compact_rows
+
+
+VOCABULARY = 4096
+PROMPT = 32  # tokens
+
+
+def make_model() -> Qwen3ForCausalLM:
+    torch.manual_seed(0)
+    return Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=VOCABULARY, hidden_size=256, intermediate_size=768, num_hidden_layers=4, num_attention_heads=8,
+            num_key_value_heads=4, head_dim=32, pad_token_id=0, eos_token_id=1, tie_word_embeddings=True,
+        )
+    ).eval()  # fmt: skip
+
+
+class EndAt(LogitsProcessor):
+    """Ends each row where it is laid down to end."""
+
+    def __init__(self, lengths: torch.Tensor):
+        self.lengths = lengths
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        scores[:, 1] = torch.where(self.lengths == input_ids.size(1) - PROMPT + 1, 1e4, -1e4)
+        return scores
+
+
+def ragged(rows: int, longest: int) -> torch.Tensor:
+    """Lengths, lognormal, with a mean of a quarter of the longest."""
+    lengths = torch.randn(rows, generator=torch.Generator().manual_seed(0)).mul(0.9).exp()
+    for _ in range(20):  # what is cut at the longest lowers the mean
+        lengths = (lengths * longest / 4 / lengths.clamp(1, longest).mean()).clamp(1, longest)
+    lengths[0] = longest
+    return lengths.round().long()
+
+
+def generation(rows: int, longest: int, pairs: int) -> None:
+    model, lengths = make_model(), ragged(rows, longest)
+    prompts = torch.randint(2, VOCABULARY, (rows, PROMPT), generator=torch.Generator().manual_seed(1))
+    config = GenerationConfig(max_new_tokens=longest, do_sample=True, top_k=0, eos_token_id=1, pad_token_id=0)
+    taken: dict[bool, list[float]] = {False: [], True: []}
+    for pair in range(pairs):
+        outputs = {}
+        for compact in (pair % 2 == 0, pair % 2 == 1):
+            torch.manual_seed(pair)
+            begun = time.process_time()
+            with torch.no_grad(), compact_rows(model, 1) if compact else contextlib.nullcontext():
+                outputs[compact] = model.generate(
+                    input_ids=prompts,
+                    attention_mask=torch.ones_like(prompts),
+                    generation_config=config,
+                    logits_processor=LogitsProcessorList([EndAt(lengths)]),
+                )
+            taken[compact].append(time.process_time() - begun)
+        same = (outputs[True] == outputs[False]).all(1).float().mean().item()
+        print(f"pair {pair + 1}: {taken[False][-1]:.1f} s, compact {taken[True][-1]:.1f} s; {same:.0%} of rows equal")
+    whole, compact = (statistics.median(taken[one]) for one in (False, True))
+    mean = lengths.float().mean().item()
+    print(
+        f"generation, {rows} rows of {mean:.0f} tokens on average and {longest} at most: {whole:.1f} s of CPU, compact "
+        f"{compact:.1f} s: {whole / compact:.2f}x\n"
+    )
+
+
+class Sleeps:
+    """A reward that waits."""
+
+    waits = True
+
+    def __init__(self, name: str, seconds: float):
+        self.__name__, self.seconds = name, seconds
+
+    def __call__(self, *, completions: list[Any], **columns: Any) -> list[float]:
+        time.sleep(self.seconds)
+        return [float(len(completion)) for completion in completions]
+
+
+def rewards(pairs: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        model, tokenizer = make_model(), make_tokenizer()
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+        def steps(early: bool, seconds: float) -> tuple[float, float]:
+            """Return the median time of a step, and the share of it that waits for rewards."""
+            settings = {"beta": 0.1, "sync_ref_model": False, "overlap_rewards": early, "max_completion_length": 32,
+                        "per_device_train_batch_size": 64, "max_steps": 2 * pairs, "save_strategy": "no"}  # fmt: skip
+            config = grpo_config(Path(folder), **settings)
+            trainer = R1GRPOTrainer(folder, [Sleeps("one", seconds), Sleeps("two", seconds)], config, sums(32))
+            trainer.remove_callback(PrinterCallback)
+            trainer.train()
+            log = [entry for entry in trainer.state.log_history if "step_time" in entry][1:]
+            return tuple(statistics.median(e[name] for e in log) for name in ("step_time", "reward_time_share"))
+
+        plain, _ = steps(False, 0.0)
+        seconds = plain / 4  # about what the reference's pass takes
+        (late, waited), (early, waited_early) = steps(False, seconds), steps(True, seconds)
+        print(
+            f"rewards, two that wait {seconds:.2f} s each in a step of {plain:.2f} s without them: {late:.2f} s, early "
+            f"{early:.2f} s: {late / early:.2f}x; share of the step that waits {waited:.2f}, early {waited_early:.2f}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--longest", type=int, default=512)
+    parser.add_argument("--pairs", type=int, default=3)
+    options = parser.parse_args()
+    logging.set_verbosity_error()
+    torch.set_num_threads(1)
+    generation(options.rows, options.longest, options.pairs)
+    rewards(options.pairs)
+
+
+if __name__ == "__main__":
+    main()
