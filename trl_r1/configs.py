@@ -77,7 +77,8 @@ class R1GRPOConfig(GRPOConfig):
             `output_dir/rollouts/`.
         compact_generation (`bool`, *optional*, defaults to `False`):
             Whether rows that have ended are left out of transformers' `generate` ([`~trainers.compact_generation`]).
-            Samples the same, but for rounding: now and then a token tips.
+            Samples the same, but for rounding: now and then a token tips. `None`: on where possible, that is with a
+            model of text, no vLLM, no continuous batching and a cache that grows.
         dynamic_sampling (`bool`, *optional*, defaults to `False`):
             Whether groups without variance in their rewards are replaced by groups of fresh prompts (DAPO, arXiv
             2503.14476, eq. 11; see [`~trainers.dynamic_sampling`]). Not in R1's training.
@@ -176,9 +177,11 @@ class R1GRPOConfig(GRPOConfig):
         default=False,
         metadata={"help": "Whether to keep what is sampled in training as trace shards in `output_dir/rollouts/`."},
     )
-    compact_generation: bool = field(
+    compact_generation: bool | None = field(
         default=False,
-        metadata={"help": "Whether rows that have ended are left out of transformers' `generate`."},
+        metadata={
+            "help": "Whether rows that have ended are left out of transformers' `generate`. None: where possible."
+        },
     )
     dynamic_sampling: bool = field(
         default=False,

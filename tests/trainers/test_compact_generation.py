@@ -162,3 +162,11 @@ class TestTrainer:
     def test_what_it_cannot_be_combined_with_is_said(self, changes, reason, model_path, tmp_path):
         with pytest.raises(ConfigError, match=f"`compact_generation`: .*{reason}"):
             self.run(model_path, tmp_path, **changes)
+
+    def test_left_to_itself_it_is_on_where_it_can_be(self, model_path, tmp_path):
+        def compacts(**changes):
+            config = grpo_config(tmp_path, beta=0.0, compact_generation=None, **changes)
+            return R1GRPOTrainer(model_path, digits, config, sums())._compacts
+
+        assert compacts()
+        assert not compacts(cache_implementation="static")

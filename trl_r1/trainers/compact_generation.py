@@ -31,14 +31,16 @@ class CompactGeneration:
     _compacts = False
 
     def __init__(self, model, reward_funcs, args, *rest, **named):
-        if getattr(args, "compact_generation", False):
-            check_compact_generation(args)
+        wanted = getattr(args, "compact_generation", False)
+        reason = None if wanted is False else why_not_compact(args)
+        if wanted and reason:
+            raise ConfigError(reason, key="compact_generation")
         super().__init__(model, reward_funcs, args, *rest, **named)
-        self._compacts = getattr(args, "compact_generation", False)
-        if self._compacts and self._is_vlm:
+        if wanted and self._is_vlm:
             raise ConfigError(
                 "rows of a model that sees images are not taken out one by one", key="compact_generation"
             )
+        self._compacts = wanted is not False and reason is None and not self._is_vlm
 
     def _generate_single_turn(self, *args, **kwargs):
         if not self._compacts:
@@ -48,29 +50,23 @@ class CompactGeneration:
             return super()._generate_single_turn(*args, **kwargs)
 
 
-def check_compact_generation(args: Any) -> None:
+def why_not_compact(args: Any) -> str | None:
     """
-    Refuse what `compact_generation` cannot be combined with.
+    Say why a config leaves nothing to leave out.
 
     Args:
         args ([`~configs.R1GRPOConfig`]):
             The trainer's.
-
-    Raises:
-        [`~errors.ConfigError`]: with the reason.
     """
     for name in ("use_vllm", "use_transformers_continuous_batching"):
         if getattr(args, name, False):
-            raise ConfigError(f"`{name}` leaves out rows that have ended by itself", key="compact_generation")
+            return f"`{name}` leaves out rows that have ended by itself"
     given = args.generation_kwargs or {}
-    beams = [name for name in ("num_beams", "num_return_sequences") if (given.get(name) or 1) > 1]
     cache = args.cache_implementation or given.get("cache_implementation")
     if cache not in (None, "dynamic", "dynamic_full"):
-        raise ConfigError(
-            f"rows are taken out of a cache that grows; got `cache_implementation: {cache}`", key="compact_generation"
-        )
-    if beams:
-        raise ConfigError(f"rows are completions of their own; got `{beams[0]}` above 1", key="compact_generation")
+        return f"rows are taken out of a cache that grows; got `cache_implementation: {cache}`"
+    beams = next((name for name in ("num_beams", "num_return_sequences") if (given.get(name) or 1) > 1), None)
+    return f"rows are completions of their own; got `{beams}` above 1" if beams else None
 
 
 @contextlib.contextmanager
