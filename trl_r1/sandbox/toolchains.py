@@ -15,7 +15,7 @@ from ..errors import ConfigError, EnvironmentalError
 from .limits import MIB, Limits
 
 
-BUILD_LIMITS = Limits(60.0, 60.0, 3 << 30, 128, MIB, 512 * MIB)
+BUILD_LIMITS = Limits(20.0, 20.0, 3 << 30, 128, MIB, 512 * MIB)
 _JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto", "-Xss64m")
 
 
