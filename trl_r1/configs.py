@@ -75,7 +75,7 @@ class R1GRPOConfig(GRPOConfig):
         save_rollouts (`bool`, *optional*, defaults to `False`):
             Whether to keep what is sampled in training, with its rewards, as [`Trace`] shards in
             `output_dir/rollouts/`.
-        compact_generation (`bool`, *optional*, defaults to `False`):
+        compact_generation (`bool`, *optional*):
             Whether rows that have ended are left out of transformers' `generate` ([`~trainers.compact_generation`]).
             Samples the same, but for rounding: now and then a token tips. `None`: on where possible, that is with a
             model of text, no vLLM, no continuous batching and a cache that grows.
@@ -84,25 +84,25 @@ class R1GRPOConfig(GRPOConfig):
             2503.14476, eq. 11; see [`~trainers.dynamic_sampling`]). Not in R1's training.
         max_sampling_rounds (`int`, *optional*, defaults to `4`):
             Further rounds of sampling per generation at most, with `dynamic_sampling`. Our own choice.
-        trim_padding (`bool`, *optional*, defaults to `False`):
+        trim_padding (`bool`, *optional*):
             Whether log-probabilities of the policy, the old policy and the reference are computed without the columns
             that are padding in all rows of a pass ([`~trainers.padding`]). Changes the order of floating-point sums
-            alone. `None`: on where positions are relative (rotary). `pad_to_multiple_of` keeps widths few, where each
+            alone. By default on where positions are relative (rotary). `pad_to_multiple_of` keeps widths few, where each
             new one is compiled for.
-        group_by_length (`bool`, *optional*, defaults to `False`):
+        group_by_length (`bool`, *optional*):
             Whether the rows of an optimizer step are divided into micro-batches by length, long ones in few rows and
             short ones in many ([`~trainers.micro_batches`]). Changes the order of floating-point sums, and logged means
-            over micro-batches (entropy, KL, clip ratios). `None`: on where no row's loss depends on the rows beside it:
+            over micro-batches (entropy, KL, clip ratios). By default on where no row's loss depends on the rows beside it:
             not with `loss_type: bnpo`, an entropy bonus, `top_entropy_quantile` below 1 or an auxiliary loss of experts.
         max_tokens_per_micro_batch (`int`, *optional*):
             The most tokens, padding included, in a forward and backward pass: what would have more is divided further,
             and `per_device_train_batch_size` may be as large as the step needs. A row that is longer by itself has a
             pass of its own. `None`: `per_device_train_batch_size` rows at the longest width bound a pass.
-        skip_zero_advantage (`bool`, *optional*, defaults to `False`):
+        skip_zero_advantage (`bool`, *optional*):
             Whether rows that cannot move the policy are left out of forward and backward: those of groups whose rewards
             are all equal, and those that no reward could score or no token of which counts ([`~trainers.idle_rows`]).
-            Normalisers count them as before. `None`: on at `beta` 0, where the rest of `group_by_length`'s conditions
-            holds.
+            Normalisers count them as before. By default on at `beta` 0, where also `group_by_length`'s conditions on the
+            loss hold.
         prompt_curriculum (`bool`, *optional*, defaults to `False`):
             Whether prompts that were mastered or hopeless when they were last seen are offered less often
             ([`~trainers.curriculum`]). Not in R1's training.
@@ -178,7 +178,7 @@ class R1GRPOConfig(GRPOConfig):
         metadata={"help": "Whether to keep what is sampled in training as trace shards in `output_dir/rollouts/`."},
     )
     compact_generation: bool | None = field(
-        default=False,
+        default=None,
         metadata={
             "help": "Whether rows that have ended are left out of transformers' `generate`. None: where possible."
         },
@@ -194,16 +194,16 @@ class R1GRPOConfig(GRPOConfig):
         metadata={"help": "Further rounds of sampling per generation at most, with `dynamic_sampling`."},
     )
     trim_padding: bool | None = field(
-        default=False,
+        default=None,
         metadata={
-            "help": "Whether log-probabilities are computed without columns that are padding in all rows. None: where "
+            "help": "Whether log-probabilities are computed without columns that are padding in all rows. Default: where "
             "exact (rotary positions)."
         },
     )
     group_by_length: bool | None = field(
-        default=False,
+        default=None,
         metadata={
-            "help": "Whether the rows of an optimizer step are divided into micro-batches by length. None: where exact."
+            "help": "Whether the rows of an optimizer step are divided into micro-batches by length. Default: where exact."
         },
     )
     max_tokens_per_micro_batch: int | None = field(
@@ -211,9 +211,9 @@ class R1GRPOConfig(GRPOConfig):
         metadata={"help": "The most tokens, padding included, in a forward and backward pass. None: no such limit."},
     )
     skip_zero_advantage: bool | None = field(
-        default=False,
+        default=None,
         metadata={
-            "help": "Whether rows that cannot move the policy are left out of forward and backward. None: at beta 0, "
+            "help": "Whether rows that cannot move the policy are left out of forward and backward. Default: at beta 0, "
             "where exact."
         },
     )

@@ -43,6 +43,7 @@ from trl import GRPOTrainer
 from trl_r1 import R1GRPOConfig, R1GRPOTrainer
 from trl_r1.data import load_prompts, parse_sources, render
 from trl_r1.rewards.schedule import load_rewards
+from trl_r1.trainers.compact_generation import compact_rows
 
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "playground"
@@ -156,7 +157,7 @@ class Playground:
         texts = []
         training = model.training
         model.eval()
-        with torch.random.fork_rng(), torch.no_grad():
+        with torch.random.fork_rng(), torch.no_grad(), compact_rows(model, tokenizer.eos_token_id):
             torch.manual_seed(0)
             for start in range(0, len(rows), 640):
                 prompts = [row["prompt"] for row in rows[start : start + 640]]

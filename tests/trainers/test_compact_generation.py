@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig
-from transformers import AutoModelForCausalLM, GenerationConfig
+from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, GenerationConfig
+from transformers.cache_utils import LinearAttentionLayer
 
 from trl_r1 import R1GRPOTrainer
 from trl_r1.errors import ConfigError
 from trl_r1.trainers import compact_generation
-from trl_r1.trainers.compact_generation import compact_rows
+from trl_r1.trainers.compact_generation import compact_rows, has_rows
 
 from .lively import share_of_digits
 from .test_resume import differences, what_matters
@@ -120,6 +121,21 @@ class TestCompactRows:
         assert set(passes) == {len(PROMPTS)}
 
 
+def test_sliding_windows_and_recurrent_layers(model_path):
+    """Where attention looks back a few tokens only, rows are taken out all the same; recurrent states are left alone."""
+    config = AutoConfig.from_pretrained(model_path, use_sliding_window=True, sliding_window=4, max_window_layers=0)
+    config.layer_types = ["sliding_attention"] * config.num_hidden_layers
+    model = AutoModelForCausalLM.from_pretrained(model_path, config=config).eval()
+    whole = sample(model)
+    with compact_rows(model, 1):
+        assert torch.equal(whole, sample(model))
+    cache = DynamicCache(config=config)
+    assert has_rows(cache)
+    cache.layers.append(LinearAttentionLayer())
+    assert not has_rows(cache)
+    assert not has_rows(None)
+
+
 class TestTrainer:
     def run(self, model_path: str, folder: Path, resume: Path | None = None, **changes: Any):
         changes = {"generation_kwargs": RAGGED, "per_device_train_batch_size": 16, "beta": 0.0,
@@ -165,7 +181,7 @@ class TestTrainer:
 
     def test_left_to_itself_it_is_on_where_it_can_be(self, model_path, tmp_path):
         def compacts(**changes):
-            config = grpo_config(tmp_path, beta=0.0, compact_generation=None, **changes)
+            config = grpo_config(tmp_path, beta=0.0, **changes)
             return R1GRPOTrainer(model_path, digits, config, sums())._compacts
 
         assert compacts()

@@ -7,7 +7,8 @@ are taken out of what goes in and out of the cache, and put back into what comes
 draws its random numbers for whole batches, and overwrites what it draws for ended rows with padding, as ever. So the
 completions are those without it, but for the rounding of a smaller matrix product, which now and then tips a token.
 
-For transformers' `generate` with a cache that grows; vLLM and continuous batching do this by themselves.
+For transformers' `generate` with a cache that grows; vLLM and continuous batching do this by themselves. A model with
+recurrent layers is left alone.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from ..errors import ConfigError
 
@@ -96,6 +98,13 @@ def compact_rows(model: nn.Module, eos_token_ids: int | list[int] | None) -> Ite
             hook.remove()
 
 
+def has_rows(cache: Any) -> bool:
+    """Tell whether all that a cache holds are keys and values by row; states of recurrent layers are not taken apart."""
+    return isinstance(cache, DynamicCache) and all(
+        type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers
+    )
+
+
 class _Rows:
     """Which rows of a batch are still computed."""
 
@@ -106,7 +115,7 @@ class _Rows:
 
     def take_out(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]] | None:
         ids, cache = kwargs.get("input_ids"), kwargs.get("past_key_values")
-        if ids is None or not isinstance(cache, DynamicCache) or cache.get_seq_length() == 0:
+        if ids is None or not has_rows(cache) or cache.get_seq_length() == 0:
             self.ended = self.left = None  # the prompts
             return None
         if ids.size(1) != 1:
