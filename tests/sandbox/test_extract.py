@@ -1,8 +1,10 @@
 """The program in an answer."""
 
+import time
+
 import pytest
 
-from trl_r1.sandbox.extract import completed, defined_in_prompt, last_program
+from trl_r1.sandbox.extract import completed, defined_in_prompt, defines, last_program
 
 
 def fenced(name: str, source: str = "x = 1", fence: str = "```") -> str:
@@ -59,6 +61,24 @@ def test_no_block_is_no_program():
     assert last_program("x = 1", ["python"]) is None
     assert last_program("```python\n\n```", ["python"]) is None
     assert last_program("Use ```x = 1``` here.", ["python"]) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```" + " " * 200_000 + "`",
+        "`" * 200_000 + "x`",
+        "\n" * 200_000,
+        "> " * 100_000,
+        "```\n" * 50_000,
+        "~" * 100_000,
+    ],
+)
+def test_hard_texts_take_no_longer_than_others(text):
+    began = time.process_time()
+    last_program(text, ["python"])
+    defines(text, "f")
+    assert time.process_time() - began < 2  # a quadratic search takes minutes
 
 
 PROMPT = 'from typing import List\n\n\ndef helper(x):\n    return x\n\n\ndef f(a: List[int]) -> int:\n    """ Add one.\n    """\n'

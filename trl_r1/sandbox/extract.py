@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from .toolchains import language_of
 
 
-_OPENING = re.compile(r"^([ \t>]*)(`{3,}|~{3,})[ \t]*([^`\n]*)$")
+_OPENING = re.compile(r"([ \t>]*)(`{3,}|~{3,})([^`\n]*)\Z")
 
 
 def fenced_blocks(text: str) -> list[tuple[str, str | None]]:
@@ -121,7 +121,7 @@ def completed(beginning: str, source: str, entry_point: str) -> tuple[str, str]:
 
 def defines(source: str, name: str) -> bool:
     """Tell whether a text defines a function of a name."""
-    return re.search(rf"^\s*(async\s+)?def\s+{re.escape(name)}\b", source, re.MULTILINE) is not None
+    return re.search(rf"^[ \t]*(async[ \t]+)?def[ \t]+{re.escape(name)}\b", source, re.MULTILINE) is not None
 
 
 def _parses(source: str) -> bool:

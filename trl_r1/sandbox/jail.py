@@ -31,7 +31,7 @@ from .seccomp import assemble
 
 ISOLATIONS = ("jail", "none")
 _INSIDE = Path(__file__).parent / "inside"
-_USER_INSIDE, _USER_OUTSIDE = 1000, 2_147_400_000
+_USER_INSIDE, _HIGHEST_OUTSIDE = 1000, 2_147_400_000
 _START_SECONDS = 60.0
 _LENGTH = struct.Struct("!I")
 _ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime")
@@ -102,7 +102,7 @@ class Jail:
         program = shutil.which("bwrap")
         if sys.platform != "linux" or program is None:
             raise OSError("there is no `bwrap` on this machine")
-        root = os.geteuid() == 0
+        root = _other_users() is not None
         passwd, go, told = _Pipe(), _Pipe(), _Pipe()
         try:
             os.write(passwd.write, _PASSWD)
@@ -115,7 +115,8 @@ class Jail:
             else:
                 arguments += ["--uid", str(_USER_INSIDE), "--gid", str(_USER_INSIDE)]
             arguments += _mounts(packages, places, passwd.read)
-            for name, value in _environment("/tmp").items():
+            libraries = os.path.join(os.path.realpath(sys.base_prefix), "lib")
+            for name, value in {**_environment("/tmp"), "LD_LIBRARY_PATH": libraries}.items():
                 arguments += ["--setenv", name, value]
             arguments += [*_interpreter(), "/jail/warden.py", str(theirs.fileno())]
             self._process = subprocess.Popen(
@@ -130,18 +131,17 @@ class Jail:
             told.close("write")
             if root:
                 child = _read_info(told.read)["child-pid"]
-                for name in ("uid_map", "gid_map"):
-                    Path(f"/proc/{child}/{name}").write_text(f"0 0 1\n{_USER_INSIDE} {_USER_OUTSIDE} 1\n")
+                for name, other in _other_users().items():
+                    Path(f"/proc/{child}/{name}").write_text(f"0 0 1\n{_USER_INSIDE} {other} 1\n")
                 os.write(go.write, b"1")
         finally:
             for pipe in (passwd, go, told):
                 pipe.close("read", "write")
 
     def _greet(self, paths: list[str]) -> None:
-        root = os.geteuid() == 0
         settings = {
             "jailed": self.jailed,
-            "uid": _USER_INSIDE if self.jailed and root else None,
+            "uid": _USER_INSIDE if self.jailed and _other_users() is not None else None,
             "filters": [part.hex() for part in assemble()] if self.jailed else [],
             "machine": "x86_64" if platform.machine() == "x86_64" else "aarch64",
             "paths": paths,
@@ -210,6 +210,22 @@ _NAMESPACES = (
     "jail",
     "--new-session",
 )
+
+
+def _other_users() -> dict[str, int] | None:
+    """
+    Return, for root, a user and a group that no program outside has; `None` for others.
+
+    Root of a container may be root over few ids, or over its own alone: then it is as good as an ordinary user.
+    """
+    if os.geteuid() != 0:
+        return None
+    highest = {}
+    for name in ("uid_map", "gid_map"):
+        lines = [list(map(int, line.split())) for line in Path("/proc/self", name).read_text().splitlines()]
+        ends = [min(first + count - 1, _HIGHEST_OUTSIDE) for first, _, count in lines if first <= _HIGHEST_OUTSIDE]
+        highest[name] = max(ends, default=0)
+    return highest if all(highest.values()) else None
 
 
 def _mounts(packages: dict[str, Path], places: tuple[str, ...], passwd: int) -> list[str]:

@@ -131,19 +131,25 @@ def read_row(tests: Any, entry_point: str | None = None, given: str = "") -> Row
         if "test_cases" in tests:
             tests = tests["test_cases"]
             tests = _document(tests) if isinstance(tests, str) else tests
-        else:
+        if isinstance(tests, Mapping):  # also how `datasets` hands over a list of cases
             inputs, outputs = (tests.get(f"{key}s", tests.get(key)) for key in ("input", "output"))
-            return Row(_cases(inputs, outputs, tests.get("fn_name")), language)
+            return Row(_cases(inputs, outputs, _one_name(tests.get("fn_name"))), language)
     if isinstance(tests, Sequence) and len(tests):
         if all(isinstance(test, str) for test in tests):
             return Row(_script("\n".join(tests), entry_point, given, prelude=False), language)
         if all(isinstance(test, Mapping) and "input" in test and "output" in test for test in tests):
-            names = {test.get("fn_name") for test in tests}
-            if len(names) != 1:
-                raise ValueError("some test cases name a function and some do not")
-            (name,) = names
+            name = _one_name([test.get("fn_name") for test in tests])
             return Row(_cases([t["input"] for t in tests], [t["output"] for t in tests], name), language)
     raise ValueError(f"expected tests in a shape that is known, got {_shown(tests)}")
+
+
+def _one_name(names: Any) -> Any:
+    """Return the function's name, which may stand beside each case."""
+    if not isinstance(names, list):
+        return names
+    if len(set(names)) > 1:
+        raise ValueError("expected one function for all test cases, or none")
+    return names[0] if names else None
 
 
 def _document(text: str) -> Any:

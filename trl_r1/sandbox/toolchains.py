@@ -98,7 +98,7 @@ _LANGUAGES = (
         ("js", "node", "nodejs", "mjs", "node.js"),
         ("node",),
         "nodejs",
-        lambda source: "main.mjs" if re.search(r"^\s*import\s.+\sfrom\s", source, re.MULTILINE) else "main.js",
+        lambda source: "main.mjs" if re.search(r"^[ \t]*import\b.*\bfrom\b", source, re.MULTILINE) else "main.js",
         lambda tools, file, memory: [tools["node"], f"--max-old-space-size={memory // MIB}", file],
         lambda tools, file: [tools["node"], "--check", file],
         own_address_space=False,
