@@ -123,7 +123,7 @@ def _complex(r: random.Random):
 
 
 def _line(r: random.Random):
-    m, b = r.randint(2, 30), r.randint(1, 50)
+    m, b = r.randint(2, 30), r.randint(31, 80)
     return f"y = {m}x + {b}", [f"y = {b} + {m}x", f"{m}x + {b}", f"y - {b} = {m}x"], [f"y = {m}x - {b}", f"{b}x + {m}"]
 
 
@@ -219,6 +219,11 @@ def _binomial(r: random.Random):
     return rf"\binom{{{n}}}{{{k}}}", [str(comb(n, k)), rf"\binom{{{n}}}{{{n - k}}}"], [str(comb(n, k) + 1)]
 
 
+def _absolute(r: random.Random):
+    a, b = r.randint(2, 30), r.randint(2, 30)
+    return f"|x - {a}| + {b}", [f"{b} + |{a} - x|", f"{b} + |x - {a}|"], [f"|x + {a}| + {b}", f"|x - {b}| + {a + 1}"]
+
+
 def _degrees(r: random.Random):
     n = r.choice([k for k in range(5, 85) if k % 15])
     function, other = r.choice([("sin", "cos"), ("cos", "sin"), ("tan", "cot")])
@@ -256,6 +261,7 @@ KINDS: dict[str, tuple[Maker, int]] = {
     "inequality": (_inequality, 1),
     "binomial": (_binomial, 1),
     "degrees": (_degrees, 1),
+    "absolute value": (_absolute, 2),
 }
 
 _STEPS = (

@@ -47,7 +47,7 @@ def prepare(contestant: str) -> None:
         _REWARD.append(MathAccuracy(workers=2 if contestant == "two workers" else 1))
     judge([(pair.gold, pair.completion) for pair in diverse(40, seed=99)])
     # Start the workers too: a pair that takes computer algebra.
-    judge([(f"2x + y = {k}", rf"<think>so</think> $\boxed{{4x + 2y = {2 * k}}}$") for k in (3, 5, 7, 9)])
+    judge([(rf"$\binom{{{k}}}{{2}}$", rf"<think>so</think> $\boxed{{{k}}}$") for k in (3, 5, 7, 9)])
 
 
 def judge(pairs: list[tuple[str, str]]) -> tuple[list[float | None], float]:

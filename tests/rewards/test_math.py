@@ -114,8 +114,8 @@ def test_a_row_without_solution_is_none_and_its_neighbours_are_judged():
 
 def test_a_deadline_is_none_and_its_neighbours_are_judged():
     reward = MathAccuracy(deadline_cpu_seconds=0.3)
-    completions = [f"</think>\\boxed{{{x}}}" for x in ("9^{9^{9^{9}}}", "4x+2y=46", "4x+2y=47")]
-    assert reward(completions=completions, solution=["4", "2x+y=23", "2x+y=23"]) == [None, 1.0, 0.0]
+    completions = [f"</think>\\boxed{{{x}}}" for x in ("9^{9^{9^{9}}}", "\\binom{9}{3}", "\\binom{9}{2}")]
+    assert reward(completions=completions, solution=["4", "84", "84"]) == [None, 1.0, 0.0]
 
 
 def test_an_expression_that_hangs_others_does_not_hang_a_thread():

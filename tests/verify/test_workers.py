@@ -166,7 +166,7 @@ def test_workers_import_no_torch_and_the_caller_imports_no_sympy():
         from trl_r1.verify.pool import default_pool
         math_accuracy(completions=["18", "A4+B7"], solution=["#### 18", "7"])
         before = default_pool()._nursery is None
-        math_accuracy(completions=["\\\\boxed{4x + 2y = 6}"], solution=["2x + y = 3"])
+        math_accuracy(completions=["\\\\boxed{10}"], solution=["\\\\binom{5}{2}"])
         worker = next(iter(default_pool()._all))
         from trl_r1.verify.nursery import receive_record, send_record
         send_record(worker.connection, ["x", "y + 1", 2.0])
@@ -241,7 +241,7 @@ def test_an_interpreter_without_math_verify_says_what_is_missing(tmp_path):
         from trl_r1.verify import equivalent
         assert equivalent("18", "18") is True
         try:
-            equivalent("2x + y = 3", "4x + 2y = 6")
+            equivalent("\\\\binom{{5}}{{2}}", "10")
         except EnvironmentalError as error:
             print(error)
     """

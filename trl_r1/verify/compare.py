@@ -17,9 +17,9 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from .exact import Exact, close_enough, read_exact
-from .intervals import differ
+from .intervals import same_set
 from .normal import normalise, squeeze
-from .numeric import compare_values
+from .numeric import Undecided, compare_equations, compare_values
 from .structure import Node, split_outside, take_apart
 from .units import PERCENT, factor_between, take_unit
 
@@ -142,14 +142,14 @@ def _compare_nodes(gold: Node, answer: Node, leaf: Leaf) -> bool:
         return _compare_value(Node("value", "/".join(part.text for part in gold.items)), answer, leaf)
     if not _shapes_agree(gold, answer):
         if _holds_infinity(gold) or gold.kind in ("union", "half") or answer.kind == "union":
-            return not differ(gold, answer) and leaf(gold.text, answer.text, Fraction(1))
+            return same_set(gold, answer) is not False and leaf(gold.text, answer.text, Fraction(1))
         # `\frac{1}{2} \begin{pmatrix} ... \end{pmatrix}` is a matrix too.
         scaled = gold.kind == "matrix" and answer.kind == "value" and "matrix}" in answer.text
         return scaled and leaf(gold.text, answer.text, Fraction(1))
     if gold.kind == "union":
         if len(gold.items) == len(answer.items) and _match_any_order(gold.items, answer.items, leaf, decided=False):
             return True
-        return not differ(gold, answer) and leaf(gold.text, answer.text, Fraction(1))
+        return same_set(gold, answer) is not False and leaf(gold.text, answer.text, Fraction(1))
     if len(gold.items) != len(answer.items):
         return False
     if gold.kind in ("list", "set"):
@@ -209,6 +209,8 @@ def _compare_value(gold: Node, answer: Node, leaf: Leaf) -> bool:
         return _compare_texts(gold.text, answer.text, leaf)
     if answer.kind == "ratio" and len(answer.items) == 2:
         return _compare_texts(gold.text, "/".join(part.text for part in answer.items), leaf)
+    if (same := same_set(gold, answer)) is not None:
+        return same
     if _RELATION.search(gold.text) or "\\mathbb" in gold.text or (answer.kind == "matrix" and "matrix}" in gold.text):
         return leaf(gold.text, answer.text, Fraction(1))
     return False
@@ -221,6 +223,8 @@ def _compare_texts(gold: str, answer: str, leaf: Leaf) -> bool:
     if is_text(gold):
         return _same_words(gold, answer)
     if _RELATION.search(gold) or _RELATION.search(answer):
+        if (same := same_set(Node("value", gold), Node("value", answer))) is not None:
+            return same
         return bool(_RELATION.search(gold)) and leaf(gold, answer, Fraction(1))
     gold_chain, answer_chain = _chain(gold), _chain(answer)
     if len(gold_chain) > 1 and not has_letters(gold_chain[0]):
@@ -228,12 +232,21 @@ def _compare_texts(gold: str, answer: str, leaf: Leaf) -> bool:
         return any(_compare_texts(reading, answer, leaf) for reading in gold_chain)
     name = gold_chain[0] if len(gold_chain) > 1 and _is_name(gold_chain[0]) else None
     if len(gold_chain) > 1 and name is None:  # an equation that is no definition: `2x + z - 5 = 0`
-        return len(answer_chain) == 2 and has_letters(answer) and leaf(gold, answer, Fraction(1))
+        return len(answer_chain) == 2 and has_letters(answer) and _same_equation(gold_chain, answer_chain, leaf)
     if not _consistent(answer_chain, leaf):
         return False
     if name is not None and len(answer_chain) > 1 and squeeze(answer_chain[0]) != squeeze(name):
-        return has_letters(answer_chain[0]) and leaf(gold, f"{answer_chain[0]} = {answer_chain[-1]}", Fraction(1))
+        return has_letters(answer_chain[0]) and _same_equation(gold_chain, [answer_chain[0], answer_chain[-1]], leaf)
     return _compare_quantities(gold_chain[-1], answer_chain[-1], leaf)
+
+
+def _same_equation(gold: list[str], answer: list[str], leaf: Leaf) -> bool:
+    if len(gold) == 2:
+        try:
+            return compare_equations((gold[0], gold[1]), (answer[0], answer[1]))
+        except Undecided:
+            pass
+    return leaf(" = ".join(gold), " = ".join(answer), Fraction(1))
 
 
 def _chain(text: str) -> list[str]:

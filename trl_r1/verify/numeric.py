@@ -12,7 +12,6 @@ Numbers are exact fractions as long as the operations allow, and else floating-p
 against 90: where the two disagree in the first 40, or a sum cancels, nothing is decided.
 """
 
-import re
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -21,6 +20,7 @@ from zlib import crc32
 import mpmath
 
 from .exact import within_rounding
+from .expression import read_tree
 
 
 DIGITS = 40
@@ -31,20 +31,8 @@ for _digits in (DIGITS + 20, DIGITS + 50):
     _context.dps = _digits
     _CONTEXTS.append(_context)
 
-_LONGEST = 400
-_DEEPEST = 40
 _MOST_BITS = 4_000
 _LARGEST_ARGUMENT = 10_000
-_FUNCTIONS = "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan ln log exp"
-_GREEK = "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi varphi chi psi omega"
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+\.\d+|\.\d+|\d+(?!\.))|"
-    rf"\\(?P<function>{'|'.join(_FUNCTIONS.split())})(?![A-Za-z])|"
-    rf"\\(?P<greek>{'|'.join(_GREEK.split())})(?![A-Za-z])(?P<lower>_(?:\w|\{{\w+\}}))?|"
-    r"(?P<command>\\(?:frac|sqrt|pi|cdot|times)(?![A-Za-z]))|"
-    r"(?P<letter>[A-DF-HJ-Za-z])(?P<below>_(?:[A-Za-z0-9]|\{[A-Za-z0-9]+\}))?|"
-    r"(?P<sign>[-+*/^(){}\[\]_]))"
-)
 
 
 class Undecided(Exception):
@@ -59,8 +47,11 @@ def point(name: str, attempt: int) -> Fraction:
         name (`str`):
             The letter, in lower case, its index without braces.
         attempt (`int`):
-            Which point. Letters are positive at the odd ones, negative at the others.
+            Which point. Letters are positive at the odd ones, negative at the others; -1 is half-way between the first
+            two, -2 between the next two.
     """
+    if attempt < 0:
+        return (point(name, -2 * attempt - 2) + point(name, -2 * attempt - 1)) / 2
     size = Fraction(100 + crc32(f"{name}/{attempt}".encode()) % 801, 307)
     return size if attempt % 2 else -size
 
@@ -94,7 +85,7 @@ def compare_values(gold: str, answer: str, factor: Fraction = Fraction(1)) -> bo
     Raises:
         [`Undecided`]: if either is not of the grammar, or their values are too near to call or too large to compute.
     """
-    gold_tree, answer_tree = _read(gold), _read(answer)
+    gold_tree, answer_tree = read_tree(gold), read_tree(answer)
     if gold_tree is None or answer_tree is None:
         raise Undecided
     (_, gold_names, gold_decimal), (_, answer_names, answer_decimal) = gold_tree, answer_tree
@@ -118,10 +109,49 @@ def compare_values(gold: str, answer: str, factor: Fraction = Fraction(1)) -> bo
     return True
 
 
+def compare_equations(gold: tuple[str, str], answer: tuple[str, str]) -> bool:
+    """
+    Tell whether two equations with rational coefficients say the same.
+
+    They do if the difference of the sides of one is a multiple of the other's. Where it is not, linear equations differ;
+    of others that is not said.
+
+    Args:
+        gold (`tuple[str, str]`):
+            The sides of one equation, normalised.
+        answer (`tuple[str, str]`):
+            Those of the other.
+
+    Raises:
+        [`Undecided`]: if a side is not of the grammar or not rational, if they are about other letters, or if they are
+            neither multiples nor linear.
+    """
+    trees = [[read_tree(side) for side in sides] for sides in (gold, answer)]
+    if any(tree is None or tree[2] for sides in trees for tree in sides):
+        raise Undecided
+    if len({frozenset().union(*(tree[1] for tree in sides)) for sides in trees}) > 1:
+        raise Undecided
+    one, other = ({attempt: _difference(sides, attempt) for attempt in range(-2, POINTS)} for sides in (gold, answer))
+    if not all(one.values()) or not all(other.values()):
+        raise Undecided
+    if all(one[attempt] * other[0] == other[attempt] * one[0] for attempt in one):
+        return True
+    if all(2 * values[-k] == values[2 * k - 2] + values[2 * k - 1] for values in (one, other) for k in (1, 2)):
+        return False
+    raise Undecided
+
+
+def _difference(sides: tuple[str, str], attempt: int) -> Fraction:
+    left, right = (_value(side, attempt) for side in sides)
+    if not isinstance(left, Fraction) or not isinstance(right, Fraction):
+        raise Undecided
+    return left - right
+
+
 @lru_cache(maxsize=16384)
 def _value(text: str, attempt: int) -> Any:
     """Return the value at one point, `None` where it has none that can be relied on."""
-    tree = _read(text)[0]
+    tree = read_tree(text)[0]
     try:
         first = _evaluate(tree, attempt, _CONTEXTS[0])
         if isinstance(first, Fraction):
@@ -136,215 +166,6 @@ def _value(text: str, attempt: int) -> Any:
 
 class _TooLarge(Exception):
     pass
-
-
-class _Unread(Exception):
-    pass
-
-
-@lru_cache(maxsize=16384)
-def _read(text: str) -> tuple[tuple, frozenset[str], bool] | None:
-    """Return the tree of an expression, its letters, and whether a decimal point occurs; `None` if it cannot be read."""
-    if len(text) > _LONGEST:
-        return None
-    try:
-        reader = _Reader(text)
-        tree = reader.sum(0)
-        if reader.at != len(reader.tokens):
-            return None
-    except _Unread:
-        return None
-    names = frozenset(name.lower() for name in reader.names)
-    if len(names) < len(reader.names):
-        return None  # the parser of the workers takes `X` and `x` for one
-    return tree, names, reader.decimal
-
-
-class _Reader:
-    """Recursive descent over `sum -> product -> power -> atom` into tuples; gives up on all that is not plain."""
-
-    def __init__(self, text: str):
-        self.tokens: list[tuple[str, str]] = []
-        self.names: set[str] = set()
-        self.decimal = False
-        self.at = 0
-        position, text = 0, text.strip()
-        while position < len(text):
-            found = _TOKEN.match(text, position)
-            if not found:
-                raise _Unread
-            kind = found.lastgroup
-            if kind in ("letter", "below", "greek", "lower"):
-                name = found["letter"] or found["greek"]
-                index = (found["below"] or found["lower"] or "").replace("{", "").replace("}", "")
-                self.tokens.append(("name", name + index))
-            elif kind == "command":
-                self.tokens.append((found["command"], ""))
-            else:
-                self.tokens.append((found[kind] if kind == "sign" else kind, found[kind]))
-            position = found.end()
-
-    def peek(self, ahead: int = 0) -> str:
-        return self.tokens[self.at + ahead][0] if self.at + ahead < len(self.tokens) else ""
-
-    def take(self, kind: str | None = None) -> str:
-        if not self.peek() or (kind is not None and self.peek() != kind):
-            raise _Unread
-        self.at += 1
-        return self.tokens[self.at - 1][1]
-
-    def sum(self, depth: int) -> tuple:
-        if depth > _DEEPEST:
-            raise _Unread
-        negative = False
-        if self.peek() in ("+", "-"):
-            negative = self.peek() == "-"
-            self.take()
-        terms = [("-", self.product(depth)) if negative else self.product(depth)]
-        while self.peek() in ("+", "-"):
-            negative = self.peek() == "-"
-            self.take()
-            terms.append(("-", self.product(depth)) if negative else self.product(depth))
-        return terms[0] if len(terms) == 1 else ("+", *terms)
-
-    def product(self, depth: int) -> tuple:
-        factors = [self.power(depth)]
-        divided = False
-        while True:
-            kind = self.peek()
-            if kind in ("*", "\\cdot", "\\times"):
-                self.take()
-                factors.append(self.power(depth))
-                divided = False
-            elif kind == "/":
-                if divided:
-                    raise _Unread
-                self.take()
-                factors.append(("1/", self.power(depth)))
-                divided = True
-            elif kind in ("", "+", "-", ")", "}", "]"):
-                return factors[0] if len(factors) == 1 else ("*", *factors)
-            elif divided or not self._may_stand_beside():
-                raise _Unread  # `1/2x`, `x 2`, `2(3)` are read in two ways
-            else:
-                factors.append(self.power(depth))
-
-    def _may_stand_beside(self) -> bool:
-        """Tell whether the next atom is a factor of what stands before it without a sign between them."""
-        before, after = self.peek(-1), self.peek()
-        if after in ("number", "[", "^", "_", "{"):
-            return False
-        if before == ")" and self.peek(-2) == "number" and self.peek(-3) == "(":
-            return False  # a bracket around one number, or behind the name of a function, may mean something else
-        if after == "(":
-            plain = self.peek(1) == "number" and self.peek(2) == ")"
-            called = before == "name" and (self.tokens[self.at - 1][1].lower() in "fgh" or self.peek(2) == ")")
-            return not (plain or called)
-        # A whole number in front of a fraction of numbers is a mixed number.
-        return not (after == "\\frac" and before == "number" and self.peek(2) == "number" and self.peek(3) == "}")
-
-    def power(self, depth: int) -> tuple:
-        if self.peek() == "function":
-            return self.function(depth)
-        base = self.atom(depth)
-        if self.peek() != "^":
-            return base
-        self.take()
-        exponent = self.exponent(depth)
-        if self.peek() == "^":
-            raise _Unread
-        return ("^", base, exponent)
-
-    def exponent(self, depth: int) -> tuple:
-        if self.peek() == "{":
-            return self.group("{", "}", depth)
-        if self.peek() not in ("number", "name", "\\pi"):
-            raise _Unread
-        found = self.atom(depth)
-        if found[0] == "number" and (found[1].denominator != 1 or self.peek() == "number"):
-            raise _Unread
-        return found
-
-    def atom(self, depth: int) -> tuple:
-        kind = self.peek()
-        if kind == "number":
-            digits = self.take()
-            self.decimal = self.decimal or "." in digits
-            return ("number", Fraction(digits))
-        if kind == "name":
-            name = self.take()
-            if name in ("e", "i"):
-                return (name,)
-            if name == "d" or name[:2] in ("e_", "i_"):
-                raise _Unread
-            self.names.add(name)
-            return ("name", name.lower())
-        if kind == "\\pi":
-            self.take()
-            return ("pi",)
-        if kind == "(":
-            return self.group("(", ")", depth)
-        if kind == "\\frac":
-            self.take()
-            above = self.group("{", "}", depth)
-            return ("*", above, ("1/", self.group("{", "}", depth)))
-        if kind == "\\sqrt":
-            self.take()
-            index = ("number", Fraction(2))
-            if self.peek() == "[":
-                index = self.group("[", "]", depth)
-            return ("root", self.group("{", "}", depth), index)
-        raise _Unread
-
-    def group(self, opening: str, closing: str, depth: int) -> tuple:
-        self.take(opening)
-        inside = self.sum(depth + 1)
-        self.take(closing)
-        return inside
-
-    def function(self, depth: int) -> tuple:
-        name = self.take("function")
-        base = exponent = None
-        if self.peek() == "_" and name == "log":
-            self.take()
-            base = self.group("{", "}", depth) if self.peek() == "{" else self.exponent(depth)
-        if self.peek() == "^":
-            self.take()
-            exponent = self.exponent(depth)
-            if exponent[0] != "number" or exponent[1] < 1 or name in ("ln", "log", "exp"):
-                raise _Unread  # `\sin^{-1}` is another function
-        inside = self.argument(depth)
-        value = (name, inside) if base is None else ("log", inside, base)
-        if name == "log" and base is None:
-            value = ("log", inside, ("number", Fraction(10)))
-        return value if exponent is None else ("^", value, exponent)
-
-    def argument(self, depth: int) -> tuple:
-        """
-        Read what a function is of: a bracket; or one atom, or a number with letters behind it, and then nothing more.
-        """
-        if self.peek() == "(":
-            inside = self.group("(", ")", depth)
-            if self.peek() == "^":
-                raise _Unread
-            return inside
-        if self.peek() == "function" or (self.peek() == "number" and self.peek(-1) == "}"):
-            raise _Unread  # digits behind an index in braces: the parser of the workers may take them for several numbers
-        if self.peek() == "{":
-            inside = self.group("{", "}", depth)
-        elif self.peek() in ("\\sqrt", "\\frac") or self._is_named("e", "i"):
-            inside = self.power(depth)
-        else:
-            factors = [self.power(depth)]
-            while factors[0][0] != "^" and self.peek() in ("name", "\\pi") and not self._is_named("e", "i"):
-                factors.append(self.atom(depth))
-            inside = ("*", *factors)
-        if self.peek() not in ("", "+", "-", ")", "}", "]", "function"):
-            raise _Unread
-        return inside
-
-    def _is_named(self, *names: str) -> bool:
-        return self.peek() == "name" and self.tokens[self.at][1] in names
 
 
 def _floated(value: Any, context: Any) -> Any:
