@@ -7,8 +7,8 @@ python -m tests.benchmarks.grpo_to_target --base runs/playground-1/base     # fr
 python -m tests.benchmarks.grpo_to_target --base ... --seeds 1 --switches all each
 ```
 
-Every run is the recipe's (`recipes/playground/r1_zero.yaml`), from one base model; runs of TRL's trainer and of ours take
-turns. Every `--eval-every` steps the policy answers the held-out problems, `--samples` times each at temperature 1; the
+Every run is the recipe's (`recipes/playground/r1_zero.yaml`), from one base model; TRL's trainer and ours take turns, a
+step at a time, so that what else the machine does slows all alike. Every `--eval-every` steps the policy answers the held-out problems, `--samples` times each at temperature 1; the
 clock stands still meanwhile, and the random state is put back. Beyond the target only the end is evaluated. The time to the target is read off the line between the
 evaluations on both sides of it. Beside the wall time stands the CPU time of the process, which a busy machine disturbs
 less. The last line is the ratio of the medians over the seeds.
@@ -21,17 +21,21 @@ import dataclasses
 import json
 import math
 import os
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread is faster than two at this size
 
+import numpy
 import torch
 import yaml
 from datasets import disable_progress_bars
@@ -69,32 +73,64 @@ OFF = {
 TOGETHER = ("token_budget", "skip_zero_advantage", "compact_generation")
 
 
-class Clock(TrainerCallback):
-    """The time a run takes without its evaluations, and what they find."""
+class Turns:
+    """
+    Lets several runs in threads of one process go on one step at a time, one after another: what the machine does
+    besides slows all of them alike. Each finds the random state as it left it.
+    """
 
-    def __init__(self, evaluate, every: int, target: float, stop: bool):
+    def __init__(self, names: list[str]):
+        self.names, self.turn = list(names), 0
+        self.changed = threading.Condition()
+        self.random: dict[str, Any] = {}
+
+    def wait(self, name: str) -> None:
+        with self.changed:
+            self.changed.wait_for(lambda: self.names[self.turn] == name)
+        if name in self.random:
+            python, numbers, tensors = self.random.pop(name)
+            random.setstate(python)
+            numpy.random.set_state(numbers)
+            torch.set_rng_state(tensors)
+
+    def pass_on(self, name: str) -> None:
+        self.random[name] = (random.getstate(), numpy.random.get_state(), torch.get_rng_state())
+        with self.changed:
+            self.turn = (self.turn + 1) % len(self.names)
+            self.changed.notify_all()
+
+    def leave(self, name: str) -> None:
+        with self.changed:
+            self.names.remove(name)
+            self.turn = self.turn % max(1, len(self.names))
+            self.changed.notify_all()
+
+
+class Clock(TrainerCallback):
+    """The time a run takes in its own turns and without its evaluations, and what they find."""
+
+    def __init__(self, evaluate, every: int, target: float, stop: bool, turns: Turns, name: str):
         self.evaluate, self.every, self.target, self.stop = evaluate, every, target, stop
-        self.curve: list[
-            tuple[int, float, float, float, float]
-        ] = []  # step, wall s, CPU s, pass@1, its standard error
-        self.stopped = (0.0, 0.0)
+        self.turns, self.name = turns, name
+        self.taken = (0.0, 0.0)  # wall and CPU seconds
+        self.curve: list[tuple[int, float, float, float, float]] = []  # step, wall, CPU, pass@1, its standard error
+
+    def _now(self) -> tuple[float, float]:
+        return time.perf_counter(), time.process_time()
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.begun = (time.perf_counter(), time.process_time())
+        self.begun = self._now()
 
     def on_step_end(self, args, state, control, **kwargs):
+        self.taken = tuple(sum_ + now - begun for sum_, now, begun in zip(self.taken, self._now(), self.begun))
         # Once the target is reached, only where the run ends is still asked for.
         reached = any(point[3] >= self.target for point in self.curve)
-        if (reached or state.global_step % self.every) and state.global_step != state.max_steps:
-            return
-        now = (time.perf_counter(), time.process_time())
-        wall, cpu = (now[i] - self.begun[i] - self.stopped[i] for i in range(2))
-        self.curve.append((state.global_step, wall, cpu, *self.evaluate(kwargs["model"])))
-        self.stopped = tuple(
-            s + after - before
-            for s, after, before in zip(self.stopped, (time.perf_counter(), time.process_time()), now)
-        )
-        control.should_training_stop |= self.stop and self.curve[-1][3] >= self.target
+        if state.global_step == state.max_steps or not (reached or state.global_step % self.every):
+            self.curve.append((state.global_step, *self.taken, *self.evaluate(kwargs["model"])))
+            control.should_training_stop |= self.stop and self.curve[-1][3] >= self.target
+        self.turns.pass_on(self.name)
+        self.turns.wait(self.name)
+        self.begun = self._now()
 
     def to_target(self) -> tuple[float, float, float]:
         """Return steps, wall seconds and CPU seconds to the target; infinite where it was not reached."""
@@ -115,7 +151,9 @@ class Playground:
         config.pop("env")
         self.template = config.pop("prompt_template")
         self.rewards, config["reward_weights"] = load_rewards(config.pop("rewards"))
-        self.config = {**config, "save_strategy": "no", "report_to": "none", "disable_tqdm": True}
+        # The playground's languages: with them, the metrics load no word lists.
+        config |= {"languages": ["en", "zh"], "save_strategy": "no", "report_to": "none", "disable_tqdm": True}
+        self.config = config
         self.config.pop("save_steps")
         if max_steps:
             self.config["max_steps"] = max_steps
@@ -126,9 +164,18 @@ class Playground:
         sources = parse_sources([{"path": str(self.base / "data" / f"{name}.parquet"), "name": name}])
         return render(load_prompts(sources, seed=seed), "grpo", self.template)
 
-    def run(self, trainer_class: type, switches: dict[str, Any], seed: int, options: argparse.Namespace):
+    def run(self, name: str, switches: dict[str, Any], seed: int, options: argparse.Namespace, turns: Turns):
+        """Train, in turns with the others; return the clock and the log."""
+        turns.wait(name)
+        try:
+            return self._run(name, switches, seed, options, turns)
+        finally:
+            turns.leave(name)
+
+    def _run(self, name: str, switches: dict[str, Any], seed: int, options: argparse.Namespace, turns: Turns):
+        trainer_class = GRPOTrainer if name == "stock" else R1GRPOTrainer
         known = {field.name for field in dataclasses.fields(R1GRPOConfig)}
-        settings = {name: value for name, value in {**OFF, **switches}.items() if name in known}
+        settings = {key: value for key, value in {**OFF, **switches}.items() if key in known}
         with tempfile.TemporaryDirectory() as folder:
             args = R1GRPOConfig(**{**self.config, **settings, "output_dir": folder, "seed": seed})
             trainer = trainer_class(str(self.base / "model"), self.rewards, args, self.prompts("train", seed))
@@ -137,6 +184,8 @@ class Playground:
                 options.eval_every,
                 options.target,
                 options.stop,
+                turns,
+                name,
             )
             trainer.remove_callback(PrinterCallback)
             trainer.add_callback(clock)
@@ -227,12 +276,14 @@ def main() -> int:
 def compare(playground: Playground, options: argparse.Namespace) -> int:
     ours = variants(options.switches)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ("stock", *ours)}
-    for number, seed in enumerate(options.seeds):
-        # Each seed begins with another of them, so that what drifts in the machine is shared.
-        names = list(runs)
-        for name in names[number % len(names) :] + names[: number % len(names)]:
-            trainer_class = GRPOTrainer if name == "stock" else R1GRPOTrainer
-            clock, log = playground.run(trainer_class, ours.get(name, {}), seed, options)
+    for seed in options.seeds:
+        turns = Turns(list(runs))
+        with ThreadPoolExecutor(len(runs)) as threads:
+            started = {
+                name: threads.submit(playground.run, name, ours.get(name, {}), seed, options, turns) for name in runs
+            }
+        for name, running in started.items():
+            clock, log = running.result()
             steps, wall, cpu = clock.to_target()
             last = clock.curve[-1]
             extra = [

@@ -93,6 +93,23 @@ class TestMetrics:
             assert log["reflection/retry"] == log["reflection/等等"] == 0
             assert log["reflection_per_1000_words"] == pytest.approx(3000 / words)
 
+    def test_count_words_of_the_languages_that_may_occur(self, model_path, tmp_path):
+        class Scripted(R1GRPOTrainer):
+            def _generate(self, prompts):
+                result = list(super()._generate(prompts))
+                result[3] = ["<think>el perro de la casa come la comida</think> 1"] * len(prompts)
+                return tuple(result)
+
+        shares = []
+        for languages in (["en", "zh"], None):
+            settings = {"languages": languages, "beta": 0.0, "max_steps": 1, "save_strategy": "no"}
+            rows = graded([1], language=["en"])
+            trainer = Scripted(model_path, RightByPosition(), grpo_config(tmp_path, **settings), rows)
+            trainer.train()
+            shares.append(trainer.state.log_history[0]["language_share"])
+        assert shares[0] == 1  # of English and Chinese, the script alone decides
+        assert shares[1] < 0.3
+
     def test_are_averaged_over_the_logging_steps(self, model_path, tmp_path):
         rows = graded([0, 4, 4, 2])
         trainer = train(model_path, tmp_path, RightByPosition(), rows, max_steps=4, logging_steps=2)

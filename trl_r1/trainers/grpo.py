@@ -164,9 +164,9 @@ class R1GRPOTrainer(
         rewards: torch.Tensor,
     ) -> None:
         mode = "train" if self.model.training else "eval"
-        targets = [row.get("language") or question_language(asked(row)) for row in inputs]
+        targets = [row.get("language") or question_language(asked(row), self._languages) for row in inputs]
         local = {
-            "counts": count_emergence(texts, targets, truncated),
+            "counts": count_emergence(texts, targets, truncated, self._languages),
             "domains": [row.get("domain") for row in inputs],
         }
         ranks = gather_object([local])
