@@ -41,7 +41,8 @@ def solutions(path: Path, column: str) -> Iterator[str | None]:
 
 def perturbed(gold: str) -> str | None:
     """Change one number of a gold, or one letter where there is none; `None` where there is neither."""
-    gold = gold.partition("\\approx")[0]  # either side answers such a gold: keep the one that is changed
+    before, _, after = gold.partition("\\approx")
+    gold = before if before.strip() else after  # either side answers such a gold: keep the one that is changed
     masked = _TEXT.sub(lambda found: "\0" * len(found[0]), gold)
     numbers = [found for found in _DIGITS.finditer(masked) if gold[: found.start()][-1:] not in ("_",)]
     if numbers:

@@ -128,7 +128,7 @@ def _line(r: random.Random):
 
 
 def _point(r: random.Random):
-    a, b, c = r.randint(-20, 20), r.randint(1, 20), r.randint(2, 9)
+    a, b, c = -r.randint(1, 20), r.randint(1, 20), r.randint(2, 9)
     gold = rf"({a}, {_fraction(b, c)})"
     return (
         gold,
