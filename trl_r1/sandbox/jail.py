@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import platform
+import py_compile
 import select
 import shutil
 import socket
@@ -89,7 +90,7 @@ class Jail:
 
     def _start_bare(self, theirs: socket.socket, complaints) -> None:
         self._process = subprocess.Popen(
-            [*_interpreter(), str(_INSIDE / "warden.py"), str(theirs.fileno())],
+            _warden(str(_INSIDE), theirs.fileno()),
             pass_fds=[theirs.fileno()],
             env=_environment(self._directory),
             start_new_session=True,
@@ -118,7 +119,7 @@ class Jail:
             libraries = os.path.join(os.path.realpath(sys.base_prefix), "lib")
             for name, value in {**_environment("/tmp"), "LD_LIBRARY_PATH": libraries}.items():
                 arguments += ["--setenv", name, value]
-            arguments += [*_interpreter(), "/jail/warden.py", str(theirs.fileno())]
+            arguments += _warden("/jail", theirs.fileno())
             self._process = subprocess.Popen(
                 arguments,
                 pass_fds=[theirs.fileno(), passwd.read, go.read, told.write],
@@ -159,12 +160,10 @@ class Jail:
     def send(self, message: dict, fds: tuple[int, ...] = ()) -> None:
         """Send a message to the warden, with descriptors."""
         body = json.dumps(message).encode("ascii")
-        head = _LENGTH.pack(len(body))
-        if fds:
-            socket.send_fds(self.connection, [head], list(fds))
-            self.connection.sendall(body)
-        else:
-            self.connection.sendall(head + body)
+        message = _LENGTH.pack(len(body)) + body
+        # In one piece where it is short: each piece wakes the warden.
+        sent = socket.send_fds(self.connection, [message], list(fds)) if fds else 0
+        self.connection.sendall(message[sent:])
 
     def receive(self) -> dict | None:
         """Receive a message; `None` where the warden has gone."""
@@ -273,6 +272,16 @@ def _mounts(packages: dict[str, Path], places: tuple[str, ...], passwd: int) -> 
 def _interpreter() -> list[str]:
     # The environment's own packages stay outside (-S), and so do variables and the current directory (-I).
     return [os.path.realpath(getattr(sys, "_base_executable", sys.executable)), "-I", "-S", "-B"]
+
+
+def _warden(folder: str, fd: int) -> list[str]:
+    # Imported rather than run, so that it is read compiled: what compiling leaves in memory every test would copy.
+    for path in _INSIDE.glob("*.py"):
+        cached = Path(importlib.util.cache_from_source(str(path)))
+        with contextlib.suppress(OSError):
+            if not cached.exists() or cached.stat().st_mtime < path.stat().st_mtime:
+                py_compile.compile(str(path), quiet=2)
+    return [*_interpreter(), "-c", f"import sys; sys.path.insert(0, {folder!r}); import warden; warden.main({fd})"]
 
 
 def _interpreter_places() -> list[Path]:

@@ -1,7 +1,7 @@
 """
 The warden of a jail: a warm interpreter that forks a confined process for each test.
 
-It is started as `python -I -S -B warden.py FD` and serves one caller over the socket FD. It is trusted, holds
+It serves one caller over a socket. It is trusted, holds
 CAP_SYS_ADMIN over the jail's own user namespace, and never runs a line of the program under test. For each job it makes
 a process in namespaces of its own (processes, mounts), which mounts an empty /tmp, sets its resource limits, gives up
 every capability, installs the last of the seccomp filter, and only then turns to the program. That process is
@@ -13,6 +13,7 @@ When the caller's end of the socket closes, the warden kills the running test an
 
 import contextlib
 import ctypes
+import functools
 import gc
 import json
 import os
@@ -22,9 +23,6 @@ import signal
 import socket
 import struct
 import sys
-
-
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import prelude
 import programs
@@ -39,6 +37,7 @@ _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_GET_TID_ADDRESS = 36, 38, 40
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
 _CAP_SYS_ADMIN = 21
 _STACK_BYTES = 64 << 20
+_RESOURCES = ("cpu_seconds", "file_bytes", "open_files", "processes", "memory_bytes")
 
 _libc = ctypes.PyDLL(None, use_errno=True)  # keeps the interpreter's lock, so that a fork inside a call is safe
 
@@ -105,6 +104,8 @@ class Warden:
         elif sys.platform == "linux":
             _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         gc.collect()
+        if sys.platform == "linux" and hasattr(_libc, "malloc_trim"):
+            _libc.malloc_trim(ctypes.c_size_t(0))  # what was needed to start is not copied with each fork
         gc.freeze()  # a collection in a fork would write to, and so copy, every page
         gc.disable()
 
@@ -157,11 +158,13 @@ class Warden:
             send(self.control, reply)
 
     def _run(self, job, fds):
+        limits = job["limits"]
+        resources = self._resource_limits(*(limits[name] for name in _RESOURCES))
         made = os.pipe()  # closed by the child when it is confined; holds a message where it could not be
         pid = self._clone()
         if not pid:
             os.close(made[0])
-            self._become_test(job, fds, made[1])
+            self._become_test(job, resources, fds, made[1])
         os.close(made[1])
         ended, killed = os.pidfd_open(pid), False
         try:
@@ -213,12 +216,12 @@ class Warden:
             raise Refused(f"clone: {os.strerror(ctypes.get_errno())}")
         return pid
 
-    def _become_test(self, job, fds, made):
+    def _become_test(self, job, resources, fds, made):
         code = 70
         try:
             try:
                 self.control.close()
-                self._confine(job["limits"], job.get("proc", False))
+                self._confine(job["limits"], resources, job.get("proc", False))
             except BaseException as error:
                 os.write(made, f"{type(error).__name__}: {error}".encode()[:1000])
                 os._exit(70)
@@ -227,7 +230,7 @@ class Warden:
         finally:
             os._exit(code)
 
-    def _confine(self, limits, with_proc):
+    def _confine(self, limits, resources, with_proc):
         if self.jailed:
             size = f"mode=1777,size={limits['file_bytes']},nr_inodes={limits['files']}".encode()
             flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV)
@@ -237,24 +240,30 @@ class Warden:
                 _checked(_libc.mount(b"proc", b"/proc", b"proc", flags, None), "mount /proc")
         os.chdir("/tmp" if self.jailed else limits["directory"])
         os.setsid()  # a signal to its own group would reach the warden, which its other namespaces hide
+        for number, value in resources:
+            resource.setrlimit(number, (value, value))
+        if self.jailed:
+            self._set_capabilities(0)
+            self.filters[1].install()
+
+    @functools.lru_cache(maxsize=16)  # noqa: B019  there is one warden
+    def _resource_limits(self, cpu_seconds, file_bytes, open_files, processes, memory_bytes):
+        found = []
         for name, value in (
             ("RLIMIT_CORE", 0),
-            ("RLIMIT_CPU", limits["cpu_seconds"]),
-            ("RLIMIT_FSIZE", limits["file_bytes"]),
-            ("RLIMIT_NOFILE", limits["open_files"]),
+            ("RLIMIT_CPU", cpu_seconds),
+            ("RLIMIT_FSIZE", file_bytes),
+            ("RLIMIT_NOFILE", open_files),
             ("RLIMIT_STACK", _STACK_BYTES),
             ("RLIMIT_MEMLOCK", 0),
-            ("RLIMIT_NPROC", limits["processes"] and limits["processes"] + 3),  # with bwrap, its init and the warden
-            ("RLIMIT_AS", limits["memory_bytes"] and limits["memory_bytes"] + self.memory_bytes),
+            ("RLIMIT_NPROC", processes and processes + 3),  # with bwrap, its init and the warden
+            ("RLIMIT_AS", memory_bytes and memory_bytes + self.memory_bytes),
         ):
             if value is not None and hasattr(resource, name):
                 number = getattr(resource, name)
                 hard = resource.getrlimit(number)[1]
-                value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-                resource.setrlimit(number, (value, value))
-        if self.jailed:
-            self._set_capabilities(0)
-            self.filters[1].install()
+                found.append((number, value if hard == resource.RLIM_INFINITY else min(value, hard)))
+        return found
 
 
 class _Filter:
@@ -299,10 +308,10 @@ def _leave_only(kept):
     os.closerange(kept + 1, 1024)
 
 
-def main():
-    """Serve the caller on the socket whose number stands in the command line."""
+def main(fd):
+    """Serve the caller on a socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller decides what an interrupt means
-    control = socket.socket(fileno=int(sys.argv[1]))
+    control = socket.socket(fileno=fd)
     settings, _ = receive(control)
     if settings is None:
         return
@@ -314,7 +323,3 @@ def main():
     _leave_only(control.fileno())
     send(control, {"ready": os.getpid()})
     warden.serve()
-
-
-if __name__ == "__main__":
-    main()
