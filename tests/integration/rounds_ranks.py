@@ -46,7 +46,14 @@ class Watched(R1GRPOTrainer):
     def __init__(self, *args: Any, **kwargs: Any):
         self.rounds: list[list[list[str]]] = []
         self.batches: list[dict[str, torch.Tensor]] = []
+        self.fewest_rows = 99
         super().__init__(*args, **kwargs)
+        self.model.model.register_forward_pre_hook(self._count_rows, with_kwargs=True)
+
+    def _count_rows(self, module, args, kwargs):
+        ids = kwargs["input_ids"]
+        if ids.size(1) == 1:  # a token of a completion
+            self.fewest_rows = min(self.fewest_rows, len(ids))
 
     def _generate_and_score_completions(self, inputs):
         self.rounds.append([])
@@ -95,6 +102,7 @@ def main(model: str, folder: Path) -> None:
         "normaliser": [int(batch["num_items_in_batch"]) for batch in whole.batches],
         "rates": repr(whole._solve_rates),
         "drawn": whole._stream.position,
+        "fewest_rows": whole.fewest_rows,
     }
     ranks = gather_object([local])
     if state.is_main_process:

@@ -58,6 +58,11 @@ def test_the_ranks_agree_on_what_is_known_of_the_prompts(found):
     assert any(float(entry.get("prompt_curriculum/replaced", 0)) > 0 for entry in found["log"])
 
 
+def test_rows_that_have_ended_are_left_out(found):
+    """A round has at least four rows on each rank."""
+    assert all(rank["fewest_rows"] < 4 for rank in found["ranks"])
+
+
 def test_resumed_it_is_the_same_number_for_number(found):
     assert found["resumed"] == found["log"]
     assert found["weights_apart"] == 0

@@ -47,8 +47,7 @@ class CompactGeneration:
     def _generate_single_turn(self, *args, **kwargs):
         if not self._compacts:
             return super()._generate_single_turn(*args, **kwargs)
-        model = self.accelerator.unwrap_model(self.model_wrapped)
-        with compact_rows(model, self.generation_config.eos_token_id):
+        with compact_rows(self.model_wrapped, self.generation_config.eos_token_id):
             return super()._generate_single_turn(*args, **kwargs)
 
 
@@ -78,7 +77,7 @@ def compact_rows(model: nn.Module, eos_token_ids: int | list[int] | None) -> Ite
 
     Args:
         model (`nn.Module`):
-            The model, or an adapter around it.
+            The model, or an adapter or a strategy's module around it.
         eos_token_ids (`int` or `list[int]`, *optional*):
             The tokens that end a completion, as `generate` is told.
     """
