@@ -24,10 +24,22 @@ def lanes_of(sandbox: Sandbox) -> list:
     return sandbox._pool()._idle
 
 
-def files_of_the_machine() -> dict[str, tuple]:
-    """What hostile programs would like to change: names in directories that anybody may write to, and mounts."""
-    found = {place: tuple(sorted(os.listdir(place))) for place in ("/", "/etc", "/dev", os.path.expanduser("~"))}
-    return found | {"mounts": tuple(sorted(line.split()[4] for line in open("/proc/self/mountinfo")))}
+def marks_on_the_machine() -> list[str]:
+    """What hostile programs would leave: the files that they write, and mounts where they mount."""
+    places = (
+        "/",
+        "/etc",
+        "/usr",
+        "/var",
+        "/tmp",
+        "/dev",
+        "/home",
+        os.path.dirname(os.__file__),
+        os.path.expanduser("~"),
+    )
+    files = [f"{place}/{name}" for place in places for name in ("owned", "daemon", "x", "left")]
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return sorted([*filter(os.path.exists, files), *(m for m in mounts if m in ("/tmp", "/etc", "/jail", "/proc"))])
 
 
 @pytest.fixture
@@ -37,12 +49,12 @@ def watched(small, tmp_path, monkeypatch):
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     small.judge([HONEST])
     (lane,) = lanes_of(small)
-    before, warden = files_of_the_machine(), lane.jail().pid
+    before, warden = marks_on_the_machine(), lane.jail().pid
     yield small
     assert bystander.poll() is None, "another process was killed"
     bystander.kill()
     bystander.wait()
-    assert files_of_the_machine() == before
+    assert marks_on_the_machine() == before
     (lane,) = lanes_of(small)
     assert lane.jail().pid == warden, "the lane did not survive"
     assert descendants_of(warden) == [], "a process was left behind"
