@@ -23,7 +23,7 @@ from .limits import MEMORY_LIMIT, OUTPUT_LIMIT, RUNTIME_ERROR, TIME_LIMIT, Limit
 
 _POLL_SECONDS = 0.05
 _KILL_SECONDS = 10.0
-_OPEN_FILES = 256
+_OPEN_FILES = 128
 _MOST_FILES = 10_000
 _COUNTED_BY_NAMESPACE = tuple(map(int, re.findall(r"\d+", platform.release())[:2])) >= (5, 14)
 _TICK = 1.0 / os.sysconf("SC_CLK_TCK")
