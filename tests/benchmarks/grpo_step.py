@@ -310,7 +310,7 @@ def measure_memory(asked: argparse.Namespace, model: str, folder: Path) -> None:
 def compare_memory(asked: argparse.Namespace, model: str) -> None:
     """Measure in processes of their own: TRL's, ours, and ours with a budget of tokens."""
     found = {}
-    budget = asked.tokens or asked.batch * asked.longest // 4
+    budget = asked.tokens or asked.longest + 64  # one row of the full length, with its prompt
     for name, who, tokens in (("trl", "trl", None), ("ours", "ours", None), (f"{budget} tokens", "ours", budget)):
         command = [sys.executable, "-m", "tests.benchmarks.grpo_step", "--memory", who, "--model", model]
         for option in ("device", "attention", "batch", "longest"):

@@ -31,6 +31,8 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"per_device_train_batch_size": 12, "gradient_accumulation_steps": 1, "loss_type": "sapo"},
         ALL,
     ),
+    # Short rows share calls, and under DDP calls stay empty; ZeRO-3 has one row at least in each.
+    "one row a call": ({"per_device_train_batch_size": 1, "gradient_accumulation_steps": 12}, ALL),
     "idle rows alone": ({}, {"skip_zero_advantage": True}),
 }
 WRONG = "all micro-batches weighed alike"

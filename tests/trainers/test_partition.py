@@ -31,15 +31,19 @@ def test_a_width_is_the_longest_of_each_side():
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("number", [1, 3, 8, 64])
 def test_there_are_as_many_as_asked_for_and_none_is_empty(number, seed):
-    sizes = partition(ragged(64, seed), number)
+    sizes = partition(ragged(64, seed), number, exactly=True)
     assert len(sizes) == number
     assert min(sizes) >= 1
     assert sum(sizes) == 64
 
 
 def test_there_are_no_more_than_rows():
-    assert partition(ragged(3), 8) == [1, 1, 1]
+    assert partition(ragged(3), 8, exactly=True) == [1, 1, 1]
     assert partition([], 8) == []
+
+
+def test_short_rows_share_what_the_longest_takes_alone():
+    assert partition([(1, 9), (1, 4), (1, 4), (1, 1)], 4) == [1, 2, 1]
 
 
 @pytest.mark.parametrize("seed", range(5))

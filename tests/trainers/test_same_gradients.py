@@ -152,6 +152,10 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"group_by_length": False},
     ),
     "one call for all rows": ({"per_device_train_batch_size": 12, "gradient_accumulation_steps": 1}, {}),
+    "one row a call": (
+        {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 12, "loss_type": "luspo"},
+        {},
+    ),
     "no scaling of rewards": ({"scale_rewards": "none"}, {}),
     "rewards scaled over the batch": ({"scale_rewards": "batch"}, {}),
     "rewards normalised one by one": ({"multi_objective_aggregation": "normalize_then_sum"}, {}),
@@ -180,6 +184,18 @@ def test_whatever_else_goes_on(case, stock, model_path, tmp_path):
         assert all((g == 0).all() for step in (*ours.recorded, *theirs.recorded) for g in step.values())
         return
     assert_same(ours, theirs)
+
+
+def test_with_dynamic_sampling(model_path, tmp_path):
+    """Rows of several rounds, of which some still teach nothing."""
+    script = {"dull": (0, 1), "cut": 4}
+    settings = {"dynamic_sampling": True, "max_sampling_rounds": 1, "num_iterations": 2}
+    plain = run(R1GRPOTrainer, model_path, tmp_path / "plain", Script(**script), **settings)
+    ours = run(R1GRPOTrainer, model_path, tmp_path / "ours", Script(**script), **settings, **SWITCHES)
+    log = ours.state.log_history[0]
+    assert log["dynamic_sampling/rounds"] == 1
+    assert 0 < log["skipped_rows"] == pytest.approx(log["dynamic_sampling/dull_groups"])
+    assert_same(ours, plain)
 
 
 def test_a_step_on_which_nothing_is_to_be_learned_has_a_gradient_of_zero(model_path, tmp_path):

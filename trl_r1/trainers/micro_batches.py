@@ -29,6 +29,10 @@ from .padding import longest_of_all_ranks, row_lengths
 from .partition import partition, width
 
 
+# One process, or gradients that are exchanged in the last call alone.
+_MAY_LEAVE_CALLS_EMPTY = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+
+
 class MicroBatches:
     """Divides what an optimizer step adds up into micro-batches anew. To stand before TRL's trainer."""
 
@@ -65,7 +69,13 @@ class MicroBatches:
         sides = batch["prompt_mask"].size(1), batch["completion_mask"].size(1)
         computed = lengths[kept] if self._switches.trim_padding else torch.tensor([sides] * len(kept))
         longest = longest_of_all_ranks(self.accelerator, computed)
-        sizes = partition(longest, calls, self._switches.max_tokens_per_micro_batch, self.pad_to_multiple_of)
+        sizes = partition(
+            longest,
+            calls,
+            self._switches.max_tokens_per_micro_batch,
+            self.pad_to_multiple_of,
+            exactly=self._fills_every_call,
+        )
         self._log_rows(len(kept) / len(lengths), lengths[kept].sum().item(), longest, sizes)
         micro_batches = [take(batch, rows) for rows in kept.to(device).split(sizes)]
         # Empty calls come first: the last one is where gradients are exchanged.
@@ -80,13 +90,16 @@ class MicroBatches:
         if idle is None:
             return torch.arange(len(lengths))
         idle = idle.cpu()
-        # As many on every rank, since all ranks go through the same micro-batches; the shortest idle ones fill up. ZeRO
-        # and FSDP expect every rank to come by in every call.
-        several = self.accelerator.num_processes > 1 or self.accelerator.distributed_type == DistributedType.DEEPSPEED
+        # As many on every rank, since all ranks go through the same micro-batches; the shortest idle ones fill up.
         busy = torch.tensor([len(idle) - int(idle.sum())], device=self.accelerator.device)
-        number = max(self.accelerator.gather(busy).max().item(), calls if several else 1)
+        number = max(self.accelerator.gather(busy).max().item(), calls if self._fills_every_call else 1)
         preference = torch.where(idle, lengths.sum(1) + 1, 0)
         return preference.argsort(stable=True)[:number].sort().values
+
+    @property
+    def _fills_every_call(self) -> bool:
+        """Whether no call may be without a row: DeepSpeed and FSDP expect a pass through the model before a backward."""
+        return self.accelerator.distributed_type not in _MAY_LEAVE_CALLS_EMPTY
 
     def _log_rows(self, kept: float, tokens: int, longest: Sequence[tuple[int, int]], sizes: Sequence[int]) -> None:
         computed, start = 0, 0

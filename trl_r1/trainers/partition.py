@@ -43,23 +43,30 @@ def width(lengths: Sequence[tuple[int, int]], multiple: int | None = None) -> in
 
 
 def partition(
-    lengths: Sequence[tuple[int, int]], number: int, budget: int | None = None, multiple: int | None = None
+    lengths: Sequence[tuple[int, int]],
+    number: int,
+    budget: int | None = None,
+    multiple: int | None = None,
+    exactly: bool = False,
 ) -> list[int]:
     """
     Cut rows, in the order given, into micro-batches of which the most expensive costs as little as it can.
 
-    There are `number` of them, or more where `budget` asks for more; each has at least one row.
+    There are `number` of them, or more where `budget` asks for more, or fewer where the longest row alone makes the most
+    expensive one: short rows then share what one long row takes. Each has at least one row.
 
     Args:
         lengths (`Sequence[tuple[int, int]]`):
             Tokens of the prompt and of the completion of each row. Sorted by length they make the least padding.
         number (`int`):
-            How many micro-batches there are at least, if there are as many rows.
+            How many micro-batches there are, if there are as many rows.
         budget (`int`, *optional*):
             The most tokens, padding included, that a micro-batch may have. A row that is longer by itself makes a
             micro-batch of its own.
         multiple (`int`, *optional*):
             What each side's width is rounded up to.
+        exactly (`bool`, *optional*, defaults to `False`):
+            Whether there must not be fewer.
 
     Returns:
         `list[int]`: the number of rows of each micro-batch.
@@ -80,8 +87,7 @@ def partition(
         else:
             low = middle + 1
     sizes = _fill(lengths, high, multiple)
-    while len(sizes) < number:
-        # Never dearer, and there is nothing to win by leaving one out.
+    while exactly and len(sizes) < number:
         widest = max((i for i, size in enumerate(sizes) if size > 1), key=lambda i: sizes[i])
         sizes[widest : widest + 1] = [sizes[widest] - sizes[widest] // 2, sizes[widest] // 2]
     return sizes
