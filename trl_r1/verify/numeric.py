@@ -157,6 +157,8 @@ def _value(text: str, attempt: int) -> Any:
         if isinstance(first, Fraction):
             return first
         second = _evaluate(tree, attempt, _CONTEXTS[1])
+        if abs(_CONTEXTS[1].mag(second)) > _MOST_BITS:
+            return None  # as a fraction it would be as long as that
         if second and abs(second - first) <= abs(second) * _CONTEXTS[1].mpf(10) ** -DIGITS:
             return second
     except (_TooLarge, ZeroDivisionError, ValueError, OverflowError):
