@@ -53,6 +53,7 @@ from trl_r1.trainers.compact_generation import compact_rows
 RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "playground"
 # What each switch is set to when it is on; off is its field's "off" below. Switches that share a purpose go together.
 ON: dict[str, dict[str, Any]] = {
+    "none": {},
     "trim_padding": {"trim_padding": True},
     "token_budget": {"trim_padding": True, "group_by_length": True, "max_tokens_per_micro_batch": 2048},
     "skip_zero_advantage": {"skip_zero_advantage": True},
