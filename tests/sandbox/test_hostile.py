@@ -192,6 +192,36 @@ def test_a_test_leaves_nothing_for_the_next_one(watched):
     assert [[r.verdict for r in results] for results in watched.judge([one, other, one, other])] == [["passed"]] * 4
 
 
+@pytest.mark.parametrize(
+    "trace",
+    [
+        "open('/tmp/x', 'w').close()",
+        "open('/tmp/x', 'w').close(); os.unlink('/tmp/x'); os.utime('/tmp', (1, 1))",
+        "os.utime('/tmp', ns=(5, os.stat('/tmp').st_mtime_ns))",
+        "os.chmod('/tmp', 0)",
+        "os.setxattr('/tmp', 'user.x', b'x')",
+        "[(os.mkdir('d'), os.chdir('d')) for _ in range(3000)]",
+        "os.symlink('/', '/tmp/x')",
+        "[open(f'/tmp/{i}', 'w').close() for i in range(9000)]",
+    ],
+)
+def test_a_test_finds_tmp_as_if_it_were_the_first(watched, trace):
+    looks = """
+import os
+def f():
+    info = os.stat("/tmp")
+    open("/tmp/y", "w").write("y" * 1000)
+    os.unlink("/tmp/y")
+    return [oct(info.st_mode), info.st_mtime_ns > 10**15, info.st_atime_ns > 10**15, os.listdir("/tmp"), os.listxattr("/tmp"), info.st_nlink]
+"""
+    first = read_row("assert f() == ['0o41777', True, True, [], [], 2]").tests
+    leaves = Submission(
+        f"import os\ntry:\n    {trace}\nexcept OSError:\n    pass\ndef f():\n    return 1\n", HONEST.tests
+    )
+    look = Submission(looks, first)
+    assert [[r.verdict for r in results] for results in watched.judge([look, leaves, look])] == [["passed"]] * 3
+
+
 def test_output_of_the_program_under_test_cannot_reach_a_referee(watched):
     """What a script's comparison needs stands in another jail than the program."""
     script = "import random\nfor i in range(3):\n    x = random.random()\n    assert f(x) == x + 1\n"

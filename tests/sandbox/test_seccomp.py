@@ -32,15 +32,15 @@ def test_refused_calls_are_refused_and_others_are_not(machine, column, audit):
     always, tests = assemble(machine)
     refused = {numbers[column] for numbers in _REFUSED.values()} - {None}
     absent = {numbers[column] for numbers in _ABSENT.values()}
-    mount, clone, socket = ((165, 56, 41), (40, 220, 198))[column]
+    mount, unmount, clone, socket = ((165, 166, 56, 41), (40, 39, 220, 198))[column]
     assert len(refused) > 50
     for number in range(500):
         expected = EPERM if number in refused else ENOSYS if number in absent else ALLOW
         if number != socket:
             assert decide(always, number, audit) == expected, number
-        if number not in (mount, clone):
+        if number not in (mount, unmount, clone):
             assert decide(tests, number, audit) == ALLOW
-    assert decide(tests, mount, audit) == EPERM
+    assert decide(tests, mount, audit) == decide(tests, unmount, audit) == EPERM
     assert decide(always, socket, audit, 1) == ALLOW
     assert {decide(always, socket, audit, family) for family in (2, 10, 16, 17, 40)} == {EAFNOSUPPORT}
     assert decide(tests, clone, audit, 17) == decide(tests, clone, audit, 0x3D0F00) == ALLOW

@@ -29,7 +29,6 @@ _REFUSED = {
     "kcmp": (312, 272),
     "pidfd_getfd": (438, 438),
     # mounts and namespaces
-    "umount2": (166, 39),
     "pivot_root": (155, 41),
     "chroot": (161, 51),
     "move_mount": (429, 429),
@@ -106,7 +105,7 @@ _ABSENT = {
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
 }
-_MOUNT, _CLONE, _SOCKET = (165, 40), (56, 220), (41, 198)
+_MOUNT, _UNMOUNT, _CLONE, _SOCKET = (165, 40), (166, 39), (56, 220), (41, 198)
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7), "arm64": (1, 0xC00000B7)}
 
 _NAMESPACES = 0x7E020000  # every CLONE_NEW* flag that clone takes
@@ -154,7 +153,8 @@ def assemble(machine: str | None = None) -> tuple[bytes, bytes]:
     ]
     short = [
         (_LOAD, 0, 0, _NUMBER),
-        (_EQUAL, 3, 0, _MOUNT[column]),
+        (_EQUAL, 4, 0, _MOUNT[column]),
+        (_EQUAL, 3, 0, _UNMOUNT[column]),
         (_EQUAL, 0, 3, _CLONE[column]),
         (_LOAD, 0, 0, _ARGUMENT),
         (_ANY_BIT, 0, 1, _NAMESPACES),

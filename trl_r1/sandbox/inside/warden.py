@@ -3,10 +3,13 @@ The warden of a jail: a warm interpreter that forks a confined process for each 
 
 It serves one caller over a socket. It is trusted, holds
 CAP_SYS_ADMIN over the jail's own user namespace, and never runs a line of the program under test. For each job it makes
-a process in namespaces of its own (processes, mounts), which mounts an empty /tmp, sets its resource limits, gives up
-every capability, installs the last of the seccomp filter, and only then turns to the program. That process is
-process 1 of its namespace: when it ends, in whatever way, the kernel kills every process that it left behind, and the
-mounts go with it. So nothing that one test does can reach the next one.
+a process in a process namespace of its own, which sets its resource limits, gives up every capability, installs the last
+of the seccomp filter, and only then turns to the program. That process is process 1 of its namespace: when it ends, in
+whatever way, the kernel kills every process that it left behind. /tmp, the one place that can be written to, is replaced
+by an empty one when a test has touched it. So nothing that one test does can reach the next one.
+
+A job that becomes another program gets a mount namespace too, with a /proc of its own, which compilers and the JVM need.
+Mounting for every test would take as long as all the rest: the kernel waits for its other readers.
 
 When the caller's end of the socket closes, the warden kills the running test and exits, and the jail with it.
 """
@@ -35,6 +38,7 @@ _CLONE_CHILD_CLEARTID, _CLONE_CHILD_SETTID = 0x200000, 0x1000000
 _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 4, 8, 22, 24
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_GET_TID_ADDRESS = 36, 38, 40
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
+_MNT_DETACH = 2
 _CAP_SYS_ADMIN = 21
 _STACK_BYTES = 64 << 20
 _RESOURCES = ("cpu_seconds", "file_bytes", "open_files", "processes", "memory_bytes")
@@ -95,6 +99,8 @@ class Warden:
         self.filters = [_Filter(part) for part in settings["filters"]]
         self.machine = settings["machine"]
         self.tid_address = 0
+        self._scratch = self._untouched = None
+        os.chdir("/")
         sys.path.extend(settings["paths"])
         self.memory_bytes = _own_address_space() if sys.platform == "linux" else 0
         if self.jailed:
@@ -129,8 +135,7 @@ class Warden:
     def _hide():
         """Cover what a test has no use for, once for all of them: /proc tells of the warden."""
         _checked(_libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount /")
-        flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
-        _checked(_libc.mount(b"tmpfs", b"/proc", b"tmpfs", flags, b"size=4k,nr_inodes=1,mode=555"), "mount /proc")
+        _mount(b"tmpfs", b"/proc", b"size=4k,nr_inodes=1,mode=555", _MS_NOEXEC)
 
     @staticmethod
     def _set_capabilities(bits):
@@ -156,12 +161,17 @@ class Warden:
             if reply is None:
                 return
             send(self.control, reply)
+            if self._scratch is not None and _look(b"/tmp") != self._untouched:
+                self._mount_scratch(self._scratch)
 
     def _run(self, job, fds):
         limits = job["limits"]
         resources = self._resource_limits(*(limits[name] for name in _RESOURCES))
+        own_mounts = job.get("proc", False)
+        if self.jailed and not own_mounts and self._scratch != _scratch_options(limits):
+            self._mount_scratch(_scratch_options(limits))
         made = os.pipe()  # closed by the child when it is confined; holds a message where it could not be
-        pid = self._clone()
+        pid = self._clone(own_mounts)
         if not pid:
             os.close(made[0])
             self._become_test(job, resources, fds, made[1])
@@ -192,7 +202,7 @@ class Warden:
         cpu = used.ru_utime + used.ru_stime
         return {"status": status, "killed": killed, "cpu": cpu, "peak": used.ru_maxrss << 10}
 
-    def _clone(self):
+    def _clone(self, own_mounts):
         """
         Fork, in the jail with namespaces of its own for the child.
 
@@ -201,7 +211,7 @@ class Warden:
         """
         if not self.jailed:
             return os.fork()
-        flags = _CLONE_NEWNS | _CLONE_NEWPID | signal.SIGCHLD
+        flags = _CLONE_NEWPID | signal.SIGCHLD | (_CLONE_NEWNS if own_mounts else 0)
         address = self.tid_address
         if address:
             flags |= _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID  # as the C library's own fork does it
@@ -230,14 +240,18 @@ class Warden:
         finally:
             os._exit(code)
 
-    def _confine(self, limits, resources, with_proc):
-        if self.jailed:
-            size = f"mode=1777,size={limits['file_bytes']},nr_inodes={limits['files']}".encode()
-            flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV)
-            _checked(_libc.mount(b"tmpfs", b"/tmp", b"tmpfs", flags, size), "mount /tmp")
-            if with_proc:
-                flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
-                _checked(_libc.mount(b"proc", b"/proc", b"proc", flags, None), "mount /proc")
+    def _mount_scratch(self, options):
+        """Replace /tmp by an empty one."""
+        if self._scratch is not None:
+            _checked(_libc.umount2(b"/tmp", _MNT_DETACH), "umount /tmp")
+        self._scratch = None
+        _mount(b"tmpfs", b"/tmp", options)
+        self._scratch, self._untouched = options, _look(b"/tmp")
+
+    def _confine(self, limits, resources, own_mounts):
+        if self.jailed and own_mounts:
+            _mount(b"tmpfs", b"/tmp", _scratch_options(limits))
+            _mount(b"proc", b"/proc", None, _MS_NOEXEC)
         os.chdir("/tmp" if self.jailed else limits["directory"])
         os.setsid()  # a signal to its own group would reach the warden, which its other namespaces hide
         for number, value in resources:
@@ -283,6 +297,25 @@ class _Filter:
     def install(self):
         """Install it for this process and those that it will make."""
         _checked(_libc.prctl(_PR_SET_SECCOMP, 2, ctypes.c_char_p(self._program), 0, 0), "seccomp")
+
+
+def _mount(kind, place, options, further=0):
+    flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | further)
+    _checked(_libc.mount(kind, place, kind, flags, options), f"mount {place.decode()}")
+
+
+def _scratch_options(limits):
+    return f"mode=1777,size={limits['file_bytes']},nr_inodes={limits['files']}".encode()
+
+
+def _look(place):
+    """Return what tells whether a directory was touched: a program can set its times, but not when it last did so."""
+    try:
+        info = os.stat(place)
+        times = info.st_mtime_ns, info.st_ctime_ns
+        return info.st_ino, info.st_mode, info.st_uid, info.st_gid, *times, os.listdir(place), os.listxattr(place)
+    except OSError:
+        return None
 
 
 def _own_address_space():
