@@ -4,7 +4,7 @@ One GRPO step of TRL's trainer and of ours: the same weights, the same completio
     python -m tests.benchmarks.grpo_step [--pairs 5] [--rows 64 32] [--parts steps off idle memory]
     python -m tests.benchmarks.grpo_step --device cuda --attention flash_attention_2
 
-The whole takes about five minutes on two quiet cores, and the steps of 64 rows most of them.
+The whole takes some ten minutes on one quiet core (half with two, `OMP_NUM_THREADS=2`), the steps of 64 rows half of it.
 
 Completions are written down beforehand (lognormal lengths, the longest at the limit, their mean a quarter of it), so
 nothing is sampled and nothing but the step is timed. The phases:
