@@ -151,6 +151,80 @@ def f():
     assert [pair["t"][1] for pair in found] == [null, null, null, 0], found
 
 
+FORGED = [
+    *(
+        "1",
+        "null",
+        '"x"',
+        "[]",
+        "{}",
+        '{"n": 0}',
+        '{"n": true, "v": 1}',
+        '{"n": 0.0, "v": 7}',
+        '{"n": "0", "v": 7}',
+        '{"n": 9, "v": 1}',
+    ),
+    *(
+        '{"n": 0, "e": {"a": [1]}}',
+        '{"n": 0, "e": null}',
+        '{"n": 0, "e": DEEP}',
+        '{"load": DEEP}',
+        '{"compile": [DEEP]}',
+        '{"loaded": DEEP}',
+    ),
+    *(
+        '{"n": 0, "v": DEEP}',
+        '{"n": 0, "v": {"t": DEEP}}',
+        '{"n": 0, "v": {"d": [[DEEP, 1]]}}',
+        '{"n": 0, "v": {"s": [DEEP]}}',
+    ),
+    *(
+        '{"n": 0, "v": {"i": "0xg"}}',
+        '{"n": 0, "v": {"i": 5}}',
+        '{"n": 0, "v": {"c": ["a", "b"]}}',
+        '{"n": 0, "v": {"b": 1}}',
+        '{"n": 0, "v": NaN}',
+    ),
+    *(
+        '{"n": 0, "v": {"L": 3}}',
+        '{"n": 0, "v": {"T": [null]}}',
+        '{"n": 0, "v": {"T": [[1]]}}',
+        '{"n": 0, "v": 1e999}',
+        '{"n": 0, "v": DIGITS}',
+    ),
+    *('{"r": "passed"}', '{"n": 0, "v": "\\ud800"}', '{"n": 0, "v": {"o": DEEP}}', '{"n": 0, "v": {"": 1, "t": 2}}'),
+]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "f() == [7]",
+        "f() == (7, {7})",
+        "f() == {7: (7,)}",
+        "not f(7) is None",
+        "abs(f() - 7) < 1",
+        "is_same_list(f(), list_node([7]))",
+        "is_same_tree(f(), tree_node([7, 7]))",
+        "f() is True",
+        "not f()",
+        "f() == 7.5",
+    ],
+)
+def test_whatever_is_written_in_the_place_of_results_is_judged(small, script):
+    texts = [one.replace("DEEP", "[" * 700 + "]" * 700).replace("DIGITS", "7" * 4000) for one in FORGED]
+    sources = [
+        f"import os\nfor fd in range(3, 64):\n    try:\n        os.write(fd, b'{{\"loaded\": true}}\\n' + {text.encode()!r} + b'\\n')\n    except OSError:\n        pass\nos._exit(0)\n"
+        for text in texts
+    ]
+    tests = read_row(f"assert {script}").tests
+    found = small.judge([Submission(source, tests) for source in sources])
+    assert len(found) == len(FORGED)
+    claims = {text for text, (result,) in zip(FORGED, found, strict=True) if result.verdict == "passed"}
+    if script not in ("not f()", "not f(7) is None"):  # which ask for nothing that could not be claimed
+        assert claims == set()
+
+
 def test_a_value_that_is_forged_for_a_referee_is_no_failure_of_the_sandbox(watched):
     """What is no verdict costs nothing: a program must not be able to choose it."""
     tests = read_row("for i in range(2):\n    assert f(f(i)) == i\n").tests

@@ -4,7 +4,6 @@ Programs against their tests.
 What a program is told, and what it tells, crosses the wall as text; what is expected stays here.
 """
 
-import json
 import os
 import socket
 import threading
@@ -14,14 +13,11 @@ from typing import Any
 
 from ..errors import ConfigError
 from .asserts import Call
-from .compare import Comparison, plain, same_nodes, same_text, same_value, scalar
+from .compare import Comparison, plain, same_for_apps, same_nodes, same_text, same_value, scalar, truth
 from .jail import ISOLATIONS
 from .lane import Ended, Lane, LaneFailure
 from .limits import (
     COMPILE_ERROR,
-    MEMORY_LIMIT,
-    MIB,
-    OUTPUT_LIMIT,
     PASSED,
     RUNTIME_ERROR,
     SANDBOX_FAILURE,
@@ -33,12 +29,11 @@ from .limits import (
 from .pool import LanePool, shared_pool
 from .rows import Calls, Script, Stdio, Tests
 from .toolchains import BUILD_LIMITS, LANGUAGES, environment, java_class, toolchain
+from .verdicts import DETAIL, ended_early, failure, first_error, glimpse, last_line, records
 
 
 _DOES_NOT_COMPILE = 97  # the exit code that `inside.programs` gives
 _TIMES_PATIENT = 2  # tests that may run out of time before the rest is taken to do the same
-_DETAIL = 300
-_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "OutOfMemoryError", "out of memory", "memory allocation of")
 
 
 @dataclass(frozen=True)
@@ -192,31 +187,30 @@ class _Judging:
         }
         ended = self.lane.run(job, self.limits, tests=len(left), files=1)
         loaded, found = False, {}
-        for record in _records(ended.received[0]):
+        for record in records(ended.received[0]):
             if not loaded and ("compile" in record or "load" in record):
                 verdict = COMPILE_ERROR if "compile" in record else RUNTIME_ERROR
-                failed = _failed(verdict, record.get("compile", record.get("load")))
-                return dict.fromkeys(left, failed)
+                return dict.fromkeys(left, failure(verdict, record.get("compile", record.get("load"))))
             loaded = loaded or "loaded" in record
             number = record.get("n")
             if isinstance(number, int) and number in left and number not in found:
                 found[number] = self._called(tests.calls[number], record)
         if not loaded:
-            return dict.fromkeys(left, _ended_early(ended))
+            return dict.fromkeys(left, ended_early(ended))
         missing = next((number for number in left if number not in found), None)
         if missing is None:
             return found
-        return {**{n: r for n, r in found.items() if n < missing}, missing: _ended_early(ended)}
+        return {**{n: r for n, r in found.items() if n < missing}, missing: ended_early(ended)}
 
     def _called(self, call: Call, record: dict) -> Result:
         if "e" in record:
-            return _failed(RUNTIME_ERROR, record["e"])
+            return failure(RUNTIME_ERROR, record["e"])
         written = record.get("v")
         try:
             same = self._agrees(call, written)
         except (RecursionError, ArithmeticError, TypeError, ValueError):
             same = False  # it cannot be compared, so it is not what is expected
-        return Result(PASSED) if same else Result(WRONG_ANSWER, f"got {_glimpse(written)}")
+        return Result(PASSED) if same else Result(WRONG_ANSWER, f"got {glimpse(written)}")
 
     def _agrees(self, call: Call, written: Any) -> bool:
         if self.check is not None:
@@ -226,9 +220,9 @@ class _Judging:
         if call.relation in ("list", "tree"):
             return same_nodes(call.expected, written, "L" if call.relation == "list" else "T")
         if call.relation == "one_of":
-            return _as_apps(call.expected, written, self.tolerance)
+            return same_for_apps(call.expected, written, self.tolerance)
         if call.relation in ("true", "false"):
-            return _truth(written) == (call.relation == "true")
+            return truth(written) == (call.relation == "true")
         value = scalar(written)
         if call.relation == "is":
             return value is call.expected
@@ -261,9 +255,9 @@ class _Judging:
                 ended = run(stdin.fileno())
             output, errors = (data.decode("utf-8", "replace") for data in ended.received)
             if ended.limit is None and ended.code == does_not_compile:
-                return [_failed(COMPILE_ERROR, _last_line(errors))] * len(tests)
+                return [failure(COMPILE_ERROR, last_line(errors))] * len(tests)
             if ended.limit is not None or ended.code != 0:
-                results.append(_ended_early(ended, errors))
+                results.append(ended_early(ended, errors))
             elif (
                 self._checked(given, output, expected)
                 if self.check is not None
@@ -271,7 +265,7 @@ class _Judging:
             ):
                 results.append(Result(PASSED))
             else:
-                results.append(Result(WRONG_ANSWER, f"wrote {output[:_DETAIL]!r}"))
+                results.append(Result(WRONG_ANSWER, f"wrote {output[:DETAIL]!r}"))
             if self.sandbox.until_failure and results[-1].verdict != PASSED:
                 break
         return results
@@ -295,8 +289,8 @@ class _Judging:
                 )
                 if ended.limit is not None or ended.code != 0:
                     said = ended.received[0].decode("utf-8", "replace")
-                    why = f"the compiler ran into the {ended.limit}" if ended.limit else _first_error(said)
-                    return [Result(COMPILE_ERROR, why[:_DETAIL])] * len(tests)
+                    why = f"the compiler ran into the {ended.limit}" if ended.limit else first_error(said)
+                    return [Result(COMPILE_ERROR, why[:DETAIL])] * len(tests)
             kept = bool(language.keep or language.keep_endings)
             if kept:
                 job["files"] = {}
@@ -347,94 +341,16 @@ class _Judging:
         served = serving[0]
         if isinstance(served, Exception):
             raise served
-        for record in _records(judged.received[0]):
+        for record in records(judged.received[0]):
             if record.get("r") == PASSED:
                 return [Result(PASSED)]
             if record.get("r") == "unsendable":
                 return [Result(SANDBOX_FAILURE, f"the tests hand the program {record['why']}")]
             if served.limit is not None:
-                return [_ended_early(served)]
-            return [_failed(record["r"], record["why"])]
+                return [ended_early(served)]
+            return [failure(record["r"], record["why"])]
         # What the program gave may have been made to cost the referee too much: that is the program's doing.
-        return [_ended_early(served if served.limit is not None else judged)]
-
-
-def _records(data: bytes) -> list[dict]:
-    """Return the records that a job wrote, those that can be read."""
-    found = []
-    for line in data.split(b"\n")[:-1]:
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(record, dict):
-            found.append(record)
-    return found
-
-
-def _glimpse(written: Any) -> str:
-    """Return the beginning of a value, without writing all of it."""
-    text = ""
-    try:
-        for piece in json.JSONEncoder().iterencode(written):
-            text += piece
-            if len(text) > _DETAIL:
-                break
-    except RecursionError:
-        pass
-    return text[:_DETAIL]
-
-
-def _failed(verdict: str, why: Any) -> Result:
-    why = str(why)[:_DETAIL]
-    if verdict == RUNTIME_ERROR and any(word in why for word in _OUT_OF_MEMORY):
-        verdict = MEMORY_LIMIT
-    if why.startswith("TooLarge"):
-        verdict = OUTPUT_LIMIT
-    return Result(verdict, why)
-
-
-def _ended_early(ended: Ended, errors: str = "") -> Result:
-    if ended.limit is not None:
-        return Result(ended.limit)
-    last = _last_line(errors)
-    if last:
-        return _failed(RUNTIME_ERROR, last if not any(w in errors for w in _OUT_OF_MEMORY) else f"MemoryError: {last}")
-    return Result(RUNTIME_ERROR, f"signal {-ended.code}" if ended.code < 0 else f"ended with exit code {ended.code}")
-
-
-def _last_line(text: str) -> str:
-    return (text.rstrip().rsplit("\n", 1)[-1])[:_DETAIL]
-
-
-def _first_error(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "it does not compile")
-
-
-def _truth(written: Any) -> bool:
-    """Tell whether a value that was written is true, as Python has it."""
-    if isinstance(written, dict):
-        key, inside = next(iter(written.items())) if len(written) == 1 else ("", None)
-        return bool(scalar(written)) if key in ("i", "b", "c") else key == "o" or bool(inside)
-    return bool(written)
-
-
-def _as_apps(expected: Any, written: Any, tolerance: float | None) -> bool:
-    """Compare as APPS and TACO have it: a tuple is a list, and what is expected may stand in a list of one."""
-    written = _lists(written)
-    candidates = [expected, *(expected[:1] if isinstance(expected, list) else ())]
-    for wanted in list(candidates):
-        if isinstance(wanted, dict) and all(isinstance(key, str) and key.lstrip("-").isdecimal() for key in wanted):
-            candidates.append({int(key): value for key, value in wanted.items()})
-    return any(same_value(wanted, written, tolerance) for wanted in candidates)
-
-
-def _lists(written: Any) -> Any:
-    if isinstance(written, dict) and len(written) == 1:
-        ((key, inside),) = written.items()
-        return _lists(inside) if key == "t" else {key: _lists(inside) if isinstance(inside, list) else inside}
-    return [_lists(item) for item in written] if isinstance(written, list) else written
+        return [ended_early(served if served.limit is not None else judged)]
 
 
 def _memory_file(content: bytes):
@@ -444,6 +360,3 @@ def _memory_file(content: bytes):
     file.flush()
     os.lseek(file.fileno(), 0, os.SEEK_SET)
     return file
-
-
-__all__ = ["MIB", "Sandbox", "Submission"]

@@ -1,0 +1,228 @@
+"""
+A test script in one jail and the program under test in another, with a channel between them.
+
+What crosses it is written by [`values`]: plain data, and the numbers of objects that stay where they are. The script's
+side never runs a line of the program; the program's side never sees what is expected.
+"""
+
+import ast
+import builtins
+import json
+import socket
+import sys
+
+import values
+from records import new_module, said, write_line
+
+
+_LONGEST_LINE = 16 << 20
+
+
+def serve(job, fds, names):
+    """Run the program under test and do what the other end of the channel asks for."""
+    with socket.socket(fileno=fds[0]) as channel, channel.makefile("rwb") as stream:
+
+        def answer(record):
+            stream.write(json.dumps(record).encode() + b"\n")
+            stream.flush()
+
+        namespace = new_module("solution", names)
+        try:
+            exec(compile(job["source"], "solution.py", "exec", dont_inherit=True), namespace)
+        except BaseException as error:
+            answer({"load": said(error), "compile": isinstance(error, SyntaxError)})
+            return 1
+        answer({"loaded": True})
+        objects = []
+        make = {"L": names.get("list_node"), "T": names.get("tree_node")}
+        make |= {"h": objects.__getitem__, "n": namespace.__getitem__}
+        for line in stream:
+            try:
+                request = json.loads(line)
+                target = objects[request["at"]] if "at" in request else namespace[request["name"]]
+                given = values.decode(request.get("given", []), make)
+                answer({"v": values.encode(_OPERATIONS[request["do"]](target, *given), objects)})
+            except BaseException as error:
+                answer({"e": [type(error).__name__, said(error)]})
+    return 0
+
+
+_OPERATIONS = {
+    "call": lambda target, args, kwargs: target(*args, **kwargs),
+    "attribute": getattr,
+    "set": setattr,
+    "item": lambda target, key: target[key],
+    "set item": lambda target, key, value: target.__setitem__(key, value),
+    "length": len,
+    "items": list,
+    "truth": bool,
+    "text": str,
+}
+
+
+class Gone(BaseException):
+    """The program under test has ended, or does not answer as agreed."""
+
+
+class Unsendable(BaseException):
+    """The script hands over an object that cannot be written."""
+
+
+class Remote:
+    """A name or an object of the program under test, as a referee's script sees it. Equals nothing but itself."""
+
+    def __init__(self, referee, at):
+        object.__setattr__(self, "_referee", referee)
+        object.__setattr__(self, "_at", at)
+
+    def __written__(self):
+        at = object.__getattribute__(self, "_at")
+        return {"h": at["at"]} if "at" in at else {"n": at["name"]}
+
+    def _ask(self, do, *given):
+        return object.__getattribute__(self, "_referee").ask(object.__getattribute__(self, "_at"), do, list(given))
+
+    def __call__(self, *args, **kwargs):
+        return self._ask("call", list(args), kwargs)
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._ask("attribute", name)
+
+    def __setattr__(self, name, value):
+        self._ask("set", name, value)
+
+    def __getitem__(self, key):
+        return self._ask("item", key)
+
+    def __setitem__(self, key, value):
+        self._ask("set item", key, value)
+
+    def __len__(self):
+        return self._ask("length")
+
+    def __iter__(self):
+        return iter(self._ask("items"))
+
+    def __contains__(self, item):
+        return any(item == found for found in self)  # not the program's to say
+
+    def __bool__(self):
+        return self._ask("truth")
+
+    def __str__(self):
+        return self._ask("text")
+
+
+class Referee:
+    """
+    The script's end of the channel.
+
+    Args:
+        stream (`BinaryIO`):
+            The channel.
+        names (`dict`):
+            The prelude's names.
+    """
+
+    def __init__(self, stream, names):
+        self.stream = stream
+        self.make = {
+            "L": names.get("list_node"),
+            "T": names.get("tree_node"),
+            "h": lambda number: Remote(self, {"at": number}),
+        }
+
+    def receive(self):
+        """Return the program's next message."""
+        line = self.stream.readline(_LONGEST_LINE)
+        if not line.endswith(b"\n"):
+            raise Gone("the program under test has ended")
+        try:
+            return json.loads(line)
+        except (ValueError, RecursionError):
+            raise Gone("the program under test does not answer as agreed") from None
+
+    def ask(self, at, do, given):
+        """Have the program do something and return the value."""
+        request = {**at, "do": do, "given": [_sent(item) for item in given]}
+        try:
+            self.stream.write(json.dumps(request).encode() + b"\n")
+            self.stream.flush()
+        except OSError:
+            raise Gone("the program under test has ended") from None
+        reply = self.receive()
+        if "e" in reply:
+            name, text = reply["e"]
+            kind = getattr(builtins, str(name), None)
+            raise (kind if isinstance(kind, type) and issubclass(kind, Exception) else RuntimeError)(text)
+        try:
+            return values.decode(reply["v"], self.make)
+        except Exception as error:
+            raise Gone(f"the program under test does not answer as agreed: {said(error)}") from None
+
+
+def _sent(item):
+    kept = []
+    try:
+        written = values.encode(item, kept)
+    except values.TooLarge as error:
+        raise Gone(f"a value is too large: {error}") from None
+    if kept:
+        raise Unsendable(f"an object of the type {type(kept[0]).__name__}")
+    return written
+
+
+def _names_of(tree):
+    """Return the names that a script reads, and those that it makes at its top level."""
+    read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    made = set()
+    for node in tree.body:
+        for inner in ast.walk(node) if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) else (node,):
+            if isinstance(inner, (ast.FunctionDef, ast.ClassDef)):
+                made.add(inner.name)
+            elif isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+                made.add(inner.id)
+            elif isinstance(inner, ast.alias):
+                made.add((inner.asname or inner.name).partition(".")[0])
+    return read, made
+
+
+def preside(job, fds, names):
+    """Run a test script against the program at the other end of the channel; write what came of it."""
+    channel, results = fds
+    with socket.socket(fileno=channel) as connection, connection.makefile("rwb") as stream:
+        referee = Referee(stream, names)
+        try:
+            write_line(results, _judged(job, referee, names))
+        except Gone as error:
+            write_line(results, {"r": "runtime_error", "why": str(error)})
+        except Unsendable as error:
+            write_line(results, {"r": "unsendable", "why": str(error)})
+    return 0
+
+
+def _judged(job, referee, names):
+    loaded = referee.receive()
+    if "load" in loaded:
+        return {"r": "compile_error" if loaded.get("compile") is True else "runtime_error", "why": str(loaded["load"])}
+    sys.argv = ["test"]
+    namespace = new_module("__main__", names)
+    if job.get("given"):
+        exec(compile(job["given"], "prompt", "exec", dont_inherit=True), namespace)
+    tree = ast.parse(job["script"])
+    read, made = _names_of(tree)
+    for name in read - made:
+        if name == job.get("entry_point") or not (name in namespace or hasattr(builtins, name)):
+            namespace[name] = Remote(referee, {"name": name})
+    try:
+        exec(compile(tree, "test", "exec", dont_inherit=True), namespace)
+    except AssertionError as error:
+        return {"r": "wrong_answer", "why": said(error)}
+    except SystemExit as error:  # unittest.main() ends so
+        if error.code not in (None, 0, False):
+            return {"r": "wrong_answer", "why": "the tests failed"}
+    except Exception as error:
+        return {"r": "runtime_error", "why": said(error)}
+    return {"r": "passed", "why": ""}
