@@ -17,6 +17,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from accelerate import PartialState  # noqa: E402
 from datasets import Dataset  # noqa: E402
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer  # noqa: E402
 from trl.experimental.async_grpo import async_rollout_worker  # noqa: E402
@@ -253,6 +254,7 @@ def test_async_grpo_scores_a_group_after_pickling_with_columns_only(rewards, nam
         "<think>one</think>\n```python\nprint(input())\n```",
     ]
     question = "what is 1 plus 1"
+    PartialState()  # which every trainer has made, and TRL's log asks for
     group = async_rollout_worker.RolloutGroup(
         prompts=[[{"role": "user", "content": question}] if conversational else question] * 3,
         completions=[[{"role": "assistant", "content": text}] for text in texts] if conversational else texts,
