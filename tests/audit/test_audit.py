@@ -56,8 +56,9 @@ def test_none_pays_with_our_rewards(reward, template, least):
     assert len(audit.outcomes) >= least
 
 
-def test_none_pays_with_the_reward_for_programs():
-    reward = CodeAccuracy(cpu_seconds=1.0, wall_seconds=5.0)
+@pytest.mark.parametrize("column", ["tests", "verification_info"])
+def test_none_pays_with_the_reward_for_programs(column):
+    reward = CodeAccuracy(column=column, cpu_seconds=1.0, wall_seconds=5.0)
     try:
         reward.check_machine()
     except EnvironmentalError as error:

@@ -97,7 +97,8 @@ def audit_reward(reward: Callable[..., Any], prompt_template: str = "chat") -> A
     refused: dict[str, str] = {}
     measured: set[str] = set()
     for question in questions.values():
-        missing = [name for name in required_columns(reward) if name not in {*question.columns, "domain", "prompt_id"}]
+        given = {*_columns(reward, question), "domain", "prompt_id"}
+        missing = [name for name in required_columns(reward) if name not in given]
         if missing:
             refused.setdefault(f"it reads the column `{missing[0]}`", question.name)
             continue
@@ -141,6 +142,12 @@ def _out_of_reach(reward: Any) -> str | None:
     return None
 
 
+def _columns(reward: Any, question: Question) -> dict[str, Any]:
+    """Return the columns of a question, its tests also under the name by which a `CodeAccuracy` reads them."""
+    tests = {getattr(reward, "column", "tests"): question.columns["tests"]} if "tests" in question.columns else {}
+    return {**question.columns, **tests}
+
+
 def _outcomes(
     reward: Callable[..., Any],
     question: Question,
@@ -181,7 +188,7 @@ def _rewards(
     # Each is a group of its own for rewards that compare the completions of one prompt.
     asked = [f"({i + 1}) {question.columns['question']}" for i in range(count)]
     prompts = [render_prompt(prompt_template, one) for one in asked]
-    columns = {name: [value] * count for name, value in question.columns.items()}
+    columns = {name: [value] * count for name, value in _columns(reward, question).items()}
     if form.prefilled:
         prompts = [prompt if isinstance(prompt, list) else f"{prompt} <think>" for prompt in prompts]
     rewards = call(
