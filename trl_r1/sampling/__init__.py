@@ -16,8 +16,9 @@ protocol (`server`).
 """
 
 from .config import SamplingConfig
+from .generator import Generator, Sample
 from .scoring import accuracy_names, check_columns, named_rewards, score_traces
-from .shards import Generator, Sample, sample, shard_count
+from .shards import sample, shard_count
 
 
 __all__ = [

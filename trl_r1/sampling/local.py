@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from ..ids import parse_hub_id
 from ..text import render_prompt
 from .config import SamplingConfig
-from .shards import Sample
+from .generator import Sample
 
 
 _BEGUN = re.compile(r"<think>\s*$")

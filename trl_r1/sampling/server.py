@@ -14,7 +14,7 @@ from ..errors import ConfigError
 from ..model_server import Connection, PromptRefused, Server, waited
 from ..text import render_prompt
 from .config import SamplingConfig
-from .shards import Sample
+from .generator import Sample
 
 
 logger = logging.getLogger(__name__)

@@ -12,13 +12,13 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..trace import Trace, read_traces, write_traces
 from .config import SamplingConfig
+from .generator import Generator
 
 
 logger = logging.getLogger(__name__)
@@ -26,33 +26,6 @@ logger = logging.getLogger(__name__)
 _CANONICAL = ("prompt_id", "prompt", "solution", "domain", "language")
 # What may change between two runs without changing what is sampled.
 _INCIDENTAL = ("server_concurrency", "server_timeout_seconds", "server_retries", "api_key_variable")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """
-    One completion.
-
-    Args:
-        text (`str`):
-            The completion, with what the prompt had begun for it (`<think>`).
-        finish_reason (`str`):
-            `"stop"` or `"length"`.
-        n_tokens (`int`):
-            Its length, the end-of-sequence token included.
-    """
-
-    text: str
-    finish_reason: str
-    n_tokens: int
-
-
-class Generator(Protocol):
-    """What a backend offers: completions of questions, the same ones for the same seed."""
-
-    def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
-        """Return up to `n` completions of each question. Fewer: the backend could not complete it, and said so."""
-        ...
 
 
 def load_generator(model: str, config: SamplingConfig, work_dir: str | os.PathLike) -> Generator:

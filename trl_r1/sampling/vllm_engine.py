@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import EnvironmentalError
 from ..ids import parse_hub_id
 from .config import SamplingConfig
-from .shards import Sample
+from .generator import Sample
 
 
 class VllmGenerator:
