@@ -10,13 +10,13 @@ python -m trl_r1.adapters ADAPTER_DIR INTO_DIR
 ```
 """
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 from .errors import ConfigError, EnvironmentalError
+from .io import read_json, whole_folder, write_json
 
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -50,11 +50,8 @@ def full_model(path: str | os.PathLike, into: str | os.PathLike) -> str:
         return str(path)
     adapter, into = Path(path).resolve(), Path(into)
     origin = _origin(adapter)
-    try:
-        if json.loads((into / MERGED_FROM).read_text()) == origin:
-            return str(into)
-    except (OSError, ValueError):
-        pass
+    if read_json(into / MERGED_FROM) == origin:
+        return str(into)
     # Nothing of this process's distributed world may reach the one that merges.
     environment = {
         name: value
@@ -90,8 +87,6 @@ def merge(adapter: str | os.PathLike, into: str | os.PathLike) -> None:
         into (`str` or `os.PathLike`):
             Where the full model goes; it appears there whole or not at all.
     """
-    import shutil
-
     from peft import PeftConfig, PeftModel
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -105,13 +100,10 @@ def merge(adapter: str | os.PathLike, into: str | os.PathLike) -> None:
     if sequence_classification:
         base.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     model = PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()
-    temporary = into.with_name(into.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
-    (temporary / MERGED_FROM).write_text(json.dumps(_origin(adapter.resolve())))
-    shutil.rmtree(into, ignore_errors=True)
-    temporary.replace(into)
+    with whole_folder(into) as partial:
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        write_json(partial / MERGED_FROM, _origin(adapter.resolve()))
 
 
 if __name__ == "__main__":

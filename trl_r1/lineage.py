@@ -6,7 +6,6 @@ Every file but the directory itself may be missing: a run that was interrupted, 
 is read as far as it goes.
 """
 
-import json
 import shlex
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import Any
 import yaml
 
 from .errors import ConfigError
+from .io import read_json
 
 
 _NOT_A_STAGE = {"model", "data", "traces", "rollouts"}
@@ -273,15 +273,6 @@ def _stages_on_disk(directory: Path) -> list[dict[str, Any]]:
     ]
     homes.sort(key=lambda home: ((home / "config.yaml").stat().st_mtime, home.name))
     return [{"name": home.name} for home in homes]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; empty where the file is missing, cut short, or holds something else."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

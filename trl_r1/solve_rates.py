@@ -22,12 +22,12 @@ per prompt that was ever judged:
 """
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import DataError
+from .io import whole_file
 
 
 FILE = "solve_rates.parquet"
@@ -132,11 +132,8 @@ def write_solve_rates(path: str | Path, rates: Mapping[str, SolveRates]) -> None
         }
         for name, known in rates.items()
     ]
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial)
 
 
 def read_solve_rates(path: str | Path) -> dict[str, SolveRates]:

@@ -6,13 +6,13 @@ samples of an evaluation can be read by the same code.
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import DataError
+from .io import whole_file
 
 
 if TYPE_CHECKING:
@@ -113,14 +113,8 @@ def write_traces(path: str | Path, traces: Iterable[Trace]) -> int:
         for name in _JSON_COLUMNS:
             row[name] = json.dumps(row[name], ensure_ascii=False, sort_keys=True, default=_plain)
         rows.append(row)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(path) as partial:
         pq.write_table(pa.Table.from_pylist(rows, schema=trace_schema()), partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return len(rows)
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from trl_r1.errors import ConfigError, DataError
-from trl_r1.stages._common import Progress, StageParser, publish, run_stage, write_json
+from trl_r1.stages._common import Progress, StageParser, run_stage
 
 
 @dataclass
@@ -119,20 +119,6 @@ def test_progress_is_written_at_most_so_often_and_always_at_the_end(tmp_path):
         "unit": "steps",
         "info": {"reward": 0.5},
     }
-
-
-def test_publish_replaces_what_stood_there(tmp_path):
-    for name, content in (("model", "old"), ("model.tmp", "new")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "weights").write_text(content)
-    publish(tmp_path / "model.tmp", tmp_path / "model")
-    assert (tmp_path / "model" / "weights").read_text() == "new"
-    assert not (tmp_path / "model.tmp").exists()
-
-
-def test_json_leaves_nothing_half_written(tmp_path):
-    write_json(tmp_path / "deep" / "metrics.json", {"a": "é"})
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["metrics.json"]
 
 
 def test_parsing_needs_no_torch():

@@ -2,14 +2,14 @@
 What a builder leaves behind: `data/train.parquet`, and `selection.json` with what was kept and why the rest was not.
 """
 
-import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, StageError
+from ..io import whole_file, write_json
 from ..select import HeldOut, Rules
 from ..text import split_completion
 from ..trace import Trace
@@ -79,17 +79,14 @@ def write_outputs(
     import pyarrow.parquet as pq
 
     output_dir = Path(output_dir)
-    (output_dir / "data").mkdir(parents=True, exist_ok=True)
-    _replace(
-        output_dir / "selection.json",
-        lambda path: path.write_text(json.dumps(selection, indent=2, ensure_ascii=False), encoding="utf-8"),
-    )
+    write_json(output_dir / "selection.json", selection)
     rows = [{column: row.get(column) for column in columns} for row in rows]
     if not rows:
         reasons = ", ".join(f"{reason} {count}" for reason, count in selection.get("rejected", {}).items())
         raise StageError(f"{output_dir}: none of {selection.get('seen', 0)} was kept: {reasons or 'nothing was seen'}")
     table = pa.Table.from_pylist(rows, schema=pa.schema([(column, pa.string()) for column in columns]))
-    _replace(output_dir / "data" / "train.parquet", lambda path: pq.write_table(table, path))
+    with whole_file(output_dir / "data" / "train.parquet") as partial:
+        pq.write_table(table, partial)
 
 
 def sft_row(trace: Trace, form: str | None = None, style: str = "think") -> dict[str, Any]:
@@ -114,12 +111,3 @@ def put_together(form: str, thought: str, answer: str) -> str:
     before, _, rest = form.partition("{thought}")
     between, _, after = rest.partition("{answer}")
     return f"{before}{thought}{between}{answer}{after}"
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -16,7 +16,8 @@ import yaml
 from .. import __version__
 from ..errors import ConfigError
 from ..ids import parse_hub_id
-from ..lineage import RunRecord, StageRecord, read_json
+from ..io import read_json
+from ..lineage import RunRecord, StageRecord
 from ..scores import Score, number, scores_of, show, show_duration
 
 

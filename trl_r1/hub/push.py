@@ -8,7 +8,6 @@ only the files that the Hub does not know by their content. Checkpoints, rollout
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..errors import ConfigError, HubError
 from ..ids import check_repo_id
-from ..lineage import RunRecord, StageRecord, read_json, read_run
+from ..io import read_json, write_json
+from ..lineage import RunRecord, StageRecord, read_run
 from .cards import Destination, adapter_config, config_yaml, dataset_card, lineage_json, model_card
 from .section import read_hub_section
 
@@ -230,7 +230,7 @@ def _send_all(
             say(f"{parcel.stage}: {parcel.name} failed: {_first_line(error)}")
             continue
         known[parcel.name] = asdict(pushed)
-        _write_record(run_dir / RECORD, {"endpoint": api.endpoint, "repos": known})
+        write_json(run_dir / RECORD, {"endpoint": api.endpoint, "repos": known})
         done.append(pushed)
         say(f"{pushed.stage}: {pushed.url} {'unchanged' if pushed.unchanged else 'pushed'}")
     if failed:
@@ -318,9 +318,3 @@ def _report(run_dir: Path, done: list[Pushed], failed: list[tuple[_Parcel, str]]
     lines.append("not on the Hub:")
     lines += [f"  {parcel.name} (stage {parcel.stage}): {reason}" for parcel, reason in failed]
     return "\n".join(lines)
-
-
-def _write_record(path: Path, record: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)

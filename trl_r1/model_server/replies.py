@@ -5,14 +5,14 @@ One file for one request, whose name is the hash of the server's address and of 
 or not at all, so that any number of processes and machines may share a folder and each may be killed at any moment.
 """
 
-import contextlib
 import hashlib
 import json
 import logging
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from ..io import read_json, whole_file
 
 
 logger = logging.getLogger(__name__)
@@ -40,11 +40,8 @@ class Replies:
         """Return a reply; `None` where there is none that can be read."""
         if self.folder is None:
             return None
-        try:
-            kept = json.loads(self._file(address).read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # none, or one that a power failure cut
-            return None
-        return kept["reply"] if isinstance(kept, dict) and isinstance(kept.get("reply"), str) else None
+        reply = read_json(self._file(address)).get("reply")
+        return reply if isinstance(reply, str) else None
 
     def put(self, address: str, reply: str) -> None:
         """Keep a reply. One that cannot be written is told once, and costs another request."""
@@ -52,8 +49,8 @@ class Replies:
             return
         file = self._file(address)
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(file, json.dumps({"reply": reply}))
+            with whole_file(file) as partial:
+                partial.write_text(json.dumps({"reply": reply}), encoding="utf-8")
         except OSError as error:
             if not self._warned:
                 self._warned = True
@@ -62,16 +59,3 @@ class Replies:
     def _file(self, address: str) -> Path:
         assert self.folder is not None
         return self.folder / address[:2] / f"{address[2:]}.json"
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as temporary:
-            temporary.write(text)
-        os.replace(name, file)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise

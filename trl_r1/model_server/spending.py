@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .replies import write_whole
+from ..io import read_json, whole_file
 
 
 class Spending:
@@ -78,13 +78,11 @@ class Spending:
             with FileLock(f"{self.file}.lock"):
                 spent = self._read()
                 yield spent
-                write_whole(self.file, json.dumps(spent))
+                with whole_file(self.file) as partial:
+                    partial.write_text(json.dumps(spent), encoding="utf-8")
 
     def _read(self) -> dict[str, int]:
         if self.file is None:
             return self._spent
-        try:
-            kept = json.loads(self.file.read_text(encoding="utf-8"))
-            return {"calls": int(kept["calls"]), "tokens": int(kept["tokens"])}
-        except (OSError, ValueError, TypeError, KeyError):
-            return {"calls": 0, "tokens": 0}
+        kept = read_json(self.file)
+        return {name: int(kept.get(name) or 0) for name in ("calls", "tokens")}

@@ -9,7 +9,6 @@ zero.
 Muon (as torch has it) trains the matrices, AdamW the rest: with AdamW alone the skills come late or never.
 """
 
-import json
 import random
 import shutil
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import torch
 from torch.nn import functional
 
 from ..errors import StageError
+from ..io import read_json, whole_folder, write_json
 from .config import PlaygroundConfig
 from .corpus import TEMPLATE, Corpus, draw_tongue, work
 from .general import ITEMS, NAMES, every_request
@@ -185,17 +185,6 @@ class Pretraining:
         """Write a checkpoint, whole or not at all, and remove older ones."""
         folder = Path(self.config.output_dir)
         checkpoint = folder / f"checkpoint-{self.steps}"
-        partial = folder / f"checkpoint-{self.steps}.tmp"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        torch.save(
-            {
-                "model": self.model.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-                "losses": self.losses[-_STEPS_BETWEEN_GATES:],
-            },
-            partial / "training.pt",
-        )
         state = {
             "steps": self.steps,
             "skilled_at": self.skilled_at,
@@ -203,8 +192,16 @@ class Pretraining:
             "corpus": self.corpus.rng.getstate(),
             "config": self._identity(),
         }
-        (partial / "state.json").write_text(json.dumps(state), encoding="utf-8")
-        partial.replace(checkpoint)
+        with whole_folder(checkpoint) as partial:
+            torch.save(
+                {
+                    "model": self.model.state_dict(),
+                    "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                    "losses": self.losses[-_STEPS_BETWEEN_GATES:],
+                },
+                partial / "training.pt",
+            )
+            write_json(partial / "state.json", state)
         for other in folder.glob("checkpoint-*"):
             if other != checkpoint:
                 shutil.rmtree(other, ignore_errors=True)
@@ -213,8 +210,8 @@ class Pretraining:
         """Go on where the newest checkpoint was made, if it is one of this config."""
         found = [path for path in Path(self.config.output_dir).glob("checkpoint-*") if path.name[11:].isdigit()]
         for checkpoint in sorted(found, key=lambda path: int(path.name[11:]), reverse=True):
-            state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
-            if state["config"] != self._identity():
+            state = read_json(checkpoint / "state.json")
+            if state.get("config") != self._identity():
                 continue
             weights = torch.load(checkpoint / "training.pt", weights_only=True)
             self.model.load_state_dict(weights["model"])

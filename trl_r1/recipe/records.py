@@ -2,12 +2,13 @@
 The records of a recipe: `Recipe`, `Stage`, `Artifact`, and the kinds of stage there are.
 """
 
-import json
 import os
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from ..io import read_json, write_json
 
 
 # What each kind of stage leaves in its folder. `data/` alone: at least one data set, under names of its own.
@@ -160,7 +161,7 @@ class Artifact:
     def read(cls, folder: str | Path) -> "Artifact | None":
         """Return the artifact of a stage's folder, or `None` where the stage has not finished."""
         found = read_json(Path(folder) / ARTIFACT_FILE)
-        if not isinstance(found, dict) or not {"stage", "kind", "path", "fingerprint"} <= found.keys():
+        if not {"stage", "kind", "path", "fingerprint"} <= found.keys():
             return None
         return cls(**{key: value for key, value in found.items() if key in cls.__dataclass_fields__})
 
@@ -178,31 +179,3 @@ class Artifact:
 def now() -> str:
     """Return the time, ISO 8601 in UTC."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-def read_json(path: str | Path) -> Any:
-    """Return the contents of a JSON file, or `None` where it is missing or cut."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def write_json(path: str | Path, value: Any) -> None:
-    """Write a JSON file, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file, whole or not at all: a reader sees the old one or the new one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -1,12 +1,12 @@
 """The page: what stands on it, and in which order. Everything from files; every text of a model is escaped."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from ..errors import TrlR1Error
+from ..io import write_text
 from ..lineage import RunRecord, StageRecord, read_run
 from ..scores import number, scores_of, show, show_duration
 from .answers import questions_of
@@ -55,14 +55,10 @@ def write_report(run_dir: str | Path) -> Path:
     """
     run = read_run(run_dir)
     page = run.directory / PAGE
-    partial = page.with_name(f".{page.name}.{os.getpid()}.tmp")
     try:
-        partial.write_text(render(run), encoding="utf-8", errors="replace")
-        os.replace(partial, page)
+        write_text(page, render(run))
     except OSError as error:
         raise TrlR1Error(f"{page}: cannot be written: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return page
 
 

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, EnvironmentalError
+from ..io import read_json, write_json
 from ..recipe import Artifact, Recipe, shown
-from ..recipe.records import now, read_json, write_json
+from ..recipe.records import now
 
 
 RUN_FILE = "run.json"
@@ -63,7 +64,7 @@ class Attempt:
 def read_attempt(folder: Path) -> Attempt | None:
     """Return what is known of a started stage, or `None`."""
     found = read_json(folder / STARTED_FILE)
-    if not isinstance(found, dict) or "fingerprint" not in found:
+    if "fingerprint" not in found:
         return None
     return Attempt(**{key: value for key, value in found.items() if key in Attempt.__dataclass_fields__})
 
@@ -84,7 +85,7 @@ def check_owner(run_dir: Path, recipe: Recipe) -> ConfigError | None:
     if not run_dir.is_dir():
         return ConfigError("is a file; expected a directory or nothing", file=shown(run_dir), key="--output-dir")
     found = read_json(run_dir / RUN_FILE)
-    if not isinstance(found, dict):
+    if not found:
         strangers = [entry for entry in os.listdir(run_dir) if entry != LOCK_FILE]
         if not strangers:
             return None
@@ -109,7 +110,7 @@ def check_owner(run_dir: Path, recipe: Recipe) -> ConfigError | None:
 
 def claim(run_dir: Path, recipe: Recipe, command: list[str]) -> None:
     """Write `run.json`: this directory belongs to this recipe."""
-    found = read_json(run_dir / RUN_FILE) or {}
+    found = read_json(run_dir / RUN_FILE)
     write_json(
         run_dir / RUN_FILE,
         {

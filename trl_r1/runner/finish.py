@@ -8,8 +8,8 @@ import importlib
 from pathlib import Path
 
 from ..errors import TrlR1Error
+from ..io import read_json
 from ..recipe import Recipe, shown
-from ..recipe.records import read_json
 from .display import Display, evaluation_table
 
 
@@ -74,7 +74,7 @@ def print_evaluations(recipe: Recipe, run_dir: Path, display: Display) -> int:
         if stage.kind != "evaluate":
             continue
         metrics = read_json(run_dir / stage.name / "metrics.json")
-        models = metrics.get("models") if isinstance(metrics, dict) else None
+        models = metrics.get("models")
         if isinstance(models, dict) and models:
             display.say(f"\n{stage.name}\n{evaluation_table(models)}")
             printed += 1

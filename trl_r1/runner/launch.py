@@ -14,8 +14,9 @@ from typing import Any
 
 import yaml
 
+from ..io import read_json, write_text
 from ..recipe import ResolvedStage
-from ..recipe.records import now, read_json, write_text
+from ..recipe.records import now
 from .check import world_size
 from .directory import STAGE_VARIABLE
 from .keeper import INTERRUPT, KILL, TERMINATE
@@ -198,8 +199,7 @@ def how_it_ended(code: int) -> str:
 
 def read_progress(folder: Path) -> dict[str, Any]:
     """Return what a stage says about how far it is; empty where it has said nothing yet."""
-    found = read_json(folder / PROGRESS_FILE)
-    return found if isinstance(found, dict) else {}
+    return read_json(folder / PROGRESS_FILE)
 
 
 def log_tail(path: Path, lines: int = 20, start: int = 0) -> list[str]:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EnvironmentalError, Interrupted
+from ..io import write_text
 from ..recipe import Artifact, Recipe, shown
-from ..recipe.records import now, write_text
+from ..recipe.records import now
 from ..scores import show_duration
 from .check import check, world_size
 from .directory import (

@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 
 from ..errors import ConfigError
+from ..io import read_json
 from ..recipe import Artifact, shown
-from ..recipe.records import read_json
 from ..scores import show_duration
 from .directory import RUN_FILE, read_attempt, runner_of
 from .display import Display, progress_text, table
@@ -30,7 +30,7 @@ def status(run_dir: Path, display: Display | None = None) -> int:
     """
     display = display or Display()
     found = read_json(run_dir / RUN_FILE)
-    if not isinstance(found, dict):
+    if not found:
         raise ConfigError(f"no {RUN_FILE} in it; expected the directory of a run", file=shown(run_dir))
     runner = runner_of(run_dir)
     who = "no runner is at work" if runner is None else f"process {runner or '?'} is at work"

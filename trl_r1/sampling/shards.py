@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..io import whole_file
 from ..trace import Trace, read_traces, write_traces
 from .config import SamplingConfig
 from .generator import Generator
@@ -187,6 +188,5 @@ def _read(path: Path) -> str | None:
 
 def _write(path: Path, text: str | None) -> None:
     if text is not None:
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with whole_file(path) as partial:
+            partial.write_text(text, encoding="utf-8")

@@ -10,10 +10,8 @@ This module imports no torch.
 
 import dataclasses
 import difflib
-import json
 import os
 import re
-import shutil
 import sys
 import time
 import types
@@ -26,6 +24,7 @@ import yaml
 from trl import TrlParser
 
 from ..errors import ConfigError, TrlR1Error
+from ..io import write_json
 
 
 class StageParser(TrlParser):
@@ -215,15 +214,6 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def write_json(path: str | os.PathLike, content: Any) -> None:
-    """Write a JSON file so that it is never seen half-written."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
-    temporary.replace(path)
-
-
 def write_progress(
     output_dir: str | os.PathLike,
     step: int,
@@ -269,11 +259,3 @@ class Progress:
         """Say that `step` of `total` units are done, for work whose size shows only when it has begun."""
         self.total = total
         self.update(step)
-
-
-def publish(temporary: str | os.PathLike, final: str | os.PathLike) -> None:
-    """Rename a finished output to its final name, in place of what stood there."""
-    temporary, final = Path(temporary), Path(final)
-    if final.is_dir() and not final.is_symlink():
-        shutil.rmtree(final)
-    temporary.replace(final)

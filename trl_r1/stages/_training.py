@@ -2,7 +2,6 @@
 What the training stages do alike: resume from the last whole checkpoint, train, save the model under its final name.
 """
 
-import json
 import logging
 import os
 import re
@@ -17,7 +16,8 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from ..adapters import full_model
 from ..errors import ConfigError, EnvironmentalError
 from ..ids import parse_hub_id
-from ._common import Progress, publish, write_json
+from ..io import publish, read_json, write_json
+from ._common import Progress
 from ._world import SameWeightsEverywhere, check_strategy
 
 
@@ -79,9 +79,7 @@ def _checkpoints(output_dir: str | os.PathLike) -> list[Path]:
 
 
 def _is_whole(checkpoint: Path) -> bool:
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    if not read_json(checkpoint / "trainer_state.json"):
         return False
     # torch writes zip archives, whose directory stands at their end: a cut one is none.
     return all(zipfile.is_zipfile(path) for pattern in ("*.pt", "*.pth") for path in checkpoint.rglob(pattern))
@@ -257,7 +255,7 @@ def _take_no_step_too_many(trainer: Trainer, checkpoint: Path) -> None:
     transformers (5.23) asks whether it is done only after a step, so that a stage which was killed between its last
     checkpoint and its model would take one step more than asked for. With no epochs left, its loop does not begin.
     """
-    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    state = read_json(checkpoint / "trainer_state.json")
     initial_values = trainer.set_initial_training_values
 
     def with_no_epoch_left(*args: Any, **kwargs: Any) -> tuple[Any, ...]:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..evaluation import EvaluationConfig, hard_prompts, summarize
+from ..io import write_json
 from ..sampling import SamplingConfig, accuracy_names, check_columns, named_rewards, sample, score_traces, shard_count
-from ._common import Progress, StageParser, run_stage, write_json
+from ._common import Progress, StageParser, run_stage
 
 
 if TYPE_CHECKING:

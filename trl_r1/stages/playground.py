@@ -13,8 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..io import whole_file, whole_folder, write_json
 from ..playground.config import PlaygroundConfig
-from ._common import Progress, StageParser, publish, run_stage, write_json
+from ._common import Progress, StageParser, run_stage
 
 
 CONFIG_CLASSES = ("trl_r1.playground.config:PlaygroundConfig",)
@@ -58,12 +59,9 @@ def write_data(config: PlaygroundConfig) -> None:
 
     from ..playground.rows import make_rows
 
-    folder = Path(config.output_dir) / "data"
-    folder.mkdir(parents=True, exist_ok=True)
     for name, rows in make_rows(config).items():
-        partial = folder / f"{name}.parquet.tmp"
-        pq.write_table(pa.Table.from_pylist(rows), partial)
-        partial.replace(folder / f"{name}.parquet")
+        with whole_file(Path(config.output_dir) / "data" / f"{name}.parquet") as partial:
+            pq.write_table(pa.Table.from_pylist(rows), partial)
 
 
 def write_model(config: PlaygroundConfig) -> None:
@@ -83,11 +81,10 @@ def write_model(config: PlaygroundConfig) -> None:
         progress.update(step, **info)
 
     model, history = pretrain(config, tokenizer, report)
-    partial = Path(config.output_dir) / "model.tmp"
-    model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    write_json(Path(config.output_dir) / "metrics.json", {"skills": history[-1]["skills"], "history": history})
-    publish(partial, Path(config.output_dir) / "model")
+    with whole_folder(Path(config.output_dir) / "model") as partial:
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        write_json(Path(config.output_dir) / "metrics.json", {"skills": history[-1]["skills"], "history": history})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,90 @@
+"""
+Files that appear whole or not at all, whoever is killed meanwhile and whoever reads; and JSON, read without surprises.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike) -> Iterator[Path]:
+    """
+    Give a place to write a file to, which becomes `path` at the end of the block. A reader sees the old file or the new
+    one; where the block fails, the old one stays.
+
+    Args:
+        path (`str` or `os.PathLike`):
+            The file. Its folder is made where there is none. Any number of threads, processes and machines may write it
+            at the same time: the last one stays.
+
+    Example:
+    ```python
+    >>> with whole_file("run/metrics.json") as partial:
+    ...     partial.write_text("{}")
+    ```
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """
+    Give a folder to write to, which becomes `path` at the end of the block and replaces what was there. Where the block
+    fails, what was there stays.
+
+    Args:
+        path (`str` or `os.PathLike`):
+            The folder. One process at a time may write it.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.tmp")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        publish(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def publish(temporary: str | os.PathLike, final: str | os.PathLike) -> None:
+    """Rename a finished folder to its final name, in place of what stood there."""
+    temporary, final = Path(temporary), Path(final)
+    if final.is_dir() and not final.is_symlink():
+        shutil.rmtree(final)
+    temporary.replace(final)
+
+
+def read_json(path: str | os.PathLike) -> dict[str, Any]:
+    """Return the JSON object in a file; an empty one where the file is missing, cut short, or holds something else."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write a text file, whole or not at all, so that it outlasts a power failure."""
+    with whole_file(path) as partial, open(partial, "w", encoding="utf-8", errors="replace") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
