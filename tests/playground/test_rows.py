@@ -3,7 +3,7 @@
 from trl_r1.playground.config import PlaygroundConfig
 from trl_r1.playground.general import CURT, KIND, every_request, quality
 from trl_r1.playground.rows import make_rows
-from trl_r1.stages.playground import DATASETS
+from trl_r1.stages.playground import STAGE
 
 
 CONFIG = PlaygroundConfig("unused", seed=1)
@@ -23,7 +23,7 @@ def test_there_is_as_much_as_was_asked():
 
 def test_the_stage_declares_the_columns_that_it_writes():
     """A plan checks the rewards of later stages by this table."""
-    assert {name: tuple(rows[0]) for name, rows in ROWS.items()} == DATASETS
+    assert {name: tuple(rows[0]) for name, rows in ROWS.items()} == STAGE.writes
     assert all(row.keys() == rows[0].keys() for rows in ROWS.values() for row in rows)
 
 

@@ -17,7 +17,7 @@ CLASSES = [
     "trl_r1.configs:R1SFTConfig",
     "trl.trainer.reward_config:RewardConfig",
     "trl.trainer.model_config:ModelConfig",
-    "trl_r1.stages.arguments:GRPOStageArguments",
+    "trl_r1.stages._arguments:GRPOStageArguments",
 ]
 
 
@@ -55,9 +55,12 @@ def test_sources_are_found_without_importing():
 
 def test_a_class_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "lonely_stage.py").write_text('CONFIG_CLASSES = ("trl_r1.configs:Nothing",)\n')
+    (tmp_path / "lonely").mkdir()
+    (tmp_path / "lonely" / "stage.py").write_text(
+        'from trl_r1.kinds import StageKind\nSTAGE = StageKind(("trl_r1.configs:Nothing",), ())\n'
+    )
     with pytest.raises(ConfigError, match="no class `Nothing`"):
-        read_stage_module("lonely_stage")
+        read_stage_module("lonely.stage")
 
 
 SOURCE = """

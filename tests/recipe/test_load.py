@@ -72,7 +72,9 @@ def test_references_become_places_and_parents(folder):
     ]
     data = {"sums": {"path": "sums.jsonl", "domain": "math"}}
     (folder / "two_files").mkdir()
-    (folder / "two_files" / "stage.py").write_text('OUTPUTS = ("data/train.parquet", "data/more.parquet")\n')
+    (folder / "two_files" / "stage.py").write_text(
+        'from trl_r1.kinds import StageKind\nSTAGE = StageKind((), ("data/train.parquet", "data/more.parquet"))\n'
+    )
     import sys
 
     sys.path.insert(0, str(folder))

@@ -9,7 +9,8 @@ from typing import Literal
 import pytest
 
 from trl_r1.errors import ConfigError, DataError
-from trl_r1.stages._common import Progress, StageParser, run_stage
+from trl_r1.stages._common import Progress, run_stage
+from trl_r1.stages._parser import StageParser
 
 
 @dataclass
@@ -122,5 +123,5 @@ def test_progress_is_written_at_most_so_often_and_always_at_the_end(tmp_path):
 
 
 def test_parsing_needs_no_torch():
-    code = "import trl_r1.stages._common, trl_r1.stages.arguments, sys; sys.exit('torch' in sys.modules)"
+    code = "import trl_r1.stages._common, trl_r1.stages._arguments, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -199,7 +199,7 @@ def test_a_judge_that_fails_ends_the_stage_and_one_that_answers_does_not(run, gr
 
 
 def test_only_whole_checkpoints_count_and_broken_ones_go(tmp_path):
-    for step, state in ((2, "{}"), (10, "{}"), (12, '{"log_his')):
+    for step, state in ((2, '{"global_step": 2}'), (10, '{"global_step": 10}'), (12, '{"log_his')):
         checkpoint = tmp_path / f"checkpoint-{step}"
         checkpoint.mkdir()
         (checkpoint / "trainer_state.json").write_text(state)

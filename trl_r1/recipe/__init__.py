@@ -7,12 +7,11 @@ Nothing here imports torch: a recipe is read, checked and fingerprinted in about
 from .document import Document, read_document, shown
 from .fingerprint import fingerprints, package_versions
 from .load import find_recipe, known_recipes, load_recipe, read_recipe, recipe_homes
-from .records import KINDS, Artifact, Recipe, Stage
+from .records import Artifact, Recipe, Stage
 from .references import ResolvedStage, resolve
 
 
 __all__ = [
-    "KINDS",
     "Artifact",
     "Document",
     "Recipe",

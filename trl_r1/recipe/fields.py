@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..kinds import kind_of
 
 
 class _Unknown:
@@ -93,18 +94,11 @@ def read_stage_module(module: str) -> StageModule:
     Raises:
         `ConfigError`: there is no such module, or a class it names is not to be found.
     """
-    path = source_of(module)
-    if path is None:
-        raise ConfigError(f"no module `{module}`; expected one that `python -m {module}` would run")
-    constants = dict(_constants(_tree(path)))
-    classes = constants.get("CONFIG_CLASSES")
-    fields: dict[str, Field] | None = None
-    if classes is not None:
-        fields = {}
-        for name in classes:
-            fields.update(read_class(name))
-    datasets = {name: tuple(columns) for name, columns in (constants.get("DATASETS") or {}).items()}
-    return StageModule(path, fields, tuple(constants.get("OUTPUTS") or ()), datasets)
+    kind = kind_of(module)
+    fields: dict[str, Field] = {}
+    for name in kind.configs:
+        fields.update(read_class(name))
+    return StageModule(source_of(module), fields, kind.leaves, dict(kind.writes))
 
 
 @cache

@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigError, ConfigErrors, RecipeError
+from ..kinds import known_kinds
 from .document import Document, dotted, read_document
-from .records import KINDS, Recipe, Stage
+from .records import Recipe, Stage
 from .suggest import did_you_mean, listed
 
 
@@ -236,10 +237,10 @@ class _Reading:
             self.wrong(f"is {name!r}; expected a name of letters, digits, `-` and `_`", *at, "name")
             return None
         kind = raw.get("kind")
-        if not isinstance(kind, str) or not (kind in KINDS or _MODULE.fullmatch(kind)):
+        if not isinstance(kind, str) or not (kind in known_kinds() or _MODULE.fullmatch(kind)):
             self.wrong(
-                f"unknown kind {kind!r} of stage `{name}`; expected one of {listed(KINDS)}, or the dotted name of a "
-                f"module of your own{did_you_mean(str(kind), KINDS)}",
+                f"unknown kind {kind!r} of stage `{name}`; expected one of {listed(known_kinds())}, or the dotted name of a "
+                f"module of your own{did_you_mean(str(kind), known_kinds())}",
                 *at,
                 "kind",
                 kind=RecipeError,

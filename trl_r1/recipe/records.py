@@ -1,5 +1,5 @@
 """
-The records of a recipe: `Recipe`, `Stage`, `Artifact`, and the kinds of stage there are.
+The records of a recipe: `Recipe`, `Stage`, `Artifact`, and what a stage has made.
 """
 
 import os
@@ -9,20 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..io import read_json, write_json
+from ..kinds import module_of
 
-
-# What each kind of stage leaves in its folder. `data/` alone: at least one data set, under names of its own.
-KINDS: dict[str, tuple[str, ...]] = {
-    "playground": ("model", "data"),
-    "grpo": ("model",),
-    "sft": ("model",),
-    "reward": ("model",),
-    "cold_start": ("data/train.parquet",),
-    "rejection": ("data/train.parquet",),
-    "general": ("data/train.parquet",),
-    "pairs": ("data/train.parquet",),
-    "evaluate": ("metrics.json",),
-}
 
 ARTIFACT_FILE = "artifact.json"
 
@@ -36,7 +24,7 @@ class Stage:
         name (`str`):
             Name, unique in the recipe; also the name of its folder in the run.
         kind (`str`):
-            One of `KINDS`, or the dotted name of a module of your own.
+            One of [`~kinds.known_kinds`], or the dotted name of a module of your own.
         config (`dict[str, Any]`):
             Flat TRL configuration: the YAML file, then `set:`, then `--set`.
         model (`str`, `list[str]`, `dict[str, str]`, *optional*):
@@ -69,7 +57,7 @@ class Stage:
     @property
     def module(self) -> str:
         """Module that runs the stage with `python -m`."""
-        return self.kind if "." in self.kind else f"trl_r1.stages.{self.kind}"
+        return module_of(self.kind)
 
 
 @dataclass(frozen=True)

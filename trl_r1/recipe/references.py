@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, DataError, RecipeError
+from ..kinds import StageKind, kind_of
 from .document import shown
 from .fields import Field, read_stage_module
-from .records import KINDS, Recipe, Stage
+from .records import Recipe, Stage
 from .suggest import did_you_mean, listed
 
 
@@ -127,6 +128,7 @@ class _Resolving:
     recipe: Recipe
     stage: Stage
     problems: list[ConfigError]
+    kind: StageKind | None = None
     parents: list[str] = field(default_factory=list)
     inputs: list[Path] = field(default_factory=list)
 
@@ -134,24 +136,23 @@ class _Resolving:
         stage = self.stage
         module = None
         try:
+            self.kind = kind_of(stage.kind)
             module = read_stage_module(stage.module)
         except ConfigError as error:
             self.problems.append(ConfigError(error.message, file=stage.at, key=f"stages.{stage.name}.kind"))
         fields = module.fields if module else None
         config = {key: self.nested(key, value) for key, value in deepcopy(stage.config).items()}
         if stage.model is not None:
-            self.models(config, fields)
+            self.models(config)
         if stage.data:
-            if fields is not None and "data" not in fields:
+            if self.kind is not None and self.kind.reads is None:
                 self.wrong(f"a stage of kind `{stage.kind}` reads no data; expected no `data`", "data")
             config["data"] = [source for item in stage.data for source in self.sources(item)]
-        if fields is None or "output_dir" in fields:
-            config["output_dir"] = f"{RUN}/{stage.name}"
-        if fields is None or "seed" in fields:
-            config.setdefault("seed", self.recipe.seed)
+        config["output_dir"] = f"{RUN}/{stage.name}"
+        config.setdefault("seed", self.recipe.seed)
         if stage.accelerate is not None:
             self.inputs.append(stage.accelerate)
-        outputs = KINDS.get(stage.kind) or (module.outputs if module else ())
+        outputs = module.outputs if module else ()
         return ResolvedStage(
             stage, config, tuple(dict.fromkeys(self.parents)), fields, outputs, tuple(dict.fromkeys(self.inputs))
         )
@@ -161,15 +162,14 @@ class _Resolving:
 
     # --- models -----------------------------------------------------------------------------------------------------
 
-    def models(self, config: dict[str, Any], fields: dict[str, Field] | None) -> None:
-        model = self.stage.model
-        several = "models" in fields if fields is not None else not isinstance(model, str)
-        if not several:
+    def models(self, config: dict[str, Any]) -> None:
+        model, takes = self.stage.model, self.kind.model if self.kind else "one"
+        if takes == "none":
+            self.wrong(f"a stage of kind `{self.stage.kind}` takes no model; expected no `model`", "model")
+            return
+        if takes == "one":
             if not isinstance(model, str):
                 self.wrong(f"a stage of kind `{self.stage.kind}` starts from one model; expected one name", "model")
-                return
-            if fields is not None and "model_name_or_path" not in fields:
-                self.wrong(f"a stage of kind `{self.stage.kind}` takes no model; expected no `model`", "model")
                 return
             config["model_name_or_path"] = self.model_place(model, "model")
             return
@@ -206,8 +206,11 @@ class _Resolving:
 
     def makes(self, name: str, output: str, what: str, key: str) -> None:
         stage = self.recipe.stage(name)
-        outputs = KINDS.get(stage.kind)
-        if outputs is None or any(made == output or output.startswith(f"{made}/") for made in outputs):
+        try:
+            outputs = read_stage_module(stage.module).outputs
+        except ConfigError:  # told where that stage is resolved
+            return
+        if any(made == output or output.startswith(f"{made}/") for made in outputs):
             return
         self.wrong(f"`{name}` ({stage.kind}) makes {listed(outputs)}, not {what}; expected a stage that does", key)
 

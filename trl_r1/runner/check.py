@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, ConfigErrors, DataError, TrlR1Error
-from ..recipe import KINDS, Recipe, ResolvedStage, read_document, read_recipe, resolve, shown
+from ..kinds import kind_of, known_kinds
+from ..recipe import Recipe, ResolvedStage, read_document, read_recipe, resolve, shown
 from ..recipe.annotations import Misfit, fit
 from ..recipe.fields import UNKNOWN, Field, read_class, read_stage_module
 from ..recipe.references import RUN
@@ -29,11 +30,8 @@ _NEEDED = ("model_name_or_path", "models", "data", "prompt_template", "rewards")
 # Mappings inside a config whose keys are the fields of a class.
 _NESTED = {"rules": "trl_r1.select:Rules"}
 
-# Columns that each kind of stage reads, and those that builders write.
-_READS = {"sft": ("prompt", "completion"), "reward": ("prompt", "chosen", "rejected")}
-_CANONICAL = ("prompt_id", "prompt", "solution", "domain", "language", "source")
-_WRITES = dict.fromkeys(("cold_start", "rejection", "general"), (*_CANONICAL, "completion"))
-_WRITES["pairs"] = ("prompt_id", "prompt", "chosen", "rejected", "domain", "language", "source")
+# Columns of what a stage samples, whatever its kind.
+_TRACES = ("prompt_id", "prompt", "solution", "domain", "language", "completion")
 
 GB = 1 << 30
 
@@ -100,10 +98,12 @@ def check_config(item: ResolvedStage) -> tuple[ResolvedStage, list[ConfigError]]
             config[key] = fit(value, field)
         except Misfit as misfit:
             problems.append(_wrong(item, key, f"is {value!r}; expected {misfit}"))
-        if key in _NESTED and item.stage.kind in KINDS and isinstance(value, dict):
+        if key in _NESTED and item.stage.kind in known_kinds() and isinstance(value, dict):
             problems += _check_nested(item, key, value, read_class(_NESTED[key]))
     for key, field in item.fields.items():
-        needed = field.required or (item.stage.kind in KINDS and key in _NEEDED and field.default in (None, ""))
+        needed = field.required or (
+            item.stage.kind in known_kinds() and key in _NEEDED and field.default in (None, "")
+        )
         if key == "model_name_or_path" and (item.stage.kind == "general" or config.get("backend") == "server"):
             needed = False  # rows may be complete as they are; a server has a model of its own
         if needed and config.get(key) in (None, ""):
@@ -230,9 +230,9 @@ def source_columns(source: dict[str, Any], item: ResolvedStage, stages: list[Res
                     file=item.stage.at,
                     key=f"stages.{item.name}.data",
                 )
-            found = written.get(part) or _WRITES.get(parent.stage.kind)
+            found = written.get(part)
         else:
-            found = (*_CANONICAL[:-1], "completion")
+            found = _TRACES
     elif Path(path).exists():
         found = columns_of(path)
     if found is None:
@@ -262,7 +262,7 @@ def check_data(item: ResolvedStage, stages: list[ResolvedStage]) -> list[ConfigE
     for i, source in enumerate(sources):
         key = f"stages.{item.name}.data[{i}]"
         for name, value in source.items():
-            if item.stage.kind not in KINDS:
+            if item.stage.kind not in known_kinds():
                 break  # a stage of the user's own reads them in its own way
             if name not in known:
                 message = f"unknown key; expected one of {listed(known, 20)}{did_you_mean(name, known)}"
@@ -278,9 +278,9 @@ def check_data(item: ResolvedStage, stages: list[ResolvedStage]) -> list[ConfigE
             named = f"data.{source.get('name')}.path"
             problems.append(error if error.key else DataError(error.message, file=error.file, key=named))
             continue
-        if item.stage.kind not in KINDS or columns is None:
+        if item.stage.kind not in known_kinds() or columns is None:
             continue
-        for column in _READS.get(item.stage.kind, ("prompt",)):
+        for column in kind_of(item.stage.kind).reads or ():
             if column not in columns:
                 problems.append(
                     DataError(

@@ -10,40 +10,14 @@ The config is a flat YAML: the fields of [`~sampling.SamplingConfig`] and of [`~
 """
 
 import sys
-from collections.abc import Sequence
 
-from ..builders.config import ColdStartConfig
-from ..sampling.config import SamplingConfig
-from ._common import Progress, StageParser, run_stage
+from ._builder import build_by, builder
+from ._common import program
 
 
-CONFIG_CLASSES = ("trl_r1.sampling.config:SamplingConfig", "trl_r1.builders.config:ColdStartConfig")
+STAGE = builder("ColdStartConfig")
 
-
-def make_parser() -> StageParser:
-    """Return the stage's parser."""
-    return StageParser((SamplingConfig, ColdStartConfig), prog="trl_r1.stages.cold_start")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage; return its exit code."""
-    return run_stage(build, make_parser(), argv)
-
-
-def build(sampling: SamplingConfig, config: ColdStartConfig) -> None:
-    """
-    Build the data set.
-
-    Args:
-        sampling ([`~sampling.SamplingConfig`]):
-            How to sample.
-        config ([`~builders.ColdStartConfig`]):
-            From what, and what to keep.
-    """
-    from ..builders import build_cold_start
-
-    build_cold_start(sampling, config, on_shard=Progress(config.output_dir, 0, unit="shards").reach)
-
+main = program(STAGE, build_by("build_cold_start"))
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -18,25 +18,25 @@ from typing import TYPE_CHECKING, Any
 
 from ..evaluation import EvaluationConfig, hard_prompts, summarize
 from ..io import write_json
+from ..kinds import StageKind
 from ..sampling import SamplingConfig, accuracy_names, check_columns, named_rewards, sample, score_traces, shard_count
-from ._common import Progress, StageParser, run_stage
+from ._common import Progress, program
 
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
-CONFIG_CLASSES = ("trl_r1.sampling.config:SamplingConfig", "trl_r1.evaluation:EvaluationConfig")
-
-
-def make_parser() -> StageParser:
-    """Return the stage's parser."""
-    return StageParser((SamplingConfig, EvaluationConfig), prog="trl_r1.stages.evaluate")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage; return its exit code."""
-    return run_stage(evaluate, make_parser(), argv)
+STAGE = StageKind(
+    configs=("trl_r1.sampling.config:SamplingConfig", "trl_r1.evaluation:EvaluationConfig"),
+    leaves=("metrics.json",),
+    model="several",
+    references={
+        "rewards.*.args.model": "model",
+        "best_of_n.args.model": "model",
+        "general_scorer.args.model": "model",
+    },
+)
 
 
 def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
@@ -190,6 +190,8 @@ def _drain(*arguments: Any) -> None:
     for _ in _samples(*arguments):
         pass
 
+
+main = program(STAGE, evaluate)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,7 +6,7 @@ accelerate launch --config_file recipes/accelerate/zero3.yaml -m trl_r1.stages.g
 ```
 
 The config is a flat TRL YAML: the fields of [`~configs.R1GRPOConfig`], of TRL's `ModelConfig` and of
-[`~stages.arguments.GRPOStageArguments`]. The stage resumes from its last whole checkpoint, and leaves behind `model/`,
+[`~stages._arguments.GRPOStageArguments`]. The stage resumes from its last whole checkpoint, and leaves behind `model/`,
 `trainer_state.json`, `metrics.json` and, with `save_rollouts`, what was sampled.
 
 Where a data source has a `share` or a `from_step`, the order of prompts is laid down before training; otherwise TRL
@@ -20,8 +20,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DataError
+from ..kinds import Curve, StageKind
 from ..rewards.schedule import name_of, required_columns
-from ._common import StageParser, run_stage
+from ._common import program
 
 
 if TYPE_CHECKING:
@@ -29,31 +30,32 @@ if TYPE_CHECKING:
     from trl import GRPOConfig, ModelConfig
 
     from ..data import DataSource
-    from .arguments import GRPOStageArguments
+    from ._arguments import GRPOStageArguments
 
-CONFIG_CLASSES = (
-    "trl_r1.configs:R1GRPOConfig",
-    "trl_r1.stages.arguments:GRPOStageArguments",
-    "trl.trainer.model_config:ModelConfig",
+STAGE = StageKind(
+    configs=("trl_r1.configs:R1GRPOConfig", "trl_r1.stages._arguments:GRPOStageArguments", "trl:ModelConfig"),
+    leaves=("model",),
+    references={"rewards.*.args.model": "model"},
+    trains=True,
+    curves=(
+        Curve("Reward, all together", ("reward",)),
+        Curve("Reward by kind, unweighted", ("rewards/*/mean",)),
+        Curve("Solve rate", ("solve_rate", "solve_rate/*"), labels=("all",), share=True),
+        Curve("Solved at least once (pass@G)", ("pass@G",), share=True),
+        Curve("Completion length, tokens", ("completions/mean_length",), labels=("tokens",), digits=1),
+        Curve("Truncated completions", ("truncated",), share=True),
+        Curve("Format", ("rewards/*format*/mean",), share=True),
+        Curve("Share of prompt's language", ("language_share",), labels=("share",), share=True),
+        Curve("Reflection words per 1,000", ("reflection_per_1000_words",), labels=("reflection",), digits=1),
+        Curve("Reflection by word, per 1,000", ("reflection/*",), digits=1),
+        Curve("Groups with equal rewards", ("frac_reward_zero_std",), labels=("equal",), share=True),
+        Curve("KL to the reference, nats", ("kl",), digits=3),
+        Curve("Entropy of the policy, nats", ("entropy",)),
+    ),
 )
 
 # By these TRL tells what kind of data it has; prompts have no business with them.
 MISLEADING_COLUMNS = ("completion", "chosen", "rejected", "messages", "image", "images")
-
-
-def make_parser() -> StageParser:
-    """Return the stage's parser."""
-    from trl import ModelConfig
-
-    from ..configs import R1GRPOConfig
-    from .arguments import GRPOStageArguments
-
-    return StageParser((R1GRPOConfig, GRPOStageArguments, ModelConfig), prog="trl_r1.stages.grpo")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage; return its exit code."""
-    return run_stage(train, make_parser(), argv)
 
 
 def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig") -> None:
@@ -63,7 +65,7 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
     Args:
         args ([`~configs.R1GRPOConfig`]):
             The trainer's arguments.
-        stage ([`~stages.arguments.GRPOStageArguments`]):
+        stage ([`~stages._arguments.GRPOStageArguments`]):
             Data, template and rewards.
         model ([`~trl.ModelConfig`]):
             The model to start from, and LoRA.
@@ -171,6 +173,8 @@ def in_order(prompts: "Dataset", sources: Sequence["DataSource"], args: "GRPOCon
     args.shuffle_dataset = False
     return prompts.select(schedule_prompts(prompts, by_generation, generations, per_generation, seed=args.seed))
 
+
+main = program(STAGE, train)
 
 if __name__ == "__main__":
     sys.exit(main())

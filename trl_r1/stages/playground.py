@@ -10,33 +10,28 @@ is no such stage in the paper, which is given its base model.
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..io import whole_file, whole_folder, write_json
+from ..kinds import StageKind
 from ..playground.config import PlaygroundConfig
-from ._common import Progress, StageParser, run_stage
+from ._common import Progress, program
 
 
-CONFIG_CLASSES = ("trl_r1.playground.config:PlaygroundConfig",)
-DATASETS = {
-    "train": ("prompt", "solution", "domain", "language"),
-    "heldout": ("prompt", "solution", "domain", "language"),
-    "general-train": ("prompt", "domain", "language", "reference", "simple"),
-    "general-heldout": ("prompt", "domain", "language", "reference", "simple"),
-    "general-answers": ("prompt", "completion", "domain", "language", "thought", "simple"),
-    "preference-pairs": ("prompt", "chosen", "rejected", "domain", "language"),
-}
-
-
-def make_parser() -> StageParser:
-    """Return the stage's parser."""
-    return StageParser((PlaygroundConfig,), prog="trl_r1.stages.playground")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage; return its exit code."""
-    return run_stage(make_playground, make_parser(), argv)
+STAGE = StageKind(
+    configs=("trl_r1.playground.config:PlaygroundConfig",),
+    leaves=("model", "data"),
+    model="none",
+    reads=None,
+    writes={
+        "train": ("prompt", "solution", "domain", "language"),
+        "heldout": ("prompt", "solution", "domain", "language"),
+        "general-train": ("prompt", "domain", "language", "reference", "simple"),
+        "general-heldout": ("prompt", "domain", "language", "reference", "simple"),
+        "general-answers": ("prompt", "completion", "domain", "language", "thought", "simple"),
+        "preference-pairs": ("prompt", "chosen", "rejected", "domain", "language"),
+    },
+)
 
 
 def make_playground(config: PlaygroundConfig) -> None:
@@ -86,6 +81,8 @@ def write_model(config: PlaygroundConfig) -> None:
         tokenizer.save_pretrained(partial)
         write_json(Path(config.output_dir) / "metrics.json", {"skills": history[-1]["skills"], "history": history})
 
+
+main = program(STAGE, make_playground)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,40 +10,14 @@ The config is a flat YAML: the fields of [`~sampling.SamplingConfig`] and of [`~
 """
 
 import sys
-from collections.abc import Sequence
 
-from ..builders.config import RejectionConfig
-from ..sampling.config import SamplingConfig
-from ._common import Progress, StageParser, run_stage
+from ._builder import build_by, builder
+from ._common import program
 
 
-CONFIG_CLASSES = ("trl_r1.sampling.config:SamplingConfig", "trl_r1.builders.config:RejectionConfig")
+STAGE = builder("RejectionConfig")
 
-
-def make_parser() -> StageParser:
-    """Return the stage's parser."""
-    return StageParser((SamplingConfig, RejectionConfig), prog="trl_r1.stages.rejection")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage; return its exit code."""
-    return run_stage(build, make_parser(), argv)
-
-
-def build(sampling: SamplingConfig, config: RejectionConfig) -> None:
-    """
-    Build the data set.
-
-    Args:
-        sampling ([`~sampling.SamplingConfig`]):
-            How to sample.
-        config ([`~builders.RejectionConfig`]):
-            From what, and what to keep.
-    """
-    from ..builders import build_rejection
-
-    build_rejection(sampling, config, on_shard=Progress(config.output_dir, 0, unit="shards").reach)
-
+main = program(STAGE, build_by("build_rejection"))
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,7 +6,7 @@ accelerate launch --config_file recipes/accelerate/zero3.yaml -m trl_r1.stages.r
 ```
 
 The config is a flat TRL YAML: the fields of [`~configs.R1RewardConfig`], of TRL's `ModelConfig` and of
-[`~stages.arguments.RewardStageArguments`]. The model may be a causal language model: its score head is then new. The
+[`~stages._arguments.RewardStageArguments`]. The model may be a causal language model: its score head is then new. The
 text that is scored is the prompt in its template with the response, as [`~rewards.PreferenceModel`] forms it in RL.
 
 The paper's safety model is pointwise (responses labelled safe or unsafe); here a safety model is trained on pairs of a
@@ -15,42 +15,34 @@ safe and an unsafe response, with `part: all`.
 
 import logging
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
+from ..kinds import Curve, StageKind
 from ..rewards.preference_text import PreferenceForm
-from ._common import StageParser, run_stage
+from ._common import program
 
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from trl import ModelConfig, RewardConfig
 
-    from .arguments import RewardStageArguments
+    from ._arguments import RewardStageArguments
 
 logger = logging.getLogger(__name__)
 
-CONFIG_CLASSES = (
-    "trl_r1.configs:R1RewardConfig",
-    "trl_r1.stages.arguments:RewardStageArguments",
-    "trl.trainer.model_config:ModelConfig",
+STAGE = StageKind(
+    configs=("trl_r1.configs:R1RewardConfig", "trl_r1.stages._arguments:RewardStageArguments", "trl:ModelConfig"),
+    leaves=("model",),
+    reads=("prompt", "chosen", "rejected"),
+    trains=True,
+    curves=(
+        Curve("Loss", ("loss", "eval_loss"), labels=("training", "held-out"), digits=3),
+        Curve("Pairs ordered right", ("accuracy", "eval_accuracy"), labels=("training", "held-out"), share=True),
+        Curve("Margin between chosen and rejected", ("margin",)),
+    ),
+    card="reward_model",
 )
-
-
-def make_parser() -> StageParser:
-    """Return the stage's parser."""
-    from trl import ModelConfig
-
-    from ..configs import R1RewardConfig
-    from .arguments import RewardStageArguments
-
-    return StageParser((R1RewardConfig, RewardStageArguments, ModelConfig), prog="trl_r1.stages.reward")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage; return its exit code."""
-    return run_stage(train, make_parser(), argv)
 
 
 def train(args: "RewardConfig", stage: "RewardStageArguments", model: "ModelConfig") -> None:
@@ -60,7 +52,7 @@ def train(args: "RewardConfig", stage: "RewardStageArguments", model: "ModelConf
     Args:
         args ([`~configs.R1RewardConfig`]):
             The trainer's arguments.
-        stage ([`~stages.arguments.RewardStageArguments`]):
+        stage ([`~stages._arguments.RewardStageArguments`]):
             Data, template and the part of a response that is judged.
         model ([`~trl.ModelConfig`]):
             The model to start from, and LoRA.
@@ -142,6 +134,8 @@ def tokenized(pairs: "Dataset", tokenizer: Any, form: PreferenceForm) -> "Datase
         )
     return rows
 
+
+main = program(STAGE, train)
 
 if __name__ == "__main__":
     sys.exit(main())

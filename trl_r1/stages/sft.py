@@ -6,44 +6,35 @@ accelerate launch --config_file recipes/accelerate/zero3.yaml -m trl_r1.stages.s
 ```
 
 The config is a flat TRL YAML: the fields of [`~configs.R1SFTConfig`], of TRL's `ModelConfig` and of
-[`~stages.arguments.SFTStageArguments`]. The loss is on the completion alone. Distillation is this stage with another
+[`~stages._arguments.SFTStageArguments`]. The loss is on the completion alone. Distillation is this stage with another
 base.
 """
 
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ._common import StageParser, run_stage
+from ..kinds import Curve, StageKind
+from ._common import program
 
 
 if TYPE_CHECKING:
     from trl import ModelConfig, SFTConfig
 
-    from .arguments import SFTStageArguments
+    from ._arguments import SFTStageArguments
 
-CONFIG_CLASSES = (
-    "trl_r1.configs:R1SFTConfig",
-    "trl_r1.stages.arguments:SFTStageArguments",
-    "trl.trainer.model_config:ModelConfig",
+STAGE = StageKind(
+    configs=("trl_r1.configs:R1SFTConfig", "trl_r1.stages._arguments:SFTStageArguments", "trl:ModelConfig"),
+    leaves=("model",),
+    reads=("prompt", "completion"),
+    trains=True,
+    curves=(
+        Curve("Loss", ("loss", "eval_loss"), labels=("training", "held-out"), digits=3),
+        Curve("Loss by source", ("loss/*",), digits=3),
+        Curve("Accuracy of tokens", ("mean_token_accuracy",), labels=("tokens",), share=True),
+    ),
 )
 
 COLUMNS = ("prompt", "completion", "source", "domain", "language", "prompt_id")
-
-
-def make_parser() -> StageParser:
-    """Return the stage's parser."""
-    from trl import ModelConfig
-
-    from ..configs import R1SFTConfig
-    from .arguments import SFTStageArguments
-
-    return StageParser((R1SFTConfig, SFTStageArguments, ModelConfig), prog="trl_r1.stages.sft")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage; return its exit code."""
-    return run_stage(train, make_parser(), argv)
 
 
 def train(args: "SFTConfig", stage: "SFTStageArguments", model: "ModelConfig") -> None:
@@ -53,7 +44,7 @@ def train(args: "SFTConfig", stage: "SFTStageArguments", model: "ModelConfig") -
     Args:
         args ([`~configs.R1SFTConfig`]):
             The trainer's arguments.
-        stage ([`~stages.arguments.SFTStageArguments`]):
+        stage ([`~stages._arguments.SFTStageArguments`]):
             Data and template.
         model ([`~trl.ModelConfig`]):
             The model to start from, and LoRA.
@@ -83,6 +74,8 @@ def train(args: "SFTConfig", stage: "SFTStageArguments", model: "ModelConfig") -
     )
     train_and_save(trainer, merge_adapter=stage.merge_adapter)
 
+
+main = program(STAGE, train)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,6 @@
 """A stage that says it leaves a model, ends well, and leaves nothing."""
 
-CONFIG_CLASSES = ("toys.stage:ToyArguments",)
-OUTPUTS = ("model",)
+from trl_r1.kinds import StageKind
+
+
+STAGE = StageKind(configs=("toys.stage:ToyArguments",), leaves=("model",), reads=())

@@ -15,9 +15,10 @@ from typing import Literal
 
 import yaml
 
+from trl_r1.kinds import StageKind
 
-CONFIG_CLASSES = ("toys.stage:ToyArguments",)
-OUTPUTS = ("model", "metrics.json")
+
+STAGE = StageKind(configs=("toys.stage:ToyArguments",), leaves=("model", "metrics.json"), reads=())
 
 
 @dataclass

@@ -1,0 +1,39 @@
+"""
+What the stages that build data sets do alike: sample, select, write `data/train.parquet`.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from ..builders.outputs import SFT_COLUMNS
+from ..kinds import StageKind
+from ._common import Progress
+
+
+def builder(config: str, columns: tuple[str, ...] = SFT_COLUMNS) -> StageKind:
+    """
+    Return the description of a stage that samples and builds a data set.
+
+    Args:
+        config (`str`):
+            The builder's dataclass in `trl_r1.builders.config`; that of [`~sampling.SamplingConfig`] stands beside it.
+        columns (`tuple[str, ...]`, *optional*):
+            The columns of what it writes.
+    """
+    return StageKind(
+        configs=("trl_r1.sampling.config:SamplingConfig", f"trl_r1.builders.config:{config}"),
+        leaves=("data/train.parquet",),
+        writes={"train": columns},
+        references={"held_out": "data", "rewards.*.args.model": "model", "judge.args.model": "model"},
+    )
+
+
+def build_by(name: str) -> Callable[[Any, Any], None]:
+    """Return what runs the function of this name in `trl_r1.builders`, with its progress written down."""
+
+    def build(sampling: Any, config: Any) -> None:
+        function = getattr(importlib.import_module("trl_r1.builders"), name)
+        function(sampling, config, on_shard=Progress(config.output_dir, 0, unit="shards").reach)
+
+    return build
