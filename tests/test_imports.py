@@ -15,7 +15,7 @@ PACKAGE = Path(trl_r1.__file__).parent
 # Two towers, each from the ground up: a room may look into its own floor and into those below it, in a tower that
 # holds both. They meet in `errors` and in what is read from text and files alone.
 GROUND = [
-    {"errors", "io", "kinds"},
+    {"docstrings", "errors", "io", "kinds"},
     {"text", "trace", "language", "ids", "lineage", "scores", "solved", "solve_rates"},
 ]
 TRAINING = [
