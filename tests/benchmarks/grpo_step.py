@@ -38,7 +38,7 @@ from datasets import Dataset
 from transformers import Qwen3Config, Qwen3ForCausalLM, TrainerCallback
 from trl import GRPOTrainer
 
-from tests.trainers.tiny import VOCABULARY, make_tokenizer
+from tests.grpo.tiny import VOCABULARY, make_tokenizer
 from trl_r1 import R1GRPOConfig, R1GRPOTrainer
 
 

@@ -28,9 +28,9 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging
 
-from tests.trainers.tiny import grpo_config, make_tokenizer, sums
+from tests.grpo.tiny import grpo_config, make_tokenizer, sums
 from trl_r1 import R1GRPOTrainer
-from trl_r1.trainers.compact_generation import compact_rows
+from trl_r1.grpo.compact_generation import compact_rows
 
 
 VOCABULARY = 4096

@@ -46,8 +46,8 @@ from trl import GRPOTrainer
 
 from trl_r1 import R1GRPOConfig, R1GRPOTrainer
 from trl_r1.data import load_prompts, parse_sources, render
+from trl_r1.grpo.compact_generation import compact_rows
 from trl_r1.rewards.schedule import load_rewards
-from trl_r1.trainers.compact_generation import compact_rows
 
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "playground"

@@ -21,9 +21,9 @@ from trl.trainer.callbacks import SyncRefModelCallback
 from trl.trainer.utils import RepeatSampler
 
 from trl_r1 import R1GRPOConfig, R1GRPOTrainer, R1SFTConfig, R1SFTTrainer
-from trl_r1.trainers.dynamic_sampling import PADDING
+from trl_r1.grpo.dynamic_sampling import PADDING
 
-from ..trainers.tiny import DigitReward, grpo_config, save_tiny_model, sft_config, sums, told
+from ..grpo.tiny import DigitReward, grpo_config, save_tiny_model, sft_config, sums, told
 
 
 # Each method that we wrap: whose it is, and the signature that our wrapper has to fit.

@@ -13,9 +13,9 @@ import torch
 from accelerate import PartialState
 from trl import GRPOTrainer
 
-from tests.trainers.scripted import Script, error, run
+from tests.grpo.scripted import Script, error, run
 from trl_r1 import R1GRPOTrainer
-from trl_r1.trainers.micro_batches import MicroBatches
+from trl_r1.grpo.micro_batches import MicroBatches
 
 
 TRIM = {"trim_padding": True}
@@ -45,7 +45,7 @@ def main(model: str, folder: Path) -> None:
     found = {}
     for number, (case, (settings, switches)) in enumerate([*CASES.items(), (WRONG, CASES["grpo"])]):
         if case == WRONG:
-            MicroBatches._weight = lambda self, inputs, micro_batch: 1.0
+            MicroBatches.weight = lambda self, inputs, micro_batch: 1.0
         chosen = dull[2 * (number % 2) + state.process_index]
         # ZeRO-3 takes its step before a gradient can be seen, so what is compared are weights as well. By so large an
         # epsilon AdamW moves them nearly by the gradient itself.

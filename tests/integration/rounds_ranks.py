@@ -15,9 +15,9 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from safetensors.torch import load_file
 
-from tests.trainers.lively import Lively, mixed_prompts
-from tests.trainers.test_resume import TIMES
-from tests.trainers.tiny import grpo_config
+from tests.grpo.lively import Lively, mixed_prompts
+from tests.grpo.test_resume import TIMES
+from tests.grpo.tiny import grpo_config
 from trl_r1 import R1GRPOTrainer
 
 

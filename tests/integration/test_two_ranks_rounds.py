@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.trainers.tiny import save_tiny_model
+from tests.grpo.tiny import save_tiny_model
 
 from .test_two_ranks import environment, launcher_arguments, run_in_own_group
 
