@@ -25,6 +25,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from typing_extensions import override
 
 from ._compat import check_attributes, check_overrides
+from .errors import EnvironmentalError
 
 
 logger = get_logger(__name__)
@@ -88,7 +89,14 @@ class ExactResume(Trainer):
             return
         state = self._read_rank_state(checkpoint)
         if state is not None:
-            self.load_rank_state(state)
+            try:
+                self.load_rank_state(state)
+            except (KeyError, TypeError) as error:
+                raise EnvironmentalError(
+                    f"{checkpoint} was written by a version of trl_r1 that this one cannot resume: expected {error} in "
+                    f"{_STATE.format(rank=self.args.process_index)}, found {', '.join(sorted(state))}. It is left as it "
+                    "is: resume with that version, or start from its weights."
+                ) from error
         self.load_files(checkpoint)
 
     def _read_rank_state(self, checkpoint: str) -> dict[str, Any] | None:

@@ -216,6 +216,43 @@ def test_a_moving_reference_that_is_missing_is_an_error(model_path, tmp_path):
         run(R1GRPOTrainer, model_path, tmp_path, tmp_path / "checkpoint-1", beta=0.1)
 
 
+def rewrite_state(checkpoint: Path, change: Any) -> None:
+    path = checkpoint / "trl_r1_state_0.pt"
+    state = torch.load(path, weights_only=True)
+    torch.save(change(state), path)
+
+
+def as_0_1_0_wrote_it(state: dict[str, Any]) -> dict[str, Any]:
+    """Written out, so that a change of today's layout does not change this one."""
+    logs, rollout = state["logs"], state["rollout"]
+    old = {
+        "world_size": state["world_size"],
+        "logs": {name: logs[name] for name in ("metrics", "loss", "logged_step", "tokens")},
+        "rollout": {name: rollout[name] for name in ("batches_done", "buffer", "max_completion_length")},
+        "entropy": {"coefficient": 0.0, "last": float("inf")},
+    }
+    return old | {name: state[name] for name in ("prompts_drawn",) if name in state}
+
+
+@pytest.mark.parametrize("case", ["inner epochs", "rows by length, idle ones left out", "the reference is replaced"])
+def test_a_checkpoint_of_0_1_0_resumes_exactly(case, model_path, tmp_path):
+    uninterrupted = what_matters(run(R1GRPOTrainer, model_path, tmp_path / "whole", **CASES[case]))
+    checkpoint = copy_checkpoint(tmp_path / "whole", tmp_path / "resumed", 3)
+    rewrite_state(checkpoint, as_0_1_0_wrote_it)
+    resumed = what_matters(run(R1GRPOTrainer, model_path, tmp_path / "resumed", checkpoint, **CASES[case]))
+    assert differences(uninterrupted, resumed) == []
+
+
+def test_a_checkpoint_of_another_layout_is_refused_untouched(model_path, tmp_path):
+    run(R1GRPOTrainer, model_path, tmp_path, beta=0.0, max_steps=1)
+    checkpoint = tmp_path / "checkpoint-1"
+    rewrite_state(checkpoint, lambda state: {"world_size": 1, "logs": state["logs"], "generation": {}})
+    before = {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file()}
+    with pytest.raises(EnvironmentalError, match=r"expected 'rollout' in trl_r1_state_0\.pt, found generation, logs"):
+        run(R1GRPOTrainer, model_path, tmp_path, checkpoint, beta=0.0)
+    assert {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file()} == before
+
+
 def test_a_checkpoint_of_trl_can_be_resumed(model_path, tmp_path, caplog):
     run(GRPOTrainer, model_path, tmp_path, beta=0.0, max_steps=2)
     trainer = run(R1GRPOTrainer, model_path, tmp_path, tmp_path / "checkpoint-2", beta=0.0)

@@ -27,7 +27,6 @@ SWITCHES = {
     "max_sampling_rounds": 8,
     "prompt_curriculum": True,
     "compact_generation": True,
-    "overlap_rewards": True,
 }
 
 
@@ -100,8 +99,8 @@ def main(model: str, folder: Path) -> None:
         "rows": [len(batch["advantages"]) for batch in whole.batches],
         "tokens": [int(batch["completion_mask"].sum()) for batch in whole.batches],
         "normaliser": [int(batch["num_items_in_batch"]) for batch in whole.batches],
-        "rates": repr(whole._solve_rates),
-        "drawn": whole._stream.position,
+        "rates": repr(whole.curriculum.rates),
+        "drawn": whole.prompt_stream.position,
         "fewest_rows": whole.fewest_rows,
     }
     ranks = gather_object([local])

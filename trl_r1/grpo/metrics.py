@@ -81,9 +81,11 @@ def groups_of(
     starts = range(0, len(rewards), num_generations)
     zero_std = [_has_zero_std(rewards[start : start + num_generations], weights, by_function) for start in starts]
     verdicts = list(map(is_solved, [[row[i] for i in accuracy] for row in rewards]))
-    of_groups = [verdicts[start : start + num_generations] for start in starts]
-    counts = [(group.count(True), len(group) - group.count(None)) for group in of_groups]
-    return [Group(solved, judged, equal) for (solved, judged), equal in zip(counts, zero_std, strict=True)]
+    groups = []
+    for start, equal in zip(starts, zero_std, strict=True):
+        group = verdicts[start : start + num_generations]
+        groups.append(Group(group.count(True), len(group) - group.count(None), equal))
+    return groups
 
 
 def _has_zero_std(rows: Sequence[Sequence[float]], weights: Sequence[float], by_function: bool) -> bool:
