@@ -21,7 +21,7 @@ class Script:
     Args:
         longest (`int`, *optional*, defaults to `24`):
             Tokens of the longest completion; the others are ragged.
-        dull (`tuple[int, ...]`, *optional*, defaults to `()`):
+        zero_std (`tuple[int, ...]`, *optional*, defaults to `()`):
             Groups of each rollout, by number, in which all completions earn the same.
         equal (`float`, *optional*, defaults to `1.0`):
             What they earn there.
@@ -32,11 +32,11 @@ class Script:
     """
 
     def __init__(
-        self, longest: int = 24, dull: tuple[int, ...] = (), equal: float = 1.0, cut: int = 0, group: int = GROUP
+        self, longest: int = 24, zero_std: tuple[int, ...] = (), equal: float = 1.0, cut: int = 0, group: int = GROUP
     ):
         self.group = group
         self.longest = longest
-        self.dull = dull
+        self.zero_std = zero_std
         self.equal = equal
         self.cut = cut
         self.calls = 0
@@ -69,7 +69,7 @@ def scripted(trainer_class: type, script: Script) -> type:
 
 
 class Graded:
-    """Rewards 0 and 1 in a fixed order; in dull groups all the same."""
+    """Rewards 0 and 1 in a fixed order; in groups without variance all the same."""
 
     __name__ = "graded"
 
@@ -79,7 +79,7 @@ class Graded:
     def __call__(self, *, completions: list[Any], **columns: Any) -> list[float]:
         group = self.script.group
         return [
-            self.script.equal if row // group in self.script.dull else float((row * 7 + row // group) % 3 == 0)
+            self.script.equal if row // group in self.script.zero_std else float((row * 7 + row // group) % 3 == 0)
             for row in range(len(completions))
         ]
 

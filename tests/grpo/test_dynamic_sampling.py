@@ -13,6 +13,7 @@ from trl import GRPOTrainer
 from trl_r1 import R1GRPOTrainer, read_traces
 from trl_r1.errors import ConfigError
 from trl_r1.grpo import dynamic_sampling
+from trl_r1.grpo import trainer as trainer_module
 from trl_r1.grpo.dynamic_sampling import join_batches
 from trl_r1.grpo.prompt_stream import PromptStream
 
@@ -90,14 +91,14 @@ class TestTheBatch:
             assert all(len(set(prompts[start : start + 4])) == 1 for start in (0, 4))
         assert len(trainer.rounds) > STEPS  # it was not by luck
 
-    def test_without_it_the_same_run_trains_on_dull_groups(self, model_path, tmp_path):
+    def test_without_it_the_same_run_trains_on_groups_without_variance(self, model_path, tmp_path):
         trainer = make(model_path, tmp_path, dynamic_sampling=False)
         trainer.train()
         assert any("lively" not in kinds_of(trainer, batch) for batch in trainer.batches)
         assert len(trainer.rounds) == STEPS
 
     def test_the_groups_that_teach_stay_as_they_were_sampled(self, model_path, tmp_path):
-        """Only dull groups make way: the other rows are those that a run without it would have had."""
+        """Only groups without variance are replaced: the other rows are those that a run without it would have had."""
         ours, without = trained(model_path, tmp_path), trained(model_path, tmp_path, dynamic_sampling=False)
         first, twin = ours.batches[0], without.batches[0]
         stay = [i for i, kind in enumerate(kinds_of(without, twin)) if kind == "lively"]
@@ -209,7 +210,7 @@ class TestMathematics:
             kept.first = batches[0]["num_items_in_batch"]
             return kept
 
-        monkeypatch.setattr(dynamic_sampling, "join_batches", with_the_first_normaliser)
+        monkeypatch.setattr(trainer_module, "join_batches", with_the_first_normaliser)
         monkeypatch.setattr(type(self), "broken", True)
         _, gradient = self.compare(model_path, tmp_path, loss_type="dapo")
         assert gradient > 1e-3

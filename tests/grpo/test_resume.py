@@ -48,7 +48,7 @@ CASES = {
     "logs of several steps": {"beta": 0.0, "logging_steps": 4},
     "an adapter": {"beta": 0.1, "lora": True, "sync_ref_model": False, "num_iterations": 2},
     "a stream": {"beta": 0.0, "num_iterations": 2, "streamed": True},
-    "rows by length, idle ones left out": {
+    "rows by length, those without advantage left out": {
         "beta": 0.0,
         "num_iterations": 2,
         "trim_padding": True,
@@ -64,7 +64,7 @@ CASES = {
         "trim_padding": True,
         "group_by_length": True,
     },
-    "idle rows left out, inner epochs, an adapter": {
+    "rows without advantage left out, inner epochs, an adapter": {
         "beta": 0.0,
         "num_iterations": 2,
         "lora": True,
@@ -234,7 +234,9 @@ def as_0_1_0_wrote_it(state: dict[str, Any]) -> dict[str, Any]:
     return old | {name: state[name] for name in ("prompts_drawn",) if name in state}
 
 
-@pytest.mark.parametrize("case", ["inner epochs", "rows by length, idle ones left out", "the reference is replaced"])
+@pytest.mark.parametrize(
+    "case", ["inner epochs", "rows by length, those without advantage left out", "the reference is replaced"]
+)
 def test_a_checkpoint_of_0_1_0_resumes_exactly(case, model_path, tmp_path):
     uninterrupted = what_matters(run(R1GRPOTrainer, model_path, tmp_path / "whole", **CASES[case]))
     checkpoint = copy_checkpoint(tmp_path / "whole", tmp_path / "resumed", 3)

@@ -92,9 +92,9 @@ def computed(trainer: Any) -> float:
 @pytest.mark.parametrize("loss_type", LOSSES)
 def test_all_switches_together(loss_type, beta, num_iterations, stock, model_path, tmp_path):
     settings = {"loss_type": loss_type, "beta": beta, "num_iterations": num_iterations}
-    script = Script(dull=(1,))
+    script = Script(zero_std=(1,))
     switches = possible(SWITCHES, **settings)
-    ours = run(R1GRPOTrainer, model_path, tmp_path, Script(dull=(1,)), **settings, **switches)
+    ours = run(R1GRPOTrainer, model_path, tmp_path, Script(zero_std=(1,)), **settings, **switches)
     assert_same(ours, stock(script, **settings))
     if "group_by_length" in switches:
         assert computed(ours) < 0.25
@@ -106,8 +106,8 @@ def test_all_switches_together(loss_type, beta, num_iterations, stock, model_pat
 @pytest.mark.parametrize("loss_type", [loss for loss in LOSSES if loss != "bnpo"])
 def test_each_switch_alone(loss_type, switch, stock, model_path, tmp_path):
     settings = {"loss_type": loss_type, "num_iterations": 2}
-    ours = run(R1GRPOTrainer, model_path, tmp_path, Script(dull=(1,)), **settings, **{switch: SWITCHES[switch]})
-    assert_same(ours, stock(Script(dull=(1,)), **settings))
+    ours = run(R1GRPOTrainer, model_path, tmp_path, Script(zero_std=(1,)), **settings, **{switch: SWITCHES[switch]})
+    assert_same(ours, stock(Script(zero_std=(1,)), **settings))
     if loss_type == "grpo":
         # The second use of a rollout is far enough from the first for ratios to be clipped.
         assert ours.state.log_history[1]["clip_ratio/region_mean"] > 0
@@ -160,7 +160,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no scaling of rewards": ({"scale_rewards": "none"}, {}),
     "rewards scaled over the batch": ({"scale_rewards": "batch"}, {}),
     "rewards normalised one by one": ({"multi_objective_aggregation": "normalize_then_sum"}, {}),
-    "no group with variance but one": ({"script": {"dull": (0, 2)}}, {}),
+    "no group with variance but one": ({"script": {"zero_std": (0, 2)}}, {}),
     "an entropy bonus": (
         {"entropy_coef": 0.1},
         {"group_by_length": False, "skip_zero_advantage": False, "max_tokens_per_micro_batch": None},
@@ -176,7 +176,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_whatever_else_goes_on(case, stock, model_path, tmp_path):
     settings, off = SETTINGS[case]
     settings = dict(settings)
-    script = settings.pop("script", {"dull": (1,)})
+    script = settings.pop("script", {"zero_std": (1,)})
     ours = run(
         R1GRPOTrainer, model_path, tmp_path, Script(**script), **settings, **{**possible(SWITCHES, **settings), **off}
     )
@@ -189,18 +189,18 @@ def test_whatever_else_goes_on(case, stock, model_path, tmp_path):
 
 def test_with_dynamic_sampling(model_path, tmp_path):
     """Rows of several rounds, of which some still teach nothing."""
-    script = {"dull": (0, 1), "cut": 4}
+    script = {"zero_std": (0, 1), "cut": 4}
     settings = {"dynamic_sampling": True, "max_sampling_rounds": 1, "num_iterations": 2}
     plain = run(R1GRPOTrainer, model_path, tmp_path / "plain", Script(**script), **settings)
     ours = run(R1GRPOTrainer, model_path, tmp_path / "ours", Script(**script), **settings, **SWITCHES)
     log = ours.state.log_history[0]
     assert log["dynamic_sampling/rounds"] == 1
-    assert 0 < log["skipped_rows"] == pytest.approx(log["dynamic_sampling/dull_groups"])
+    assert 0 < log["skipped_rows"] == pytest.approx(log["dynamic_sampling/frac_reward_zero_std"])
     assert_same(ours, plain)
 
 
 def test_a_step_on_which_nothing_is_to_be_learned_has_a_gradient_of_zero(model_path, tmp_path):
-    nothing = Script(dull=(0, 1, 2))
+    nothing = Script(zero_std=(0, 1, 2))
     ours = run(R1GRPOTrainer, model_path, tmp_path, nothing, max_steps=1, **SWITCHES)
     # One row stays, for the gradients to be there: AdamW moves by its momentum all the same.
     assert ours.state.log_history[0]["skipped_rows"] == pytest.approx(11 / 12)
@@ -210,7 +210,7 @@ def test_a_step_on_which_nothing_is_to_be_learned_has_a_gradient_of_zero(model_p
 
 def test_the_noise_of_equal_rewards_is_left_out(stock, model_path, tmp_path):
     """The float mean of eight rewards of 0.7 is not 0.7: TRL divides the difference by 1e-4, and learns from it."""
-    script = {"dull": (1,), "equal": 0.7, "group": 8}
+    script = {"zero_std": (1,), "equal": 0.7, "group": 8}
     settings = {"num_generations": 8, "per_device_train_batch_size": 8, "max_steps": 1}
     ours = run(R1GRPOTrainer, model_path, tmp_path, Script(**script), **settings, **SWITCHES)
     assert ours.state.log_history[0]["skipped_rows"] == pytest.approx(1 / 3)
@@ -270,8 +270,8 @@ def leave_out_rows_that_count(monkeypatch):
 )
 def test_wrong_mathematics_is_seen(break_it, stock, model_path, tmp_path, monkeypatch):
     break_it(monkeypatch)
-    ours = run(R1GRPOTrainer, model_path, tmp_path, Script(dull=(1,)), num_iterations=2, **SWITCHES)
-    assert error(ours, stock(Script(dull=(1,)), num_iterations=2)) > 1e-2
+    ours = run(R1GRPOTrainer, model_path, tmp_path, Script(zero_std=(1,)), num_iterations=2, **SWITCHES)
+    assert error(ours, stock(Script(zero_std=(1,)), num_iterations=2)) > 1e-2
 
 
 # What is refused would indeed be wrong: here it is done all the same.
@@ -295,8 +295,8 @@ def anything_goes(monkeypatch):
     ids=str,
 )
 def test_what_is_refused_would_be_wrong(settings, switch, anything_goes, stock, model_path, tmp_path):
-    ours = run(R1GRPOTrainer, model_path, tmp_path, Script(dull=(1,)), **settings, **{switch: True})
-    assert error(ours, stock(Script(dull=(1,)), **settings)) > 1e-4
+    ours = run(R1GRPOTrainer, model_path, tmp_path, Script(zero_std=(1,)), **settings, **{switch: True})
+    assert error(ours, stock(Script(zero_std=(1,)), **settings)) > 1e-4
 
 
 def save(model: Any, folder: Path) -> str:

@@ -94,7 +94,7 @@ def main(model: str, folder: Path) -> None:
     kinds = {row["prompt"]: row["kind"] for row in mixed_prompts(15)}
     local = {
         "rounds": whole.rounds,
-        "dull": [sum(kinds[prompt] != "lively" for prompt in rounds[0]) for rounds in whole.rounds],
+        "zero_std": [sum(kinds[prompt] != "lively" for prompt in rounds[0]) for rounds in whole.rounds],
         "spread": [batch["advantages"].view(-1, 4).abs().amax(1).min().item() for batch in whole.batches],
         "rows": [len(batch["advantages"]) for batch in whole.batches],
         "tokens": [int(batch["completion_mask"].sum()) for batch in whole.batches],

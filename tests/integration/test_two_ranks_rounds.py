@@ -31,7 +31,7 @@ def test_every_group_of_both_ranks_has_variance(found):
 
 def test_the_ranks_take_the_same_rounds_though_they_lack_different_numbers_of_groups(found):
     one, other = found["ranks"]
-    assert one["dull"] != other["dull"]
+    assert one["zero_std"] != other["zero_std"]
     sizes = [[[len(prompts) for prompts in rounds] for rounds in rank["rounds"]] for rank in (one, other)]
     assert sizes[0] == sizes[1]
     assert max(map(len, sizes[0])) > 1
