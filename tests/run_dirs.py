@@ -141,7 +141,7 @@ def _history(name: str, rng: random.Random, steps: int) -> list[dict]:
             "solve_rate/math": noisy(0.3, 0.95),
             "solve_rate/table": noisy(0.25, 0.9),
             "pass@G": noisy(0.7, 0.99, 0.02),
-            "zero_variance_groups": noisy(0.1, 0.7),
+            "frac_reward_zero_std": noisy(0.1, 0.7),
             "kl": noisy(0, 0.08, 0.004),
             "entropy": noisy(0.8, 0.15, 0.02),
             "learning_rate": 1e-3 * (1 - step / steps),

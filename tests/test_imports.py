@@ -22,7 +22,9 @@ TRAINING = [
     *GROUND,
     {"verify", "sandbox", "model_server"},
     {"rewards", "select"},
-    {"audit", "configs", "_compat", "adapters", "data", "trainers", "sampling"},
+    {"audit", "_compat", "adapters", "data", "sampling"},
+    {"resume"},
+    {"grpo", "sft", "preference"},
     {"builders", "evaluation", "playground"},
     {"stages"},
 ]

@@ -15,19 +15,21 @@ except PackageNotFoundError:
     __version__ = "0+unknown"
 
 _HOME_OF = {
-    "R1GRPOConfig": "configs",
-    "R1SFTConfig": "configs",
-    "R1GRPOTrainer": "trainers",
-    "R1SFTTrainer": "trainers",
+    "R1GRPOConfig": "grpo.config",
+    "R1SFTConfig": "sft.config",
+    "R1GRPOTrainer": "grpo.trainer",
+    "R1SFTTrainer": "sft.trainer",
     "Trace": "trace",
     "read_traces": "trace",
     "write_traces": "trace",
 }
 
 if TYPE_CHECKING:
-    from .configs import R1GRPOConfig, R1SFTConfig
+    from .grpo.config import R1GRPOConfig
+    from .grpo.trainer import R1GRPOTrainer
+    from .sft.config import R1SFTConfig
+    from .sft.trainer import R1SFTTrainer
     from .trace import Trace, read_traces, write_traces
-    from .trainers import R1GRPOTrainer, R1SFTTrainer
 
 __all__ = ["R1GRPOConfig", "R1GRPOTrainer", "R1SFTConfig", "R1SFTTrainer", "Trace", "read_traces", "write_traces"]
 

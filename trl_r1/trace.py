@@ -6,7 +6,7 @@ samples of an evaluation can be read by the same code.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +73,25 @@ class Trace:
     step: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any], **known: Any) -> "Trace":
+        """
+        Make the trace of a completion of a data set's row.
 
+        Args:
+            row (`Mapping[str, Any]`):
+                The row. Its `solution`, `domain` and `language` are taken over as text; what has no field of its own goes
+                into `extra`, unless JSON does not know it (an image).
+            **known (`Any`):
+                The other fields.
+        """
+        texts = {name: _text(row.get(name)) for name in ("solution", "domain", "language")}
+        extra = {name: value for name, value in row.items() if name not in _IN_FIELDS and _is_json(value)}
+        return cls(**texts, extra=extra, **known)
+
+
+# Columns of a row that a trace has a field for; `question` is its `prompt`.
+_IN_FIELDS = {"prompt", "question", "prompt_id", "solution", "domain", "language"}
 _JSON_COLUMNS = ("rewards", "sampling", "extra")
 _REQUIRED = ("prompt_id", "prompt", "completion")
 
@@ -106,7 +124,7 @@ def write_traces(path: str | Path, traces: Iterable[Trace]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = []
+    schema, rows = trace_schema(), []
     for trace in traces:
         row = asdict(trace)
         row["rewards"] = {name: None if reward != reward else reward for name, reward in trace.rewards.items()}  # NaN
@@ -114,8 +132,22 @@ def write_traces(path: str | Path, traces: Iterable[Trace]) -> int:
             row[name] = json.dumps(row[name], ensure_ascii=False, sort_keys=True, default=_plain)
         rows.append(row)
     with whole_file(path) as partial:
-        pq.write_table(pa.Table.from_pylist(rows, schema=trace_schema()), partial)
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial)
     return len(rows)
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """
 One GRPO step of TRL's trainer and of ours: the same weights, the same completions, in one process, taking turns.
 
-    python -m tests.benchmarks.grpo_step [--pairs 5] [--rows 64 32] [--parts steps off idle memory]
+    python -m tests.benchmarks.grpo_step [--pairs 5] [--rows 64 32] [--parts steps off zero_std memory]
     python -m tests.benchmarks.grpo_step --device cuda --attention flash_attention_2
 
 The whole takes some ten minutes on one quiet core (half with two, `OMP_NUM_THREADS=2`), the steps of 64 rows half of it.
@@ -15,7 +15,7 @@ nothing is sampled and nothing but the step is timed. The phases:
 
 Each figure is the median over the pairs of (time of TRL's trainer) / (time of ours), by the CPU time of the process (on
 a GPU: by the clock, synchronised), so that a busy machine weighs on both. `off` is our trainer with every switch off.
-The lines on idle groups compare our trainer with and without `skip_zero_advantage`, at `beta` 0. Memory is measured in
+The lines on groups without variance compare our trainer with and without `skip_zero_advantage`, at `beta` 0. Memory is measured in
 a process of its own for each trainer: the most that is resident in a step, less what was before it. The last line is the
 ratio of the update at the first number of rows.
 """
@@ -38,12 +38,12 @@ from datasets import Dataset
 from transformers import Qwen3Config, Qwen3ForCausalLM, TrainerCallback
 from trl import GRPOTrainer
 
-from tests.trainers.tiny import VOCABULARY, make_tokenizer
+from tests.grpo.tiny import VOCABULARY, make_tokenizer
 from trl_r1 import R1GRPOConfig, R1GRPOTrainer
 
 
 GROUP = 8
-PARTS = ("steps", "off", "idle", "memory")
+PARTS = ("steps", "off", "zero_std", "memory")
 OFF = {"trim_padding": False, "group_by_length": False, "skip_zero_advantage": False}
 ON = {"trim_padding": True, "group_by_length": True, "skip_zero_advantage": False}
 
@@ -125,13 +125,13 @@ class Judge:
 
     __name__ = "judge"
 
-    def __init__(self, dull: float):
-        self.dull = dull
+    def __init__(self, zero_std: float):
+        self.zero_std = zero_std
 
     def __call__(self, *, completions: list[Any], **columns: Any) -> list[float]:
         groups = len(completions) // GROUP
-        # Spread, so that dull groups are neither the first nor the last.
-        equal = {round((i + 0.5) / max(self.dull, 1e-9)) % groups for i in range(round(self.dull * groups))}
+        # Spread, so that groups without variance are neither the first nor the last.
+        equal = {round((i + 0.5) / max(self.zero_std, 1e-9)) % groups for i in range(round(self.zero_std * groups))}
         return [1.0 if row // GROUP in equal else float(row % 2) for row in range(len(completions))]
 
 
@@ -160,7 +160,7 @@ class Bench:
 
     def __init__(self, trainer_class: type, model: str, folder: Path, asked: argparse.Namespace, rows: int, **changes):
         self.clock = Clock(asked.device)
-        dull = changes.pop("dull", 0.0)
+        zero_std = changes.pop("zero_std", 0.0)
         cuda = asked.device == "cuda"
         config = R1GRPOConfig(
             **{
@@ -190,7 +190,7 @@ class Bench:
         )
         prompts = Dataset.from_dict({"prompt": [f"what is the sum of {i} and one ?" for i in range(rows // GROUP)]})
         self.trainer = timed(trainer_class, self.clock, rows, asked.longest)(
-            model, Judge(dull), config, prompts, callbacks=[StepClock(self.clock)]
+            model, Judge(zero_std), config, prompts, callbacks=[StepClock(self.clock)]
         )
 
     def step(self) -> dict[str, float]:
@@ -254,10 +254,10 @@ def compare_off(asked: argparse.Namespace, model: str, folder: Path) -> None:
     say(ratio(times, "step", "off", "trl")[1])
 
 
-def compare_idle(asked: argparse.Namespace, model: str, folder: Path) -> None:
+def compare_zero_std(asked: argparse.Namespace, model: str, folder: Path) -> None:
     """Compare our trainer without and with `skip_zero_advantage`."""
     rows = asked.rows[0]
-    for dull in (0.25, 0.75):
+    for zero_std in (0.25, 0.75):
         benches = {
             name: Bench(
                 R1GRPOTrainer,
@@ -266,13 +266,13 @@ def compare_idle(asked: argparse.Namespace, model: str, folder: Path) -> None:
                 asked,
                 rows,
                 beta=0.0,
-                dull=dull,
+                zero_std=zero_std,
                 **{**ON, "skip_zero_advantage": on},
             )
             for name, on in (("kept", False), ("skipped", True))
         }
         times = take_turns(benches, asked.pairs)
-        say(f"\n{rows} rows, {dull:.0%} of the groups without variance: time without `skip_zero_advantage` / with")
+        say(f"\n{rows} rows, {zero_std:.0%} of the groups without variance: time without `skip_zero_advantage` / with")
         say(ratio(times, "update", "kept", "skipped")[1])
 
 
@@ -345,8 +345,8 @@ def main() -> None:
         first = compare_steps(asked, model, Path(folder)) if "steps" in asked.parts else None
         if "off" in asked.parts:
             compare_off(asked, model, Path(folder))
-        if "idle" in asked.parts:
-            compare_idle(asked, model, Path(folder))
+        if "zero_std" in asked.parts:
+            compare_zero_std(asked, model, Path(folder))
         if "memory" in asked.parts:
             compare_memory(asked, model)
     if first is not None:

@@ -1,36 +1,29 @@
 """
-What `compact_generation` and `overlap_rewards` save, each where it is meant for.
+What `compact_generation` saves.
 
 ```bash
 python -m tests.benchmarks.grpo_switches [--rows 64] [--longest 512] [--pairs 3]
 ```
 
-Generation: a random model of five million parameters samples completions whose lengths are laid down, lognormal with a mean of a
-quarter of the longest, with and without rows that have ended; the two take turns. Rewards: steps of a trainer with a KL
-term and two rewards that sleep as long as the reference's pass takes, with and without early calls. Prints the medians and
-their ratios; in CPU time for generation, in wall time for rewards, since sleeping takes none.
+A random model of five million parameters samples completions whose lengths are laid down, lognormal with a mean of a
+quarter of the longest, with and without rows that have ended; the two take turns. Prints the medians of CPU time and their
+ratio.
 """
 
 import argparse
 import contextlib
 import os
 import statistics
-import tempfile
 import time
-from pathlib import Path
-from typing import Any
 
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, Qwen3Config, Qwen3ForCausalLM
-from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging
 
-from tests.trainers.tiny import grpo_config, make_tokenizer, sums
-from trl_r1 import R1GRPOTrainer
-from trl_r1.trainers.compact_generation import compact_rows
+from trl_r1.grpo.compact_generation import compact_rows
 
 
 VOCABULARY = 4096
@@ -95,45 +88,6 @@ def generation(rows: int, longest: int, pairs: int) -> None:
     )
 
 
-class Sleeps:
-    """A reward that waits."""
-
-    waits = True
-
-    def __init__(self, name: str, seconds: float):
-        self.__name__, self.seconds = name, seconds
-
-    def __call__(self, *, completions: list[Any], **columns: Any) -> list[float]:
-        time.sleep(self.seconds)
-        return [float(len(completion)) for completion in completions]
-
-
-def rewards(pairs: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        model, tokenizer = make_model(), make_tokenizer()
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-
-        def steps(early: bool, seconds: float) -> tuple[float, float]:
-            """Return the median time of a step, and the share of it that waits for rewards."""
-            settings = {"beta": 0.1, "sync_ref_model": False, "overlap_rewards": early, "max_completion_length": 32,
-                        "per_device_train_batch_size": 64, "max_steps": 2 * pairs, "save_strategy": "no"}  # fmt: skip
-            config = grpo_config(Path(folder), **settings)
-            trainer = R1GRPOTrainer(folder, [Sleeps("one", seconds), Sleeps("two", seconds)], config, sums(32))
-            trainer.remove_callback(PrinterCallback)
-            trainer.train()
-            log = [entry for entry in trainer.state.log_history if "step_time" in entry][1:]
-            return tuple(statistics.median(e[name] for e in log) for name in ("step_time", "reward_time_share"))
-
-        plain, _ = steps(False, 0.0)
-        seconds = plain / 4  # about what the reference's pass takes
-        (late, waited), (early, waited_early) = steps(False, seconds), steps(True, seconds)
-        print(
-            f"rewards, two that wait {seconds:.2f} s each in a step of {plain:.2f} s without them: {late:.2f} s, early "
-            f"{early:.2f} s: {late / early:.2f}x; share of the step that waits {waited:.2f}, early {waited_early:.2f}"
-        )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rows", type=int, default=64)
@@ -143,7 +97,6 @@ def main() -> None:
     logging.set_verbosity_error()
     torch.set_num_threads(1)
     generation(options.rows, options.longest, options.pairs)
-    rewards(options.pairs)
 
 
 if __name__ == "__main__":

@@ -46,8 +46,8 @@ from trl import GRPOTrainer
 
 from trl_r1 import R1GRPOConfig, R1GRPOTrainer
 from trl_r1.data import load_prompts, parse_sources, render
+from trl_r1.grpo.compact_generation import compact_rows
 from trl_r1.rewards.schedule import load_rewards
-from trl_r1.trainers.compact_generation import compact_rows
 
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "playground"
@@ -290,17 +290,17 @@ def compare(playground: Playground, options: argparse.Namespace) -> int:
             extra = [
                 entry["dynamic_sampling/extra_completions"] for entry in log if "dynamic_sampling/rounds" in entry
             ]
-            dull = [entry["frac_reward_zero_std"] for entry in log if "frac_reward_zero_std" in entry]
+            zero_std = [entry["frac_reward_zero_std"] for entry in log if "frac_reward_zero_std" in entry]
             run = {
                 "steps": steps, "wall": wall, "cpu": cpu, "cpu/step": last[2] / last[0], "wall/step": last[1] / last[0],
-                "final": last[3], "stderr": last[4], "dull": statistics.mean(dull),
+                "final": last[3], "stderr": last[4], "zero_std": statistics.mean(zero_std),
                 "extra": statistics.mean(extra) if extra else 0.0, "curve": clock.curve,
             }  # fmt: skip
             runs[name].append(run)
             print(
                 f"seed {seed}  {name:20} steps {steps:6.1f}  wall {wall:6.1f} s  CPU {cpu:6.1f} s  "
                 f"({run['cpu/step']:.3f} CPU s a step)  final {last[3]:.3f} +- {last[4]:.3f}  "
-                f"groups without variance {run['dull']:.2f}  extra completions {run['extra']:.1f}",
+                f"groups without variance {run['zero_std']:.2f}  extra completions {run['extra']:.1f}",
                 flush=True,
             )
     if options.json:

@@ -13,9 +13,9 @@ import torch
 from accelerate import PartialState
 from trl import GRPOTrainer
 
-from tests.trainers.scripted import Script, error, run
+from tests.grpo.scripted import Script, error, run
 from trl_r1 import R1GRPOTrainer
-from trl_r1.trainers.micro_batches import MicroBatches
+from trl_r1.grpo.micro_batches import MicroBatches
 
 
 TRIM = {"trim_padding": True}
@@ -33,26 +33,26 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     # Short rows share calls, and under DDP calls stay empty; ZeRO-3 has one row at least in each.
     "one row a call": ({"per_device_train_batch_size": 1, "gradient_accumulation_steps": 12}, ALL),
-    "idle rows alone": ({}, {"skip_zero_advantage": True}),
+    "rows without advantage alone": ({}, {"skip_zero_advantage": True}),
 }
 WRONG = "all micro-batches weighed alike"
 
 
 def main(model: str, folder: Path) -> None:
     state = PartialState()
-    # On one rank a group is idle, on the other all but one, or all are.
-    dull = [(1,), (0, 2), (2,), (0, 1, 2)]
+    # On one rank a group has no variance, on the other all but one have none, or all.
+    zero_std = [(1,), (0, 2), (2,), (0, 1, 2)]
     found = {}
     for number, (case, (settings, switches)) in enumerate([*CASES.items(), (WRONG, CASES["grpo"])]):
         if case == WRONG:
-            MicroBatches._weight = lambda self, inputs, micro_batch: 1.0
-        chosen = dull[2 * (number % 2) + state.process_index]
+            MicroBatches.weight = lambda self, inputs, micro_batch: 1.0
+        chosen = zero_std[2 * (number % 2) + state.process_index]
         # ZeRO-3 takes its step before a gradient can be seen, so what is compared are weights as well. By so large an
         # epsilon AdamW moves them nearly by the gradient itself.
         settings = {"optim": "adamw_torch", "adam_epsilon": 1.0, **settings}
-        stock = run(GRPOTrainer, model, folder / "stock", Script(dull=chosen), **settings)
+        stock = run(GRPOTrainer, model, folder / "stock", Script(zero_std=chosen), **settings)
         moved = weights(stock)
-        ours = run(R1GRPOTrainer, model, folder / "ours", Script(dull=chosen), **settings, **switches)
+        ours = run(R1GRPOTrainer, model, folder / "ours", Script(zero_std=chosen), **settings, **switches)
         own = weights(ours)
         gradients = error(ours, stock) if ours.recorded and ours.recorded[0] else None
         if not state.is_main_process:

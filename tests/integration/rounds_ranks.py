@@ -15,9 +15,9 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from safetensors.torch import load_file
 
-from tests.trainers.lively import Lively, mixed_prompts
-from tests.trainers.test_resume import TIMES
-from tests.trainers.tiny import grpo_config
+from tests.grpo.lively import Lively, mixed_prompts
+from tests.grpo.test_resume import TIMES
+from tests.grpo.tiny import grpo_config
 from trl_r1 import R1GRPOTrainer
 
 
@@ -27,7 +27,6 @@ SWITCHES = {
     "max_sampling_rounds": 8,
     "prompt_curriculum": True,
     "compact_generation": True,
-    "overlap_rewards": True,
 }
 
 
@@ -95,13 +94,13 @@ def main(model: str, folder: Path) -> None:
     kinds = {row["prompt"]: row["kind"] for row in mixed_prompts(15)}
     local = {
         "rounds": whole.rounds,
-        "dull": [sum(kinds[prompt] != "lively" for prompt in rounds[0]) for rounds in whole.rounds],
+        "zero_std": [sum(kinds[prompt] != "lively" for prompt in rounds[0]) for rounds in whole.rounds],
         "spread": [batch["advantages"].view(-1, 4).abs().amax(1).min().item() for batch in whole.batches],
         "rows": [len(batch["advantages"]) for batch in whole.batches],
         "tokens": [int(batch["completion_mask"].sum()) for batch in whole.batches],
         "normaliser": [int(batch["num_items_in_batch"]) for batch in whole.batches],
-        "rates": repr(whole._solve_rates),
-        "drawn": whole._stream.position,
+        "rates": repr(whole.curriculum.rates),
+        "drawn": whole.prompt_stream.position,
         "fewest_rows": whole.fewest_rows,
     }
     ranks = gather_object([local])

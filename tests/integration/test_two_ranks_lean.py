@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.trainers.test_same_gradients import qwen
+from tests.grpo.test_same_gradients import qwen
 
 from .lean_ranks import CASES, WRONG
 from .test_two_ranks import environment, launcher_arguments, run_in_own_group

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.trainers.tiny import save_tiny_model
+from tests.grpo.tiny import save_tiny_model
 
 from .test_two_ranks import environment, launcher_arguments, run_in_own_group
 
@@ -31,7 +31,7 @@ def test_every_group_of_both_ranks_has_variance(found):
 
 def test_the_ranks_take_the_same_rounds_though_they_lack_different_numbers_of_groups(found):
     one, other = found["ranks"]
-    assert one["dull"] != other["dull"]
+    assert one["zero_std"] != other["zero_std"]
     sizes = [[[len(prompts) for prompts in rounds] for rounds in rank["rounds"]] for rank in (one, other)]
     assert sizes[0] == sizes[1]
     assert max(map(len, sizes[0])) > 1

@@ -13,8 +13,8 @@ from trl_r1.recipe.fields import UNKNOWN, read_class, read_stage_module, source_
 
 
 CLASSES = [
-    "trl_r1.configs:R1GRPOConfig",
-    "trl_r1.configs:R1SFTConfig",
+    "trl_r1.grpo.config:R1GRPOConfig",
+    "trl_r1.sft.config:R1SFTConfig",
     "trl.trainer.reward_config:RewardConfig",
     "trl.trainer.model_config:ModelConfig",
     "trl_r1.stages._arguments:GRPOStageArguments",
@@ -57,7 +57,7 @@ def test_a_class_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "lonely").mkdir()
     (tmp_path / "lonely" / "stage.py").write_text(
-        'from trl_r1.kinds import StageKind\nSTAGE = StageKind(("trl_r1.configs:Nothing",), ())\n'
+        'from trl_r1.kinds import StageKind\nSTAGE = StageKind(("trl_r1.grpo.config:Nothing",), ())\n'
     )
     with pytest.raises(ConfigError, match="no class `Nothing`"):
         read_stage_module("lonely.stage")

@@ -5,9 +5,9 @@ import pickle
 import pytest
 
 from trl_r1.errors import ConfigError
+from trl_r1.grpo.metrics import group_tokens
 from trl_r1.rewards import GroupLength, group_length, load_rewards, math_accuracy
 from trl_r1.rewards.schedule import required_columns
-from trl_r1.trainers.group_tokens import group_tokens
 
 
 def is_right(completions, **columns):

@@ -17,7 +17,7 @@ The paper gives no mixing ratios and no order of prompts: `share` and `from_step
 example, that general prompts come only in the last 400 steps of RL stage 2 (v2 3.2.2).
 """
 
-from .rows import load_prompts, load_rows, load_source, prompt_id, read_solution
+from .rows import id_of_row, load_prompts, load_rows, load_source, prompt_id, question_of_row, read_solution
 from .schedule import schedule_prompts
 from .source import DataSource, parse_sources
 from .templates import render
@@ -25,11 +25,13 @@ from .templates import render
 
 __all__ = [
     "DataSource",
+    "id_of_row",
     "load_prompts",
     "load_rows",
     "load_source",
     "parse_sources",
     "prompt_id",
+    "question_of_row",
     "read_solution",
     "render",
     "schedule_prompts",

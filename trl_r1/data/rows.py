@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError, DataError
 from ..ids import parse_hub_id
 from ..language import detect
+from ..text import question_of
 from .source import DataSource, parse_sources
 
 
@@ -39,6 +40,17 @@ _FINAL_ANSWER = re.compile(r"####\s*(.+?)\s*$", re.DOTALL)
 def prompt_id(domain: str, prompt: str) -> str:
     """Return the identity of a prompt: the same in every data set and on every machine."""
     return hashlib.sha256(f"{domain}\x1f{prompt}".encode()).hexdigest()[:16]
+
+
+def question_of_row(row: Mapping[str, Any]) -> str:
+    """Return a training row's question as its user wrote it: its `question`, else what of its prompt is no template."""
+    question = row.get("question")
+    return question if isinstance(question, str) else question_of(row.get("prompt") or "")
+
+
+def id_of_row(row: Mapping[str, Any]) -> str:
+    """Return the identity of a training row's prompt: its `prompt_id`, else made of its domain and question."""
+    return str(row.get("prompt_id") or prompt_id(row.get("domain") or "", question_of_row(row)))
 
 
 def read_solution(solution: Any) -> str | None:

@@ -1,7 +1,7 @@
 """
 The keys of the training stages that are no trainer's: where the data comes from, which rewards count, what is checked.
 
-Everything else in a stage's YAML is a field of the stage's trainer config (`trl_r1.configs`) or of TRL's `ModelConfig`.
+Everything else in a stage's YAML is a field of the stage's trainer config or of TRL's `ModelConfig`.
 """
 
 from dataclasses import dataclass, field

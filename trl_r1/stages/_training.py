@@ -206,7 +206,7 @@ def train_and_save(
     accelerator.wait_for_everyone()
 
     if checkpoint is not None:
-        _take_no_step_too_many(trainer, checkpoint)
+        _end_at_last_step(trainer, checkpoint)
     result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
     trainer.save_state()
     if accelerator.is_main_process:
@@ -248,19 +248,20 @@ def _checkpoint_to_resume(args: TrainingArguments) -> Path | None:
     return last_whole_checkpoint(args.output_dir)
 
 
-def _take_no_step_too_many(trainer: Trainer, checkpoint: Path) -> None:
+def _end_at_last_step(trainer: Trainer, checkpoint: Path) -> None:
     """
     Let a training that is resumed from its last step load all and train nothing.
 
     transformers (5.23) asks whether it is done only after a step, so that a stage which was killed between its last
-    checkpoint and its model would take one step more than asked for. With no epochs left, its loop does not begin.
+    checkpoint and its model would take one step more than asked for (docs/upstream/step_too_many.md). With no epochs
+    left, its loop does not begin.
     """
-    state = read_json(checkpoint / "trainer_state.json")
+    step = read_json(checkpoint / "trainer_state.json")["global_step"]
     initial_values = trainer.set_initial_training_values
 
     def with_no_epoch_left(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
         epochs, *between, max_steps = initial_values(*args, **kwargs)
-        return (0 if state["global_step"] >= max_steps else epochs, *between, max_steps)
+        return (0 if step >= max_steps else epochs, *between, max_steps)
 
     trainer.set_initial_training_values = with_no_epoch_left
 

@@ -5,7 +5,7 @@ The `grpo` stage: reinforcement learning with GRPO, as R1-Zero and both RL stage
 accelerate launch --config_file recipes/accelerate/zero3.yaml -m trl_r1.stages.grpo --config recipes/r1_zero/zero.yaml
 ```
 
-The config is a flat TRL YAML: the fields of [`~configs.R1GRPOConfig`], of TRL's `ModelConfig` and of
+The config is a flat TRL YAML: the fields of [`~grpo.config.R1GRPOConfig`], of TRL's `ModelConfig` and of
 [`~stages._arguments.GRPOStageArguments`]. The stage resumes from its last whole checkpoint, and leaves behind `model/`,
 `trainer_state.json`, `metrics.json` and, with `save_rollouts`, what was sampled.
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ._arguments import GRPOStageArguments
 
 STAGE = StageKind(
-    configs=("trl_r1.configs:R1GRPOConfig", "trl_r1.stages._arguments:GRPOStageArguments", "trl:ModelConfig"),
+    configs=("trl_r1.grpo.config:R1GRPOConfig", "trl_r1.stages._arguments:GRPOStageArguments", "trl:ModelConfig"),
     leaves=("model",),
     references={"rewards.*.args.model": "model"},
     trains=True,
@@ -63,7 +63,7 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
     Train a policy with GRPO.
 
     Args:
-        args ([`~configs.R1GRPOConfig`]):
+        args ([`~grpo.config.R1GRPOConfig`]):
             The trainer's arguments.
         stage ([`~stages._arguments.GRPOStageArguments`]):
             Data, template and rewards.
@@ -73,8 +73,8 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
     from trl import get_quantization_config
 
     from ..data import load_prompts, parse_sources, render
+    from ..grpo.trainer import R1GRPOTrainer
     from ..rewards.schedule import describe, load_rewards
-    from ..trainers import R1GRPOTrainer
     from ._training import finished, lora, model_init_kwargs, model_path, train_and_save
     from ._world import check_world
 
@@ -135,7 +135,7 @@ def in_order(prompts: "Dataset", sources: Sequence["DataSource"], args: "GRPOCon
             The rendered prompts.
         sources (`Sequence[DataSource]`):
             Where they come from.
-        args ([`~configs.R1GRPOConfig`]):
+        args ([`~grpo.config.R1GRPOConfig`]):
             The trainer's arguments. Where an order is laid down, TRL's shuffle is switched off and `max_steps` is set.
 
     Returns:

@@ -5,7 +5,7 @@ The `reward` stage: a preference model from pairs, with TRL's RewardTrainer (pap
 accelerate launch --config_file recipes/accelerate/zero3.yaml -m trl_r1.stages.reward --config reward.yaml
 ```
 
-The config is a flat TRL YAML: the fields of [`~configs.R1RewardConfig`], of TRL's `ModelConfig` and of
+The config is a flat TRL YAML: the fields of [`~preference.config.R1RewardConfig`], of TRL's `ModelConfig` and of
 [`~stages._arguments.RewardStageArguments`]. The model may be a causal language model: its score head is then new. The
 text that is scored is the prompt in its template with the response, as [`~rewards.PreferenceModel`] forms it in RL.
 
@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STAGE = StageKind(
-    configs=("trl_r1.configs:R1RewardConfig", "trl_r1.stages._arguments:RewardStageArguments", "trl:ModelConfig"),
+    configs=(
+        "trl_r1.preference.config:R1RewardConfig",
+        "trl_r1.stages._arguments:RewardStageArguments",
+        "trl:ModelConfig",
+    ),
     leaves=("model",),
     reads=("prompt", "chosen", "rejected"),
     trains=True,
@@ -50,7 +54,7 @@ def train(args: "RewardConfig", stage: "RewardStageArguments", model: "ModelConf
     Train a preference model.
 
     Args:
-        args ([`~configs.R1RewardConfig`]):
+        args ([`~preference.config.R1RewardConfig`]):
             The trainer's arguments.
         stage ([`~stages._arguments.RewardStageArguments`]):
             Data, template and the part of a response that is judged.
@@ -61,7 +65,7 @@ def train(args: "RewardConfig", stage: "RewardStageArguments", model: "ModelConf
     from trl import get_quantization_config
 
     from ..data import load_rows, parse_sources
-    from ..trainers.reward import R1RewardTrainer
+    from ..preference.trainer import R1RewardTrainer
     from ._training import finished, lora, model_init_kwargs, model_path, train_and_save
     from ._world import check_world
 

@@ -5,7 +5,7 @@ The `sft` stage: supervised fine-tuning on reasoning traces: both SFTs of R1, an
 accelerate launch --config_file recipes/accelerate/zero3.yaml -m trl_r1.stages.sft --config sft.yaml
 ```
 
-The config is a flat TRL YAML: the fields of [`~configs.R1SFTConfig`], of TRL's `ModelConfig` and of
+The config is a flat TRL YAML: the fields of [`~sft.config.R1SFTConfig`], of TRL's `ModelConfig` and of
 [`~stages._arguments.SFTStageArguments`]. The loss is on the completion alone. Distillation is this stage with another
 base.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ._arguments import SFTStageArguments
 
 STAGE = StageKind(
-    configs=("trl_r1.configs:R1SFTConfig", "trl_r1.stages._arguments:SFTStageArguments", "trl:ModelConfig"),
+    configs=("trl_r1.sft.config:R1SFTConfig", "trl_r1.stages._arguments:SFTStageArguments", "trl:ModelConfig"),
     leaves=("model",),
     reads=("prompt", "completion"),
     trains=True,
@@ -42,7 +42,7 @@ def train(args: "SFTConfig", stage: "SFTStageArguments", model: "ModelConfig") -
     Fine-tune a model on prompts with completions.
 
     Args:
-        args ([`~configs.R1SFTConfig`]):
+        args ([`~sft.config.R1SFTConfig`]):
             The trainer's arguments.
         stage ([`~stages._arguments.SFTStageArguments`]):
             Data and template.
@@ -52,7 +52,7 @@ def train(args: "SFTConfig", stage: "SFTStageArguments", model: "ModelConfig") -
     from trl import get_quantization_config
 
     from ..data import load_rows, parse_sources, render
-    from ..trainers import R1SFTTrainer
+    from ..sft.trainer import R1SFTTrainer
     from ._training import finished, lora, model_init_kwargs, model_path, train_and_save
     from ._world import check_world
 

@@ -1,0 +1,211 @@
+"""
+TRL's SFTTrainer, for R1.
+
+What it adds: two refusals before training ([`checks`]), the loss by source of the data, and a log that resumes exactly
+([`~resume`]). With [`~sft.config.R1SFTConfig`] its defaults are the paper's.
+"""
+
+import copy
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from datasets import Dataset, IterableDataset, Sequence, Value
+from trl import SFTConfig, SFTTrainer, maybe_convert_to_chatml, pack_dataset
+from typing_extensions import override
+
+from .._compat import get_config_model_id
+from ..resume import ExactResume
+from .checks import check_template_keeps_reasoning, check_truncated_share
+from .config import R1SFTConfig
+
+
+_ROWS_TO_CHECK = 10_000
+_SOURCE = "source_ids"
+
+
+class R1SFTTrainer(ExactResume, SFTTrainer):
+    """
+    [`~trl.SFTTrainer`] with what fine-tuning on reasoning needs. Takes the same arguments.
+
+    - It refuses, before training, a chat template that drops the reasoning of assistant turns, and data of which more
+      than `args.max_truncated_share` of the rows would be cut by `args.max_length` (not with packing that splits).
+    - Where the data have a column `source`, it logs `loss/SOURCE`: the mean negative log-likelihood of the source's
+      trained tokens since the last log. Not for iterable data sets, nor under context or sequence parallelism.
+    - The log of a resumed run equals that of the uninterrupted one.
+    """
+
+    _tag_names: ClassVar[list[str]] = [*SFTTrainer._tag_names, "trl_r1"]
+
+    # Whatever TRL's constructor takes, this one takes.
+    @functools.wraps(SFTTrainer.__init__)
+    def __init__(self, model, args=None, *rest, **named):
+        if args is None:
+            name = model if isinstance(model, str) else get_config_model_id(model.config)
+            args = R1SFTConfig(f"{name.split('/')[-1]}-SFT")
+        # TRL prepares the data in its constructor, and needs these there.
+        self._sources: list[str] = []
+        super().__init__(model, args, *rest, **named)
+        self._source_sums: dict[str, dict[str, list[float]]] = {"train": {}, "eval": {}}
+        self._window: torch.Tensor | None = None
+        if self._sources:
+            self.data_collator = _KeepSources(self.data_collator)
+
+    # Before training
+
+    @override
+    def _prepare_dataset(self, dataset, processing_class, args, packing, formatting_func, dataset_name):
+        prepare = super()._prepare_dataset
+        trained = dataset_name == "train"
+        if trained:
+            self._check_template(dataset, processing_class)
+        max_share = getattr(args, "max_truncated_share", None)
+        cuts = args.max_length is not None and not (packing and args.packing_strategy != "bfd")
+        checked = trained and cuts and max_share is not None
+        has_sources = isinstance(dataset, Dataset) and "source" in dataset.column_names
+        if isinstance(dataset, IterableDataset) or not (checked or has_sources):
+            return prepare(dataset, processing_class, args, packing, formatting_func, dataset_name)
+
+        # Tokenize alone. TRL takes a tokenized data set as it is, and goes on from there.
+        whole = copy.copy(args)
+        whole.max_length, whole.shuffle_dataset = None, False
+        dataset = prepare(dataset, processing_class, whole, False, formatting_func, dataset_name)
+        if checked:
+            check_truncated_share(dataset, args.max_length, max_share)
+        if has_sources:
+            dataset = self._number_sources(dataset, by_token=packing)
+            if packing:
+                return _pack(dataset, args)
+        return prepare(dataset, processing_class, args, packing, None, dataset_name)
+
+    def _check_template(self, dataset: Dataset | IterableDataset, processing_class: Any) -> None:
+        if isinstance(dataset, Dataset):
+            rows = dataset.select(range(0, len(dataset), max(1, len(dataset) // _ROWS_TO_CHECK)))
+        else:
+            rows = dataset.take(100)
+
+        def render(messages: list[dict[str, Any]], row: Mapping[str, Any]) -> str:
+            return processing_class.apply_chat_template(
+                messages, tokenize=False, chat_template=self.chat_template, **(row.get("chat_template_kwargs") or {})
+            )
+
+        check_template_keeps_reasoning((maybe_convert_to_chatml(dict(row)) for row in rows), render)
+
+    # Loss by source
+
+    def _number_sources(self, dataset: Dataset, by_token: bool) -> Dataset:
+        names = {name for name in dataset.unique("source") if name is not None}
+        self._sources += sorted(names - set(self._sources))
+        number = {name: i for i, name in enumerate(self._sources)} | {None: -1}
+        if not by_token:
+            return dataset.add_column(_SOURCE, [number[name] for name in dataset["source"]])
+        # Packing moves tokens about, so each needs to know its source.
+        features = dataset.features.copy()
+        features[_SOURCE] = Sequence(Value("int16"))
+        return dataset.map(
+            lambda row: {_SOURCE: [number[row["source"]]] * len(row["input_ids"])},
+            features=features,
+            desc="Numbering sources",
+        )
+
+    @override
+    def _set_signature_columns_if_needed(self):
+        super()._set_signature_columns_if_needed()
+        if self._sources and _SOURCE not in self._signature_columns:
+            self._signature_columns = [*self._signature_columns, _SOURCE]
+
+    @override
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        sources = inputs.pop(_SOURCE, None)
+        if sources is None or self.accelerator.parallelism_config is not None:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        tapped = _Tapped(model)
+        result = super().compute_loss(tapped, inputs, return_outputs, num_items_in_batch)
+        self._add_loss_by_source(tapped.outputs, sources)
+        return result
+
+    def _add_loss_by_source(self, outputs: Any, sources: torch.Tensor) -> None:
+        log_probs = outputs.log_probs.detach()  # (B, T - 1), 0 where there is no label
+        sources = sources[:, 1:]
+        if log_probs.shape != sources.shape:  # virtual tokens of prompt tuning
+            return
+        counted = outputs.label_mask & (sources >= 0)
+        sums = torch.zeros(2, len(self._sources), device=log_probs.device)
+        sums[0].index_add_(0, sources[counted], -log_probs[counted].float())
+        sums[1].index_add_(0, sources[counted], torch.ones_like(log_probs[counted], dtype=torch.float32))
+        self._window = sums if self._window is None else self._window + sums
+        if self.model.training and not self.accelerator.sync_gradients:
+            return
+        totals = self.accelerator.reduce(self._window, reduction="sum").tolist()
+        self._window = None
+        kept = self._source_sums["train" if self.model.training else "eval"]
+        for name, loss, tokens in zip(self._sources, *totals):
+            if tokens:
+                before = kept.get(name, [0.0, 0.0])
+                kept[name] = [before[0] + loss, before[1] + tokens]
+
+    @override
+    def log(self, logs, start_time=None):
+        mode = "train" if self.model.training else "eval"
+        for name, (loss, tokens) in self._source_sums[mode].items():
+            self._metrics[mode][f"loss/{name}"] = [loss / tokens]
+        self._source_sums[mode] = {}
+        super().log(logs, start_time)
+
+    # Resumption
+
+    @override
+    def rank_state(self) -> dict[str, Any]:
+        return {**super().rank_state(), "loss_by_source": self._source_sums["train"]}
+
+    @override
+    def load_rank_state(self, state: dict[str, Any]) -> None:
+        super().load_rank_state(state)
+        self._source_sums["train"] = state["loss_by_source"]
+
+
+class _Tapped:
+    """A model whose last outputs with log-probabilities can be looked at afterwards."""
+
+    def __init__(self, model: torch.nn.Module):
+        self._model = model
+        self.outputs: Any = None
+
+    def __call__(self, *args, **kwargs):
+        outputs = self._model(*args, **kwargs)
+        if getattr(outputs, "log_probs", None) is not None:
+            self.outputs = outputs
+        return outputs
+
+    def __getattr__(self, name: str):
+        return getattr(self._model, name)
+
+
+@dataclass
+class _KeepSources:
+    """Collate as `collator` does, with the number of each token's source; -1 for padding and for no source."""
+
+    collator: Any
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        batch = self.collator(examples)
+        if any(_SOURCE not in example for example in examples):
+            return batch
+        sources = [torch.as_tensor(example[_SOURCE]).expand(len(example["input_ids"])) for example in examples]
+        if batch["input_ids"].size(0) != len(sources):  # padding-free: one row of all
+            sources = [torch.cat(sources)]
+        numbers = torch.full_like(batch["input_ids"], -1)  # (B, T)
+        for row, of_row in zip(numbers, sources):
+            row[: len(of_row)] = of_row
+        return {**batch, _SOURCE: numbers}
+
+
+def _pack(dataset: Dataset, args: SFTConfig) -> Dataset:
+    """Pack as TRL does, with the tokens' sources, which TRL would leave behind."""
+    dataset = dataset.select_columns(["input_ids", "labels", _SOURCE])
+    if args.shuffle_dataset:
+        dataset = dataset.shuffle(seed=args.seed)
+    dataset = pack_dataset(dataset, args.max_length, args.packing_strategy, {"num_proc": args.dataset_num_proc})
+    return dataset.shuffle(seed=args.seed) if args.shuffle_dataset else dataset
