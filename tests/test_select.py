@@ -44,7 +44,8 @@ def test_a_right_well_formed_finished_trace_in_one_language_is_kept():
         ({"rewards": {}}, "unjudged"),
         ({"rewards": {"math_accuracy": None, "think_format": 1.0}}, "unjudged"),
         ({"rewards": {"math_accuracy": 0.0}}, "wrong"),
-        ({"rewards": {"math_accuracy": float("nan")}}, "wrong"),
+        ({"rewards": {"math_accuracy": float("nan")}}, "unjudged"),
+        ({"rewards": {"code_accuracy": 0.5}}, "wrong"),
         ({"rewards": {"math_accuracy": 1.0, "choice_accuracy": 0.0}}, "wrong"),
         ({"completion": "first add one and two</think>3"}, "malformed"),
         ({"completion": "<think>first add one and two"}, "malformed"),
@@ -59,6 +60,12 @@ def test_a_right_well_formed_finished_trace_in_one_language_is_kept():
 )
 def test_each_defect_has_its_reason(changes, reason):
     assert reasons(replace(GOOD, **changes)) == [reason]
+
+
+def test_a_part_of_the_marks_is_enough_only_where_the_rules_say_so():
+    half, less = (replace(GOOD, rewards={"code_accuracy": marks}) for marks in (0.5, 0.4))
+    rules = replace(EN_ZH, min_reward=0.5, drop_duplicates=False)
+    assert reasons(half, less, rules=rules) == [None, "wrong"]
 
 
 def test_length_in_tokens_is_bounded_on_both_sides_both_included():
@@ -181,6 +188,15 @@ def test_the_language_is_the_traces_else_the_prompts_else_any_one():
     assert reasons(replace(chinese, language=None, prompt="一加二等于多少？")) == [None]
     assert reasons(replace(chinese, language=None, prompt="1 + 2 = ?")) == [None]
     assert reasons(thinking("先把它们加起来 then add", language=None, prompt="1 + 2 = ?")) == ["language"]
+
+
+def test_where_no_language_is_asked_for_that_of_most_words_has_to_have_its_share():
+    # One English word comes first, nine Chinese ones follow: the share is exactly the least that is allowed.
+    mostly_chinese = thinking("so 先把它们都加起来看", language=None, prompt="1 + 2 = ?")
+    assert reasons(mostly_chinese) == [None]
+    assert reasons(mostly_chinese, rules=replace(EN_ZH, min_language_share=0.91)) == ["language"]
+    assert reasons(replace(mostly_chinese, language="tlh")) == [None]
+    assert reasons(replace(mostly_chinese, language="en")) == ["language"]
 
 
 def test_formulas_have_no_language():

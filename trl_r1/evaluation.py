@@ -1,9 +1,9 @@
 r"""
 The numbers of an evaluation: pure functions of traces and their rewards.
 
-Right or wrong is what the accuracy rewards say: a sample's score is the first of them that applies to it. Samples that
-none can judge are left out and counted (`unjudged`). Means are means over prompts, so that each prompt counts alike,
-and standard errors are clustered by prompt: the samples of one prompt are not independent.
+A sample is right where it is solved (see [`~solved`]): each accuracy reward that judges it gives it full marks. Samples
+that none can judge are left out and counted (`unjudged`). Means are means over prompts, so that each prompt counts
+alike, and standard errors are clustered by prompt: the samples of one prompt are not independent.
 
 - `pass@k`: the unbiased estimate `1 - C(n - c, k) / C(n, k)` (arXiv 2107.03374, eq. 1), the mean over prompts.
 - `cons@k`: the chance that the majority of k samples is right (the paper's cons@64, v2 D.1). Votes are grouped by
@@ -25,6 +25,7 @@ from typing import Any
 
 from .errors import ConfigError
 from .language import word_counts
+from .solved import is_solved
 from .text import count_reflection_words, split_completion
 from .trace import Trace
 from .verify import final_answer, judge
@@ -48,8 +49,8 @@ class EvaluationConfig:
         output_dir (`str`):
             Where `metrics.json` and `traces/` go.
         rewards (`list[dict]`, *optional*):
-            Rewards, declared as in training. Those that judge whether an answer is right (`is_accuracy`) decide about
-            right and wrong; by default `MathAccuracy` alone.
+            Rewards, declared as in training; by default `MathAccuracy` alone. The accuracy rewards among them decide
+            about right and wrong (see [`~solved`]).
         pass_at_k (`list[int]`, *optional*):
             The k of `pass@k` and `cons@k`.
         best_of_n (`dict`, *optional*):
@@ -74,7 +75,7 @@ class EvaluationConfig:
     output_dir: str = field(metadata={"help": "Where metrics.json and traces/ go."})
     rewards: list[dict] = field(
         default_factory=lambda: [{"func": "trl_r1.rewards.MathAccuracy"}],
-        metadata={"help": "Rewards; those that judge accuracy decide about right and wrong."},
+        metadata={"help": "Rewards; the accuracy rewards decide about right and wrong."},
     )
     pass_at_k: list[int] = field(default_factory=list, metadata={"help": "The k of pass@k and cons@k."})
     best_of_n: dict | None = field(default=None, metadata={"help": "The reward that chooses the best of n."})
@@ -227,7 +228,7 @@ def summarize(
         traces (`Sequence[Trace]`):
             Samples with their rewards, among them `think_format` and `language_consistency`.
         accuracy (`Sequence[str]`):
-            Names of the rewards that say right (at least 0.5) or wrong; the first that applies to a sample does.
+            Names of the accuracy rewards (see [`~solved`]).
         ks (`Sequence[int]`, *optional*):
             The k of `pass@k` and `cons@k`. Prompts with fewer judged samples are left out there.
         best_of_n (`str`, *optional*):
@@ -294,7 +295,7 @@ def hard_prompts(
         traces (`Sequence[Trace]`):
             One model's samples, in the order in which they were drawn.
         accuracy (`Sequence[str]`):
-            Names of the rewards that say right or wrong.
+            Names of the accuracy rewards (see [`~solved`]).
         below (`float`):
             A prompt is hard if its pass@1 on its first `chosen_by` judged samples is below this.
         chosen_by (`int`):
@@ -309,7 +310,7 @@ def hard_prompts(
         if rest and sum(right for _, right in first) / len(first) < below:
             hard[prompt_id] = [trace for trace, _ in rest]
     metrics: dict[str, Any] = {"hard_below": below, "hard_chosen_by": chosen_by, "n_prompts": len(hard)}
-    found = clustered([[_right(trace, accuracy) or 0.0 for trace in group] for group in hard.values()])
+    found = clustered([[bool(_right(trace, accuracy)) for trace in group] for group in hard.values()])
     if found:
         metrics["pass@1"], metrics["pass@1_stderr"] = found
     return metrics | _at_k(hard, accuracy, ks, None)
@@ -331,7 +332,7 @@ def _at_k(
     best: list[float] = []
     for prompt_id, group in prompts.items():
         judged = [trace for trace in group if _right(trace, accuracy) is not None]
-        right = [_right(trace, accuracy) == 1.0 for trace in judged]
+        right = [bool(_right(trace, accuracy)) for trace in judged]
         possible = [k for k in ks if k <= len(judged)]
         votes = group_votes(judged, right) if possible and any(right) and not all(right) else [0] * len(judged)
         for k in possible:
@@ -347,9 +348,8 @@ def _at_k(
     return metrics | ({"best_of_n": sum(best) / len(best)} if best else {})
 
 
-def _right(trace: Trace, accuracy: Sequence[str]) -> float | None:
-    score = next((value for name in accuracy if (value := trace.rewards.get(name)) is not None), None)
-    return None if score is None else float(score >= 0.5)
+def _right(trace: Trace, accuracy: Sequence[str]) -> bool | None:
+    return is_solved(trace.rewards.get(name) for name in accuracy)
 
 
 def _thought(trace: Trace) -> str:

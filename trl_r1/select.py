@@ -19,6 +19,7 @@ from typing import Any
 
 from .errors import ConfigError
 from .language import LANGUAGES, detect, normalize_language, word_counts
+from .solved import is_solved
 from .text import STYLES, Parts, split_completion
 from .trace import Trace
 
@@ -47,10 +48,10 @@ class Rules:
 
     Args:
         right_by (`tuple[str, ...]`, *optional*, defaults to `("math_accuracy", "choice_accuracy", "code_accuracy")`):
-            Names of the rewards that decide whether it is right. Those that a trace lacks, or that are `None`, do not
-            apply to it; where none applies it is `unjudged`. Empty: not asked.
+            Names of the rewards that decide whether it is solved (see [`~solved`]); where none of them judges it, it is
+            `unjudged`. Empty: not asked.
         min_reward (`float`, *optional*, defaults to `1.0`):
-            What each reward of `right_by` that applies must reach.
+            What each reward of `right_by` that judges it must give; below 1 a part of the marks is enough.
         finished (`bool`, *optional*, defaults to `True`):
             Whether it must have ended by itself.
         well_formed (`bool`, *optional*, defaults to `True`):
@@ -253,10 +254,10 @@ def _reason(trace: Trace, rules: Rules, held_out: "HeldOut | None") -> str | Non
     if rules.finished and trace.finish_reason == "length":
         return "truncated"
     if rules.right_by:
-        judged = [trace.rewards[name] for name in rules.right_by if trace.rewards.get(name) is not None]
-        if not judged:
+        solved = is_solved((trace.rewards.get(name) for name in rules.right_by), at_least=rules.min_reward)
+        if solved is None:
             return "unjudged"
-        if not min(judged) >= rules.min_reward:
+        if not solved:
             return "wrong"
     prefilled = bool(trace.sampling.get("prefilled")) and "<think>" not in trace.completion
     parts = split_completion(trace.completion, prefilled, rules.style)

@@ -11,7 +11,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 
-from ..sampling import Generator, SamplingConfig, accuracy_names, sample, score_traces
+from ..sampling import Generator, SamplingConfig, accuracy_of, sample, score_traces
 from ..select import Selection, select
 from ..text import split_completion
 from ..trace import Trace
@@ -115,7 +115,7 @@ def _refined(
     }
     # Length in tokens is the sampled text's; about duplicates and a prompt's share, selection has decided.
     rules = dataclasses.replace(
-        read_rules(config.rules, accuracy_names(rewards), sampling.seed),
+        read_rules(config.rules, accuracy_of(rewards), sampling.seed),
         style="think",
         min_tokens=None,
         max_tokens=None,

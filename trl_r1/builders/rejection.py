@@ -8,7 +8,7 @@ removed. Samples per prompt are not stated.
 
 from collections.abc import Callable
 
-from ..sampling import Generator, SamplingConfig, accuracy_names, check_columns, named_rewards, sample, score_traces
+from ..sampling import Generator, SamplingConfig, accuracy_of, check_columns, named_rewards, sample, score_traces
 from ..select import Selection, select
 from ..trace import Trace
 from .config import RejectionConfig
@@ -57,7 +57,7 @@ def sample_and_select(
     from ..data import load_prompts, parse_sources
 
     rewards = rewards or load_named(config.rewards)
-    rules = read_rules(config.rules, accuracy_names(rewards), sampling.seed)
+    rules = read_rules(config.rules, accuracy_of(rewards), sampling.seed)
     rows = load_prompts(parse_sources(config.data), sampling.seed)
     check_columns(rewards, rows.column_names)
     held_out = read_held_out(config.held_out)

@@ -17,7 +17,7 @@ protocol (`server`).
 
 from .config import SamplingConfig
 from .generator import Generator, Sample
-from .scoring import accuracy_names, check_columns, named_rewards, score_traces
+from .scoring import accuracy_of, check_columns, named_rewards, score_traces
 from .shards import sample, shard_count
 
 
@@ -25,7 +25,7 @@ __all__ = [
     "Generator",
     "Sample",
     "SamplingConfig",
-    "accuracy_names",
+    "accuracy_of",
     "check_columns",
     "named_rewards",
     "sample",

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..rewards.schedule import call, name_of, required_columns
+from ..solved import accuracy_rewards
 from ..trace import Trace
 
 
@@ -26,9 +27,10 @@ def named_rewards(rewards: Sequence[Callable], taken: Iterable[str] = ()) -> dic
     return named
 
 
-def accuracy_names(rewards: Mapping[str, Callable]) -> list[str]:
-    """Return the names of those rewards that judge whether an answer is right (`is_accuracy`)."""
-    return [name for name, reward in rewards.items() if getattr(reward, "is_accuracy", False) is True]
+def accuracy_of(rewards: Mapping[str, Callable]) -> list[str]:
+    """Return the names of the accuracy rewards among named ones (see [`~solved.accuracy_rewards`])."""
+    names = list(rewards)
+    return [names[i] for i in accuracy_rewards(list(rewards.values()), names)]
 
 
 def check_columns(rewards: Mapping[str, Callable], columns: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..evaluation import EvaluationConfig, hard_prompts, summarize
 from ..io import write_json
 from ..kinds import StageKind
-from ..sampling import SamplingConfig, accuracy_names, check_columns, named_rewards, sample, score_traces, shard_count
+from ..sampling import SamplingConfig, accuracy_of, check_columns, named_rewards, sample, score_traces, shard_count
 from ._common import Progress, program
 
 
@@ -62,7 +62,7 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     rewards, best, scorer = _rewards(config)
     rows = load_prompts(parse_sources(config.data), sampling.seed)
     check_columns(rewards, rows.column_names)
-    accuracy = accuracy_names(_declared(config))
+    accuracy = accuracy_of(_declared(config))
     references = _reference_scores(rows, scorer, rewards[scorer]) if scorer else {}
 
     out_dir = Path(config.output_dir)
