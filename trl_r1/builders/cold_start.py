@@ -11,7 +11,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 
-from ..sampling import Generator, SamplingConfig, accuracy_of, sample, score_traces
+from ..sampling import Engine, SamplingConfig, accuracy_of, sample, score_traces
 from ..select import Selection, select
 from ..text import split_completion
 from ..trace import Trace
@@ -48,7 +48,7 @@ def build_cold_start(
     config: ColdStartConfig,
     *,
     on_shard: Callable[[int, int], None] | None = None,
-    generator: Generator | None = None,
+    engine: Engine | None = None,
 ) -> Selection:
     """
     Sample, select, refine, and write what was kept.
@@ -60,15 +60,15 @@ def build_cold_start(
             From which model, on which prompts, what to keep and how to refine it.
         on_shard (`Callable`, *optional*):
             Called after each shard with the numbers of shards done and in all.
-        generator ([`~sampling.Generator`], *optional*):
-            What samples; by default the backend that `sampling` names.
+        engine ([`~sampling.Engine`], *optional*):
+            What samples; by default the engine that `sampling` names.
 
     Raises:
         [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
         [`~errors.StageError`]: if nothing was kept.
     """
     rewards = load_named(config.rewards)
-    selection, style = sample_and_select(sampling, config, on_shard=on_shard, generator=generator, rewards=rewards)
+    selection, style = sample_and_select(sampling, config, on_shard=on_shard, engine=engine, rewards=rewards)
     report = selection.to_json()
     # What was sampled may have a form of its own (`<answer>` tags); a refined text is written in the plain one.
     texts = [sft_row(trace, config.form, style)["completion"] for trace in selection.kept]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigError
-from ..sampling import Generator, SamplingConfig, check_columns, named_rewards, sample, score_traces, shard_count
+from ..sampling import Engine, SamplingConfig, check_columns, named_rewards, sample, score_traces, shard_count
 from ..select import HeldOut, Rules, Selection, select
 from ..text import split_completion
 from ..trace import Trace
@@ -52,7 +52,7 @@ def build_general(
     config: GeneralConfig,
     *,
     on_shard: Callable[[int, int], None] | None = None,
-    generator: Generator | None = None,
+    engine: Engine | None = None,
 ) -> Selection:
     """
     Put queries, thoughts and answers together, and write what was kept.
@@ -64,8 +64,8 @@ def build_general(
             Which rows, which model, and what to keep.
         on_shard (`Callable`, *optional*):
             Called after each shard with the numbers of shards done and in all.
-        generator ([`~sampling.Generator`], *optional*):
-            What samples; by default the backend that `sampling` names.
+        engine ([`~sampling.Engine`], *optional*):
+            What samples; by default the engine that `sampling` names.
 
     Raises:
         [`~errors.ConfigError`]: if the config or the data are wrong, or a row lacks what only a model could write and
@@ -85,7 +85,7 @@ def build_general(
     rows = list(dataset)
     simple = [is_simple(row, config.simple_pattern) for row in rows]
 
-    writer = _Writer(sampling, config, on_shard, generator)
+    writer = _Writer(sampling, config, on_shard, engine)
     unanswered = [i for i, row in enumerate(rows) if not row["completion"]]
     thoughtless = [i for i, row in enumerate(rows) if row["completion"] and not simple[i] and not _thought(row)]
     writer.check(rows, unanswered, thoughtless)
@@ -144,7 +144,7 @@ class _Writer:
     sampling: SamplingConfig
     config: GeneralConfig
     on_shard: Callable[[int, int], None] | None
-    generator: Generator | None
+    engine: Engine | None
     done: int = 0
     total: int = 0
 
@@ -196,7 +196,7 @@ class _Writer:
             f"{self.config.output_dir}/traces",
             stem=stem,
             on_shard=(lambda done, _: on_shard(before + done, self.total)) if on_shard else None,
-            generator=self.generator,
+            engine=self.engine,
         )
         for trace in traces:
             yield int(trace.prompt_id), trace

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..rewards.schedule import RewardSpec, make_reward
-from ..sampling import Generator, SamplingConfig, check_columns, sample, score_traces
+from ..sampling import Engine, SamplingConfig, check_columns, sample, score_traces
 from ..select import Selection, normalized, select
 from ..trace import Trace
 from .config import PairsConfig
@@ -27,7 +27,7 @@ def build_pairs(
     config: PairsConfig,
     *,
     on_shard: Callable[[int, int], None] | None = None,
-    generator: Generator | None = None,
+    engine: Engine | None = None,
 ) -> list[dict[str, Any]]:
     """
     Sample answers, have them compared, and write the pairs that are far enough apart.
@@ -39,8 +39,8 @@ def build_pairs(
             From which model, on which prompts, and who compares.
         on_shard (`Callable`, *optional*):
             Called after each shard with the numbers of shards done and in all.
-        generator ([`~sampling.Generator`], *optional*):
-            What samples; by default the backend that `sampling` names.
+        engine ([`~sampling.Engine`], *optional*):
+            What samples; by default the engine that `sampling` names.
 
     Returns:
         `list[dict[str, Any]]`: the rows of `data/train.parquet`.
@@ -73,7 +73,7 @@ def build_pairs(
         finish=compare,
         finish_key=[config.judge, config.rounds],
         on_shard=on_shard,
-        generator=generator,
+        engine=engine,
     )
     selection = select(traces, rules, held_out)
     pairs, rejected = choose_pairs(selection, config, two_by_two=isinstance(judge, ComparisonJudge))

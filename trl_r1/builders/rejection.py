@@ -8,7 +8,7 @@ removed. Samples per prompt are not stated.
 
 from collections.abc import Callable
 
-from ..sampling import Generator, SamplingConfig, accuracy_of, check_columns, named_rewards, sample, score_traces
+from ..sampling import Engine, SamplingConfig, accuracy_of, check_columns, named_rewards, sample, score_traces
 from ..select import Selection, select
 from ..trace import Trace
 from .config import RejectionConfig
@@ -20,7 +20,7 @@ def build_rejection(
     config: RejectionConfig,
     *,
     on_shard: Callable[[int, int], None] | None = None,
-    generator: Generator | None = None,
+    engine: Engine | None = None,
 ) -> Selection:
     """
     Sample, select, and write what was kept.
@@ -32,14 +32,14 @@ def build_rejection(
             From which model, on which prompts, and what to keep.
         on_shard (`Callable`, *optional*):
             Called after each shard with the numbers of shards done and in all.
-        generator ([`~sampling.Generator`], *optional*):
-            What samples; by default the backend that `sampling` names.
+        engine ([`~sampling.Engine`], *optional*):
+            What samples; by default the engine that `sampling` names.
 
     Raises:
         [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
         [`~errors.StageError`]: if nothing was kept.
     """
-    selection, style = sample_and_select(sampling, config, on_shard=on_shard, generator=generator)
+    selection, style = sample_and_select(sampling, config, on_shard=on_shard, engine=engine)
     rows = [sft_row(trace, config.form, style) for trace in selection.kept]
     write_outputs(config.output_dir, rows, SFT_COLUMNS, selection.to_json())
     return selection
@@ -50,7 +50,7 @@ def sample_and_select(
     config: RejectionConfig,
     *,
     on_shard: Callable[[int, int], None] | None = None,
-    generator: Generator | None = None,
+    engine: Engine | None = None,
     rewards: dict[str, Callable] | None = None,
 ) -> tuple[Selection, str]:
     """Sample completions with their rewards and apply the rules. Returns the selection and the completions' style."""
@@ -73,7 +73,7 @@ def sample_and_select(
         finish=score,
         finish_key=config.rewards,
         on_shard=on_shard,
-        generator=generator,
+        engine=engine,
     )
     return select(traces, rules, held_out), rules.style
 

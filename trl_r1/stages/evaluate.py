@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Any
 from ..evaluation import EvaluationConfig, hard_prompts, summarize
 from ..io import write_json
 from ..kinds import StageKind
-from ..sampling import SamplingConfig, accuracy_of, check_columns, named_rewards, sample, score_traces, shard_count
+from ..sampling import (
+    SamplingConfig,
+    accuracy_of,
+    check_columns,
+    engine_of,
+    named_rewards,
+    sample,
+    score_traces,
+    shard_count,
+)
 from ._common import Progress, program
 
 
@@ -73,7 +82,7 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     for name, model in config.models.items():
         before = done
         arguments = (model, rows, settings[name], out_dir / "traces", name)
-        if settings[name].backend == "vllm" and len(config.models) > 1:
+        if engine_of(settings[name].backend).needs_own_process and len(config.models) > 1:
             _in_own_process(*arguments)
         traces = list(
             _samples(
@@ -110,11 +119,11 @@ def sampling_of(name: str, sampling: SamplingConfig, config: EvaluationConfig) -
     """Return how one model is sampled: the stage's settings with those of `by_model`."""
     from ..errors import ConfigError
 
-    known = {each.name for each in dataclasses.fields(sampling)}
+    known = [each.name for each in dataclasses.fields(sampling)]
     changes = config.by_model.get(name, {})
     for key in changes:
         if key not in known:
-            raise ConfigError("unknown key; expected one of how to sample", key=f"by_model.{name}.{key}")
+            raise ConfigError(f"unknown key; expected one of {', '.join(known)}", key=f"by_model.{name}.{key}")
     try:
         return dataclasses.replace(sampling, **changes)
     except TypeError as error:
@@ -174,7 +183,6 @@ def _samples(
 
 
 def _in_own_process(*arguments: Any) -> None:
-    # vLLM does not give back all of a GPU's memory within a process, so the next model would not fit.
     import multiprocessing
 
     from ..errors import StageError

@@ -1,70 +1,24 @@
 """
-Sampling by transformers' `generate`, in batches, on the GPU or the CPU of this process.
+The engine `transformers`: its `generate`, in batches, on the GPU or the CPU of this process.
 """
 
-import re
 from collections.abc import Sequence
 
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-
-from ..errors import ConfigError
-from ..ids import parse_hub_id
-from ..text import render_prompt
-from .config import SamplingConfig
-from .generator import Sample
+from ...errors import ConfigError
+from ...ids import parse_hub_id
+from ..config import SamplingConfig
+from ..engine import Engine, Sample
+from ..prompts import load_tokenizer, prompt_ids
 
 
-_BEGUN = re.compile(r"<think>\s*$")
+class TransformersEngine(Engine):
+    """A checkpoint in this process."""
 
+    def __init__(self, model: str, config: SamplingConfig) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, GenerationConfig
 
-def load_tokenizer(model: str):
-    """Load a tokenizer that pads on the left, as generation in batches needs it."""
-    name, revision = parse_hub_id(model)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, padding_side="left")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"its tokenizer cannot be loaded: {error}", file=model, key="model_name_or_path") from error
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def prompt_ids(tokenizer, questions: Sequence[str], config: SamplingConfig) -> tuple[list[list[int]], list[str]]:
-    """
-    Turn questions into token ids, tokenized as TRL tokenizes prompts in training.
-
-    Returns:
-        `tuple`: the ids of each prompt, and what each prompt has already begun of its completion.
-    """
-    texts = []
-    for question in questions:
-        prompt = render_prompt(config.prompt_template, question)
-        if not isinstance(prompt, str):
-            try:
-                prompt = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
-            except ValueError as error:
-                raise ConfigError(f"`chat` needs a chat template: {error}", key="prompt_template") from error
-        texts.append(prompt + config.completion_prefix)
-    begun = [config.completion_prefix or (m[0] if (m := _BEGUN.search(text)) else "") for text in texts]
-    # A chat template writes the special tokens itself.
-    ids = tokenizer(texts, add_special_tokens=config.prompt_template != "chat")["input_ids"]
-    return ids, begun
-
-
-class LocalGenerator:
-    """
-    A checkpoint in this process.
-
-    Args:
-        model (`str`):
-            Directory or Hub id.
-        config ([`SamplingConfig`]):
-            How to sample.
-    """
-
-    def __init__(self, model: str, config: SamplingConfig):
-        self.config = config
+        super().__init__(model, config)
         self.tokenizer = load_tokenizer(model)
         name, revision = parse_hub_id(model)
         on_gpu = torch.cuda.is_available()
@@ -91,9 +45,10 @@ class LocalGenerator:
         )
         self.model.generation_config = self.generation
 
-    @torch.inference_mode()
     def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
-        """Complete each question `n` times. See [`~sampling.Generator`]."""
+        """Complete each question `n` times. See [`~sampling.Engine`]."""
+        import torch
+
         ids, begun = prompt_ids(self.tokenizer, questions, self.config)
         # Prompts of similar length share a batch: less padding, and fewer positions to compute.
         todo = sorted((i for i in range(len(ids)) for _ in range(n)), key=lambda i: len(ids[i]))
@@ -103,7 +58,8 @@ class LocalGenerator:
             batch = todo[start : start + self.config.batch_size]
             inputs = self.tokenizer.pad({"input_ids": [ids[i] for i in batch]}, return_tensors="pt")
             inputs = inputs.to(self.model.device)
-            output = self.model.generate(**inputs, generation_config=self.generation)  # (B, prompt + completion)
+            with torch.inference_mode():
+                output = self.model.generate(**inputs, generation_config=self.generation)  # (B, prompt + completion)
             completions = output[:, inputs["input_ids"].shape[1] :].tolist()
             cut = [self._until_end(completion) for completion in completions]
             texts = self.tokenizer.batch_decode([tokens for tokens, _ in cut], skip_special_tokens=True)
@@ -116,3 +72,6 @@ class LocalGenerator:
             if token in self.ends:
                 return tokens[: position + 1], True
         return tokens, False
+
+
+ENGINE = TransformersEngine
