@@ -219,16 +219,22 @@ def test_rules_come_as_a_mapping_from_yaml():
     ("rules", "message"),
     [
         ({"max_per_promt": 1}, "`rules.max_per_promt`: no such rule; expected one of right_by"),
-        ({"prefer": "best"}, "`prefer`: expected one of first, shortest, random, got 'best'"),
-        ({"style": "xml"}, "`style`: expected one of think, r1_zero, special_token, got 'xml'"),
-        ({"max_repetition": 30}, "`max_repetition`: expected a share between 0 and 1, got 30"),
-        ({"max_per_prompt": 0}, "`max_per_prompt`: expected a whole number above 0, got 0"),
+        ({"prefer": "best"}, "`rules.prefer`: expected one of first, shortest, random, got 'best'"),
+        ({"style": "xml"}, "`rules.style`: expected one of think, r1_zero, special_token, got 'xml'"),
+        ({"max_repetition": 30}, "`rules.max_repetition`: expected a share between 0 and 1, got 30"),
+        ({"max_per_prompt": 0}, "`rules.max_per_prompt`: expected a whole number above 0, got 0"),
     ],
 )
 def test_wrong_rules_are_refused(rules, message):
     with pytest.raises(ConfigError) as error:
         select([GOOD], rules)
     assert str(error.value).startswith(message)
+
+
+def test_a_wrong_argument_is_refused_by_its_name():
+    with pytest.raises(ConfigError) as error:
+        Rules(prefer="best")
+    assert error.value.key == "prefer"
 
 
 def test_repetition_is_the_share_of_words_that_only_repeat():

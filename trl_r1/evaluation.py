@@ -27,7 +27,7 @@ from .errors import ConfigError
 from .language import word_counts
 from .solved import is_solved
 from .text import count_reflection_words, split_completion
-from .trace import Trace
+from .trace import Trace, by_prompt
 from .verify import final_answer, judge
 
 
@@ -314,14 +314,6 @@ def hard_prompts(
     if found:
         metrics["pass@1"], metrics["pass@1_stderr"] = found
     return metrics | _at_k(hard, accuracy, ks, None)
-
-
-def by_prompt(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
-    """Group traces by their prompt, in the order in which the prompts come."""
-    prompts: dict[str, list[Trace]] = {}
-    for trace in traces:
-        prompts.setdefault(trace.prompt_id, []).append(trace)
-    return prompts
 
 
 def _at_k(

@@ -13,6 +13,7 @@ depends on chance but the order in which `prefer="random"` picks, and that on th
 import random
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,6 +127,31 @@ class Rules:
                 raise ConfigError(f"expected a whole number above 0, got {value!r}", key=key)
 
 
+def read_rules(declared: Mapping[str, Any], **defaults: Any) -> Rules:
+    """
+    Make the rules of a config.
+
+    Args:
+        declared (`Mapping[str, Any]`):
+            Arguments of [`Rules`].
+        **defaults:
+            Arguments where `declared` has none.
+
+    Raises:
+        [`~errors.ConfigError`]: on an unknown rule or a wrong value, under the key `rules`.
+    """
+    known = Rules.__dataclass_fields__
+    for key in declared:
+        if key not in known:
+            raise ConfigError(f"no such rule; expected one of {', '.join(known)}", key=f"rules.{key}")
+    try:
+        return Rules(**{**defaults, **declared})
+    except ConfigError as error:
+        raise ConfigError(error.message, key=f"rules.{error.key}") from None
+    except TypeError as error:
+        raise ConfigError(str(error), key="rules") from None
+
+
 @dataclass(frozen=True)
 class Selection:
     """
@@ -149,21 +175,18 @@ class Selection:
     @property
     def counts_by_domain(self) -> dict[str, dict[str, int]]:
         """Rejected traces by domain and reason."""
-        domains = sorted({_domain(trace) for trace, _ in self.rejected})
-        return {
-            domain: _count(reason for trace, reason in self.rejected if _domain(trace) == domain) for domain in domains
-        }
+        found: dict[str, list[str]] = {}
+        for trace, reason in self.rejected:
+            found.setdefault(_domain(trace), []).append(reason)
+        return {domain: _count(found[domain]) for domain in sorted(found)}
 
     def to_json(self) -> dict[str, Any]:
         """Return what `selection.json` holds: `seen`, `kept` and `rejected`, in all and by domain."""
-        kept_by_domain: dict[str, int] = {}
-        for trace in self.kept:
-            kept_by_domain[_domain(trace)] = kept_by_domain.get(_domain(trace), 0) + 1
         return {
             "seen": len(self.kept) + len(self.rejected),
             "kept": len(self.kept),
             "rejected": self.counts,
-            "kept_by_domain": dict(sorted(kept_by_domain.items())),
+            "kept_by_domain": dict(sorted(Counter(map(_domain, self.kept)).items())),
             "rejected_by_domain": self.counts_by_domain,
         }
 
@@ -173,9 +196,7 @@ def _domain(trace: Trace) -> str:
 
 
 def _count(reasons: Iterable[str]) -> dict[str, int]:
-    seen: dict[str, int] = {}
-    for reason in reasons:
-        seen[reason] = seen.get(reason, 0) + 1
+    seen = Counter(reasons)
     return {reason: seen[reason] for reason in REASONS if reason in seen}
 
 
@@ -201,7 +222,8 @@ def select(
     Raises:
         [`~errors.ConfigError`]: if the rules have an unknown key or a wrong value.
     """
-    rules = _rules(rules)
+    if not isinstance(rules, Rules):
+        rules = read_rules(rules or {})
     if held_out is not None and not isinstance(held_out, HeldOut):
         held_out = HeldOut(held_out)
     traces = list(traces)
@@ -226,16 +248,6 @@ def select(
         kept=[trace for trace, reason in zip(traces, reasons) if reason is None],
         rejected=[(trace, reason) for trace, reason in zip(traces, reasons) if reason is not None],
     )
-
-
-def _rules(rules: Rules | Mapping[str, Any] | None) -> Rules:
-    if rules is None or isinstance(rules, Rules):
-        return rules or Rules()
-    known = Rules.__dataclass_fields__
-    for key in rules:
-        if key not in known:
-            raise ConfigError(f"no such rule; expected one of {', '.join(known)}", key=f"rules.{key}")
-    return Rules(**rules)
 
 
 def _ranked(positions: list[int], traces: Sequence[Trace], prompt_id: str, rules: Rules) -> list[int]:

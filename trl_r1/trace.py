@@ -74,6 +74,14 @@ class Trace:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+def by_prompt(traces: Iterable[Trace]) -> dict[str, list[Trace]]:
+    """Group traces by their prompt's id, in the order in which the prompts come."""
+    prompts: dict[str, list[Trace]] = {}
+    for trace in traces:
+        prompts.setdefault(trace.prompt_id, []).append(trace)
+    return prompts
+
+
 _JSON_COLUMNS = ("rewards", "sampling", "extra")
 _REQUIRED = ("prompt_id", "prompt", "completion")
 

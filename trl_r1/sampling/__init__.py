@@ -17,7 +17,7 @@ the OpenAI protocol), or a module of your own with an [`Engine`].
 
 from .config import SamplingConfig
 from .engine import Engine, Sample, engine_of
-from .scoring import accuracy_of, check_columns, named_rewards, score_traces
+from .scoring import accuracy_of, check_columns, load_named, named_rewards, score_traces
 from .shards import sample, shard_count
 
 
@@ -28,6 +28,7 @@ __all__ = [
     "accuracy_of",
     "check_columns",
     "engine_of",
+    "load_named",
     "named_rewards",
     "sample",
     "score_traces",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import ConfigError
-from ..rewards.schedule import call, name_of, required_columns
+from ..rewards.schedule import call, load_rewards, name_of, required_columns
 from ..solved import accuracy_rewards
 from ..trace import Trace
 
@@ -25,6 +25,16 @@ def named_rewards(rewards: Sequence[Callable], taken: Iterable[str] = ()) -> dic
             name, number = f"{name_of(reward)}_{number}", number + 1
         named[name] = reward
     return named
+
+
+def load_named(declared: Sequence[Any], where: str = "rewards", taken: Iterable[str] = ()) -> dict[str, Callable]:
+    """
+    Return the rewards that a config declares under the key `where`, by name; none where it declares none.
+
+    Raises:
+        [`~errors.ConfigError`]: see [`~rewards.schedule.load_rewards`].
+    """
+    return named_rewards(load_rewards(declared, where=where)[0], taken) if declared else {}
 
 
 def accuracy_of(rewards: Mapping[str, Callable]) -> list[str]:
