@@ -1,6 +1,6 @@
 import pytest
 
-from tests.stages.tiny import make_model
+from tests.stages.tiny import make_model, save_adapter
 from trl_r1.errors import ConfigError
 from trl_r1.sampling import SamplingConfig, sample
 
@@ -84,19 +84,7 @@ def test_what_the_prompt_began_stands_in_the_trace(model, tmp_path):
 
 
 def test_an_adapter_is_sampled_from_with_its_base(model, tmp_path):
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    torch.manual_seed(0)
-    adapted = get_peft_model(
-        AutoModelForCausalLM.from_pretrained(model), LoraConfig(r=4, target_modules=["q_proj", "v_proj", "o_proj"])
-    )
-    for name, parameter in adapted.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=1.0)
-    adapted.save_pretrained(tmp_path / "adapter")
-    AutoTokenizer.from_pretrained(model).save_pretrained(tmp_path / "adapter")
+    save_adapter(model, tmp_path / "adapter")
     greedy = config(temperature=0.0, n_samples=1)
     of_base = [trace.completion for trace in sample(model, ROWS, greedy, tmp_path / "base")]
     of_adapter = [trace.completion for trace in sample(str(tmp_path / "adapter"), ROWS, greedy, tmp_path / "traces")]
