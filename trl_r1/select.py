@@ -75,7 +75,7 @@ class Rules:
         max_paragraph_words (`int`, *optional*, defaults to `400`):
             Most words in a paragraph of the thought, that is in a line (Chinese and Japanese: characters). `None`: not asked.
         code_in_thought (`bool`, *optional*, defaults to `False`):
-            Whether fenced code may stand in the thought.
+            Whether the thought may hold fenced code.
         drop_duplicates (`bool`, *optional*, defaults to `True`):
             Whether to keep one only of the completions of a prompt that are equal but for case, white space and form
             of characters: the first.
@@ -301,7 +301,7 @@ def _in_one_language(text: str, trace: Trace, rules: Rules) -> bool:
     if not counts:
         return True
     target = normalize_language(trace.language) if trace.language else detect(trace.prompt, rules.languages)
-    if target not in LANGUAGES:  # a language that cannot be told: one language, whichever it is
+    if target not in LANGUAGES:  # unknown language: the most frequent one
         target = next(iter(counts))
     return counts.get(target, 0) >= rules.min_language_share * sum(counts.values())
 

@@ -13,7 +13,7 @@ FORM = "<think>\n{thought}\n</think>\n\n{answer}"
 
 
 def _check_names(text: str | None, key: str, *names: str) -> None:
-    """Refuse a text that lacks the place of one of these names."""
+    """Refuse a text without `{name}` for one of these names."""
     for name in names if text is not None else ():
         if f"{{{name}}}" not in text:
             raise ConfigError(f"expected a text with {{{name}}}, got {text!r}", key=key)
@@ -133,7 +133,7 @@ class GeneralConfig(BuilderConfig):
             goodbyes and "who are you", in English and Chinese: our own choice, since the paper names "hello" as an
             example and no rule. Empty: none is simple.
         simple_thoughts (`dict[str, str]`, *optional*):
-            What stands in the thinking block of a simple query, by language. By default nothing: an empty block, as R1
+            The text of a simple query's thinking block, by language. By default nothing: an empty block, as R1
             itself writes it. An empty block does not satisfy [`~rewards.ThinkFormat`]: where a later RL stage rewards
             that form on general prompts too, give a short thought here.
         answer_instruction (`str`, *optional*):
@@ -151,7 +151,7 @@ class GeneralConfig(BuilderConfig):
     keep_per_prompt: int = field(default=1, metadata={"help": "Number of a prompt's best answers to keep."})
     simple_pattern: str | None = field(default=None, metadata={"help": "What a simple query matches as a whole."})
     simple_thoughts: dict[str, str] = field(
-        default_factory=dict, metadata={"help": "What stands in a simple query's thinking block, by language."}
+        default_factory=dict, metadata={"help": "Text of a simple query's thinking block, by language."}
     )
     answer_instruction: str | None = field(default=None, metadata={"help": "What the model is asked for an answer."})
     thought_instruction: str | None = field(default=None, metadata={"help": "What the model is asked for a thought."})

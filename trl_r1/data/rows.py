@@ -259,7 +259,7 @@ def _text_of(value: Any, meaning: str) -> str | None:
 
 
 def _with_one_type_per_column(parts: list["Dataset"]) -> list["Dataset"]:
-    """Make columns that differ in type between sources JSON text: rows of different files then stand in one table."""
+    """Make columns that differ in type between sources JSON text: rows of different files then fit in one table."""
     from datasets import Value
 
     types: dict[str, Any] = {}

@@ -1,5 +1,5 @@
 """
-Which prompt stands at which step, where sources have a share or a first step.
+The order of prompts in training, where sources have a share or a first step.
 """
 
 import itertools
@@ -23,7 +23,7 @@ def schedule_prompts(
     seed: int = 0,
 ) -> list[int]:
     """
-    Say which row stands where in training, step by step, where sources have a `share` or a `from_step`.
+    Return the order of rows in training, step by step, where sources have a `share` or a `from_step`.
 
     At each step the sources that are offered then divide the step's prompts: those with a `share` in its proportion,
     those without one what the shares leave, by their numbers of rows. Shares are of what is offered: a source that is

@@ -74,7 +74,7 @@ class DataSource:
 
     @property
     def label(self) -> str:
-        """The source's name, as it stands in the column `source`."""
+        """The source's name in the column `source`."""
         return self.name or Path(self.path.partition("@")[0].removesuffix(".gz")).stem
 
     def column(self, meaning: str) -> tuple[str, bool]:
@@ -91,9 +91,9 @@ def parse_sources(entries: Sequence[Any], *, where: str | None = None, key: str 
         entries (`Sequence`):
             Mappings with the fields of [`DataSource`], paths, or sources.
         where (`str`, *optional*):
-            File in which they stand, for messages.
+            File that holds them, for messages.
         key (`str`, *optional*, defaults to `"data"`):
-            Key under which they stand, for messages.
+            Key that holds them, for messages.
 
     Raises:
         [`~errors.DataError`]: on an unknown key, a missing path or two sources of one name.

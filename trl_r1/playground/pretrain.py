@@ -58,7 +58,7 @@ def make_model(config: PlaygroundConfig, tokenizer: "PreTrainedTokenizerFast") -
             num_key_value_heads=config.num_attention_heads,
             head_dim=config.hidden_size // config.num_attention_heads,
             intermediate_size=config.intermediate_size,
-            max_position_embeddings=2048,  # room for texts that are spelled out
+            max_position_embeddings=2048,  # enough for texts that are tokenized character by character
             tie_word_embeddings=True,
             # wider than usual: at this size the default leaves the first hundred steps without effect
             initializer_range=0.05,

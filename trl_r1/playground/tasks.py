@@ -143,7 +143,7 @@ def distinct_problems(shares: dict[str, float], rng: random.Random, held_out: bo
 
 
 def prompt_pieces() -> list[str]:
-    """Return the texts that stand in the prompts between numbers and labels, for the tokenizer."""
+    """Return the texts between the numbers and labels of the prompts, for the tokenizer."""
     pieces = []
     for by_language in _PROMPTS.values():
         for template in by_language.values():

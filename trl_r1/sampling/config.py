@@ -18,7 +18,7 @@ class SamplingConfig:
             How a question becomes a prompt: `"chat"`, `"r1_zero"`, `"plain"` or a text that contains `{prompt}`. It must
             be the one that the model was trained with, so there is no default.
         completion_prefix (`str`, *optional*, defaults to `""`):
-            Text with which every completion is made to begin, such as `"<think>\\n"` (paper, v2 D.1). Traces hold it. A
+            Text with which every completion starts, such as `"<think>\\n"` (paper, v2 D.1). Traces hold it. A
             `<think>` that the chat template itself writes is held too.
         n_samples (`int`, *optional*, defaults to `16`):
             Completions per prompt.
@@ -66,7 +66,7 @@ class SamplingConfig:
     prompt_template: str = field(
         metadata={"help": "`chat`, `r1_zero`, `plain` or a text with {prompt}; the one the model was trained with."}
     )
-    completion_prefix: str = field(default="", metadata={"help": "Text with which every completion begins."})
+    completion_prefix: str = field(default="", metadata={"help": "Text with which every completion starts."})
     n_samples: int = field(default=16, metadata={"help": "Completions per prompt."})
     temperature: float = field(default=1.0, metadata={"help": "Temperature; 0 is greedy."})
     top_p: float = field(default=1.0, metadata={"help": "Nucleus sampling."})

@@ -20,7 +20,7 @@ class Sample:
 
     Args:
         text (`str`):
-            The completion, with what the prompt had begun for it (`<think>`).
+            The completion, including the start of it that the prompt contains (`<think>`).
         finish_reason (`str`):
             `"stop"` or `"length"`.
         n_tokens (`int`):

@@ -15,7 +15,7 @@ from .config import SamplingConfig
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_BEGUN = re.compile(r"<think>\s*$")
+_OPENING = re.compile(r"<think>\s*$")
 
 
 def load_tokenizer(model: str) -> "PreTrainedTokenizerBase":
@@ -39,7 +39,7 @@ def prompt_ids(
     Turn questions into token ids, tokenized as TRL tokenizes prompts in training.
 
     Returns:
-        `tuple`: the ids of each prompt, and what each prompt has already begun of its completion.
+        `tuple`: the ids of each prompt, and the start of the completion that each prompt contains.
     """
     texts = []
     for question in questions:
@@ -50,7 +50,7 @@ def prompt_ids(
             except ValueError as error:
                 raise ConfigError(f"`chat` needs a chat template: {error}", key="prompt_template") from error
         texts.append(prompt + config.completion_prefix)
-    begun = [config.completion_prefix or (m[0] if (m := _BEGUN.search(text)) else "") for text in texts]
+    prefixes = [config.completion_prefix or (m[0] if (m := _OPENING.search(text)) else "") for text in texts]
     # A chat template writes the special tokens itself.
     ids = tokenizer(texts, add_special_tokens=config.prompt_template != "chat")["input_ids"]
-    return ids, begun
+    return ids, prefixes

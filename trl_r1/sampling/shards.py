@@ -71,8 +71,8 @@ def sample(
         name (`str`, *optional*):
             Name of the model in the traces. Defaults to `model`.
         stem (`str`, *optional*, defaults to `""`):
-            What the shards' names begin with (`STEM-00000.parquet`), so that several models' shards can stand in one
-            folder.
+            What the shards' names begin with (`STEM-00000.parquet`), so that one folder can hold several models'
+            shards.
         finish (`Callable`, *optional*):
             Called with a shard's traces before they are written, to add rewards.
         finish_key (*optional*):

@@ -1,5 +1,5 @@
 """
-The engine `server`: any server that speaks the OpenAI protocol. See [`~model_server.Server`] for what a client has to bear.
+The engine `server`: any server that speaks the OpenAI protocol. See [`~model_server.Server`] for what servers differ in.
 
 `transformers serve` is greedy unless the model's generation config says otherwise: a server that answers a prompt n
 times alike at a temperature above 0 is reported. A prompt that the server refuses is left out and counted.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import ConfigError
-from ...model_server import Connection, PromptRefused, Server, waited
+from ...model_server import Connection, PromptRefused, Server, run_coroutine
 from ...text import render_prompt
 from ..config import SamplingConfig
 from ..engine import Engine, Sample
@@ -44,7 +44,7 @@ class ServerEngine(Engine):
             raise ConfigError("expected the server's address, since `backend` is `server`", key="base_url")
         if config.completion_prefix and config.prompt_template == "chat":
             raise ConfigError(
-                "a server's chat API lets no completion be begun for the model; expected another `prompt_template`",
+                "a server's chat API cannot start the model's completion; expected another `prompt_template`",
                 key="completion_prefix",
             )
 
@@ -69,14 +69,14 @@ class ServerEngine(Engine):
             except PromptRefused as error:
                 refusals.append(str(error))
                 return []
-            begun = self.config.completion_prefix
-            return [Sample(begun + choice.text, choice.finish_reason, choice.n_tokens) for choice in choices]
+            prefix = self.config.completion_prefix
+            return [Sample(prefix + choice.text, choice.finish_reason, choice.n_tokens) for choice in choices]
 
         async def complete_all() -> list[list[Sample]]:
             async with self.server.connect() as connection:
                 return await asyncio.gather(*(complete(connection, i) for i in range(len(questions))))
 
-        completions = waited(complete_all())
+        completions = run_coroutine(complete_all())
         if refusals and len(refusals) == len(questions):
             raise ConfigError(f"the server refuses every prompt: {refusals[0]}", key="base_url")
         if refusals:

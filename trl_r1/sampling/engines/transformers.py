@@ -32,7 +32,7 @@ class TransformersEngine(Engine):
         ends = ends if isinstance(ends, list) else [ends]
         self.ends = sorted({end for end in (*ends, self.tokenizer.eos_token_id) if end is not None})
         greedy = config.temperature == 0
-        # Everything said outright: a model's own generation config would bring its top-k and penalties along.
+        # All explicit: the model's own generation config would add its top-k and penalties.
         self.generation = GenerationConfig(
             max_new_tokens=config.max_completion_tokens,
             do_sample=not greedy,
@@ -49,7 +49,7 @@ class TransformersEngine(Engine):
         """Complete each question `n` times. See [`~sampling.Engine`]."""
         import torch
 
-        ids, begun = prompt_ids(self.tokenizer, questions, self.config)
+        ids, prefixes = prompt_ids(self.tokenizer, questions, self.config)
         # Prompts of similar length share a batch: less padding, and fewer positions to compute.
         todo = sorted((i for i in range(len(ids)) for _ in range(n)), key=lambda i: len(ids[i]))
         torch.manual_seed(seed)
@@ -64,7 +64,7 @@ class TransformersEngine(Engine):
             cut = [self._until_end(completion) for completion in completions]
             texts = self.tokenizer.batch_decode([tokens for tokens, _ in cut], skip_special_tokens=True)
             for i, text, (tokens, ended) in zip(batch, texts, cut):
-                samples[i].append(Sample(begun[i] + text, "stop" if ended else "length", len(tokens)))
+                samples[i].append(Sample(prefixes[i] + text, "stop" if ended else "length", len(tokens)))
         return samples
 
     def _until_end(self, tokens: list[int]) -> tuple[list[int], bool]:

@@ -30,7 +30,7 @@ class VllmEngine(Engine):
 
     def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
         """Complete each question `n` times. See [`~sampling.Engine`]."""
-        ids, begun = prompt_ids(self.tokenizer, questions, self.config)
+        ids, prefixes = prompt_ids(self.tokenizer, questions, self.config)
         # A seed per prompt, so that what a prompt gets does not hang on what else is in the engine.
         parameters = [
             self.vllm.SamplingParams(**sampling_arguments(self.config, n, seed + i)) for i in range(len(ids))
@@ -39,13 +39,13 @@ class VllmEngine(Engine):
         return [
             [
                 Sample(
-                    start + choice.text,
+                    prefix + choice.text,
                     "length" if choice.finish_reason == "length" else "stop",
                     len(choice.token_ids),
                 )
                 for choice in output.outputs
             ]
-            for start, output in zip(begun, outputs)
+            for prefix, output in zip(prefixes, outputs)
         ]
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ def engine_arguments(model: str, config: SamplingConfig) -> dict[str, Any]:
         "seed": config.seed,
         "tensor_parallel_size": config.tensor_parallel_size,
         "gpu_memory_utilization": config.gpu_memory_utilization,
-        # A model's own generation config would bring its top-k and penalties along.
+        # The model's own generation config would add its top-k and penalties.
         "generation_config": "vllm",
     }
     if revision:
