@@ -24,13 +24,13 @@ MERGED_FROM = "merged_from.json"
 MERGED = "merged"  # beside an adapter: its full model
 
 
-def is_adapter(path: str | os.PathLike) -> bool:
+def is_adapter(path: str | os.PathLike[str]) -> bool:
     """Tell whether a directory holds an adapter and no model of its own."""
     path = Path(path)
     return (path / ADAPTER_CONFIG).is_file() and not (path / "config.json").is_file()
 
 
-def full_model(path: str | os.PathLike, into: str | os.PathLike) -> str:
+def full_model(path: str | os.PathLike[str], into: str | os.PathLike[str]) -> str:
     """
     Return the path of a full model: `path` itself, or, where that is an adapter, its merger with its base.
 
@@ -77,7 +77,7 @@ def _origin(adapter: Path) -> list[list[str | int]]:
     return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in weights]
 
 
-def merge(adapter: str | os.PathLike, into: str | os.PathLike) -> None:
+def merge(adapter: str | os.PathLike[str], into: str | os.PathLike[str]) -> None:
     """
     Merge an adapter into its base and save the full model with its tokenizer.
 

@@ -19,7 +19,7 @@ Evaluation protocol of the paper (v1 section 3, v2 D.1): T = 0.6, top-p 0.95, pa
 import itertools
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,22 +71,26 @@ class EvaluationConfig:
     """
 
     models: dict[str, str] = field(metadata={"help": "Models by name."})
-    data: list[dict] = field(metadata={"help": "Held-out prompts."})
+    data: list[dict[str, Any]] = field(metadata={"help": "Held-out prompts."})
     output_dir: str = field(metadata={"help": "Where metrics.json and traces/ go."})
-    rewards: list[dict] = field(
+    rewards: list[dict[str, Any]] = field(
         default_factory=lambda: [{"func": "trl_r1.rewards.MathAccuracy"}],
         metadata={"help": "Rewards; the accuracy rewards decide about right and wrong."},
     )
     pass_at_k: list[int] = field(default_factory=list, metadata={"help": "The k of pass@k and cons@k."})
-    best_of_n: dict | None = field(default=None, metadata={"help": "The reward that chooses the best of n."})
-    general_scorer: dict | None = field(default=None, metadata={"help": "Scores answers to general prompts."})
-    by_model: dict[str, dict] = field(default_factory=dict, metadata={"help": "Sampling settings of single models."})
+    best_of_n: dict[str, Any] | None = field(default=None, metadata={"help": "The reward that chooses the best of n."})
+    general_scorer: dict[str, Any] | None = field(
+        default=None, metadata={"help": "Scores answers to general prompts."}
+    )
+    by_model: dict[str, dict[str, Any]] = field(
+        default_factory=dict, metadata={"help": "Sampling settings of single models."}
+    )
     style: str = field(default="think", metadata={"help": "Form of the completions, for the format rate."})
     languages: list[str] | None = field(default=None, metadata={"help": "The languages that may occur."})
     hard_below: float | None = field(default=None, metadata={"help": "pass@1 below which a prompt is hard."})
     hard_chosen_by: int = field(default=4, metadata={"help": "First samples that choose the hard prompts."})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.models:
             raise ConfigError("expected at least one model", key="models")
         for name in self.by_model:
@@ -140,6 +144,7 @@ def consensus_at_k(votes: Sequence[int | None], right: Sequence[bool], k: int, s
     for vote, is_right in zip(votes, right):
         if vote is not None:
             group_is_right[vote] = is_right
+    choices: Iterable[Sequence[int | None]]
     if math.comb(n, k) <= _ALL_SUBSETS_UP_TO:
         choices = itertools.combinations(votes, k)
     else:

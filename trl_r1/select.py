@@ -108,7 +108,7 @@ class Rules:
     prefer: str = "first"
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(
             self, "right_by", (self.right_by,) if isinstance(self.right_by, str) else tuple(self.right_by)
         )
@@ -280,7 +280,8 @@ def _reason(trace: Trace, rules: Rules, held_out: "HeldOut | None") -> str | Non
     if rules.max_tokens is not None and trace.n_tokens > rules.max_tokens:
         return "too_long"
     text = _thought_or_answer(parts)
-    if rules.min_language_share is not None and not _in_one_language(text, trace, rules):
+    share = rules.min_language_share
+    if share is not None and not _in_one_language(text, trace, share, rules.languages):
         return "language"
     if rules.max_repetition is not None and repetition(text, rules.repetition_ngram) > rules.max_repetition:
         return "repetitive"
@@ -296,14 +297,14 @@ def _thought_or_answer(parts: Parts) -> str:
     return parts.thought or parts.answer or ""
 
 
-def _in_one_language(text: str, trace: Trace, rules: Rules) -> bool:
-    counts = word_counts(text, rules.languages)
+def _in_one_language(text: str, trace: Trace, share: float, languages: tuple[str, ...] | None) -> bool:
+    counts = word_counts(text, languages)
     if not counts:
         return True
-    target = normalize_language(trace.language) if trace.language else detect(trace.prompt, rules.languages)
+    target = normalize_language(trace.language) if trace.language else detect(trace.prompt, languages)
     if target not in LANGUAGES:  # unknown language: the most frequent one
         target = next(iter(counts))
-    return counts.get(target, 0) >= rules.min_language_share * sum(counts.values())
+    return counts.get(target, 0) >= share * sum(counts.values())
 
 
 _HAN = "぀-ヿ㐀-䶿一-鿿"

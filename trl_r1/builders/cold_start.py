@@ -10,6 +10,7 @@ the refined text is verified again by the rules, and is given up where it fails 
 import dataclasses
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from ..sampling import Engine, SamplingConfig, accuracy_of, load_named, sample, score_traces
 from ..select import Selection, select
@@ -83,8 +84,12 @@ def build_cold_start(
 
 
 def _refined(
-    kept: list[Trace], texts: list[str | None], rewards: dict[str, Callable], job: Job, config: ColdStartConfig
-) -> tuple[list[str | None], dict]:
+    kept: list[Trace],
+    texts: list[str | None],
+    rewards: dict[str, Callable[..., Any]],
+    job: Job,
+    config: ColdStartConfig,
+) -> tuple[list[str | None], dict[str, Any]]:
     """Return each kept completion refined, or what becomes of it where that fails, and how often which happened."""
     asking = dataclasses.replace(
         job.sampling,
@@ -103,7 +108,7 @@ def _refined(
         {"prompt_id": str(i), "prompt": _request(trace, config.refine_instruction or REFINE_INSTRUCTION)}
         for i, trace in enumerate(kept)
     ]
-    answers = sample(config.refine_model, requests, asking, f"{config.output_dir}/refined")
+    answers = sample(config.refine_model or "", requests, asking, f"{config.output_dir}/refined")
     candidates: dict[int, Trace] = {
         int(answer.prompt_id): dataclasses.replace(
             kept[int(answer.prompt_id)], completion=answer.completion, finish_reason=answer.finish_reason, rewards={}
@@ -123,7 +128,7 @@ def _refined(
     scored = score_traces([candidates[i] for i in order], rewards)
     verdict = select(scored, rules)
     passed = {id(trace) for trace in verdict.kept}
-    result = list(texts) if config.if_not_refined == "original" else [None] * len(texts)
+    result: list[str | None] = list(texts) if config.if_not_refined == "original" else [None] * len(texts)
     for i, trace in zip(order, scored):
         if id(trace) in passed:
             result[i] = sft_row(trace, FORM)["completion"]

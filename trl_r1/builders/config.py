@@ -4,7 +4,7 @@ What the builders build from. How they sample is in [`~sampling.SamplingConfig`]
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import ConfigError
 
@@ -14,8 +14,8 @@ FORM = "<think>\n{thought}\n</think>\n\n{answer}"
 
 def _check_names(text: str | None, key: str, *names: str) -> None:
     """Refuse a text without `{name}` for one of these names."""
-    for name in names if text is not None else ():
-        if f"{{{name}}}" not in text:
+    for name in names:
+        if text is not None and f"{{{name}}}" not in text:
             raise ConfigError(f"expected a text with {{{name}}}, got {text!r}", key=key)
 
 
@@ -37,10 +37,12 @@ class BuilderConfig:
             The model that is sampled from: a folder, a Hub id or a model's name at a server.
     """
 
-    data: list[dict] = field(metadata={"help": "Prompts."})
+    data: list[dict[str, Any]] = field(metadata={"help": "Prompts."})
     output_dir: str = field(metadata={"help": "Where data/train.parquet, selection.json and traces/ go."})
-    rules: dict = field(default_factory=dict, metadata={"help": "Arguments of select.Rules."})
-    held_out: list[dict] = field(default_factory=list, metadata={"help": "Prompts of evaluations, to keep clear of."})
+    rules: dict[str, Any] = field(default_factory=dict, metadata={"help": "Arguments of select.Rules."})
+    held_out: list[dict[str, Any]] = field(
+        default_factory=list, metadata={"help": "Prompts of evaluations, to keep clear of."}
+    )
     model_name_or_path: str | None = field(default=None, metadata={"help": "The model that is sampled from."})
 
     def __post_init__(self) -> None:
@@ -62,7 +64,7 @@ class RejectionConfig(BuilderConfig):
             Text with `{thought}` and `{answer}` in which kept completions are written. As they were sampled by default.
     """
 
-    rewards: list[dict] = field(
+    rewards: list[dict[str, Any]] = field(
         default_factory=lambda: [{"func": "trl_r1.rewards.MathAccuracy"}],
         metadata={"help": "Rewards; those that judge accuracy decide."},
     )
@@ -146,7 +148,9 @@ class GeneralConfig(BuilderConfig):
             The form in which thought and answer are put together.
     """
 
-    rewards: list[dict] = field(default_factory=list, metadata={"help": "Rewards that choose the best answers."})
+    rewards: list[dict[str, Any]] = field(
+        default_factory=list, metadata={"help": "Rewards that choose the best answers."}
+    )
     min_reward: float | None = field(default=None, metadata={"help": "Least reward of a kept answer."})
     keep_per_prompt: int = field(default=1, metadata={"help": "Number of a prompt's best answers to keep."})
     simple_pattern: str | None = field(default=None, metadata={"help": "What a simple query matches as a whole."})
@@ -194,7 +198,7 @@ class PairsConfig(BuilderConfig):
             and gives no number.
     """
 
-    judge: dict = field(default_factory=dict, metadata={"help": "Who compares, declared like a reward."})
+    judge: dict[str, Any] = field(default_factory=dict, metadata={"help": "Who compares, declared like a reward."})
     rounds: int = field(default=4, metadata={"help": "How often each pair is scored."})
     min_gap: float = field(default=1.0, metadata={"help": "Least distance of the mean scores."})
     pairs_per_prompt: int = field(default=1, metadata={"help": "Most pairs of a prompt to keep."})

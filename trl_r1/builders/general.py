@@ -150,7 +150,7 @@ class _Writer:
     done: int = 0
     total: int = 0
 
-    def check(self, rows: list[dict], unanswered: list[int], thoughtless: list[int]) -> None:
+    def check(self, rows: list[dict[str, Any]], unanswered: list[int], thoughtless: list[int]) -> None:
         self.total = sum(shard_count(len(which), self.job.sampling) for which in (unanswered, thoughtless))
         if self.total and not self.config.model_name_or_path:
             what = "answer" if unanswered else "chain of thought"
@@ -159,7 +159,7 @@ class _Writer:
                 key="model_name_or_path",
             )
 
-    def answers(self, rows: list[dict], which: list[int]) -> dict[int, list[Trace]]:
+    def answers(self, rows: list[dict[str, Any]], which: list[int]) -> dict[int, list[Trace]]:
         """Return sampled answers by row, as traces of the row's own query."""
         instruction = self.config.answer_instruction or "{prompt}"
         found: dict[int, list[Trace]] = {i: [] for i in which}
@@ -176,7 +176,7 @@ class _Writer:
             )
         return found
 
-    def thoughts(self, rows: list[dict], which: list[int]) -> dict[int, Trace]:
+    def thoughts(self, rows: list[dict[str, Any]], which: list[int]) -> dict[int, Trace]:
         """Return a chain of thought by row, for the answer it has. One that was cut is none."""
         instruction = self.config.thought_instruction or THOUGHT_INSTRUCTION
         once = dataclasses.replace(self.job.sampling, n_samples=1)
@@ -184,7 +184,7 @@ class _Writer:
         return {i: trace for i, trace in written if trace.finish_reason == "stop"}
 
     def _write(
-        self, rows: list[dict], which: list[int], instruction: str, how: SamplingConfig, stem: str
+        self, rows: list[dict[str, Any]], which: list[int], instruction: str, how: SamplingConfig, stem: str
     ) -> Iterator[tuple[int, Trace]]:
         if not which:
             return
@@ -234,7 +234,9 @@ def _put_together(
     return put_together(config.form, thought.strip(), _answer(completion))
 
 
-def _by_reward(traces: list[Trace], rewards: Mapping[str, Callable], weights: Sequence[float]) -> list[Trace]:
+def _by_reward(
+    traces: list[Trace], rewards: Mapping[str, Callable[..., Any]], weights: Sequence[float]
+) -> list[Trace]:
     """Add the weighted sum of the rewards that apply, and put each prompt's best first."""
     if not rewards:
         return traces

@@ -54,7 +54,8 @@ class ComparisonJudge(AskedModel):
         Returns:
             `list[tuple[float, float] | None]`: the two scores; `None` without a readable judgement.
         """
-        cases, times = [], {}
+        cases: list[Case] = []
+        times: dict[tuple[str, tuple[str, ...]], int] = {}
         for question, first, second in pairs:
             answers = tuple(split_completion(answer).answer or "" for answer in (first, second))
             times[question, answers] = times.get((question, answers), 0) + 1

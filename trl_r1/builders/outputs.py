@@ -19,7 +19,7 @@ PAIR_COLUMNS = ("prompt_id", "prompt", "chosen", "rejected", "domain", "language
 
 
 def write_outputs(
-    output_dir: str | os.PathLike,
+    output_dir: str | os.PathLike[str],
     rows: Iterable[Mapping[str, Any]],
     columns: Sequence[str],
     selection: Mapping[str, Any],

@@ -10,7 +10,7 @@ answer by itself the best is paired with the worst, the second best with the sec
 import dataclasses
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import ConfigError
@@ -59,11 +59,9 @@ def build_pairs(
     job = Job(sampling, config, rewards, well_formed=False, on_shard=on_shard, engine=engine)
 
     def compare(traces: list[Trace]) -> list[Trace]:
-        return (
-            compare_two_by_two(traces, judge, config.rounds, sampling.seed)
-            if two_by_two
-            else score_traces(traces, rewards)
-        )
+        if isinstance(judge, ComparisonJudge):
+            return compare_two_by_two(traces, judge, config.rounds, sampling.seed)
+        return score_traces(traces, rewards)
 
     selection = job.select(job.sample(finish=compare, finish_key=[config.judge, config.rounds]))
     pairs, rejected = choose_pairs(selection, config, two_by_two)
@@ -144,7 +142,8 @@ def choose_pairs(
             partners: dict[str, list[Trace]] = {}
             for trace in judged:
                 partners.setdefault(trace.extra["pair"], []).append(trace)
-            found = [tuple(sorted(each, key=_score, reverse=True)) for each in partners.values() if len(each) == 2]
+            ordered = [sorted(each, key=_score, reverse=True) for each in partners.values() if len(each) == 2]
+            found = [(chosen, rejected) for chosen, rejected in ordered]
         else:
             ranked = sorted(judged, key=_score, reverse=True)
             found = list(zip(ranked, reversed(ranked)))[: len(ranked) // 2]
@@ -191,7 +190,7 @@ def _score(trace: Trace) -> float:
     return trace.rewards["preference"]  # type: ignore[return-value]
 
 
-def _row(chosen: Trace, rejected: Trace) -> Mapping[str, Any]:
+def _row(chosen: Trace, rejected: Trace) -> dict[str, Any]:
     return {
         "prompt_id": chosen.prompt_id,
         "prompt": chosen.prompt,

@@ -93,7 +93,7 @@ class Server:
     retries: int = 6
     concurrency: int = 32
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.base_url, str) or not _ADDRESS.fullmatch(self.base_url):
             # What is not an address may be a key, or hold one.
             raise ConfigError("expected an address such as http://localhost:8000/v1, without a key", key="base_url")

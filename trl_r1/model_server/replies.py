@@ -27,7 +27,7 @@ class Replies:
             Where they are kept. `None`: nowhere.
     """
 
-    def __init__(self, folder: str | os.PathLike | None):
+    def __init__(self, folder: str | os.PathLike[str] | None):
         self.folder = Path(folder) if folder is not None else None
         self._warned = False
 

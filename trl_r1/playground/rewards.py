@@ -32,9 +32,9 @@ class Courtesy:
     def __call__(
         self,
         *,
-        completions: list,
-        prompts: list | None = None,
-        completion_ids: list | None = None,
+        completions: list[Any],
+        prompts: list[Any] | None = None,
+        completion_ids: list[list[int]] | None = None,
         trainer_state: Any = None,
         log_extra: Any = None,
         log_metric: Any = None,

@@ -90,7 +90,8 @@ def engine_of(name: str) -> type[Engine]:
     """
     engines = f"{__package__}.engines"
     try:
-        return importlib.import_module(name if "." in name else f"{engines}.{name}").ENGINE
+        found: type[Engine] = importlib.import_module(name if "." in name else f"{engines}.{name}").ENGINE
+        return found
     except Exception as error:  # whatever a module of the user's raises
         known = ", ".join(module.name for module in pkgutil.iter_modules(importlib.import_module(engines).__path__))
         raise ConfigError(

@@ -4,7 +4,7 @@ From questions to token ids, alike for every engine that loads a model.
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..ids import parse_hub_id
@@ -43,7 +43,7 @@ def prompt_ids(
     """
     texts = []
     for question in questions:
-        prompt = render_prompt(config.prompt_template, question)
+        prompt: Any = render_prompt(config.prompt_template, question)
         if not isinstance(prompt, str):
             try:
                 prompt = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)

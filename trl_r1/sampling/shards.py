@@ -47,7 +47,7 @@ def sample(
     model: str,
     rows: Iterable[Mapping[str, Any]],
     config: SamplingConfig,
-    out_dir: str | os.PathLike,
+    out_dir: str | os.PathLike[str],
     *,
     name: str | None = None,
     stem: str = "",
@@ -139,8 +139,9 @@ def _sample_shard(
     completions = engine.generate([row["prompt"] for row in rows], config.n_samples, seed)
     for row, samples in zip(rows, completions):
         for each in samples:
+            canonical: dict[str, Any] = {key: row.get(key) for key in _CANONICAL}
             yield Trace(
-                **{key: row.get(key) for key in _CANONICAL},
+                **canonical,
                 completion=each.text,
                 model=model,
                 sampling=config.distribution,

@@ -82,7 +82,6 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     metrics: dict[str, Any] = {}
     done = 0
     for name, model in config.models.items():
-        before = done
         sampled = partial(sample, model, rows, settings[name], out_dir / "traces", name=name, stem=name)
         if engine_of(settings[name].backend).needs_own_process and len(config.models) > 1:
             _in_own_process(sampled, model)
@@ -90,7 +89,7 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
             sampled(
                 finish=lambda traces: score_traces(traces, rewards),
                 finish_key=[config.rewards, config.best_of_n, config.general_scorer, config.style, config.languages],
-                on_shard=lambda i, total, before=before: progress.update(before + i),
+                on_shard=_from(done, progress),
             )
         )
         done += shards[name]
@@ -129,7 +128,7 @@ def sampling_of(name: str, sampling: SamplingConfig, config: EvaluationConfig) -
         raise ConfigError(str(error), key=f"by_model.{name}") from error
 
 
-def _rewards(config: EvaluationConfig) -> tuple[dict[str, Callable], list[str], str | None, str | None]:
+def _rewards(config: EvaluationConfig) -> tuple[dict[str, Callable[..., Any]], list[str], str | None, str | None]:
     """Return all rewards by name, and the names of the accuracy rewards, of `best_of_n` and of the general scorer."""
     rewards = load_named(config.rewards)  # none where the prompts are general ones alone
     accuracy = accuracy_of(rewards)
@@ -144,7 +143,7 @@ def _rewards(config: EvaluationConfig) -> tuple[dict[str, Callable], list[str], 
     return rewards, accuracy, names[0], names[1]
 
 
-def _reference_scores(rows: "Dataset", name: str, scorer: Callable) -> dict[str, float | None]:
+def _reference_scores(rows: "Dataset", name: str, scorer: Callable[..., Any]) -> dict[str, float | None]:
     """Score the references of the general prompts, once for all models."""
     references = [
         Trace(
@@ -158,6 +157,10 @@ def _reference_scores(rows: "Dataset", name: str, scorer: Callable) -> dict[str,
     if not references:
         raise ConfigError("expected rows with a `reference` and no `solution` to score against", key="general_scorer")
     return {trace.prompt_id: trace.rewards[name] for trace in score_traces(references, {name: scorer})}
+
+
+def _from(done: int, progress: Progress) -> Callable[[int, int], None]:
+    return lambda shards, _: progress.update(done + shards)
 
 
 def _in_own_process(sampled: Callable[[], Iterator[Trace]], model: str) -> None:
