@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from trl_r1.errors import ConfigError
-from trl_r1.select import REASONS, HeldOut, Rules, Selection, contaminated, normalized, repetition, select
+from trl_r1.select import REASONS, HeldOut, Rules, Selection, normalized, repetition, select
 from trl_r1.trace import Trace
 
 
@@ -27,6 +27,10 @@ def reasons(*traces, rules=EN_ZH, **kwargs):
     found = {id(trace): reason for trace, reason in selection.rejected}
     assert {id(trace) for trace in selection.kept} == {id(trace) for trace in traces} - found.keys()
     return [found.get(id(trace)) for trace in traces]
+
+
+def contaminated(prompts, held_out, n=10):
+    return [HeldOut(held_out, n).overlaps(prompt) for prompt in prompts]
 
 
 def thinking(thought, answer="3", **changes):

@@ -19,6 +19,7 @@ Evaluation protocol of the paper (v1 section 3, v2 D.1): T = 0.6, top-p 0.95, pa
 import itertools
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -140,10 +141,7 @@ def consensus_at_k(votes: Sequence[int | None], right: Sequence[bool], k: int, s
         raise ValueError(f"expected a k from 1 to {n}, got {k}")
     if len(set(right)) == 1 and (not right[0] or None not in votes):
         return float(right[0])
-    group_is_right: dict[int, bool] = {}
-    for vote, is_right in zip(votes, right):
-        if vote is not None:
-            group_is_right[vote] = is_right
+    group_is_right = {vote: is_right for vote, is_right in zip(votes, right) if vote is not None}
     choices: Iterable[Sequence[int | None]]
     if math.comb(n, k) <= _ALL_SUBSETS_UP_TO:
         choices = itertools.combinations(votes, k)
@@ -152,10 +150,7 @@ def consensus_at_k(votes: Sequence[int | None], right: Sequence[bool], k: int, s
         choices = (draw.sample(votes, k) for _ in range(_SEEDED_SUBSETS))
     total, number = 0.0, 0
     for choice in choices:
-        counts: dict[int, int] = {}
-        for vote in choice:
-            if vote is not None:
-                counts[vote] = counts.get(vote, 0) + 1
+        counts = Counter(vote for vote in choice if vote is not None)
         most = max(counts.values(), default=0)
         winners = [group_is_right[group] for group, count in counts.items() if count == most]
         total += sum(winners) / len(winners) if winners else 0.0
@@ -224,10 +219,10 @@ def summarize(
     scorer: str | None = None,
     reference_scores: Mapping[str, float | None] | None = None,
     languages: Sequence[str] | None = None,
-    by_domain: bool = True,
 ) -> dict[str, Any]:
     """
-    Return the metrics of one model's traces. What nothing was measured for is left out.
+    Return the metrics of one model's traces, in all and, where there are several domains, `by_domain`. What nothing was
+    measured for is left out.
 
     Args:
         traces (`Sequence[Trace]`):
@@ -244,49 +239,40 @@ def summarize(
             What the scorer gives each general prompt's reference, by `prompt_id`.
         languages (`Sequence[str]`, *optional*):
             The languages that may occur, for counting words.
-        by_domain (`bool`, *optional*, defaults to `True`):
-            Whether to add the same metrics for each domain.
     """
-    prompts = by_prompt(traces)
-    metrics: dict[str, Any] = {"n_prompts": len(prompts), "n_samples": len(traces)}
-
-    def report(name: str, values: Callable[[Trace], float | None]) -> None:
-        found = clustered([[v for v in map(values, group) if v is not None] for group in prompts.values()])
-        if found:
-            metrics[name], metrics[f"{name}_stderr"] = found
-
-    report("pass@1", lambda trace: _right(trace, accuracy))
-    metrics |= _at_k(prompts, accuracy, ks, best_of_n)
-    unjudged = sum(trace.solution is not None and _right(trace, accuracy) is None for trace in traces)
-    if unjudged:
-        metrics["unjudged"] = unjudged
-    report("format", lambda trace: trace.rewards.get("think_format"))
-    report("language_consistency", lambda trace: trace.rewards.get("language_consistency"))
     words = {id(trace): word_counts(_thought(trace), languages) for trace in traces}
-    report("mixed_language", lambda trace: _mixes(words[id(trace)]))
-    report("mean_tokens", lambda trace: trace.n_tokens)
-    report("truncated", lambda trace: trace.finish_reason == "length")
-    n_words = sum(sum(counts.values()) for counts in words.values())
-    reflection = sum(sum(count_reflection_words(_thought(trace)).values()) for trace in traces)
-    if n_words:
-        metrics["reflection_per_1000_words"] = 1000 * reflection / n_words
+    values: dict[str, Callable[[Trace], float | None]] = {
+        "format": lambda trace: trace.rewards.get("think_format"),
+        "language_consistency": lambda trace: trace.rewards.get("language_consistency"),
+        "mixed_language": lambda trace: _mixes(words[id(trace)]),
+        "mean_tokens": lambda trace: trace.n_tokens,
+        "truncated": lambda trace: trace.finish_reason == "length",
+    }
     if scorer:
-        report("general_win_rate", lambda trace: _win(trace, scorer, reference_scores or {}))
-    domains = sorted({trace.domain or "none" for trace in traces})
-    if by_domain and len(domains) > 1:
-        metrics["by_domain"] = {
-            domain: summarize(
-                [trace for trace in traces if (trace.domain or "none") == domain],
-                accuracy=accuracy,
-                ks=ks,
-                best_of_n=best_of_n,
-                scorer=scorer,
-                reference_scores=reference_scores,
-                languages=languages,
-                by_domain=False,
-            )
-            for domain in domains
-        }
+        values["general_win_rate"] = lambda trace: _win(trace, scorer, reference_scores or {})
+
+    def summary(traces: Sequence[Trace]) -> dict[str, Any]:
+        prompts = by_prompt(traces)
+        metrics: dict[str, Any] = {"n_prompts": len(prompts), "n_samples": len(traces)}
+        metrics |= _mean("pass@1", prompts, lambda trace: _right(trace, accuracy))
+        metrics |= _at_k(prompts, accuracy, ks, best_of_n)
+        unjudged = sum(trace.solution is not None and _right(trace, accuracy) is None for trace in traces)
+        if unjudged:
+            metrics["unjudged"] = unjudged
+        for name, value in values.items():
+            metrics |= _mean(name, prompts, value)
+        n_words = sum(sum(words[id(trace)].values()) for trace in traces)
+        if n_words:
+            reflection = sum(sum(count_reflection_words(_thought(trace)).values()) for trace in traces)
+            metrics["reflection_per_1000_words"] = 1000 * reflection / n_words
+        return metrics
+
+    metrics = summary(traces)
+    domains: dict[str, list[Trace]] = {}
+    for trace in traces:
+        domains.setdefault(trace.domain or "none", []).append(trace)
+    if len(domains) > 1:
+        metrics["by_domain"] = {domain: summary(domains[domain]) for domain in sorted(domains)}
     return metrics
 
 
@@ -315,10 +301,13 @@ def hard_prompts(
         if rest and sum(right for _, right in first) / len(first) < below:
             hard[prompt_id] = [trace for trace, _ in rest]
     metrics: dict[str, Any] = {"hard_below": below, "hard_chosen_by": chosen_by, "n_prompts": len(hard)}
-    found = clustered([[bool(_right(trace, accuracy)) for trace in group] for group in hard.values()])
-    if found:
-        metrics["pass@1"], metrics["pass@1_stderr"] = found
+    metrics |= _mean("pass@1", hard, lambda trace: _right(trace, accuracy))
     return metrics | _at_k(hard, accuracy, ks, None)
+
+
+def _mean(name: str, prompts: Mapping[str, list[Trace]], value: Callable[[Trace], float | None]) -> dict[str, float]:
+    found = clustered([[v for v in map(value, group) if v is not None] for group in prompts.values()])
+    return {name: found[0], f"{name}_stderr": found[1]} if found else {}
 
 
 def _at_k(

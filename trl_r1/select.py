@@ -368,19 +368,3 @@ class HeldOut:
         if len(words) < self.n:
             return [tuple(words)] if words else []
         return [tuple(words[start : start + self.n]) for start in range(len(words) - self.n + 1)]
-
-
-def contaminated(prompts: Iterable[str], held_out: "HeldOut | Iterable[str]", n: int = 10) -> list[bool]:
-    """
-    Tell for each prompt whether it shares a run of `n` words with a held-out one (paper, v2 D.1).
-
-    Args:
-        prompts (`Iterable[str]`):
-            Prompts meant for training.
-        held_out ([`HeldOut`] or `Iterable[str]`):
-            Prompts of evaluations.
-        n (`int`, *optional*, defaults to `10`):
-            Length of the run in words.
-    """
-    held_out = held_out if isinstance(held_out, HeldOut) else HeldOut(held_out, n)
-    return [held_out.overlaps(prompt) for prompt in prompts]

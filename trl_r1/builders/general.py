@@ -103,7 +103,7 @@ def build_general(
     for i, row in enumerate(rows):
         # What a thinking model thought about how to write a thought is not the thought.
         thought = _thought(row) or (split_completion(thoughts[i].completion).answer if i in thoughts else None)
-        for trace in answers.get(i) or [_trace(row, row["completion"] or "")]:
+        for trace in answers.get(i) or [Trace(completion=row["completion"] or "", **_of_row(row))]:
             if not trace.completion:
                 continue  # the model gave no answer to this row
             text = _put_together(row, thought, trace.completion, simple[i], config)
@@ -164,16 +164,7 @@ class _Writer:
         instruction = self.config.answer_instruction or "{prompt}"
         found: dict[int, list[Trace]] = {i: [] for i in which}
         for i, trace in self._write(rows, which, instruction, self.job.sampling, "answers"):
-            found[i].append(
-                dataclasses.replace(
-                    _trace(rows[i], trace.completion),
-                    model=trace.model,
-                    sampling=trace.sampling,
-                    finish_reason=trace.finish_reason,
-                    n_tokens=trace.n_tokens,
-                    seed=trace.seed,
-                )
-            )
+            found[i].append(dataclasses.replace(trace, **_of_row(rows[i])))
         return found
 
     def thoughts(self, rows: list[dict[str, Any]], which: list[int]) -> dict[int, Trace]:
@@ -200,10 +191,11 @@ class _Writer:
             yield int(trace.prompt_id), trace
 
 
-def _trace(row: Mapping[str, Any], completion: str) -> Trace:
+def _of_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trace holds of the row that it answers."""
     known = ("prompt_id", "prompt", "solution", "domain", "language")
     extra = {k: v for k, v in row.items() if k not in (*known, "completion", "thought") and v is not None}
-    return Trace(**{key: row[key] for key in known}, completion=completion, extra=extra)
+    return {**{key: row[key] for key in known}, "extra": extra}
 
 
 def _fill(instruction: str, row: Mapping[str, Any]) -> str:

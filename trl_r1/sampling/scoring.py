@@ -118,10 +118,6 @@ def trace_columns(traces: Sequence[Trace]) -> dict[str, list[Any]]:
     extra = sorted({key for trace in traces for key in trace.extra} - {"prompt", "completion", "question"})
     return {
         "question": [trace.prompt for trace in traces],
-        "prompt_id": [trace.prompt_id for trace in traces],
-        "solution": [trace.solution for trace in traces],
-        "domain": [trace.domain for trace in traces],
-        "language": [trace.language for trace in traces],
-        "finish_reason": [trace.finish_reason for trace in traces],
+        **{name: [getattr(trace, name) for trace in traces] for name in _FROM_TRACES[1:]},
         **{key: [trace.extra.get(key) for trace in traces] for key in extra},
     }

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..adapters import full_model
 from ..errors import ConfigError
-from ..io import read_json, whole_file, write_json
+from ..io import read_json, write_json, write_text
 from ..trace import Trace, read_traces, write_traces
 from .config import SamplingConfig
 from .engine import Engine, engine_of
@@ -97,7 +97,7 @@ def sample(
     # A run's folder may be moved: a local model is known by its files, not by where they are.
     made_with = {"model": None if files else model, "files": files, "config": _lasting(config), "rows": _digest(rows)}
     _check_made_with(out_dir, stem, made_with)
-    finished = _digest(finish_key) if finish else None
+    finished = _digest(finish_key)
     total = shard_count(len(rows), config)
     loaded = None
     try:
@@ -110,11 +110,12 @@ def sample(
                 part = rows[i * config.shard_prompts : (i + 1) * config.shard_prompts]
                 traces = list(_sample_shard(engine, part, config, name or model, shard_seed(config.seed, i)))
                 # The mark first: a mark without its shard says nothing, a shard without its mark would be scored again.
-                _write(mark, finished)
+                if finish:
+                    write_text(mark, finished)
                 write_traces(shard, finish(traces) if finish else traces)
-            elif finish and _read(mark) != finished:
+            elif finish and (not mark.exists() or mark.read_text(encoding="utf-8") != finished):
                 write_traces(shard, finish([dataclasses.replace(trace, rewards={}) for trace in read_traces(shard)]))
-                _write(mark, finished)
+                write_text(mark, finished)
             if on_shard:
                 on_shard(i + 1, total)
             yield from read_traces(shard)
@@ -194,16 +195,3 @@ def _check_made_with(out_dir: Path, stem: str, made_with: dict[str, Any]) -> Non
             file=str(out_dir),
         )
     write_json(note, made_with)
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-
-
-def _write(path: Path, text: str | None) -> None:
-    if text is not None:
-        with whole_file(path) as partial:
-            partial.write_text(text, encoding="utf-8")
