@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from trl_r1.errors import ConfigError
-from trl_r1.select import REASONS, HeldOut, Rules, Selection, contaminated, normalized, repetition, select
+from trl_r1.select import REASONS, HeldOut, Rules, Selection, normalized, repetition, select
 from trl_r1.trace import Trace
 
 
@@ -29,6 +29,10 @@ def reasons(*traces, rules=EN_ZH, **kwargs):
     return [found.get(id(trace)) for trace in traces]
 
 
+def contaminated(prompts, held_out, n=10):
+    return [HeldOut(held_out, n).overlaps(prompt) for prompt in prompts]
+
+
 def thinking(thought, answer="3", **changes):
     return replace(GOOD, completion=f"<think>{thought}</think>{answer}", **changes)
 
@@ -44,7 +48,8 @@ def test_a_right_well_formed_finished_trace_in_one_language_is_kept():
         ({"rewards": {}}, "unjudged"),
         ({"rewards": {"math_accuracy": None, "think_format": 1.0}}, "unjudged"),
         ({"rewards": {"math_accuracy": 0.0}}, "wrong"),
-        ({"rewards": {"math_accuracy": float("nan")}}, "wrong"),
+        ({"rewards": {"math_accuracy": float("nan")}}, "unjudged"),
+        ({"rewards": {"code_accuracy": 0.5}}, "wrong"),
         ({"rewards": {"math_accuracy": 1.0, "choice_accuracy": 0.0}}, "wrong"),
         ({"completion": "first add one and two</think>3"}, "malformed"),
         ({"completion": "<think>first add one and two"}, "malformed"),
@@ -59,6 +64,12 @@ def test_a_right_well_formed_finished_trace_in_one_language_is_kept():
 )
 def test_each_defect_has_its_reason(changes, reason):
     assert reasons(replace(GOOD, **changes)) == [reason]
+
+
+def test_a_part_of_the_marks_is_enough_only_where_the_rules_say_so():
+    half, less = (replace(GOOD, rewards={"code_accuracy": marks}) for marks in (0.5, 0.4))
+    rules = replace(EN_ZH, min_reward=0.5, drop_duplicates=False)
+    assert reasons(half, less, rules=rules) == [None, "wrong"]
 
 
 def test_length_in_tokens_is_bounded_on_both_sides_both_included():
@@ -183,6 +194,15 @@ def test_the_language_is_the_traces_else_the_prompts_else_any_one():
     assert reasons(thinking("先把它们加起来 then add", language=None, prompt="1 + 2 = ?")) == ["language"]
 
 
+def test_where_no_language_is_asked_for_that_of_most_words_has_to_have_its_share():
+    # One English word comes first, nine Chinese ones follow: the share is exactly the least that is allowed.
+    mostly_chinese = thinking("so 先把它们都加起来看", language=None, prompt="1 + 2 = ?")
+    assert reasons(mostly_chinese) == [None]
+    assert reasons(mostly_chinese, rules=replace(EN_ZH, min_language_share=0.91)) == ["language"]
+    assert reasons(replace(mostly_chinese, language="tlh")) == [None]
+    assert reasons(replace(mostly_chinese, language="en")) == ["language"]
+
+
 def test_formulas_have_no_language():
     assert reasons(thinking("$1 + 2 = 3$", language="zh")) == [None]
 
@@ -203,16 +223,22 @@ def test_rules_come_as_a_mapping_from_yaml():
     ("rules", "message"),
     [
         ({"max_per_promt": 1}, "`rules.max_per_promt`: no such rule; expected one of right_by"),
-        ({"prefer": "best"}, "`prefer`: expected one of first, shortest, random, got 'best'"),
-        ({"style": "xml"}, "`style`: expected one of think, r1_zero, special_token, got 'xml'"),
-        ({"max_repetition": 30}, "`max_repetition`: expected a share between 0 and 1, got 30"),
-        ({"max_per_prompt": 0}, "`max_per_prompt`: expected a whole number above 0, got 0"),
+        ({"prefer": "best"}, "`rules.prefer`: expected one of first, shortest, random, got 'best'"),
+        ({"style": "xml"}, "`rules.style`: expected one of think, r1_zero, special_token, got 'xml'"),
+        ({"max_repetition": 30}, "`rules.max_repetition`: expected a share between 0 and 1, got 30"),
+        ({"max_per_prompt": 0}, "`rules.max_per_prompt`: expected a whole number above 0, got 0"),
     ],
 )
 def test_wrong_rules_are_refused(rules, message):
     with pytest.raises(ConfigError) as error:
         select([GOOD], rules)
     assert str(error.value).startswith(message)
+
+
+def test_a_wrong_argument_is_refused_by_its_name():
+    with pytest.raises(ConfigError) as error:
+        Rules(prefer="best")
+    assert error.value.key == "prefer"
 
 
 def test_repetition_is_the_share_of_words_that_only_repeat():

@@ -1,9 +1,9 @@
 """
 LoRA adapters as models: the full model behind an adapter directory.
 
-A stage that trains with LoRA saves its adapter. Whatever comes after it (another stage, an evaluation, an inference
-server) wants a full model. Merging happens once, on disk, in a process of its own: a process that DeepSpeed has already
-taken over would partition whatever it loads.
+A stage that trains with LoRA saves its adapter in `model/` and, beside it in `merged/`, the full model, which whatever
+comes after it (another stage, an evaluation) takes. An adapter from elsewhere is merged once by whoever reads it. Merging
+happens in a process of its own: a process that DeepSpeed has already taken over would partition whatever it loads.
 
 ```bash
 python -m trl_r1.adapters ADAPTER_DIR INTO_DIR
@@ -21,15 +21,16 @@ from .io import read_json, whole_folder, write_json
 
 ADAPTER_CONFIG = "adapter_config.json"
 MERGED_FROM = "merged_from.json"
+MERGED = "merged"  # beside an adapter: its full model
 
 
-def is_adapter(path: str | os.PathLike) -> bool:
+def is_adapter(path: str | os.PathLike[str]) -> bool:
     """Tell whether a directory holds an adapter and no model of its own."""
     path = Path(path)
     return (path / ADAPTER_CONFIG).is_file() and not (path / "config.json").is_file()
 
 
-def full_model(path: str | os.PathLike, into: str | os.PathLike) -> str:
+def full_model(path: str | os.PathLike[str], into: str | os.PathLike[str]) -> str:
     """
     Return the path of a full model: `path` itself, or, where that is an adapter, its merger with its base.
 
@@ -37,7 +38,8 @@ def full_model(path: str | os.PathLike, into: str | os.PathLike) -> str:
         path (`str` or `os.PathLike`):
             A model directory, an adapter directory, or a Hub id.
         into (`str` or `os.PathLike`):
-            Where the merged model goes. What an earlier call merged there from the same adapter is used again.
+            Where the merged model goes, unless it is beside the adapter, in `merged/`. What an earlier call merged there
+            from the same adapter is used again.
 
     Returns:
         `str`: a path that `from_pretrained` takes.
@@ -50,8 +52,9 @@ def full_model(path: str | os.PathLike, into: str | os.PathLike) -> str:
         return str(path)
     adapter, into = Path(path).resolve(), Path(into)
     origin = _origin(adapter)
-    if read_json(into / MERGED_FROM) == origin:
-        return str(into)
+    for place in (adapter.with_name(MERGED), into):
+        if read_json(place / MERGED_FROM).get("weights") == origin:
+            return str(place)
     # Nothing of this process's distributed world may reach the one that merges.
     environment = {
         name: value
@@ -66,18 +69,15 @@ def full_model(path: str | os.PathLike, into: str | os.PathLike) -> str:
     return str(into)
 
 
-def _origin(adapter: Path) -> dict[str, object]:
-    """What tells one adapter from another that is later trained in the same place."""
+def _origin(adapter: Path) -> list[list[str | int]]:
+    """What tells an adapter from any other: name, size and time of its weights, which moving it does not change."""
     weights = sorted(adapter.glob("adapter_model*"))
     if not weights:
         raise ConfigError("expected an adapter with its weights (adapter_model.safetensors)", file=str(adapter))
-    return {
-        "adapter": str(adapter),
-        "weights": [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in weights],
-    }
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in weights]
 
 
-def merge(adapter: str | os.PathLike, into: str | os.PathLike) -> None:
+def merge(adapter: str | os.PathLike[str], into: str | os.PathLike[str]) -> None:
     """
     Merge an adapter into its base and save the full model with its tokenizer.
 
@@ -103,7 +103,7 @@ def merge(adapter: str | os.PathLike, into: str | os.PathLike) -> None:
     with whole_folder(into) as partial:
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
-        write_json(partial / MERGED_FROM, _origin(adapter.resolve()))
+        write_json(partial / MERGED_FROM, {"adapter": str(adapter), "weights": _origin(adapter)})
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 r"""
 The numbers of an evaluation: pure functions of traces and their rewards.
 
-Right or wrong is what the accuracy rewards say: a sample's score is the first of them that applies to it. Samples that
-none can judge are left out and counted (`unjudged`). Means are means over prompts, so that each prompt counts alike,
-and standard errors are clustered by prompt: the samples of one prompt are not independent.
+A sample is right where it is solved (see [`~solved`]): each accuracy reward that judges it gives it full marks. Samples
+that none can judge are left out and counted (`unjudged`). Means are means over prompts, so that each prompt counts
+alike, and standard errors are clustered by prompt: the samples of one prompt are not independent.
 
 - `pass@k`: the unbiased estimate `1 - C(n - c, k) / C(n, k)` (arXiv 2107.03374, eq. 1), the mean over prompts.
 - `cons@k`: the chance that the majority of k samples is right (the paper's cons@64, v2 D.1). Votes are grouped by
@@ -19,14 +19,16 @@ Evaluation protocol of the paper (v1 section 3, v2 D.1): T = 0.6, top-p 0.95, pa
 import itertools
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import ConfigError
 from .language import word_counts
+from .solved import is_solved
 from .text import count_reflection_words, split_completion
-from .trace import Trace
+from .trace import Trace, by_prompt
 from .verify import final_answer, judge
 
 
@@ -48,8 +50,8 @@ class EvaluationConfig:
         output_dir (`str`):
             Where `metrics.json` and `traces/` go.
         rewards (`list[dict]`, *optional*):
-            Rewards, declared as in training. Those that judge whether an answer is right (`is_accuracy`) decide about
-            right and wrong; by default `MathAccuracy` alone.
+            Rewards, declared as in training; by default `MathAccuracy` alone. The accuracy rewards among them decide
+            about right and wrong (see [`~solved`]).
         pass_at_k (`list[int]`, *optional*):
             The k of `pass@k` and `cons@k`.
         best_of_n (`dict`, *optional*):
@@ -70,22 +72,26 @@ class EvaluationConfig:
     """
 
     models: dict[str, str] = field(metadata={"help": "Models by name."})
-    data: list[dict] = field(metadata={"help": "Held-out prompts."})
+    data: list[dict[str, Any]] = field(metadata={"help": "Held-out prompts."})
     output_dir: str = field(metadata={"help": "Where metrics.json and traces/ go."})
-    rewards: list[dict] = field(
+    rewards: list[dict[str, Any]] = field(
         default_factory=lambda: [{"func": "trl_r1.rewards.MathAccuracy"}],
-        metadata={"help": "Rewards; those that judge accuracy decide about right and wrong."},
+        metadata={"help": "Rewards; the accuracy rewards decide about right and wrong."},
     )
     pass_at_k: list[int] = field(default_factory=list, metadata={"help": "The k of pass@k and cons@k."})
-    best_of_n: dict | None = field(default=None, metadata={"help": "The reward that chooses the best of n."})
-    general_scorer: dict | None = field(default=None, metadata={"help": "Scores answers to general prompts."})
-    by_model: dict[str, dict] = field(default_factory=dict, metadata={"help": "Sampling settings of single models."})
+    best_of_n: dict[str, Any] | None = field(default=None, metadata={"help": "The reward that chooses the best of n."})
+    general_scorer: dict[str, Any] | None = field(
+        default=None, metadata={"help": "Scores answers to general prompts."}
+    )
+    by_model: dict[str, dict[str, Any]] = field(
+        default_factory=dict, metadata={"help": "Sampling settings of single models."}
+    )
     style: str = field(default="think", metadata={"help": "Form of the completions, for the format rate."})
     languages: list[str] | None = field(default=None, metadata={"help": "The languages that may occur."})
     hard_below: float | None = field(default=None, metadata={"help": "pass@1 below which a prompt is hard."})
     hard_chosen_by: int = field(default=4, metadata={"help": "First samples that choose the hard prompts."})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.models:
             raise ConfigError("expected at least one model", key="models")
         for name in self.by_model:
@@ -135,10 +141,8 @@ def consensus_at_k(votes: Sequence[int | None], right: Sequence[bool], k: int, s
         raise ValueError(f"expected a k from 1 to {n}, got {k}")
     if len(set(right)) == 1 and (not right[0] or None not in votes):
         return float(right[0])
-    group_is_right: dict[int, bool] = {}
-    for vote, is_right in zip(votes, right):
-        if vote is not None:
-            group_is_right[vote] = is_right
+    group_is_right = {vote: is_right for vote, is_right in zip(votes, right) if vote is not None}
+    choices: Iterable[Sequence[int | None]]
     if math.comb(n, k) <= _ALL_SUBSETS_UP_TO:
         choices = itertools.combinations(votes, k)
     else:
@@ -146,10 +150,7 @@ def consensus_at_k(votes: Sequence[int | None], right: Sequence[bool], k: int, s
         choices = (draw.sample(votes, k) for _ in range(_SEEDED_SUBSETS))
     total, number = 0.0, 0
     for choice in choices:
-        counts: dict[int, int] = {}
-        for vote in choice:
-            if vote is not None:
-                counts[vote] = counts.get(vote, 0) + 1
+        counts = Counter(vote for vote in choice if vote is not None)
         most = max(counts.values(), default=0)
         winners = [group_is_right[group] for group, count in counts.items() if count == most]
         total += sum(winners) / len(winners) if winners else 0.0
@@ -218,16 +219,16 @@ def summarize(
     scorer: str | None = None,
     reference_scores: Mapping[str, float | None] | None = None,
     languages: Sequence[str] | None = None,
-    by_domain: bool = True,
 ) -> dict[str, Any]:
     """
-    Return the metrics of one model's traces. What nothing was measured for is left out.
+    Return the metrics of one model's traces, in all and, where there are several domains, `by_domain`. What nothing was
+    measured for is left out.
 
     Args:
         traces (`Sequence[Trace]`):
             Samples with their rewards, among them `think_format` and `language_consistency`.
         accuracy (`Sequence[str]`):
-            Names of the rewards that say right (at least 0.5) or wrong; the first that applies to a sample does.
+            Names of the accuracy rewards (see [`~solved`]).
         ks (`Sequence[int]`, *optional*):
             The k of `pass@k` and `cons@k`. Prompts with fewer judged samples are left out there.
         best_of_n (`str`, *optional*):
@@ -238,49 +239,40 @@ def summarize(
             What the scorer gives each general prompt's reference, by `prompt_id`.
         languages (`Sequence[str]`, *optional*):
             The languages that may occur, for counting words.
-        by_domain (`bool`, *optional*, defaults to `True`):
-            Whether to add the same metrics for each domain.
     """
-    prompts = by_prompt(traces)
-    metrics: dict[str, Any] = {"n_prompts": len(prompts), "n_samples": len(traces)}
-
-    def report(name: str, values: Callable[[Trace], float | None]) -> None:
-        found = clustered([[v for v in map(values, group) if v is not None] for group in prompts.values()])
-        if found:
-            metrics[name], metrics[f"{name}_stderr"] = found
-
-    report("pass@1", lambda trace: _right(trace, accuracy))
-    metrics |= _at_k(prompts, accuracy, ks, best_of_n)
-    unjudged = sum(trace.solution is not None and _right(trace, accuracy) is None for trace in traces)
-    if unjudged:
-        metrics["unjudged"] = unjudged
-    report("format", lambda trace: trace.rewards.get("think_format"))
-    report("language_consistency", lambda trace: trace.rewards.get("language_consistency"))
     words = {id(trace): word_counts(_thought(trace), languages) for trace in traces}
-    report("mixed_language", lambda trace: _mixes(words[id(trace)]))
-    report("mean_tokens", lambda trace: trace.n_tokens)
-    report("truncated", lambda trace: trace.finish_reason == "length")
-    n_words = sum(sum(counts.values()) for counts in words.values())
-    reflection = sum(sum(count_reflection_words(_thought(trace)).values()) for trace in traces)
-    if n_words:
-        metrics["reflection_per_1000_words"] = 1000 * reflection / n_words
+    values: dict[str, Callable[[Trace], float | None]] = {
+        "format": lambda trace: trace.rewards.get("think_format"),
+        "language_consistency": lambda trace: trace.rewards.get("language_consistency"),
+        "mixed_language": lambda trace: _mixes(words[id(trace)]),
+        "mean_tokens": lambda trace: trace.n_tokens,
+        "truncated": lambda trace: trace.finish_reason == "length",
+    }
     if scorer:
-        report("general_win_rate", lambda trace: _win(trace, scorer, reference_scores or {}))
-    domains = sorted({trace.domain or "none" for trace in traces})
-    if by_domain and len(domains) > 1:
-        metrics["by_domain"] = {
-            domain: summarize(
-                [trace for trace in traces if (trace.domain or "none") == domain],
-                accuracy=accuracy,
-                ks=ks,
-                best_of_n=best_of_n,
-                scorer=scorer,
-                reference_scores=reference_scores,
-                languages=languages,
-                by_domain=False,
-            )
-            for domain in domains
-        }
+        values["general_win_rate"] = lambda trace: _win(trace, scorer, reference_scores or {})
+
+    def summary(traces: Sequence[Trace]) -> dict[str, Any]:
+        prompts = by_prompt(traces)
+        metrics: dict[str, Any] = {"n_prompts": len(prompts), "n_samples": len(traces)}
+        metrics |= _mean("pass@1", prompts, lambda trace: _right(trace, accuracy))
+        metrics |= _at_k(prompts, accuracy, ks, best_of_n)
+        unjudged = sum(trace.solution is not None and _right(trace, accuracy) is None for trace in traces)
+        if unjudged:
+            metrics["unjudged"] = unjudged
+        for name, value in values.items():
+            metrics |= _mean(name, prompts, value)
+        n_words = sum(sum(words[id(trace)].values()) for trace in traces)
+        if n_words:
+            reflection = sum(sum(count_reflection_words(_thought(trace)).values()) for trace in traces)
+            metrics["reflection_per_1000_words"] = 1000 * reflection / n_words
+        return metrics
+
+    metrics = summary(traces)
+    domains: dict[str, list[Trace]] = {}
+    for trace in traces:
+        domains.setdefault(trace.domain or "none", []).append(trace)
+    if len(domains) > 1:
+        metrics["by_domain"] = {domain: summary(domains[domain]) for domain in sorted(domains)}
     return metrics
 
 
@@ -294,7 +286,7 @@ def hard_prompts(
         traces (`Sequence[Trace]`):
             One model's samples, in the order in which they were drawn.
         accuracy (`Sequence[str]`):
-            Names of the rewards that say right or wrong.
+            Names of the accuracy rewards (see [`~solved`]).
         below (`float`):
             A prompt is hard if its pass@1 on its first `chosen_by` judged samples is below this.
         chosen_by (`int`):
@@ -309,18 +301,13 @@ def hard_prompts(
         if rest and sum(right for _, right in first) / len(first) < below:
             hard[prompt_id] = [trace for trace, _ in rest]
     metrics: dict[str, Any] = {"hard_below": below, "hard_chosen_by": chosen_by, "n_prompts": len(hard)}
-    found = clustered([[_right(trace, accuracy) or 0.0 for trace in group] for group in hard.values()])
-    if found:
-        metrics["pass@1"], metrics["pass@1_stderr"] = found
+    metrics |= _mean("pass@1", hard, lambda trace: _right(trace, accuracy))
     return metrics | _at_k(hard, accuracy, ks, None)
 
 
-def by_prompt(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
-    """Group traces by their prompt, in the order in which the prompts come."""
-    prompts: dict[str, list[Trace]] = {}
-    for trace in traces:
-        prompts.setdefault(trace.prompt_id, []).append(trace)
-    return prompts
+def _mean(name: str, prompts: Mapping[str, list[Trace]], value: Callable[[Trace], float | None]) -> dict[str, float]:
+    found = clustered([[v for v in map(value, group) if v is not None] for group in prompts.values()])
+    return {name: found[0], f"{name}_stderr": found[1]} if found else {}
 
 
 def _at_k(
@@ -331,7 +318,7 @@ def _at_k(
     best: list[float] = []
     for prompt_id, group in prompts.items():
         judged = [trace for trace in group if _right(trace, accuracy) is not None]
-        right = [_right(trace, accuracy) == 1.0 for trace in judged]
+        right = [bool(_right(trace, accuracy)) for trace in judged]
         possible = [k for k in ks if k <= len(judged)]
         votes = group_votes(judged, right) if possible and any(right) and not all(right) else [0] * len(judged)
         for k in possible:
@@ -347,9 +334,8 @@ def _at_k(
     return metrics | ({"best_of_n": sum(best) / len(best)} if best else {})
 
 
-def _right(trace: Trace, accuracy: Sequence[str]) -> float | None:
-    score = next((value for name in accuracy if (value := trace.rewards.get(name)) is not None), None)
-    return None if score is None else float(score >= 0.5)
+def _right(trace: Trace, accuracy: Sequence[str]) -> bool | None:
+    return is_solved(trace.rewards.get(name) for name in accuracy)
 
 
 def _thought(trace: Trace) -> str:

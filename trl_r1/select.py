@@ -13,12 +13,14 @@ depends on chance but the order in which `prefer="random"` picks, and that on th
 import random
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import ConfigError
 from .language import LANGUAGES, detect, normalize_language, word_counts
+from .solved import is_solved
 from .text import STYLES, Parts, split_completion
 from .trace import Trace
 
@@ -47,10 +49,10 @@ class Rules:
 
     Args:
         right_by (`tuple[str, ...]`, *optional*, defaults to `("math_accuracy", "choice_accuracy", "code_accuracy")`):
-            Names of the rewards that decide whether it is right. Those that a trace lacks, or that are `None`, do not
-            apply to it; where none applies it is `unjudged`. Empty: not asked.
+            Names of the rewards that decide whether it is solved (see [`~solved`]); where none of them judges it, it is
+            `unjudged`. Empty: not asked.
         min_reward (`float`, *optional*, defaults to `1.0`):
-            What each reward of `right_by` that applies must reach.
+            What each reward of `right_by` that judges it must give; below 1 a part of the marks is enough.
         finished (`bool`, *optional*, defaults to `True`):
             Whether it must have ended by itself.
         well_formed (`bool`, *optional*, defaults to `True`):
@@ -73,7 +75,7 @@ class Rules:
         max_paragraph_words (`int`, *optional*, defaults to `400`):
             Most words in a paragraph of the thought, that is in a line (Chinese and Japanese: characters). `None`: not asked.
         code_in_thought (`bool`, *optional*, defaults to `False`):
-            Whether fenced code may stand in the thought.
+            Whether the thought may hold fenced code.
         drop_duplicates (`bool`, *optional*, defaults to `True`):
             Whether to keep one only of the completions of a prompt that are equal but for case, white space and form
             of characters: the first.
@@ -106,7 +108,7 @@ class Rules:
     prefer: str = "first"
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(
             self, "right_by", (self.right_by,) if isinstance(self.right_by, str) else tuple(self.right_by)
         )
@@ -123,6 +125,31 @@ class Rules:
             value = getattr(self, key)
             if value is not None and value < 1:
                 raise ConfigError(f"expected a whole number above 0, got {value!r}", key=key)
+
+
+def read_rules(declared: Mapping[str, Any], **defaults: Any) -> Rules:
+    """
+    Make the rules of a config.
+
+    Args:
+        declared (`Mapping[str, Any]`):
+            Arguments of [`Rules`].
+        **defaults:
+            Arguments where `declared` has none.
+
+    Raises:
+        [`~errors.ConfigError`]: on an unknown rule or a wrong value, under the key `rules`.
+    """
+    known = Rules.__dataclass_fields__
+    for key in declared:
+        if key not in known:
+            raise ConfigError(f"no such rule; expected one of {', '.join(known)}", key=f"rules.{key}")
+    try:
+        return Rules(**{**defaults, **declared})
+    except ConfigError as error:
+        raise ConfigError(error.message, key=f"rules.{error.key}") from None
+    except TypeError as error:
+        raise ConfigError(str(error), key="rules") from None
 
 
 @dataclass(frozen=True)
@@ -148,21 +175,18 @@ class Selection:
     @property
     def counts_by_domain(self) -> dict[str, dict[str, int]]:
         """Rejected traces by domain and reason."""
-        domains = sorted({_domain(trace) for trace, _ in self.rejected})
-        return {
-            domain: _count(reason for trace, reason in self.rejected if _domain(trace) == domain) for domain in domains
-        }
+        found: dict[str, list[str]] = {}
+        for trace, reason in self.rejected:
+            found.setdefault(_domain(trace), []).append(reason)
+        return {domain: _count(found[domain]) for domain in sorted(found)}
 
     def to_json(self) -> dict[str, Any]:
         """Return what `selection.json` holds: `seen`, `kept` and `rejected`, in all and by domain."""
-        kept_by_domain: dict[str, int] = {}
-        for trace in self.kept:
-            kept_by_domain[_domain(trace)] = kept_by_domain.get(_domain(trace), 0) + 1
         return {
             "seen": len(self.kept) + len(self.rejected),
             "kept": len(self.kept),
             "rejected": self.counts,
-            "kept_by_domain": dict(sorted(kept_by_domain.items())),
+            "kept_by_domain": dict(sorted(Counter(map(_domain, self.kept)).items())),
             "rejected_by_domain": self.counts_by_domain,
         }
 
@@ -172,9 +196,7 @@ def _domain(trace: Trace) -> str:
 
 
 def _count(reasons: Iterable[str]) -> dict[str, int]:
-    seen: dict[str, int] = {}
-    for reason in reasons:
-        seen[reason] = seen.get(reason, 0) + 1
+    seen = Counter(reasons)
     return {reason: seen[reason] for reason in REASONS if reason in seen}
 
 
@@ -200,7 +222,8 @@ def select(
     Raises:
         [`~errors.ConfigError`]: if the rules have an unknown key or a wrong value.
     """
-    rules = _rules(rules)
+    if not isinstance(rules, Rules):
+        rules = read_rules(rules or {})
     if held_out is not None and not isinstance(held_out, HeldOut):
         held_out = HeldOut(held_out)
     traces = list(traces)
@@ -227,16 +250,6 @@ def select(
     )
 
 
-def _rules(rules: Rules | Mapping[str, Any] | None) -> Rules:
-    if rules is None or isinstance(rules, Rules):
-        return rules or Rules()
-    known = Rules.__dataclass_fields__
-    for key in rules:
-        if key not in known:
-            raise ConfigError(f"no such rule; expected one of {', '.join(known)}", key=f"rules.{key}")
-    return Rules(**rules)
-
-
 def _ranked(positions: list[int], traces: Sequence[Trace], prompt_id: str, rules: Rules) -> list[int]:
     if rules.prefer == "shortest":
         return sorted(positions, key=lambda position: traces[position].n_tokens)
@@ -253,10 +266,10 @@ def _reason(trace: Trace, rules: Rules, held_out: "HeldOut | None") -> str | Non
     if rules.finished and trace.finish_reason == "length":
         return "truncated"
     if rules.right_by:
-        judged = [trace.rewards[name] for name in rules.right_by if trace.rewards.get(name) is not None]
-        if not judged:
+        solved = is_solved((trace.rewards.get(name) for name in rules.right_by), at_least=rules.min_reward)
+        if solved is None:
             return "unjudged"
-        if not min(judged) >= rules.min_reward:
+        if not solved:
             return "wrong"
     prefilled = bool(trace.sampling.get("prefilled")) and "<think>" not in trace.completion
     parts = split_completion(trace.completion, prefilled, rules.style)
@@ -267,7 +280,8 @@ def _reason(trace: Trace, rules: Rules, held_out: "HeldOut | None") -> str | Non
     if rules.max_tokens is not None and trace.n_tokens > rules.max_tokens:
         return "too_long"
     text = _thought_or_answer(parts)
-    if rules.min_language_share is not None and not _in_one_language(text, trace, rules):
+    share = rules.min_language_share
+    if share is not None and not _in_one_language(text, trace, share, rules.languages):
         return "language"
     if rules.max_repetition is not None and repetition(text, rules.repetition_ngram) > rules.max_repetition:
         return "repetitive"
@@ -283,14 +297,14 @@ def _thought_or_answer(parts: Parts) -> str:
     return parts.thought or parts.answer or ""
 
 
-def _in_one_language(text: str, trace: Trace, rules: Rules) -> bool:
-    counts = word_counts(text, rules.languages)
+def _in_one_language(text: str, trace: Trace, share: float, languages: tuple[str, ...] | None) -> bool:
+    counts = word_counts(text, languages)
     if not counts:
         return True
-    target = normalize_language(trace.language) if trace.language else detect(trace.prompt, rules.languages)
-    if target not in LANGUAGES:  # a language that cannot be told: one language, whichever it is
+    target = normalize_language(trace.language) if trace.language else detect(trace.prompt, languages)
+    if target not in LANGUAGES:  # unknown language: the most frequent one
         target = next(iter(counts))
-    return counts.get(target, 0) >= rules.min_language_share * sum(counts.values())
+    return counts.get(target, 0) >= share * sum(counts.values())
 
 
 _HAN = "぀-ヿ㐀-䶿一-鿿"
@@ -354,19 +368,3 @@ class HeldOut:
         if len(words) < self.n:
             return [tuple(words)] if words else []
         return [tuple(words[start : start + self.n]) for start in range(len(words) - self.n + 1)]
-
-
-def contaminated(prompts: Iterable[str], held_out: "HeldOut | Iterable[str]", n: int = 10) -> list[bool]:
-    """
-    Tell for each prompt whether it shares a run of `n` words with a held-out one (paper, v2 D.1).
-
-    Args:
-        prompts (`Iterable[str]`):
-            Prompts meant for training.
-        held_out ([`HeldOut`] or `Iterable[str]`):
-            Prompts of evaluations.
-        n (`int`, *optional*, defaults to `10`):
-            Length of the run in words.
-    """
-    held_out = held_out if isinstance(held_out, HeldOut) else HeldOut(held_out, n)
-    return [held_out.overlaps(prompt) for prompt in prompts]

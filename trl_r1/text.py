@@ -1,7 +1,7 @@
 """
 The shape of a completion: its thought, its answer, and the template of its prompt. Pure.
 
-R1-Zero's template is the paper's Table 1 (arXiv 2501.12948 v1), word for word. The thought stands between `<think>`
+R1-Zero's template is the paper's Table 1 (arXiv 2501.12948 v1), word for word. The thought is between `<think>`
 and `</think>`; the answer is what follows. Where the paper is silent (an unclosed thought, a prefilled `<think>`), the
 reading here is the strict one: a thought that is opened and never closed has no answer after it.
 """
@@ -43,7 +43,7 @@ class Parts:
 
     Args:
         thought (`str`, *optional*):
-            What stands in the thinking block, stripped; all that follows the opening where it is never closed. `None`
+            The content of the thinking block, stripped; all that follows the opening where it is never closed. `None`
             where no block was opened or closed.
         answer (`str`, *optional*):
             What follows the last closing, stripped; the inside of the last `<answer>` block where there is one (of one
@@ -166,7 +166,7 @@ def render_prompt(template: str, prompt: str) -> str | list[dict[str, str]]:
 
 def question_of(prompt: str | list[dict[str, Any]]) -> str:
     """
-    Return what the user asked: the inverse of [`render_prompt`] as far as it can be told.
+    Return what the user asked: the inverse of [`render_prompt`] as far as possible.
 
     Args:
         prompt (`str` or `list[dict[str, Any]]`):

@@ -96,6 +96,14 @@ _JSON_COLUMNS = ("rewards", "sampling", "extra")
 _REQUIRED = ("prompt_id", "prompt", "completion")
 
 
+def by_prompt(traces: Iterable[Trace]) -> dict[str, list[Trace]]:
+    """Group traces by their prompt's id, in the order in which the prompts come."""
+    prompts: dict[str, list[Trace]] = {}
+    for trace in traces:
+        prompts.setdefault(trace.prompt_id, []).append(trace)
+    return prompts
+
+
 def trace_schema() -> "pa.Schema":
     """Return the parquet schema of a shard. Nested fields are JSON text: their keys differ from run to run."""
     import pyarrow as pa
@@ -171,7 +179,7 @@ def read_traces(path: str | Path) -> Iterator[Trace]:
     """
     path = Path(path)
     if not path.exists():
-        raise DataError("expected a parquet shard of traces or a folder of them, found nothing", file=path)
+        raise DataError("expected a parquet shard of traces or a folder of them, found nothing", file=str(path))
     shards = sorted(p for p in path.glob("*.parquet") if not p.name.startswith(".")) if path.is_dir() else [path]
     for shard in shards:
         yield from _read_shard(shard)
@@ -185,15 +193,17 @@ def _read_shard(path: Path) -> Iterator[Trace]:
         with pq.ParquetFile(path) as file:
             version = (file.schema_arrow.metadata or {}).get(b"trl_r1.trace", SCHEMA_VERSION.encode()).decode()
             if version != SCHEMA_VERSION:
-                raise DataError(f"expected traces of version {SCHEMA_VERSION}, found version {version}", file=path)
+                raise DataError(
+                    f"expected traces of version {SCHEMA_VERSION}, found version {version}", file=str(path)
+                )
             columns = [f.name for f in fields(Trace) if f.name in file.schema_arrow.names]
             missing = [name for name in _REQUIRED if name not in columns]
             if missing:
-                raise DataError(f"expected a shard of traces, found no column {', '.join(missing)}", file=path)
+                raise DataError(f"expected a shard of traces, found no column {', '.join(missing)}", file=str(path))
             for batch in file.iter_batches(batch_size=1024, columns=columns):
                 for row in batch.to_pylist():
                     for name in _JSON_COLUMNS:
                         row[name] = json.loads(row[name]) if row.get(name) else {}
                     yield Trace(**row)
     except (pa.ArrowInvalid, json.JSONDecodeError) as error:
-        raise DataError(f"expected a shard of traces, could not read it: {error}", file=path) from error
+        raise DataError(f"expected a shard of traces, could not read it: {error}", file=str(path)) from error

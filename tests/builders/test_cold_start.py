@@ -38,7 +38,7 @@ def zero():
 
 
 def run(config, **changes):
-    build_cold_start(sampling(n_samples=1), ColdStartConfig(**{**config, **changes}), generator=zero())
+    build_cold_start(sampling(n_samples=1), ColdStartConfig(**{**config, **changes}), engine=zero())
     out = config["output_dir"]
     rows = pq.read_table(f"{out}/data/train.parquet").to_pylist()
     return [row["completion"] for row in rows], json.loads(open(f"{out}/selection.json").read())

@@ -44,7 +44,7 @@ def build(tmp_path):
             }
         )
         model = Scripted(write or (lambda question, i: pytest.fail(f"asked: {question}")))
-        build_general(sampling(n_samples=n_samples), config, generator=model)
+        build_general(sampling(n_samples=n_samples), config, engine=model)
         rows = pq.read_table(tmp_path / "out" / "data" / "train.parquet").to_pylist()
         selection = json.loads((tmp_path / "out" / "selection.json").read_text())
         return {row["prompt"]: row["completion"] for row in rows}, selection, model

@@ -30,7 +30,7 @@ def config(tmp_path):
 
 def test_the_best_answer_by_a_reward_is_chosen_over_the_worst(config, tmp_path):
     texts = ["go away", "please sit", "please please sit down", "sit"]
-    pairs = build_pairs(sampling(), PairsConfig(**config), generator=Scripted(lambda question, i: texts[i]))
+    pairs = build_pairs(sampling(), PairsConfig(**config), engine=Scripted(lambda question, i: texts[i]))
     assert len(pairs) == 6
     assert {(pair["chosen"], pair["rejected"]) for pair in pairs} <= {
         ("please please sit down", "go away"),
@@ -43,7 +43,7 @@ def test_the_best_answer_by_a_reward_is_chosen_over_the_worst(config, tmp_path):
 
 def test_pairs_whose_scores_are_not_further_apart_than_the_gap_are_left_out(config, tmp_path):
     answers = Scripted(lambda question, i: "please" if i == 0 and "3" in question else f"no {i}")
-    pairs = build_pairs(sampling(n_samples=2), PairsConfig(**config), generator=answers)
+    pairs = build_pairs(sampling(n_samples=2), PairsConfig(**config), engine=answers)
     assert [pair["prompt"] for pair in pairs] == ["Query 3?"]
     assert json.loads((tmp_path / "out" / "selection.json").read_text())["rejected"] == {"gap": 5}
 
@@ -62,7 +62,7 @@ def test_a_judge_that_favours_what_it_reads_first_decides_nothing_and_a_fair_one
             judge = {"func": "trl_r1.builders.ComparisonJudge", "args": {"base_url": url, "model": "judge"}}
             changes = {"judge": judge, "rounds": 12, "min_gap": 3.5, "data": [{**config["data"][0], "limit": 3}]}
             model = Scripted(lambda question, i: f"<think>secret</think>{'kind' if i % 2 else 'rude'} {i}")
-            pairs = build_pairs(sampling(), PairsConfig(**{**config, **changes}), generator=model)
+            pairs = build_pairs(sampling(), PairsConfig(**{**config, **changes}), engine=model)
         return pairs, requests
 
     pairs, requests = run(fair)

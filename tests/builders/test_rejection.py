@@ -43,7 +43,7 @@ def model():
 
 
 def test_right_readable_single_language_completions_are_kept_and_the_rest_is_counted(config, tmp_path):
-    build_rejection(sampling(n_samples=6), config, generator=model())
+    build_rejection(sampling(n_samples=6), config, engine=model())
     selection = json.loads((tmp_path / "out" / "selection.json").read_text())
     assert selection["seen"] == 24
     assert selection["kept"] == 6
@@ -60,7 +60,7 @@ def test_right_readable_single_language_completions_are_kept_and_the_rest_is_cou
 def test_rules_and_form_are_the_config_s(config, tmp_path):
     config.rules = {"max_per_prompt": 1, "prefer": "shortest", "min_language_share": None}
     config.form = "|x|{thought}|x|{answer}"
-    build_rejection(sampling(n_samples=6), config, generator=model())
+    build_rejection(sampling(n_samples=6), config, engine=model())
     rows = pq.read_table(tmp_path / "out" / "data" / "train.parquet").to_pylist()
     assert [row["completion"][:10] for row in rows] == ["|x|I add t"] * 3
     selection = json.loads((tmp_path / "out" / "selection.json").read_text())
@@ -69,25 +69,25 @@ def test_rules_and_form_are_the_config_s(config, tmp_path):
 
 def test_what_shares_a_run_of_words_with_a_held_out_prompt_is_left_out(config, tmp_path):
     config.held_out = [{"path": write_rows(tmp_path / "held_out.jsonl", {"prompt": "what is 4 plus 0"})}]
-    build_rejection(sampling(n_samples=6), config, generator=model())
+    build_rejection(sampling(n_samples=6), config, engine=model())
     rows = pq.read_table(tmp_path / "out" / "data" / "train.parquet").to_pylist()
     assert {row["prompt"] for row in rows} == {"What is 3 plus 0?", "What is 5 plus 0?"}
 
 
 def test_a_killed_builder_goes_on_and_ends_with_the_same_data(config, tmp_path):
-    build_rejection(sampling(n_samples=6), config, generator=model())
+    build_rejection(sampling(n_samples=6), config, engine=model())
     whole = pq.read_table(tmp_path / "out" / "data" / "train.parquet")
     (tmp_path / "out" / "traces" / "00001.parquet").unlink()
     (tmp_path / "out" / "data" / "train.parquet").unlink()
     again = model()
-    build_rejection(sampling(n_samples=6), config, generator=again)
+    build_rejection(sampling(n_samples=6), config, engine=again)
     assert pq.read_table(tmp_path / "out" / "data" / "train.parquet").equals(whole)
     assert again.asked == ["What is 5 plus 0?", "Prove it."]
 
 
 def test_where_nothing_is_kept_the_reasons_are_told(config, tmp_path):
     with pytest.raises(StageError, match=r"none of 8 was kept: unjudged 2, wrong 6"):
-        build_rejection(sampling(n_samples=2), config, generator=Scripted(lambda question, i: RIGHT % 77))
+        build_rejection(sampling(n_samples=2), config, engine=Scripted(lambda question, i: RIGHT % 77))
     assert json.loads((tmp_path / "out" / "selection.json").read_text())["kept"] == 0
     assert not (tmp_path / "out" / "data" / "train.parquet").exists()
 
@@ -108,7 +108,7 @@ def test_a_wrong_config_is_refused_before_anything_is_sampled(config, change, ke
         setattr(config, name, value)
     nobody = model()
     with pytest.raises(ConfigError) as error:
-        build_rejection(sampling(), config, generator=nobody)
+        build_rejection(sampling(), config, engine=nobody)
     assert error.value.key == key
     assert nobody.asked == []
 

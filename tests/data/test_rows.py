@@ -118,6 +118,7 @@ def test_a_limit_takes_a_seeded_choice_and_a_larger_one_contains_it(tmp_path):
     assert set(ten) < set(load(30))
     assert ten != load(10, seed=1)
     assert ten != [f"{i}?" for i in range(10)]
+    assert ten == sorted(ten, key=lambda prompt: int(prompt[:-1]))  # in the order of the file
 
 
 def test_columns_of_one_name_and_different_types_stand_together_as_text(tmp_path):

@@ -114,9 +114,21 @@ def test_each_prompt_counts_alike_and_unjudged_samples_are_left_out_and_counted(
     assert (metrics["n_prompts"], metrics["n_samples"]) == (2, 11)
 
 
-def test_the_first_accuracy_reward_that_applies_decides():
-    traces = [trace("a", "x", None, choice_accuracy=1.0), trace("b", "x", 0.0, choice_accuracy=1.0)]
+def test_each_accuracy_reward_that_applies_has_to_give_full_marks():
+    traces = [
+        trace("a", "x", None, choice_accuracy=1.0),
+        trace("b", "x", 0.0, choice_accuracy=1.0),
+        trace("c", "x", 1.0, choice_accuracy=0.0),
+        trace("d", "x", 1.0, choice_accuracy=1.0),
+    ]
     assert summarize(traces, accuracy=["math_accuracy", "choice_accuracy"])["pass@1"] == 0.5
+
+
+def test_a_program_that_passes_half_of_its_tests_is_wrong():
+    traces = [trace("a", answer("4"), None, code_accuracy=marks) for marks in (0.5, 0.99, 1.0, 0.0)]
+    metrics = summarize(traces, accuracy=["code_accuracy"], ks=[1, 4])
+    assert (metrics["pass@1"], metrics["pass@4"]) == (0.25, 1.0)
+    assert hard_prompts(traces, accuracy=["code_accuracy"], below=0.5, chosen_by=2, ks=[])["pass@1"] == 0.5
 
 
 def test_format_language_length_and_reflection():

@@ -28,7 +28,7 @@ from trl_r1.errors import ConfigError
 from trl_r1.rewards import Judge
 from trl_r1.rewards.schedule import call
 from trl_r1.sampling import SamplingConfig
-from trl_r1.sampling.server import ServerGenerator
+from trl_r1.sampling.engines.server import ServerEngine
 
 
 pytestmark = pytest.mark.slow
@@ -154,7 +154,7 @@ def test_a_server_that_drops_n_is_asked_until_all_samples_are_there(server):
     config = SamplingConfig(
         prompt_template="chat", n_samples=3, max_completion_tokens=16, backend="server", base_url=url, temperature=0.0
     )
-    samples = ServerGenerator(model, config).generate(["1+1?", "2+2?"], 3, seed=0)
+    samples = ServerEngine(model, config).generate(["1+1?", "2+2?"], 3, seed=0)
     assert [[sample.text for sample in each] for each in samples] == [[" ".join(REPLY)] * 3] * 2
     assert {sample.finish_reason for each in samples for sample in each} == {"stop"}
     assert {sample.n_tokens for each in samples for sample in each} <= {len(REPLY), len(REPLY) + 1}

@@ -12,7 +12,7 @@ import pytest
 
 from tests.sampling.stub_server import choices, cut, stub_server, trickle
 from trl_r1.errors import ConfigError, ServerError
-from trl_r1.model_server import PromptRefused, Server, waited
+from trl_r1.model_server import PromptRefused, Server, run_coroutine
 
 
 CHAT = [{"role": "user", "content": "1+1?"}]
@@ -256,7 +256,7 @@ def test_requests_under_way_are_bounded():
             return await asyncio.gather(*(connection.complete("x") for _ in range(12)))
 
     with stub_server(lambda path, request: (200, slow)) as (url, _):
-        assert len(waited(many(url))) == 12
+        assert len(run_coroutine(many(url))) == 12
     assert most[0] == 3
 
 
@@ -269,12 +269,12 @@ def test_waiting_works_with_and_without_a_loop_and_passes_errors_on():
         raise ServerError("no")
 
     async def inside():
-        return waited(value())
+        return run_coroutine(value())
 
-    assert waited(value()) == 5
+    assert run_coroutine(value()) == 5
     assert asyncio.run(inside()) == 5
     with pytest.raises(ServerError, match="no"):
-        waited(fails())
+        run_coroutine(fails())
 
 
 def test_the_http_library_is_loaded_with_the_first_request_only():

@@ -15,7 +15,7 @@ from trl_r1.errors import ConfigError, JudgeError
 from trl_r1.model_server import client as client_module
 from trl_r1.rewards import Judge, load_rewards
 from trl_r1.rewards.schedule import call, is_async, required_columns
-from trl_r1.sampling.scoring import accuracy_names, named_rewards, score_traces
+from trl_r1.sampling.scoring import accuracy_of, named_rewards, score_traces
 from trl_r1.trace import Trace
 
 
@@ -355,7 +355,7 @@ def test_selection_and_evaluation_call_it_like_any_reward():
         rewards = load_rewards([{"func": "trl_r1.rewards.Judge", "args": args, "domains": ["stem"]}])[0]
         scored = score_traces(traces, named_rewards(rewards))
     assert [trace.rewards for trace in scored] == [{"judge": 1.0}, {"judge": 0.0}]
-    assert accuracy_names(named_rewards(rewards)) == ["judge"]
+    assert accuracy_of(named_rewards(rewards)) == ["judge"]
 
 
 def test_beyond_its_budget_of_calls_it_judges_what_it_knows_and_nothing_else(tmp_path):

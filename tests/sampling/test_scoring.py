@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from trl_r1.errors import ConfigError
-from trl_r1.sampling import accuracy_names, check_columns, named_rewards, score_traces
+from trl_r1.sampling import accuracy_of, check_columns, named_rewards, score_traces
 from trl_r1.trace import Trace
 
 
@@ -57,7 +57,8 @@ def test_rewards_that_judge_accuracy_say_so():
     from trl_r1.rewards import choice_accuracy, math_accuracy, think_format
 
     rewards = named_rewards([math_accuracy, think_format, choice_accuracy])
-    assert accuracy_names(rewards) == ["math_accuracy", "choice_accuracy"]
+    assert accuracy_of(rewards) == ["math_accuracy", "choice_accuracy"]
+    assert accuracy_of({}) == []
 
 
 def test_a_column_that_a_reward_reads_and_the_rows_lack_is_named():

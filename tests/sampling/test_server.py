@@ -5,7 +5,7 @@ import pytest
 
 from trl_r1.errors import ConfigError
 from trl_r1.sampling import SamplingConfig, sample
-from trl_r1.sampling.server import ServerGenerator
+from trl_r1.sampling.engines.server import ServerEngine
 
 from .stub_server import choices, stub_server
 
@@ -28,10 +28,10 @@ def config(url, **changes):
 def test_chat_and_text_prompts_go_to_their_own_endpoints_with_all_parameters(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     with stub_server(lambda path, request: (200, choices(*"abcd", chat="chat" in path, tokens=10))) as (url, requests):
-        ServerGenerator("m", config(url, temperature=0.6, top_p=0.9)).generate(["1+1?"], 4, seed=5)
-        ServerGenerator(
-            "m", config(url, prompt_template="Q: {prompt}", completion_prefix="<think>", top_k=7)
-        ).generate(["1+1?"], 4, seed=5)
+        ServerEngine("m", config(url, temperature=0.6, top_p=0.9)).generate(["1+1?"], 4, seed=5)
+        ServerEngine("m", config(url, prompt_template="Q: {prompt}", completion_prefix="<think>", top_k=7)).generate(
+            ["1+1?"], 4, seed=5
+        )
     chat, text = requests
     assert chat["path"] == "/v1/chat/completions"
     assert chat["messages"] == [{"role": "user", "content": "1+1?"}]
@@ -47,7 +47,7 @@ def test_chat_and_text_prompts_go_to_their_own_endpoints_with_all_parameters(mon
 def test_a_server_that_drops_n_is_asked_for_what_is_missing_each_time_with_another_seed():
     numbers = count()
     with stub_server(lambda path, request: (200, choices(f"answer {next(numbers)}", tokens=3))) as (url, requests):
-        samples = ServerGenerator("m", config(url)).generate(["1+1?"], 4, seed=5)
+        samples = ServerEngine("m", config(url)).generate(["1+1?"], 4, seed=5)
     assert [sample.text for sample in samples[0]] == ["answer 0", "answer 1", "answer 2", "answer 3"]
     assert [request["n"] for request in requests] == [4, 3, 2, 1]
     assert len({request["seed"] for request in requests}) == 4
@@ -60,11 +60,11 @@ def test_a_prompt_that_the_server_refuses_is_left_out_and_counted(caplog):
 
     with stub_server(answer) as (url, _):
         with caplog.at_level(logging.WARNING):
-            samples = ServerGenerator("m", config(url)).generate(["short", "a long one"], 4, seed=0)
+            samples = ServerEngine("m", config(url)).generate(["short", "a long one"], 4, seed=0)
         assert [len(each) for each in samples] == [4, 0]
         assert "refused 1 of 2 prompts" in caplog.text
         with pytest.raises(ConfigError, match="refuses every prompt"):
-            ServerGenerator("m", config(url)).generate(["a long one"], 4, seed=0)
+            ServerEngine("m", config(url)).generate(["a long one"], 4, seed=0)
 
 
 def test_a_server_that_does_not_sample_is_reported(caplog):
@@ -72,11 +72,11 @@ def test_a_server_that_does_not_sample_is_reported(caplog):
         stub_server(lambda path, request: (200, choices("same", "same"))) as (url, _),
         caplog.at_level(logging.WARNING),
     ):
-        ServerGenerator("m", config(url, n_samples=2)).generate(["a", "b", "c", "d"], 2, seed=0)
+        ServerEngine("m", config(url, n_samples=2)).generate(["a", "b", "c", "d"], 2, seed=0)
     assert "does it sample?" in caplog.text
 
 
-def test_a_server_gives_traces_like_any_other_backend(tmp_path):
+def test_a_server_gives_traces_like_any_other_engine(tmp_path):
     rows = [
         {"prompt_id": str(i), "prompt": f"{i}?", "solution": "1", "domain": "math", "language": "en"} for i in range(5)
     ]

@@ -1,4 +1,6 @@
 import dataclasses
+from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,14 @@ ROWS = [
 ]
 CONFIG = SamplingConfig(prompt_template="plain", n_samples=2, shard_prompts=3, max_completion_tokens=5, seed=4)
 
+NOTE_OF_0_1_0 = (
+    '{"model": "model", "files": [], "config": {"prompt_template": "plain", "completion_prefix": "", "n_samples": 2, '
+    '"temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_completion_tokens": 5, "seed": 4, "shard_prompts": 3, '
+    '"batch_size": 64, "backend": "transformers", "dtype": "auto", "vllm_tensor_parallel_size": 1, '
+    '"vllm_gpu_memory_utilization": 0.9, "vllm_max_model_length": null, "base_url": null, "server_model": null}, '
+    '"rows": "58faac42fdec80b13a15e39e1b9b9267f2fd57780cc37a2af69f05ec1b0f64b0"}'
+)
+
 
 class Echo:
     """Completes a question with itself, its seed and its number."""
@@ -36,8 +46,8 @@ class Echo:
         return [[Sample(f"{question} {seed} {i}", "stop", 3) for i in range(n)] for question in questions]
 
 
-def collect(folder, generator, config=CONFIG, rows=ROWS, **kwargs):
-    return list(sample("model", rows, config, folder, generator=generator, **kwargs))
+def collect(folder, engine, config=CONFIG, rows=ROWS, **kwargs):
+    return list(sample("model", rows, config, folder, engine=engine, **kwargs))
 
 
 def test_traces_come_in_the_order_of_the_rows_and_say_where_they_come_from(tmp_path):
@@ -66,34 +76,111 @@ def test_finished_samples_are_read_and_nothing_is_loaded(tmp_path):
     assert list(sample("model", ROWS, CONFIG, tmp_path)) == whole
 
 
-@pytest.mark.parametrize("change", [{"temperature": 0.5}, {"seed": 5}, {"prompt_template": "r1_zero"}])
-def test_other_settings_make_the_shards_anew(tmp_path, change):
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"temperature": 0.5}, r"temperature \(1.0, now 0.5\)"),
+        ({"seed": 5, "top_k": 3}, r"top_k \(0, now 3\), seed \(4, now 5\)"),
+        ({"prompt_template": "r1_zero"}, "prompt_template"),
+    ],
+)
+def test_shards_of_other_settings_are_refused_untouched_and_what_differs_is_named(tmp_path, change, told):
     collect(tmp_path, Echo())
-    again = Echo()
-    collect(tmp_path, again, config=dataclasses.replace(CONFIG, **change))
-    assert len(again.calls) == 3
+    before, nobody = files(tmp_path), Echo()
+    with pytest.raises(ConfigError, match=f"holds 3 shards that were sampled with other settings: {told}"):
+        collect(tmp_path, nobody, config=dataclasses.replace(CONFIG, **change))
+    assert nobody.calls == []
+    assert files(tmp_path) == before
+    for path in tmp_path.glob("*"):
+        path.rename(tmp_path.parent / path.name)
+    collect(tmp_path, nobody, config=dataclasses.replace(CONFIG, **change))
+    assert len(nobody.calls) == 3
 
 
-def test_other_rows_make_the_shards_anew_and_leave_none_of_the_old(tmp_path):
+def test_shards_of_other_prompts_are_refused(tmp_path):
     collect(tmp_path, Echo())
-    traces = collect(tmp_path, Echo(), rows=ROWS[1:3])
-    assert list(read_traces(tmp_path)) == traces
-    assert len(traces) == 4
+    with pytest.raises(ConfigError, match="other settings: the prompts"):
+        collect(tmp_path, Echo(), rows=ROWS[1:3])
 
 
-def test_another_model_under_the_same_path_makes_them_anew(tmp_path):
+def test_shards_without_a_note_of_their_settings_are_refused(tmp_path):
+    collect(tmp_path, Echo())
+    (tmp_path / "sampling.json").unlink()
+    with pytest.raises(ConfigError, match="holds 3 shards"):
+        collect(tmp_path, Echo())
+
+
+def test_a_note_without_shards_binds_nobody(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        collect(tmp_path, Echo(die_at=0))
+    assert len(collect(tmp_path, Echo(), config=dataclasses.replace(CONFIG, temperature=0.5))) == 14
+
+
+def test_shards_of_another_model_under_the_same_path_are_refused(tmp_path):
     model = tmp_path / "model"
     model.mkdir()
     (model / "weights").write_text("1")
-    run = lambda generator: list(sample(str(model), ROWS, CONFIG, tmp_path / "traces", generator=generator))  # noqa: E731
+    run = lambda engine: list(sample(str(model), ROWS, CONFIG, tmp_path / "traces", engine=engine))  # noqa: E731
     run(Echo())
     same = Echo()
     run(same)
     assert same.calls == []
     (model / "weights").write_text("22")
-    other = Echo()
-    run(other)
-    assert len(other.calls) == 3
+    with pytest.raises(ConfigError, match="the model's files"):
+        run(Echo())
+
+
+def test_shards_that_0_1_0_made_go_on(tmp_path):
+    """Its note, word for word: the keys of vLLM have other names today."""
+    whole = collect(tmp_path, Echo())
+    (tmp_path / "00001.parquet").unlink()
+    (tmp_path / "sampling.json").write_text(NOTE_OF_0_1_0)
+    again = Echo()
+    assert collect(tmp_path, again) == whole
+    assert [len(call) for call in again.calls] == [3]
+    key = '"vllm_tensor_parallel_size": '
+    (tmp_path / "sampling.json").write_text(NOTE_OF_0_1_0.replace(f"{key}1", f"{key}8"))
+    with pytest.raises(ConfigError, match=r"settings: tensor_parallel_size \(8, now 1\)\. Set"):
+        collect(tmp_path, Echo())
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("file", range(7))
+def test_killed_before_or_after_any_file_appears_sampling_ends_the_same_and_rewrites_no_shard(
+    tmp_path, monkeypatch, file, after
+):
+    """A note, then a mark and a shard three times: seven files, each of which appears by a rename."""
+
+    def score(traces):
+        return [dataclasses.replace(trace, rewards={"length": float(len(trace.completion))}) for trace in traces]
+
+    run = lambda folder, engine: collect(folder, engine, finish=score, finish_key=["length"])  # noqa: E731
+    whole = run(tmp_path / "whole", Echo())
+    replace, times = Path.replace, count()
+
+    def killed(path, target):
+        number = next(times)
+        if number == file and not after:
+            raise KeyboardInterrupt
+        replace(path, target)
+        if number == file:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", Echo())
+    monkeypatch.undo()
+    shards = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob("*.parquet")}
+    again = Echo()
+    assert run(tmp_path / "killed", again) == whole
+    assert len(again.calls) == 3 - len(shards)
+    assert (
+        shards.items() <= {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob("*.parquet")}.items()
+    )
 
 
 def test_models_with_names_stand_side_by_side_in_one_folder(tmp_path):
@@ -102,12 +189,14 @@ def test_models_with_names_stand_side_by_side_in_one_folder(tmp_path):
     collect(tmp_path, Echo(), name="r1", stem="r1")
     assert (tmp_path / "r1-zero-00002.parquet").exists()
     assert sorted({trace.model for trace in read_traces(tmp_path)}) == ["base", "r1", "r1-zero"]
-    # Other settings for one of them leave the others alone.
-    again = Echo()
-    collect(tmp_path, again, config=dataclasses.replace(CONFIG, seed=9), name="r1", stem="r1")
+    # Other settings for one of them concern the others nothing.
+    other = dataclasses.replace(CONFIG, seed=9)
+    with pytest.raises(ConfigError, match="holds 3 shards"):
+        collect(tmp_path, Echo(), config=other, name="r1", stem="r1")
     untouched = Echo()
     collect(tmp_path, untouched, name="r1-zero", stem="r1-zero")
-    assert (len(again.calls), len(untouched.calls)) == (3, 0)
+    assert untouched.calls == []
+    assert len(collect(tmp_path, Echo(), config=other, name="r2", stem="r2")) == 14
 
 
 def test_scores_are_written_with_the_shard_and_made_anew_when_what_they_depend_on_changes(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from tests.stages.tiny import make_model
 from trl_r1.errors import EnvironmentalError
 from trl_r1.sampling import SamplingConfig
-from trl_r1.sampling.vllm_engine import VllmGenerator, engine_arguments, sampling_arguments
+from trl_r1.sampling.engines.vllm import VllmEngine, engine_arguments, sampling_arguments
 
 
 CONFIG = SamplingConfig(
@@ -18,9 +18,9 @@ CONFIG = SamplingConfig(
     max_completion_tokens=100,
     backend="vllm",
     dtype="bfloat16",
-    vllm_tensor_parallel_size=8,
-    vllm_gpu_memory_utilization=0.8,
-    vllm_max_model_length=4096,
+    tensor_parallel_size=8,
+    gpu_memory_utilization=0.8,
+    max_model_length=4096,
     seed=7,
 )
 
@@ -62,23 +62,27 @@ def test_prompts_go_in_as_tokens_with_a_seed_each_and_come_out_as_samples(monkey
             ]
             return [SimpleNamespace(outputs=choices) for _ in prompts]
 
+        llm_engine = SimpleNamespace(engine_core=SimpleNamespace(shutdown=lambda: asked.append("shutdown")))
+
     vllm = ModuleType("vllm")
     vllm.LLM, vllm.SamplingParams = LLM, lambda **arguments: arguments
     monkeypatch.setitem(sys.modules, "vllm", vllm)
-    generator = VllmGenerator(str(make_model(tmp_path)), CONFIG)
-    samples = generator.generate(["1 + 2 ?", "2 + 2 ?"], 2, seed=10)
+    engine = VllmEngine(str(make_model(tmp_path)), CONFIG)
+    samples = engine.generate(["1 + 2 ?", "2 + 2 ?"], 2, seed=10)
     prompts, seeds = asked[1]
     assert asked[0]["tensor_parallel_size"] == 8
     assert seeds == [10, 11]
-    decoded = generator.tokenizer.decode(prompts[0]["prompt_token_ids"])
+    decoded = engine.tokenizer.decode(prompts[0]["prompt_token_ids"])
     assert decoded == "User : 1 + 2 ? <think>"
     assert [(s.text, s.finish_reason, s.n_tokens) for s in samples[0]] == [
         ("<think> 3", "stop", 2),
         ("<think> 4 4", "length", 3),
     ]
+    engine.close()
+    assert asked[2:] == ["shutdown"]
 
 
 def test_where_vllm_is_missing_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(EnvironmentalError, match="trl_r1\\[vllm\\]"):
-        VllmGenerator("model", CONFIG)
+        VllmEngine("model", CONFIG)

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pyarrow.parquet as pq
 import pytest
@@ -66,25 +65,40 @@ def test_a_killed_builder_goes_on_and_ends_with_the_same_data(tmp_path, config):
     assert pq.read_table(out / "data" / "train.parquet").equals(whole)
 
 
-def test_a_builder_that_is_shot_at_any_moment_ends_with_the_same_data(tmp_path, config):
-    slow = {"rules": LENIENT, "shard_prompts": 1, "max_completion_tokens": 100}
-    assert run(rejection, tmp_path, config, **slow) == 0
-    whole = pq.read_table(tmp_path / "stage" / "data" / "train.parquet")
-    shutil.rmtree(tmp_path / "stage")
-    program = [sys.executable, "-m", "trl_r1.stages.rejection", "--config", str(tmp_path / "stage.yaml")]
-    process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        traces = tmp_path / "stage" / "traces"
-        while process.poll() is None and len(list(traces.glob("*.parquet"))) < 3:
-            time.sleep(0.005)
-    finally:
-        process.kill()
-    assert process.wait() == -signal.SIGKILL
-    shards = {shard: shard.stat().st_mtime_ns for shard in traces.glob("*.parquet")}
-    assert 3 <= len(shards) <= 8
-    assert run(rejection, tmp_path, config, **slow) == 0
-    assert pq.read_table(tmp_path / "stage" / "data" / "train.parquet").equals(whole)
-    assert shards.items() <= {shard: shard.stat().st_mtime_ns for shard in traces.glob("*.parquet")}.items()
+# The stage, whose process is killed by the system as soon as it has written so many shards.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from trl_r1.stages import rejection
+
+replace, left = Path.replace, int(sys.argv[1])
+
+def killing(path, target):
+    global left
+    replace(path, target)
+    left -= Path(target).suffix == ".parquet"
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Path.replace = killing
+rejection.main(["--config", sys.argv[2]])
+"""
+
+
+def test_a_builder_whose_process_is_killed_goes_on_and_ends_with_the_same_data(tmp_path, config):
+    """Each single moment of a kill is tried in tests/sampling/test_shards.py."""
+    assert run(rejection, tmp_path, config, rules=LENIENT, shard_prompts=1) == 0
+    out = tmp_path / "stage"
+    whole = pq.read_table(out / "data" / "train.parquet")
+    shutil.rmtree(out)
+    killed = subprocess.run([sys.executable, "-c", KILLED, "3", str(tmp_path / "stage.yaml")], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    shards = {shard: shard.stat().st_mtime_ns for shard in (out / "traces").glob("*.parquet")}
+    assert len(shards) == 3
+    assert not (out / "data").exists()
+    assert run(rejection, tmp_path, config, rules=LENIENT, shard_prompts=1) == 0
+    assert pq.read_table(out / "data" / "train.parquet").equals(whole)
+    assert shards.items() <= {shard: shard.stat().st_mtime_ns for shard in (out / "traces").glob("*.parquet")}.items()
 
 
 def test_the_general_stage_writes_what_rows_lack(tmp_path, config):

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -96,6 +97,25 @@ def test_a_single_model_can_be_sampled_in_its_own_way(tmp_path, config):
     assert (models["base"]["n_samples"], models["again"]["n_samples"]) == (24, 32)
     assert "pass@4" not in models["base"]
     assert "pass@2" in models["base"]
+
+
+def test_an_engine_that_needs_it_gets_a_process_for_each_model_and_is_closed_in_it(tmp_path, config):
+    assert run(tmp_path, config, backend="tests.sampling.own_process", n_samples=4, hard_below=None) == 0
+    traces = list(read_traces(tmp_path / "scores" / "traces"))
+    processes = {(trace.model, trace.completion.split()[-1]) for trace in traces}
+    assert len(processes) == 2
+    assert len({process for _, process in processes} - {str(os.getpid())}) == 2
+    assert {"base", "again"} == set(json.loads((tmp_path / "scores" / "metrics.json").read_text())["models"])
+
+
+@pytest.mark.parametrize("where", ["by itself", "by_model"])
+@pytest.mark.parametrize("key", ["max_model_length", "tensor_parallel_size", "gpu_memory_utilization"])
+def test_a_key_that_0_1_0_called_otherwise_is_refused_with_its_name_of_today(tmp_path, config, key, where, capsys):
+    changes = {f"vllm_{key}": 1}
+    assert run(tmp_path, config, **(changes if where == "by itself" else {"by_model": {"base": changes}})) == 2
+    message = capsys.readouterr().err
+    assert f"vllm_{key}" in message
+    assert f" {key}" in message.replace("`", "")
 
 
 @pytest.mark.parametrize(

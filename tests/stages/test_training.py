@@ -18,15 +18,16 @@ from tests.sampling.stub_server import choices, stub_server
 from trl_r1.adapters import full_model, is_adapter
 from trl_r1.model_server import client
 from trl_r1.rewards.preference_text import PreferenceForm
+from trl_r1.stages import evaluate as evaluate_stage
 from trl_r1.stages import grpo as grpo_stage
 from trl_r1.stages import reward as reward_stage
 from trl_r1.stages import sft as sft_stage
 from trl_r1.stages._training import last_whole_checkpoint, remove_broken_checkpoints
 
-from .tiny import make_config
+from .tiny import make_config, save_adapter
 
 
-STAGES = {"grpo": grpo_stage, "sft": sft_stage, "reward": reward_stage}
+STAGES = {"grpo": grpo_stage, "sft": sft_stage, "reward": reward_stage, "evaluate": evaluate_stage}
 
 
 @pytest.fixture
@@ -261,13 +262,15 @@ def test_a_stage_killed_after_its_last_checkpoint_takes_no_further_step(kind, ru
 # LoRA
 
 
-def test_an_adapter_serves_the_next_stages(run, common, grpo, base, tmp_path):
+def test_an_adapter_is_merged_by_its_stage_and_serves_the_next_ones(run, common, grpo, base, tmp_path, monkeypatch):
     lora = {"use_peft": True, "lora_r": 4, "lora_dropout": 0.0, "lora_target_modules": ["q_proj", "v_proj"]}
     assert run("sft", common, **lora) == 0
     adapter = Path(common["output_dir"]) / "model"
     assert is_adapter(adapter)
 
-    merged = full_model(adapter, tmp_path / "merged")
+    merged = full_model(adapter, tmp_path / "elsewhere")
+    assert merged == str(adapter.with_name("merged"))  # by the stage that made it
+    assert not (tmp_path / "elsewhere").exists()
     tokenizer = AutoTokenizer.from_pretrained(merged)
     ids = tokenizer("what is 1 + 2 ?", return_tensors="pt")
     from peft import PeftModel
@@ -275,24 +278,40 @@ def test_an_adapter_serves_the_next_stages(run, common, grpo, base, tmp_path):
     of_adapter = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter)
     of_merged = AutoModelForCausalLM.from_pretrained(merged)
     torch.testing.assert_close(of_merged(**ids).logits, of_adapter(**ids).logits, atol=1e-5, rtol=1e-5)
-    stamp = (Path(merged) / "model.safetensors").stat().st_mtime_ns
-    assert full_model(adapter, tmp_path / "merged") == merged
-    assert (Path(merged) / "model.safetensors").stat().st_mtime_ns == stamp  # merged once
 
+    class Merging(Exception):
+        pass
+
+    def merging(*args, **kwargs):
+        raise Merging
+
+    monkeypatch.setattr("trl_r1.adapters.subprocess.run", merging)  # nothing is merged again
     next_stage = str(tmp_path / "next")
     assert run("grpo", grpo, model_name_or_path=str(adapter), output_dir=next_stage, max_steps=1) == 0
     assert weights(Path(next_stage) / "model").keys() == weights(base).keys()
     assert not (Path(next_stage) / "start_model").exists()
+    assert not (Path(next_stage) / "merged").exists()
+    scores = {"n_samples": 1, "max_completion_tokens": 3, "prompt_template": "plain", "data": common["data"]}
+    config = {**scores, "models": {"sft": str(adapter)}, "output_dir": str(tmp_path / "scores"), "rewards": []}
+    assert run("evaluate", config) == 0
+
+    os.utime(adapter / "adapter_model.safetensors")  # as of another adapter, trained in the same place
+    with pytest.raises(Merging):
+        full_model(adapter, tmp_path / "elsewhere")
 
 
-def test_an_adapter_may_be_trained_on_top_of_another(run, common, base, tmp_path):
+def test_an_adapter_from_elsewhere_is_merged_once_by_each_stage_that_reads_it(run, common, base, tmp_path):
+    adapter, second = tmp_path / "adapter", tmp_path / "second"
+    save_adapter(base, adapter)
+    start = Path(full_model(adapter, second / "start_model"))
+    assert start == second / "start_model"
+    stamp = (start / "model.safetensors").stat().st_mtime_ns
     lora = {"use_peft": True, "lora_r": 4, "lora_target_modules": ["q_proj"], "max_steps": 1}
-    assert run("sft", common, **lora) == 0
-    first, second = Path(common["output_dir"]) / "model", tmp_path / "second"
-    assert run("sft", common, model_name_or_path=str(first), output_dir=str(second), **lora) == 0
-    merged = full_model(second / "model", tmp_path / "merged")
-    assert weights(merged).keys() == weights(base).keys()
-    assert not same(weights(merged), weights(second / "start_model"))
+    assert run("sft", common, model_name_or_path=str(adapter), output_dir=str(second), **lora) == 0
+    assert (start / "model.safetensors").stat().st_mtime_ns == stamp
+    assert json.loads((second / "model" / "adapter_config.json").read_text())["base_model_name_or_path"] == str(start)
+    assert weights(second / "merged").keys() == weights(base).keys()
+    assert not same(weights(second / "merged"), weights(start))
 
 
 def test_an_adapter_is_merged_where_the_config_says_so(run, common, base):
@@ -300,6 +319,7 @@ def test_an_adapter_is_merged_where_the_config_says_so(run, common, base):
     assert run("sft", common, max_steps=1, merge_adapter=True, **lora) == 0
     model = Path(common["output_dir"]) / "model"
     assert not is_adapter(model)
+    assert not model.with_name("merged").exists()
     assert weights(model).keys() == weights(base).keys()
 
 

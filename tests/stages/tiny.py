@@ -49,6 +49,23 @@ def make_model(path: Path, seed: int = 0, hidden_size: int = 16, layers: int = 2
     return path
 
 
+def save_adapter(base: Path | str, path: Path) -> Path:
+    """Save a LoRA adapter of a model, with random weights that count, and the model's tokenizer."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    torch.manual_seed(0)
+    targets = ["q_proj", "v_proj", "o_proj"]
+    adapted = get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=4, target_modules=targets))
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=1.0)
+    adapted.save_pretrained(path)
+    AutoTokenizer.from_pretrained(base).save_pretrained(path)
+    return path
+
+
 def make_data(path: Path, rows: int = 64, seed: int = 0) -> Path:
     """Write sums as prompts, with an answer, a completion, and a better and a worse response."""
     numbers = random.Random(seed)

@@ -66,7 +66,7 @@ class Exploit:
         truncated (`bool`, *optional*, defaults to `False`):
             Whether the length limit cut it.
         repeated (`str`, *optional*), times (`int`, *optional*):
-            What `<<repeated>>` stands for, and how often.
+            What replaces `<<repeated>>`, and how often it is repeated.
     """
 
     id: str

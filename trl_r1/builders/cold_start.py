@@ -8,16 +8,17 @@ the refined text is verified again by the rules, and is given up where it fails 
 """
 
 import dataclasses
-import re
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from ..sampling import Generator, SamplingConfig, accuracy_names, sample, score_traces
+from ..sampling import Engine, SamplingConfig, accuracy_of, load_named, sample, score_traces
 from ..select import Selection, select
 from ..text import split_completion
 from ..trace import Trace
-from .config import ColdStartConfig
-from .outputs import SFT_COLUMNS, read_rules, sft_row, write_outputs
-from .rejection import load_named, sample_and_select
+from .config import FORM, ColdStartConfig
+from .job import Job
+from .outputs import fill, sft_row
 
 
 REFINE_INSTRUCTION = """\
@@ -48,7 +49,7 @@ def build_cold_start(
     config: ColdStartConfig,
     *,
     on_shard: Callable[[int, int], None] | None = None,
-    generator: Generator | None = None,
+    engine: Engine | None = None,
 ) -> Selection:
     """
     Sample, select, refine, and write what was kept.
@@ -60,37 +61,38 @@ def build_cold_start(
             From which model, on which prompts, what to keep and how to refine it.
         on_shard (`Callable`, *optional*):
             Called after each shard with the numbers of shards done and in all.
-        generator ([`~sampling.Generator`], *optional*):
-            What samples; by default the backend that `sampling` names.
+        engine ([`~sampling.Engine`], *optional*):
+            What samples; by default the engine that `sampling` names.
 
     Raises:
         [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
         [`~errors.StageError`]: if nothing was kept.
     """
     rewards = load_named(config.rewards)
-    selection, style = sample_and_select(sampling, config, on_shard=on_shard, generator=generator, rewards=rewards)
+    job = Job(sampling, config, rewards, right_by=accuracy_of(rewards), on_shard=on_shard, engine=engine)
+    scored = job.sample(finish=partial(score_traces, rewards=rewards), finish_key=config.rewards)
+    selection = job.select(scored)
     report = selection.to_json()
     # What was sampled may have a form of its own (`<answer>` tags); a refined text is written in the plain one.
-    texts = [sft_row(trace, config.form, style)["completion"] for trace in selection.kept]
+    texts: list[str | None] = [sft_row(t, config.form, job.rules.style)["completion"] for t in selection.kept]
     if config.refine_url and selection.kept:
-        texts, outcome = _refined(selection.kept, texts, rewards, sampling, config)
-        report["refined"] = outcome
+        texts, report["refined"] = _refined(selection.kept, texts, rewards, job, config)
     rows = [{**sft_row(trace), "completion": text} for trace, text in zip(selection.kept, texts) if text is not None]
     report["kept"] = len(rows)
-    write_outputs(config.output_dir, rows, SFT_COLUMNS, report)
+    job.write(rows, report)
     return selection
 
 
 def _refined(
     kept: list[Trace],
-    texts: list[str],
-    rewards: dict[str, Callable],
-    sampling: SamplingConfig,
+    texts: list[str | None],
+    rewards: dict[str, Callable[..., Any]],
+    job: Job,
     config: ColdStartConfig,
-) -> tuple[list[str | None], dict]:
+) -> tuple[list[str | None], dict[str, Any]]:
     """Return each kept completion refined, or what becomes of it where that fails, and how often which happened."""
     asking = dataclasses.replace(
-        sampling,
+        job.sampling,
         backend="server",
         base_url=config.refine_url,
         server_model=config.refine_model,
@@ -106,7 +108,7 @@ def _refined(
         {"prompt_id": str(i), "prompt": _request(trace, config.refine_instruction or REFINE_INSTRUCTION)}
         for i, trace in enumerate(kept)
     ]
-    answers = sample(config.refine_model, requests, asking, f"{config.output_dir}/refined")
+    answers = sample(config.refine_model or "", requests, asking, f"{config.output_dir}/refined")
     candidates: dict[int, Trace] = {
         int(answer.prompt_id): dataclasses.replace(
             kept[int(answer.prompt_id)], completion=answer.completion, finish_reason=answer.finish_reason, rewards={}
@@ -115,7 +117,7 @@ def _refined(
     }
     # Length in tokens is the sampled text's; about duplicates and a prompt's share, selection has decided.
     rules = dataclasses.replace(
-        read_rules(config.rules, accuracy_names(rewards), sampling.seed),
+        job.rules,
         style="think",
         min_tokens=None,
         max_tokens=None,
@@ -129,7 +131,7 @@ def _refined(
     result: list[str | None] = list(texts) if config.if_not_refined == "original" else [None] * len(texts)
     for i, trace in zip(order, scored):
         if id(trace) in passed:
-            result[i] = _tidied(trace.completion)
+            result[i] = sft_row(trace, FORM)["completion"]
     outcome = {
         "asked": len(kept),
         "refined": len(passed),
@@ -140,18 +142,12 @@ def _refined(
     return result, outcome
 
 
-def _tidied(completion: str) -> str:
-    parts = split_completion(completion)
-    return f"<think>\n{parts.thought}\n</think>\n\n{parts.answer}"
-
-
 def _request(trace: Trace, instruction: str) -> str:
     parts = split_completion(trace.completion)
-    values = {
-        "language": _NAMES.get(trace.language or "", trace.language or "the question's language"),
-        "prompt": trace.prompt,
-        "thought": parts.thought or "",
-        "answer": parts.answer or "",
-    }
-    # In one pass: what is put in may hold braces itself.
-    return re.sub(r"\{(language|prompt|thought|answer)\}", lambda match: values[match[1]], instruction)
+    return fill(
+        instruction,
+        language=_NAMES.get(trace.language or "", trace.language or "the question's language"),
+        prompt=trace.prompt,
+        thought=parts.thought or "",
+        answer=parts.answer or "",
+    )

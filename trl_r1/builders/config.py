@@ -4,9 +4,19 @@ What the builders build from. How they sample is in [`~sampling.SamplingConfig`]
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import ConfigError
+
+
+FORM = "<think>\n{thought}\n</think>\n\n{answer}"
+
+
+def _check_names(text: str | None, key: str, *names: str) -> None:
+    """Refuse a text without `{name}` for one of these names."""
+    for name in names:
+        if text is not None and f"{{{name}}}" not in text:
+            raise ConfigError(f"expected a text with {{{name}}}, got {text!r}", key=key)
 
 
 @dataclass
@@ -23,42 +33,46 @@ class BuilderConfig:
             What a completion has to satisfy to be kept: arguments of [`~select.Rules`].
         held_out (`list[dict]`, *optional*):
             Prompts of evaluations, as in `data`: what shares a 10-gram with one of them is left out (paper, v2 D.1).
+        model_name_or_path (`str`):
+            The model that is sampled from: a folder, a Hub id or a model's name at a server.
     """
 
-    data: list[dict] = field(metadata={"help": "Prompts."})
+    data: list[dict[str, Any]] = field(metadata={"help": "Prompts."})
     output_dir: str = field(metadata={"help": "Where data/train.parquet, selection.json and traces/ go."})
-    rules: dict = field(default_factory=dict, metadata={"help": "Arguments of select.Rules."})
-    held_out: list[dict] = field(default_factory=list, metadata={"help": "Prompts of evaluations, to keep clear of."})
+    rules: dict[str, Any] = field(default_factory=dict, metadata={"help": "Arguments of select.Rules."})
+    held_out: list[dict[str, Any]] = field(
+        default_factory=list, metadata={"help": "Prompts of evaluations, to keep clear of."}
+    )
+    model_name_or_path: str | None = field(default=None, metadata={"help": "The model that is sampled from."})
+
+    def __post_init__(self) -> None:
+        if not self.model_name_or_path:
+            raise ConfigError("expected a folder, a Hub id or a model's name at a server", key="model_name_or_path")
 
 
 @dataclass
 class RejectionConfig(BuilderConfig):
     """
-    Rejection sampling (paper, v1 2.3.3, v2 B.3.3).
+    Rejection sampling (paper, v1 2.3.3, v2 B.3.3), from the checkpoint of RL stage 1.
 
     Args:
-        model_name_or_path (`str`):
-            The model that is sampled from: R1's was the checkpoint of RL stage 1.
         rewards (`list[dict]`, *optional*):
-            Rewards, declared as in training. Those that judge whether an answer is right (`is_accuracy`) decide, unless
-            `rules` has `right_by`; by default `MathAccuracy` alone. Prompts that no rule can check are judged by a
-            model, `trl_r1.rewards.Judge`.
+            Rewards, declared as in training; by default `MathAccuracy` alone. The accuracy rewards among them decide
+            (see [`~solved`]), unless `rules` has `right_by`. Prompts that no rule can check are judged by a model,
+            `trl_r1.rewards.Judge`.
         form (`str`, *optional*):
             Text with `{thought}` and `{answer}` in which kept completions are written. As they were sampled by default.
     """
 
-    model_name_or_path: str = field(default="", metadata={"help": "The model that is sampled from."})
-    rewards: list[dict] = field(
+    rewards: list[dict[str, Any]] = field(
         default_factory=lambda: [{"func": "trl_r1.rewards.MathAccuracy"}],
         metadata={"help": "Rewards; those that judge accuracy decide."},
     )
     form: str | None = field(default=None, metadata={"help": "Text with {thought} and {answer} to write them in."})
 
-    def __post_init__(self):
-        if not self.model_name_or_path:
-            raise ConfigError("expected a folder, a Hub id or a model's name at a server", key="model_name_or_path")
-        if self.form is not None and not ("{thought}" in self.form and "{answer}" in self.form):
-            raise ConfigError(f"expected a text with {{thought}} and {{answer}}, got {self.form!r}", key="form")
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_names(self.form, "form", "thought", "answer")
 
 
 @dataclass
@@ -93,13 +107,11 @@ class ColdStartConfig(RejectionConfig):
         default="original", metadata={"help": "What becomes of a completion whose refined text fails."}
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.refine_url and not self.refine_model:
             raise ConfigError("expected the chat model's name, since there is a `refine_url`", key="refine_model")
-        for name in ("prompt", "thought", "answer") if self.refine_instruction else ():
-            if f"{{{name}}}" not in self.refine_instruction:
-                raise ConfigError(f"expected a text with {{{name}}}", key="refine_instruction")
+        _check_names(self.refine_instruction or None, "refine_instruction", "prompt", "thought", "answer")
 
 
 @dataclass
@@ -123,7 +135,7 @@ class GeneralConfig(BuilderConfig):
             goodbyes and "who are you", in English and Chinese: our own choice, since the paper names "hello" as an
             example and no rule. Empty: none is simple.
         simple_thoughts (`dict[str, str]`, *optional*):
-            What stands in the thinking block of a simple query, by language. By default nothing: an empty block, as R1
+            The text of a simple query's thinking block, by language. By default nothing: an empty block, as R1
             itself writes it. An empty block does not satisfy [`~rewards.ThinkFormat`]: where a later RL stage rewards
             that form on general prompts too, give a short thought here.
         answer_instruction (`str`, *optional*):
@@ -136,32 +148,28 @@ class GeneralConfig(BuilderConfig):
             The form in which thought and answer are put together.
     """
 
-    model_name_or_path: str | None = field(default=None, metadata={"help": "The chat model that writes."})
-    rewards: list[dict] = field(default_factory=list, metadata={"help": "Rewards that choose the best answers."})
+    rewards: list[dict[str, Any]] = field(
+        default_factory=list, metadata={"help": "Rewards that choose the best answers."}
+    )
     min_reward: float | None = field(default=None, metadata={"help": "Least reward of a kept answer."})
     keep_per_prompt: int = field(default=1, metadata={"help": "Number of a prompt's best answers to keep."})
     simple_pattern: str | None = field(default=None, metadata={"help": "What a simple query matches as a whole."})
     simple_thoughts: dict[str, str] = field(
-        default_factory=dict, metadata={"help": "What stands in a simple query's thinking block, by language."}
+        default_factory=dict, metadata={"help": "Text of a simple query's thinking block, by language."}
     )
     answer_instruction: str | None = field(default=None, metadata={"help": "What the model is asked for an answer."})
     thought_instruction: str | None = field(default=None, metadata={"help": "What the model is asked for a thought."})
-    form: str = field(
-        default="<think>\n{thought}\n</think>\n\n{answer}",
-        metadata={"help": "How thought and answer are put together."},
-    )
+    form: str = field(default=FORM, metadata={"help": "How thought and answer are put together."})
 
-    def __post_init__(self):
-        if not ("{thought}" in self.form and "{answer}" in self.form):
-            raise ConfigError(f"expected a text with {{thought}} and {{answer}}, got {self.form!r}", key="form")
+    def __post_init__(self) -> None:
+        # No `super()`: rows may be complete as they are, and then no model is needed.
+        _check_names(self.form, "form", "thought", "answer")
         if self.keep_per_prompt < 1:
             raise ConfigError(f"expected at least 1, got {self.keep_per_prompt}", key="keep_per_prompt")
         if self.min_reward is not None and not self.rewards:
             raise ConfigError("expected `rewards` to compare it with", key="min_reward")
-        for key, names in (("answer_instruction", ("prompt",)), ("thought_instruction", ("prompt", "answer"))):
-            for name in names if getattr(self, key) else ():
-                if f"{{{name}}}" not in getattr(self, key):
-                    raise ConfigError(f"expected a text with {{{name}}}", key=key)
+        _check_names(self.answer_instruction or None, "answer_instruction", "prompt")
+        _check_names(self.thought_instruction or None, "thought_instruction", "prompt", "answer")
         try:
             re.compile(self.simple_pattern or "")
         except re.error as error:
@@ -174,8 +182,6 @@ class PairsConfig(BuilderConfig):
     Preference pairs (paper, v2 3.1).
 
     Args:
-        model_name_or_path (`str`):
-            The model whose answers are compared.
         judge (`dict`):
             Who compares, declared like a reward: a reward, which scores each answer by itself, or
             `trl_r1.builders.ComparisonJudge`, which sees two at a time.
@@ -192,16 +198,14 @@ class PairsConfig(BuilderConfig):
             and gives no number.
     """
 
-    model_name_or_path: str = field(default="", metadata={"help": "The model whose answers are compared."})
-    judge: dict = field(default_factory=dict, metadata={"help": "Who compares, declared like a reward."})
+    judge: dict[str, Any] = field(default_factory=dict, metadata={"help": "Who compares, declared like a reward."})
     rounds: int = field(default=4, metadata={"help": "How often each pair is scored."})
     min_gap: float = field(default=1.0, metadata={"help": "Least distance of the mean scores."})
     pairs_per_prompt: int = field(default=1, metadata={"help": "Most pairs of a prompt to keep."})
     max_length_ratio: float = field(default=1.05, metadata={"help": "Most by which one side may be longer overall."})
 
-    def __post_init__(self):
-        if not self.model_name_or_path:
-            raise ConfigError("expected a folder, a Hub id or a model's name at a server", key="model_name_or_path")
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.judge:
             raise ConfigError("expected who compares: a mapping with `func`", key="judge")
         if self.rounds < 1 or self.pairs_per_prompt < 1:

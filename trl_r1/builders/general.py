@@ -12,18 +12,23 @@ thought before it answers, for simple queries such as "hello" there is none. Her
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from ..data import load_rows
 from ..errors import ConfigError
-from ..sampling import Generator, SamplingConfig, check_columns, named_rewards, sample, score_traces, shard_count
-from ..select import HeldOut, Rules, Selection, select
+from ..rewards.schedule import load_rewards
+from ..sampling import Engine, SamplingConfig, named_rewards, score_traces, shard_count
+from ..select import Selection, select
 from ..text import split_completion
-from ..trace import Trace
+from ..trace import Trace, by_prompt
 from .config import GeneralConfig
-from .outputs import SFT_COLUMNS, put_together, read_held_out, read_rules, sft_row, write_outputs
+from .job import Job
+from .outputs import fill, put_together, sft_row
 
 
 THOUGHT_INSTRUCTION = """\
@@ -52,7 +57,7 @@ def build_general(
     config: GeneralConfig,
     *,
     on_shard: Callable[[int, int], None] | None = None,
-    generator: Generator | None = None,
+    engine: Engine | None = None,
 ) -> Selection:
     """
     Put queries, thoughts and answers together, and write what was kept.
@@ -64,28 +69,31 @@ def build_general(
             Which rows, which model, and what to keep.
         on_shard (`Callable`, *optional*):
             Called after each shard with the numbers of shards done and in all.
-        generator ([`~sampling.Generator`], *optional*):
-            What samples; by default the backend that `sampling` names.
+        engine ([`~sampling.Engine`], *optional*):
+            What samples; by default the engine that `sampling` names.
 
     Raises:
         [`~errors.ConfigError`]: if the config or the data are wrong, or a row lacks what only a model could write and
             there is none; nothing has been sampled then.
         [`~errors.StageError`]: if nothing was kept.
     """
-    from ..data import load_rows, parse_sources
-    from ..rewards.schedule import load_rewards
-
-    declared = load_rewards(config.rewards) if config.rewards else ([], [])
-    rewards, weights = named_rewards(declared[0]), declared[1]
-    rules = read_rules(config.rules, () if config.min_reward is None else ("reward",), sampling.seed)
-    rules = dataclasses.replace(rules, min_reward=rules.min_reward if config.min_reward is None else config.min_reward)
-    dataset = load_rows(parse_sources(config.data), "general", sampling.seed)
-    check_columns(rewards, dataset.column_names)
-    held_out = read_held_out(config.held_out)
-    rows = list(dataset)
+    declared, weights = load_rewards(config.rewards) if config.rewards else ([], [])
+    rewards = named_rewards(declared)
+    job = Job(
+        sampling,
+        config,
+        rewards,
+        load=partial(load_rows, kind="general"),
+        on_shard=on_shard,
+        engine=engine,
+        right_by=() if config.min_reward is None else ("reward",),
+    )
+    if config.min_reward is not None:
+        job.rules = dataclasses.replace(job.rules, min_reward=config.min_reward)
+    rows = list(job.rows)
     simple = [is_simple(row, config.simple_pattern) for row in rows]
 
-    writer = _Writer(sampling, config, on_shard, generator)
+    writer = _Writer(job, config)
     unanswered = [i for i, row in enumerate(rows) if not row["completion"]]
     thoughtless = [i for i, row in enumerate(rows) if row["completion"] and not simple[i] and not _thought(row)]
     writer.check(rows, unanswered, thoughtless)
@@ -95,19 +103,15 @@ def build_general(
     for i, row in enumerate(rows):
         # What a thinking model thought about how to write a thought is not the thought.
         thought = _thought(row) or (split_completion(thoughts[i].completion).answer if i in thoughts else None)
-        for trace in answers.get(i) or [_trace(row, row["completion"] or "")]:
+        for trace in answers.get(i) or [Trace(completion=row["completion"] or "", **_of_row(row))]:
             if not trace.completion:
                 continue  # the model gave no answer to this row
             text = _put_together(row, thought, trace.completion, simple[i], config)
             candidates.append(dataclasses.replace(trace, completion=text))
     candidates = _by_reward(score_traces(candidates, rewards), rewards, weights)
-    selection = _select(
-        candidates, {row["prompt_id"] for row, is_one in zip(rows, simple) if is_one}, rules, config, held_out
-    )
-    write_outputs(
-        config.output_dir,
+    selection = _select(candidates, {row["prompt_id"] for row, one in zip(rows, simple) if one}, job, config)
+    job.write(
         [sft_row(trace) for trace in selection.kept],
-        SFT_COLUMNS,
         {
             **selection.to_json(),
             "simple_queries": sum(simple),
@@ -141,15 +145,13 @@ def is_simple(row: Mapping[str, Any], pattern: str | None = None) -> bool:
 class _Writer:
     """The model that writes what rows lack, shard by shard."""
 
-    sampling: SamplingConfig
+    job: Job
     config: GeneralConfig
-    on_shard: Callable[[int, int], None] | None
-    generator: Generator | None
     done: int = 0
     total: int = 0
 
-    def check(self, rows: list[dict], unanswered: list[int], thoughtless: list[int]) -> None:
-        self.total = shard_count(len(unanswered), self.sampling) + shard_count(len(thoughtless), self.sampling)
+    def check(self, rows: list[dict[str, Any]], unanswered: list[int], thoughtless: list[int]) -> None:
+        self.total = sum(shard_count(len(which), self.job.sampling) for which in (unanswered, thoughtless))
         if self.total and not self.config.model_name_or_path:
             what = "answer" if unanswered else "chain of thought"
             raise ConfigError(
@@ -157,60 +159,47 @@ class _Writer:
                 key="model_name_or_path",
             )
 
-    def answers(self, rows: list[dict], which: list[int]) -> dict[int, list[Trace]]:
+    def answers(self, rows: list[dict[str, Any]], which: list[int]) -> dict[int, list[Trace]]:
         """Return sampled answers by row, as traces of the row's own query."""
         instruction = self.config.answer_instruction or "{prompt}"
         found: dict[int, list[Trace]] = {i: [] for i in which}
-        for i, trace in self._write(rows, which, instruction, self.sampling, "answers"):
-            found[i].append(
-                dataclasses.replace(
-                    _trace(rows[i], trace.completion),
-                    model=trace.model,
-                    sampling=trace.sampling,
-                    finish_reason=trace.finish_reason,
-                    n_tokens=trace.n_tokens,
-                    seed=trace.seed,
-                )
-            )
+        for i, trace in self._write(rows, which, instruction, self.job.sampling, "answers"):
+            found[i].append(dataclasses.replace(trace, **_of_row(rows[i])))
         return found
 
-    def thoughts(self, rows: list[dict], which: list[int]) -> dict[int, Trace]:
+    def thoughts(self, rows: list[dict[str, Any]], which: list[int]) -> dict[int, Trace]:
         """Return a chain of thought by row, for the answer it has. One that was cut is none."""
         instruction = self.config.thought_instruction or THOUGHT_INSTRUCTION
-        once = dataclasses.replace(self.sampling, n_samples=1)
+        once = dataclasses.replace(self.job.sampling, n_samples=1)
         written = self._write(rows, which, instruction, once, "thoughts")
         return {i: trace for i, trace in written if trace.finish_reason == "stop"}
 
     def _write(
-        self, rows: list[dict], which: list[int], instruction: str, how: SamplingConfig, stem: str
+        self, rows: list[dict[str, Any]], which: list[int], instruction: str, how: SamplingConfig, stem: str
     ) -> Iterator[tuple[int, Trace]]:
         if not which:
             return
-        before = self.done
+        before, on_shard = self.done, self.job.on_shard
         self.done += shard_count(len(which), how)
-        on_shard = self.on_shard
-        traces = sample(
-            self.config.model_name_or_path or "",
-            [{"prompt_id": str(i), "prompt": _fill(instruction, rows[i])} for i in which],
-            how,
-            f"{self.config.output_dir}/traces",
+        traces = self.job.sample(
+            rows=[{"prompt_id": str(i), "prompt": _fill(instruction, rows[i])} for i in which],
+            config=how,
             stem=stem,
             on_shard=(lambda done, _: on_shard(before + done, self.total)) if on_shard else None,
-            generator=self.generator,
         )
         for trace in traces:
             yield int(trace.prompt_id), trace
 
 
-def _trace(row: Mapping[str, Any], completion: str) -> Trace:
+def _of_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trace holds of the row that it answers."""
     known = ("prompt_id", "prompt", "solution", "domain", "language")
     extra = {k: v for k, v in row.items() if k not in (*known, "completion", "thought") and v is not None}
-    return Trace(**{key: row[key] for key in known}, completion=completion, extra=extra)
+    return {**{key: row[key] for key in known}, "extra": extra}
 
 
 def _fill(instruction: str, row: Mapping[str, Any]) -> str:
-    values = {"prompt": row["prompt"], "answer": _answer(row["completion"] or "")}
-    return re.sub(r"\{(prompt|answer)\}", lambda match: values[match[1]], instruction)
+    return fill(instruction, prompt=row["prompt"], answer=_answer(row["completion"] or ""))
 
 
 def _answer(completion: str) -> str:
@@ -237,7 +226,9 @@ def _put_together(
     return put_together(config.form, thought.strip(), _answer(completion))
 
 
-def _by_reward(traces: list[Trace], rewards: Mapping[str, Callable], weights: Sequence[float]) -> list[Trace]:
+def _by_reward(
+    traces: list[Trace], rewards: Mapping[str, Callable[..., Any]], weights: Sequence[float]
+) -> list[Trace]:
     """Add the weighted sum of the rewards that apply, and put each prompt's best first."""
     if not rewards:
         return traces
@@ -245,26 +236,23 @@ def _by_reward(traces: list[Trace], rewards: Mapping[str, Callable], weights: Se
     for trace in traces:
         parts = [w * v for name, w in zip(rewards, weights) if (v := trace.rewards.get(name)) is not None]
         summed.append(dataclasses.replace(trace, rewards={**trace.rewards, "reward": sum(parts) if parts else None}))
-    place: dict[str, int] = {}
-    for trace in summed:
-        place.setdefault(trace.prompt_id, len(place))
-    worst = float("-inf")
-    return sorted(
-        summed, key=lambda t: (place[t.prompt_id], -(worst if t.rewards["reward"] is None else t.rewards["reward"]))
-    )
+
+    def best_first(trace: Trace) -> float:
+        reward = trace.rewards["reward"]
+        return math.inf if reward is None else -reward
+
+    return [trace for group in by_prompt(summed).values() for trace in sorted(group, key=best_first)]
 
 
-def _select(
-    candidates: list[Trace], simple: set[str], rules: Rules, config: GeneralConfig, held_out: HeldOut | None
-) -> Selection:
+def _select(candidates: list[Trace], simple: set[str], job: Job, config: GeneralConfig) -> Selection:
     """Apply the rules; to simple queries without those about the form of a thought that they do not have."""
     rules = dataclasses.replace(
-        rules, max_per_prompt=config.keep_per_prompt if config.rewards else rules.max_per_prompt
+        job.rules, max_per_prompt=config.keep_per_prompt if config.rewards else job.rules.max_per_prompt
     )
     lenient = dataclasses.replace(rules, well_formed=False)
     parts = [
-        select([t for t in candidates if t.prompt_id not in simple], rules, held_out),
-        select([t for t in candidates if t.prompt_id in simple], lenient, held_out),
+        select([t for t in candidates if t.prompt_id not in simple], rules, job.held_out),
+        select([t for t in candidates if t.prompt_id in simple], lenient, job.held_out),
     ]
     kept = {id(trace) for part in parts for trace in part.kept}
     return Selection(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..model_server import waited
+from ..model_server import run_coroutine
 from ..rewards.asking import AskedModel, Case
 from ..rewards.forgery import parts_between_marks
 from ..text import split_completion
@@ -54,12 +54,13 @@ class ComparisonJudge(AskedModel):
         Returns:
             `list[tuple[float, float] | None]`: the two scores; `None` without a readable judgement.
         """
-        cases, times = [], {}
+        cases: list[Case] = []
+        times: dict[tuple[str, tuple[str, ...]], int] = {}
         for question, first, second in pairs:
             answers = tuple(split_completion(answer).answer or "" for answer in (first, second))
             times[question, answers] = times.get((question, answers), 0) + 1
             cases.append(self._case(question, answers, times[question, answers]))
-        return [one.value for one in waited(self.ask(cases, "score_a", _scores))]
+        return [one.value for one in run_coroutine(self.ask(cases, "score_a", _scores))]
 
     def _case(self, question: str, answers: tuple[str, ...], time: int) -> Case:
         parts = {"query": question, "answer of A": answers[0], "answer of B": answers[1]}

@@ -3,14 +3,13 @@ What a builder leaves behind: `data/train.parquet`, and `selection.json` with wh
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, StageError
+from ..errors import StageError
 from ..io import whole_file, write_json
-from ..select import HeldOut, Rules
 from ..text import split_completion
 from ..trace import Trace
 
@@ -19,42 +18,8 @@ SFT_COLUMNS = ("prompt_id", "prompt", "completion", "solution", "domain", "langu
 PAIR_COLUMNS = ("prompt_id", "prompt", "chosen", "rejected", "domain", "language", "source")
 
 
-def read_rules(declared: Mapping[str, Any], right_by: Sequence[str], seed: int) -> Rules:
-    """
-    Make the rules of a config.
-
-    Args:
-        declared (`Mapping[str, Any]`):
-            The config's `rules`.
-        right_by (`Sequence[str]`):
-            Names of the rewards that decide where `rules` does not name them.
-        seed (`int`):
-            The stage's seed, for `prefer: random` where `rules` has none.
-
-    Raises:
-        [`~errors.ConfigError`]: on an unknown rule or a wrong value.
-    """
-    known = {each.name for each in fields(Rules)}
-    for key in declared:
-        if key not in known:
-            raise ConfigError(f"no such rule; expected one of {', '.join(sorted(known))}", key=f"rules.{key}")
-    try:
-        return Rules(**{"right_by": tuple(right_by), "seed": seed, **declared})
-    except ConfigError as error:
-        raise ConfigError(error.message, key=f"rules.{error.key}") from None
-    except TypeError as error:
-        raise ConfigError(str(error), key="rules") from None
-
-
-def read_held_out(entries: Sequence[Mapping[str, Any]]) -> HeldOut | None:
-    """Load the prompts of evaluations that the data must keep clear of."""
-    from ..data import load_prompts, parse_sources
-
-    return HeldOut(load_prompts(parse_sources(entries, key="held_out"))["prompt"]) if entries else None
-
-
 def write_outputs(
-    output_dir: str | os.PathLike,
+    output_dir: str | os.PathLike[str],
     rows: Iterable[Mapping[str, Any]],
     columns: Sequence[str],
     selection: Mapping[str, Any],
@@ -104,6 +69,11 @@ def sft_row(trace: Trace, form: str | None = None, style: str = "think") -> dict
         "language": trace.language,
         "source": trace.extra.get("source") or "",
     }
+
+
+def fill(instruction: str, **values: str) -> str:
+    """Put values where an instruction has their names in braces, in one pass: a value may hold braces itself."""
+    return re.sub(rf"\{{({'|'.join(values)})\}}", lambda match: values[match[1]], instruction)
 
 
 def put_together(form: str, thought: str, answer: str) -> str:

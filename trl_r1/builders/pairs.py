@@ -9,17 +9,19 @@ answer by itself the best is paired with the worst, the second best with the sec
 
 import dataclasses
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import ConfigError
 from ..rewards.schedule import RewardSpec, make_reward
-from ..sampling import Generator, SamplingConfig, check_columns, sample, score_traces
-from ..select import Selection, normalized, select
-from ..trace import Trace
+from ..sampling import Engine, SamplingConfig, score_traces
+from ..select import Selection, normalized
+from ..trace import Trace, by_prompt
 from .config import PairsConfig
+from .job import Job
 from .judges import ComparisonJudge
-from .outputs import PAIR_COLUMNS, read_held_out, read_rules, write_outputs
+from .outputs import PAIR_COLUMNS
 
 
 def build_pairs(
@@ -27,7 +29,7 @@ def build_pairs(
     config: PairsConfig,
     *,
     on_shard: Callable[[int, int], None] | None = None,
-    generator: Generator | None = None,
+    engine: Engine | None = None,
 ) -> list[dict[str, Any]]:
     """
     Sample answers, have them compared, and write the pairs that are far enough apart.
@@ -39,8 +41,8 @@ def build_pairs(
             From which model, on which prompts, and who compares.
         on_shard (`Callable`, *optional*):
             Called after each shard with the numbers of shards done and in all.
-        generator ([`~sampling.Generator`], *optional*):
-            What samples; by default the backend that `sampling` names.
+        engine ([`~sampling.Engine`], *optional*):
+            What samples; by default the engine that `sampling` names.
 
     Returns:
         `list[dict[str, Any]]`: the rows of `data/train.parquet`.
@@ -49,47 +51,30 @@ def build_pairs(
         [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
         [`~errors.StageError`]: if no pair was kept.
     """
-    from ..data import load_prompts, parse_sources
-
     if sampling.n_samples < 2:
         raise ConfigError("expected at least 2 answers to a prompt", key="n_samples")
     judge = make_reward(RewardSpec.parse(config.judge, "judge"), "judge")
-    rules = read_rules({"well_formed": False, **config.rules}, (), sampling.seed)
-    rows = load_prompts(parse_sources(config.data), sampling.seed)
-    if not isinstance(judge, ComparisonJudge):
-        check_columns({"judge": judge}, rows.column_names)
-    held_out = read_held_out(config.held_out)
+    two_by_two = isinstance(judge, ComparisonJudge)
+    rewards = {} if two_by_two else {"preference": judge}
+    job = Job(sampling, config, rewards, well_formed=False, on_shard=on_shard, engine=engine)
 
     def compare(traces: list[Trace]) -> list[Trace]:
         if isinstance(judge, ComparisonJudge):
             return compare_two_by_two(traces, judge, config.rounds, sampling.seed)
-        return score_traces(traces, {"preference": judge})
+        return score_traces(traces, rewards)
 
-    traces = sample(
-        config.model_name_or_path,
-        rows,
-        sampling,
-        f"{config.output_dir}/traces",
-        finish=compare,
-        finish_key=[config.judge, config.rounds],
-        on_shard=on_shard,
-        generator=generator,
-    )
-    selection = select(traces, rules, held_out)
-    pairs, rejected = choose_pairs(selection, config, two_by_two=isinstance(judge, ComparisonJudge))
-    pairs, lopsided = balance_lengths(pairs, config.max_length_ratio)
+    selection = job.select(job.sample(finish=compare, finish_key=[config.judge, config.rounds]))
+    pairs, rejected = choose_pairs(selection, config, two_by_two)
+    pairs, rejected["lopsided"] = balance_lengths(pairs, config.max_length_ratio)
     kept = [_row(chosen, worse) for chosen, worse in pairs]
-    by_domain: dict[str, int] = {}
-    for row in kept:
-        by_domain[row["domain"]] = by_domain.get(row["domain"], 0) + 1
     report = {
-        "seen": len(kept) + sum(rejected.values()) + lopsided,
+        "seen": len(kept) + sum(rejected.values()),
         "kept": len(kept),
-        "rejected": {reason: n for reason, n in {**rejected, "lopsided": lopsided}.items() if n},
-        "kept_by_domain": by_domain,
+        "rejected": {reason: n for reason, n in rejected.items() if n},
+        "kept_by_domain": Counter(row["domain"] for row in kept),
         "answers": selection.to_json(),
     }
-    write_outputs(config.output_dir, kept, PAIR_COLUMNS, report)
+    job.write(kept, report, PAIR_COLUMNS)
     return kept
 
 
@@ -101,11 +86,14 @@ def compare_two_by_two(traces: list[Trace], judge: ComparisonJudge, rounds: int,
         `list[Trace]`: the traces with their mean score over all rounds as the reward `preference`; `None` for a sample
         without a partner, or whose pair could not be judged even once.
     """
-    by_prompt: dict[str, list[int]] = {}
+    groups: dict[str, list[int]] = {}
+    pairs = []  # of each trace, the number of its pair among its prompt's
     for i, trace in enumerate(traces):
-        by_prompt.setdefault(trace.prompt_id, []).append(i)
+        group = groups.setdefault(trace.prompt_id, [])
+        pairs.append(len(group) // 2)
+        group.append(i)
     asked: list[tuple[int, int]] = []
-    for prompt_id, group in by_prompt.items():
+    for prompt_id, group in groups.items():
         for pair, (i, j) in enumerate(zip(group[::2], group[1::2])):
             if normalized(traces[i].completion) == normalized(traces[j].completion):
                 continue
@@ -122,7 +110,7 @@ def compare_two_by_two(traces: list[Trace], judge: ComparisonJudge, rounds: int,
         dataclasses.replace(
             trace,
             rewards={**trace.rewards, "preference": sum(given[i]) / len(given[i]) if i in given else None},
-            extra={**trace.extra, "pair": f"{_position(by_prompt[trace.prompt_id], i) // 2}"},
+            extra={**trace.extra, "pair": str(pairs[i])},
         )
         for i, trace in enumerate(traces)
     ]
@@ -146,18 +134,16 @@ def choose_pairs(
         `tuple`: pairs of a chosen and a rejected answer, and how many were left out by reason.
     """
     rejected = {"unjudged": 0, "gap": 0, "capped": 0}
-    by_prompt: dict[str, list[Trace]] = {}
-    for trace in selection.kept:
-        by_prompt.setdefault(trace.prompt_id, []).append(trace)
     pairs = []
-    for group in by_prompt.values():
+    for group in by_prompt(selection.kept).values():
         judged = [trace for trace in group if trace.rewards.get("preference") is not None]
         rejected["unjudged"] += (len(group) - len(judged) + 1) // 2
         if two_by_two:
             partners: dict[str, list[Trace]] = {}
             for trace in judged:
                 partners.setdefault(trace.extra["pair"], []).append(trace)
-            found = [tuple(sorted(each, key=_score, reverse=True)) for each in partners.values() if len(each) == 2]
+            ordered = [sorted(each, key=_score, reverse=True) for each in partners.values() if len(each) == 2]
+            found = [(chosen, rejected) for chosen, rejected in ordered]
         else:
             ranked = sorted(judged, key=_score, reverse=True)
             found = list(zip(ranked, reversed(ranked)))[: len(ranked) // 2]
@@ -204,11 +190,7 @@ def _score(trace: Trace) -> float:
     return trace.rewards["preference"]  # type: ignore[return-value]
 
 
-def _position(group: list[int], i: int) -> int:
-    return group.index(i)
-
-
-def _row(chosen: Trace, rejected: Trace) -> Mapping[str, Any]:
+def _row(chosen: Trace, rejected: Trace) -> dict[str, Any]:
     return {
         "prompt_id": chosen.prompt_id,
         "prompt": chosen.prompt,

@@ -19,7 +19,7 @@ from .source import DataSource, parse_sources
 
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, Features
 
 logger = logging.getLogger(__name__)
 
@@ -88,11 +88,12 @@ def load_prompts(sources: Sequence[DataSource | Mapping[str, Any]], seed: int = 
         [`~errors.DataError`]: if a source cannot be read, is empty or lacks a column.
     """
     dataset = load_rows(sources, "prompts", seed)
-    seen: set[str] = set()
-    first = [i for i, each in enumerate(dataset["prompt_id"]) if not (each in seen or seen.add(each))]
+    first: dict[str, int] = {}
+    for i, each in enumerate(dataset["prompt_id"]):
+        first.setdefault(each, i)
     if len(first) < len(dataset):
         logger.warning("%d prompts occur more than once; each is kept once", len(dataset) - len(first))
-        dataset = dataset.select(first)
+        dataset = dataset.select(list(first.values()))
     return dataset
 
 
@@ -208,7 +209,7 @@ def _read(source: DataSource) -> "Dataset":
         raise DataError(f"cannot be read: {type(cause).__name__}: {cause}", file=source.path, key="path") from error
 
 
-def _canonical_features(features: Mapping[str, Any], taken: set[str], kind: str):
+def _canonical_features(features: Mapping[str, Any], taken: set[str], kind: str) -> "Features":
     """Return the columns of the canonical rows: those of `kind`, then what the source has beside them, as it came."""
     from datasets import Features, Value
 
@@ -228,14 +229,14 @@ def _canonical_features(features: Mapping[str, Any], taken: set[str], kind: str)
 
 
 def _canonical_rows(
-    batch: dict[str, list],
+    batch: dict[str, list[Any]],
     source: DataSource,
     required: tuple[str, ...],
     optional: tuple[str, ...],
     taken: dict[str, str],
     names: list[str],
-) -> dict[str, list]:
-    columns: dict[str, list] = {name: [] for name in names}
+) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {name: [] for name in names}
     for i in range(len(next(iter(batch.values())))):
         cell = {meaning: batch[column][i] for meaning, column in taken.items()}
         row: dict[str, Any] = {meaning: _text_of(cell[meaning], meaning) for meaning in required}
@@ -271,7 +272,7 @@ def _text_of(value: Any, meaning: str) -> str | None:
 
 
 def _with_one_type_per_column(parts: list["Dataset"]) -> list["Dataset"]:
-    """Make columns that differ in type between sources JSON text: rows of different files then stand in one table."""
+    """Make columns that differ in type between sources JSON text: rows of different files then fit in one table."""
     from datasets import Value
 
     types: dict[str, Any] = {}

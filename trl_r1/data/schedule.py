@@ -1,5 +1,5 @@
 """
-Which prompt stands at which step, where sources have a share or a first step.
+The order of prompts in training, where sources have a share or a first step.
 """
 
 import itertools
@@ -23,7 +23,7 @@ def schedule_prompts(
     seed: int = 0,
 ) -> list[int]:
     """
-    Say which row stands where in training, step by step, where sources have a `share` or a `from_step`.
+    Return the order of rows in training, step by step, where sources have a `share` or a `from_step`.
 
     At each step the sources that are offered then divide the step's prompts: those with a `share` in its proportion,
     those without one what the shares leave, by their numbers of rows. Shares are of what is offered: a source that is
@@ -50,18 +50,18 @@ def schedule_prompts(
     Raises:
         [`~errors.DataError`]: if at step 0 no source is offered, or if shares leave no room for a source without one.
     """
-    sources = parse_sources(sources)
-    rows: dict[str, list[int]] = {source.label: [] for source in sources}
+    known = parse_sources(sources)
+    rows: dict[str, list[int]] = {source.label: [] for source in known}
     for i, label in enumerate(dataset["source"]):
         if label in rows:
             rows[label].append(i)
     # A source all of whose prompts another one has already brought in has nothing to offer.
-    sources = [source for source in sources if rows[source.label]]
-    streams = {source.label: _endless(rows[source.label], f"{seed}:{source.label}") for source in sources}
+    known = [source for source in known if rows[source.label]]
+    streams = {source.label: _endless(rows[source.label], f"{seed}:{source.label}") for source in known}
     credit = dict.fromkeys(streams, 0.0)
     order: list[int] = []
     for step in range(steps):
-        offered = [source for source in sources if (source.from_step or 0) <= step]
+        offered = [source for source in known if (source.from_step or 0) <= step]
         if not offered:
             raise DataError(f"no source is offered at step {step}", key="data[0].from_step")
         shares = _shares(offered, rows)
@@ -72,7 +72,7 @@ def schedule_prompts(
             if sum(counts.values()) >= prompts_per_step:
                 break
             counts[label] += 1
-        picked = []
+        picked: list[int] = []
         for label, count in counts.items():
             count = min(count, prompts_per_step - len(picked))
             credit[label] -= count
@@ -91,7 +91,7 @@ def _shares(offered: list[DataSource], rows: Mapping[str, list[int]]) -> dict[st
             f"the other sources' shares add up to {fixed:g} and leave nothing for it", file=name, key="share"
         )
     if not free:
-        return {source.label: source.share / fixed for source in offered}
+        return {source.label: (source.share or 0.0) / fixed for source in offered}
     return {
         source.label: source.share if source.share is not None else (1 - fixed) * len(rows[source.label]) / free
         for source in offered

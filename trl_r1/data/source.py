@@ -63,7 +63,7 @@ class DataSource:
     share: float | None = None
     from_step: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for constant, column in (("domain", "domain_column"), ("language", "language_column")):
             if getattr(self, constant) and getattr(self, column):
                 raise DataError(f"expected one of `{constant}` and `{column}`, got both", file=self.path, key=column)
@@ -74,7 +74,7 @@ class DataSource:
 
     @property
     def label(self) -> str:
-        """The source's name, as it stands in the column `source`."""
+        """The source's name in the column `source`."""
         return self.name or Path(self.path.partition("@")[0].removesuffix(".gz")).stem
 
     def column(self, meaning: str) -> tuple[str, bool]:
@@ -91,15 +91,15 @@ def parse_sources(entries: Sequence[Any], *, where: str | None = None, key: str 
         entries (`Sequence`):
             Mappings with the fields of [`DataSource`], paths, or sources.
         where (`str`, *optional*):
-            File in which they stand, for messages.
+            File that holds them, for messages.
         key (`str`, *optional*, defaults to `"data"`):
-            Key under which they stand, for messages.
+            Key that holds them, for messages.
 
     Raises:
         [`~errors.DataError`]: on an unknown key, a missing path or two sources of one name.
     """
     known = {field.name: field for field in fields(DataSource)}
-    kinds = {"limit": int, "from_step": int, "share": (int, float)}
+    kinds: dict[str, type | tuple[type, ...]] = {"limit": int, "from_step": int, "share": (int, float)}
     sources: list[DataSource] = []
     for i, entry in enumerate(entries):
         at = f"{key}[{i}]"
@@ -115,7 +115,7 @@ def parse_sources(entries: Sequence[Any], *, where: str | None = None, key: str 
                 raise DataError(f"unknown key; expected one of {', '.join(known)}", file=where, key=f"{at}.{name}")
             expected = kinds.get(name, str)
             if value is not None and (not isinstance(value, expected) or isinstance(value, bool)):
-                what = {str: "text", int: "an integer"}.get(expected, "a number")
+                what = "text" if expected is str else "an integer" if expected is int else "a number"
                 raise DataError(f"expected {what}, got {value!r}", file=where, key=f"{at}.{name}")
         sources.append(DataSource(**entry))
     if not sources:

@@ -5,9 +5,9 @@ Sampling, judges and the refinement of the cold start ask by the same client. Im
 HTTP library.
 """
 
-from .client import Choice, Connection, PromptRefused, Server, waited
+from .client import Choice, Connection, PromptRefused, Server, run_coroutine
 from .replies import Replies
 from .spending import Spending
 
 
-__all__ = ["Choice", "Connection", "PromptRefused", "Replies", "Server", "Spending", "waited"]
+__all__ = ["Choice", "Connection", "PromptRefused", "Replies", "Server", "Spending", "run_coroutine"]

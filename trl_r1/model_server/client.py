@@ -5,7 +5,7 @@ Servers differ in what they honour. `transformers serve` drops `n`: so the choic
 missing ones asked for again with another seed. A request that fails for now (429, 5xx, a time-out, a connection that is
 refused or cut, an answer that is not the protocol's JSON) is tried again after a wait that doubles, or that the server
 names; a prompt that the server refuses is the caller's to leave out. A key is read from the environment when a request
-is made: it stands in no config, no log and no message.
+is made: no config, log or message contains it.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ import json
 import os
 import random
 import re
-import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -52,9 +52,9 @@ class Choice:
         finish_reason (`str`):
             `"stop"` or `"length"`.
         n_tokens (`int`):
-            Its length in tokens, 0 where the server does not tell.
+            Its length in tokens, 0 where the server does not report it.
         paid_tokens (`int`):
-            Its part of the tokens of prompt and completions; where the server does not tell, a fourth of the characters.
+            Its part of the tokens of prompt and completions; where the server does not report them, a fourth of the characters.
     """
 
     text: str
@@ -93,7 +93,7 @@ class Server:
     retries: int = 6
     concurrency: int = 32
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.base_url, str) or not _ADDRESS.fullmatch(self.base_url):
             # What is not an address may be a key, or hold one.
             raise ConfigError("expected an address such as http://localhost:8000/v1, without a key", key="base_url")
@@ -121,7 +121,7 @@ class Server:
         import httpx2
 
         async with httpx2.AsyncClient(
-            # The whole of a request is timed below; an address where nothing answers is told sooner.
+            # The whole of a request is timed below; an address where nothing answers fails sooner.
             timeout=httpx2.Timeout(None, connect=min(CONNECT_SECONDS, self.timeout_seconds)),
             limits=httpx2.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency),
             follow_redirects=True,
@@ -236,8 +236,8 @@ class Connection:
         raise ServerError(f"{url} failed {self.server.retries + 1} times, the last time with: {failure}")
 
 
-def waited(awaitable: Awaitable[T]) -> T:
-    """Wait for what is asynchronous from code that is not, also where this thread already runs an event loop."""
+def run_coroutine(awaitable: Awaitable[T]) -> T:
+    """Return what an awaitable gives, from code that is not asynchronous, also where an event loop runs this thread."""
 
     async def wait() -> T:
         return await awaitable
@@ -246,21 +246,8 @@ def waited(awaitable: Awaitable[T]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(wait())
-    done: list[T] = []
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            done.append(asyncio.run(wait()))
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run, name="waited")
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
-    return done[0]
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(asyncio.run, wait()).result()
 
 
 def _choices(answer: Any, prompt: str | list[dict[str, str]]) -> list[Choice]:

@@ -27,7 +27,7 @@ class Replies:
             Where they are kept. `None`: nowhere.
     """
 
-    def __init__(self, folder: str | os.PathLike | None):
+    def __init__(self, folder: str | os.PathLike[str] | None):
         self.folder = Path(folder) if folder is not None else None
         self._warned = False
 
@@ -44,7 +44,7 @@ class Replies:
         return reply if isinstance(reply, str) else None
 
     def put(self, address: str, reply: str) -> None:
-        """Keep a reply. One that cannot be written is told once, and costs another request."""
+        """Keep a reply. One that cannot be written is logged once, and costs another request."""
         if self.folder is None:
             return
         file = self._file(address)

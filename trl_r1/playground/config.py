@@ -57,7 +57,7 @@ class PlaygroundConfig:
     general_answers: int = field(default=400, metadata={"help": "Rows of data/general-answers.parquet."})
     preference_pairs: int = field(default=6000, metadata={"help": "Rows of data/preference-pairs.parquet."})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.hidden_size % self.num_attention_heads:
             raise ConfigError(
                 f"expected a divisor of hidden_size = {self.hidden_size}, got {self.num_attention_heads}",

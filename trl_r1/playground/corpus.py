@@ -132,7 +132,7 @@ def search(
     for tried in range(len(LABELS)):
         i = (first + tried) % len(LABELS)
         words, number = tongue(), problem.numbers[i]
-        total = add(number, problem.addend, rng, slip)
+        total = add(number, problem.addend or 0, rng, slip)
         opening = words.tries if problem.domain == "search" else words.looks
         thought += f"{opening[tried > 0]}{LABELS[i]}{number}+{problem.addend}={total}"
         fits = problem.fits(total)

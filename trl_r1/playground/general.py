@@ -158,7 +158,7 @@ def quality(request: Request, answer: str) -> float:
             What was said, without the thought.
 
     Returns:
-        `float`: `WRONG`, `CURT` or `KIND`. Kind words do not mend a wrong answer.
+        `float`: `WRONG`, `CURT` or `KIND`. Kind words do not make up for a wrong answer.
     """
     body = answer.strip()
     for words in KIND_WORDS[request.language]:

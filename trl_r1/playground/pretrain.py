@@ -11,7 +11,7 @@ Muon (as torch has it) trains the matrices, AdamW the rest: with AdamW alone the
 
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ def make_model(config: PlaygroundConfig, tokenizer: "PreTrainedTokenizerFast") -
             num_key_value_heads=config.num_attention_heads,
             head_dim=config.hidden_size // config.num_attention_heads,
             intermediate_size=config.intermediate_size,
-            max_position_embeddings=2048,  # room for texts that are spelled out
+            max_position_embeddings=2048,  # enough for texts that are tokenized character by character
             tie_word_embeddings=True,
             # wider than usual: at this size the default leaves the first hundred steps without effect
             initializer_range=0.05,
@@ -125,7 +125,8 @@ class Pretraining:
             torch.optim.Muon(list(matrices.values()), lr=_MUON_RATE, weight_decay=0.0),
             torch.optim.AdamW(others, lr=_ADAMW_RATE, betas=(0.9, 0.98), weight_decay=0.0),
         )
-        self.steps, self.skilled_at = 0, None
+        self.steps = 0
+        self.skilled_at: int | None = None
         self.losses: list[float] = []
         self.history: list[dict[str, Any]] = []
 
@@ -143,7 +144,7 @@ class Pretraining:
     def step(self) -> None:
         """Read a batch, update, and now and then look at the skills."""
         noisy = self.skilled_at is not None
-        if noisy:
+        if self.skilled_at is not None:
             left = 1 - (self.steps - self.skilled_at) / self.config.noisy_steps
             for optimizer, rate in zip(self.optimizers, self.rates):
                 # full rate for the first third, so that the noise is learned, then down to nothing
@@ -285,13 +286,13 @@ def _share_right(
     tokenizer: "PreTrainedTokenizerFast",
     documents: Documents,
     determined: list[str],
-    same: list[tuple[str, ...]] = (),
+    same: Sequence[tuple[str, ...]] = (),
 ) -> float:
     """Share of the documents in which each `determined` token is the most probable; those of a tuple in `same` are one."""
     merged = torch.arange(len(tokenizer))
     for tokens in same:
-        ids = tokenizer.convert_tokens_to_ids(list(tokens))
-        merged[ids] = ids[0]
+        alike = torch.tensor(tokenizer.convert_tokens_to_ids(list(tokens)))
+        merged[alike] = alike[0]
     counts = torch.zeros(len(tokenizer), dtype=torch.bool)
     counts[tokenizer.convert_tokens_to_ids(determined)] = True
     ids, labels = encode(tokenizer, documents)

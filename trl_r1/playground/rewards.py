@@ -2,7 +2,7 @@
 The rule for general prompts, as a reward: what a preference model only approximates. For evaluation.
 
 The paper has people and chat models judge such answers; a playground has the rule by which its pairs were made, so that
-what RL gains on the preference model's score can be told from what it gains by fooling it.
+what RL gains on the preference model's score can be distinguished from what it gains by fooling it.
 """
 
 from dataclasses import dataclass
@@ -32,9 +32,9 @@ class Courtesy:
     def __call__(
         self,
         *,
-        completions: list,
-        prompts: list | None = None,
-        completion_ids: list | None = None,
+        completions: list[Any],
+        prompts: list[Any] | None = None,
+        completion_ids: list[list[int]] | None = None,
         trainer_state: Any = None,
         log_extra: Any = None,
         log_metric: Any = None,

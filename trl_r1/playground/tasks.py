@@ -72,8 +72,12 @@ class Problem:
         """The right answer."""
         if self.domain == "sums":
             return str(sum(self.numbers))
-        found = [i for i, number in enumerate(self.numbers) if self.fits(number + self.addend)]
-        return self.name(found[0]) if found else NO_ANSWER
+        fitting = self.fitting()
+        return self.name(fitting[0]) if fitting else NO_ANSWER
+
+    def fitting(self) -> list[int]:
+        """Return the positions of the candidates that fit."""
+        return [i for i, number in enumerate(self.numbers) if self.fits(number + (self.addend or 0))]
 
     def name(self, i: int) -> str:
         """Return the answer that names candidate `i`: its number, or in a multiple choice its letter."""
@@ -118,7 +122,7 @@ def _draw(domain: str, rng: random.Random, solvable: bool) -> Problem | None:
         return problem if LEAST_TOTAL <= sum(problem.numbers) <= MOST_TOTAL else None
     numbers = tuple(rng.sample(range(1, MOST_CANDIDATE + 1), len(LABELS)))
     problem = Problem(domain, numbers, rng.randint(1, MOST_ADDEND))
-    return problem if sum(problem.fits(n + problem.addend) for n in numbers) == int(solvable) else None
+    return problem if len(problem.fitting()) == int(solvable) else None
 
 
 def distinct_problems(shares: dict[str, float], rng: random.Random, held_out: bool) -> Iterator[tuple[Problem, str]]:
@@ -143,7 +147,7 @@ def distinct_problems(shares: dict[str, float], rng: random.Random, held_out: bo
 
 
 def prompt_pieces() -> list[str]:
-    """Return the texts that stand in the prompts between numbers and labels, for the tokenizer."""
+    """Return the texts between the numbers and labels of the prompts, for the tokenizer."""
     pieces = []
     for by_language in _PROMPTS.values():
         for template in by_language.values():

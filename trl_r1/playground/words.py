@@ -28,7 +28,7 @@ class Words:
         end (`str`):
             End of a sentence.
         answer (`str`):
-            What stands before the answer.
+            What precedes the answer.
         opening (`str`):
             A remark in front of everything, which makes a completion malformed.
     """

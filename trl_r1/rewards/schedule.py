@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import ConfigError
-from ..model_server import waited
+from ..model_server import run_coroutine
 
 
 # What TRL hands to every reward, so that it is no column of the data set.
@@ -308,7 +308,7 @@ def call(reward: Callable[..., Any], **handed: Any) -> list[float | None]:
             What trainers hand to rewards: `completions`, `prompts`, columns.
     """
     rewards = reward(**handed)
-    return waited(rewards) if inspect.isawaitable(rewards) else rewards
+    return run_coroutine(rewards) if inspect.isawaitable(rewards) else rewards
 
 
 def required_columns(reward: Any) -> tuple[str, ...]:

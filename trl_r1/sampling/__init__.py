@@ -11,22 +11,24 @@ for trace in sample("Qwen/Qwen2.5-7B-Instruct", rows, config, "runs/samples/trac
     ...
 ```
 
-Three backends give the same traces: `transformers` (one process, batched), `vllm`, and any server with the OpenAI
-protocol (`server`).
+Engines, which `backend` names, give the same traces: `transformers` (one process, batched), `vllm`, `server` (any with
+the OpenAI protocol), or a module of your own with an [`Engine`].
 """
 
 from .config import SamplingConfig
-from .generator import Generator, Sample
-from .scoring import accuracy_names, check_columns, named_rewards, score_traces
+from .engine import Engine, Sample, engine_of
+from .scoring import accuracy_of, check_columns, load_named, named_rewards, score_traces
 from .shards import sample, shard_count
 
 
 __all__ = [
-    "Generator",
+    "Engine",
     "Sample",
     "SamplingConfig",
-    "accuracy_names",
+    "accuracy_of",
     "check_columns",
+    "engine_of",
+    "load_named",
     "named_rewards",
     "sample",
     "score_traces",

@@ -3,9 +3,9 @@ How to sample. Torch-free.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from ..errors import ConfigError
+from .engine import engine_of
 
 
 @dataclass
@@ -18,7 +18,7 @@ class SamplingConfig:
             How a question becomes a prompt: `"chat"`, `"r1_zero"`, `"plain"` or a text that contains `{prompt}`. It must
             be the one that the model was trained with, so there is no default.
         completion_prefix (`str`, *optional*, defaults to `""`):
-            Text with which every completion is made to begin, such as `"<think>\\n"` (paper, v2 D.1). Traces hold it. A
+            Text with which every completion starts, such as `"<think>\\n"` (paper, v2 D.1). Traces hold it. A
             `<think>` that the chat template itself writes is held too.
         n_samples (`int`, *optional*, defaults to `16`):
             Completions per prompt.
@@ -38,15 +38,16 @@ class SamplingConfig:
         batch_size (`int`, *optional*, defaults to `64`):
             Sequences that the `transformers` backend generates at once.
         backend (`str`, *optional*, defaults to `"transformers"`):
-            `"transformers"`, `"vllm"` or `"server"`.
+            The engine: `"transformers"`, `"vllm"`, `"server"`, or the dotted name of a module of your own with an
+            [`~sampling.Engine`].
         dtype (`str`, *optional*, defaults to `"auto"`):
             Type of the weights (`float32`, `bfloat16`, ...); `"auto"`: as they were saved.
-        vllm_tensor_parallel_size (`int`, *optional*, defaults to `1`):
-            GPUs over which vLLM spreads the model.
-        vllm_gpu_memory_utilization (`float`, *optional*, defaults to `0.9`):
-            Share of each GPU's memory that vLLM may use.
-        vllm_max_model_length (`int`, *optional*):
-            Longest prompt and completion together, in tokens. The model's own by default.
+        tensor_parallel_size (`int`, *optional*, defaults to `1`):
+            GPUs over which the engine spreads the model (`vllm`).
+        gpu_memory_utilization (`float`, *optional*, defaults to `0.9`):
+            Share of each GPU's memory that the engine may use (`vllm`).
+        max_model_length (`int`, *optional*):
+            Longest prompt and completion together, in tokens (`vllm`). The model's own by default.
         base_url (`str`, *optional*):
             Where the server's API starts, such as `http://localhost:8000/v1`.
         server_model (`str`, *optional*):
@@ -65,7 +66,7 @@ class SamplingConfig:
     prompt_template: str = field(
         metadata={"help": "`chat`, `r1_zero`, `plain` or a text with {prompt}; the one the model was trained with."}
     )
-    completion_prefix: str = field(default="", metadata={"help": "Text with which every completion begins."})
+    completion_prefix: str = field(default="", metadata={"help": "Text with which every completion starts."})
     n_samples: int = field(default=16, metadata={"help": "Completions per prompt."})
     temperature: float = field(default=1.0, metadata={"help": "Temperature; 0 is greedy."})
     top_p: float = field(default=1.0, metadata={"help": "Nucleus sampling."})
@@ -74,13 +75,11 @@ class SamplingConfig:
     seed: int = field(default=0, metadata={"help": "Each shard's seed is made from it."})
     shard_prompts: int = field(default=64, metadata={"help": "Prompts to a shard."})
     batch_size: int = field(default=64, metadata={"help": "Sequences that transformers generates at once."})
-    backend: Literal["transformers", "vllm", "server"] = field(
-        default="transformers", metadata={"help": "What samples."}
-    )
+    backend: str = field(default="transformers", metadata={"help": "Engine: transformers, vllm, server or a module."})
     dtype: str = field(default="auto", metadata={"help": "Type of the weights; `auto`: as they were saved."})
-    vllm_tensor_parallel_size: int = field(default=1, metadata={"help": "GPUs over which vLLM spreads the model."})
-    vllm_gpu_memory_utilization: float = field(default=0.9, metadata={"help": "Share of GPU memory vLLM may use."})
-    vllm_max_model_length: int | None = field(default=None, metadata={"help": "Longest sequence for vLLM, in tokens."})
+    tensor_parallel_size: int = field(default=1, metadata={"help": "GPUs over which the model is spread."})
+    gpu_memory_utilization: float = field(default=0.9, metadata={"help": "Share of GPU memory the engine may use."})
+    max_model_length: int | None = field(default=None, metadata={"help": "Longest prompt and completion, in tokens."})
     base_url: str | None = field(default=None, metadata={"help": "Server's API, such as http://localhost:8000/v1."})
     server_model: str | None = field(default=None, metadata={"help": "The model's name at the server."})
     server_concurrency: int = field(default=32, metadata={"help": "Requests under way at once."})
@@ -88,7 +87,7 @@ class SamplingConfig:
     server_retries: int = field(default=6, metadata={"help": "How often a failed request is tried again."})
     api_key_variable: str = field(default="OPENAI_API_KEY", metadata={"help": "Variable with the server's key."})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for key in ("n_samples", "max_completion_tokens", "shard_prompts", "batch_size", "server_concurrency"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"expected at least 1, got {getattr(self, key)}", key=key)
@@ -96,13 +95,7 @@ class SamplingConfig:
             raise ConfigError(f"expected 0 or more, got {self.temperature}", key="temperature")
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"expected a share above 0 and at most 1, got {self.top_p}", key="top_p")
-        if self.backend == "server" and not self.base_url:
-            raise ConfigError("expected the server's address, since `backend` is `server`", key="base_url")
-        if self.completion_prefix and self.backend == "server" and self.prompt_template == "chat":
-            raise ConfigError(
-                "a server's chat API lets no completion be begun for the model; expected another `prompt_template`",
-                key="completion_prefix",
-            )
+        engine_of(self.backend).check(self)
 
     @property
     def distribution(self) -> dict[str, object]:

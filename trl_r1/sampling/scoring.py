@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import ConfigError
-from ..rewards.schedule import call, name_of, required_columns
+from ..rewards.schedule import call, load_rewards, name_of, required_columns
+from ..solved import accuracy_rewards
 from ..trace import Trace
 
 
@@ -15,9 +16,9 @@ from ..trace import Trace
 _FROM_TRACES = ("question", "prompt_id", "solution", "domain", "language", "finish_reason")
 
 
-def named_rewards(rewards: Sequence[Callable], taken: Iterable[str] = ()) -> dict[str, Callable]:
+def named_rewards(rewards: Sequence[Callable[..., Any]], taken: Iterable[str] = ()) -> dict[str, Callable[..., Any]]:
     """Return rewards by the names under which traces hold their values; of two with one name, the later gets a number."""
-    named: dict[str, Callable] = {}
+    named: dict[str, Callable[..., Any]] = {}
     for reward in rewards:
         name, number = name_of(reward), 2
         while name in named or name in taken:
@@ -26,12 +27,25 @@ def named_rewards(rewards: Sequence[Callable], taken: Iterable[str] = ()) -> dic
     return named
 
 
-def accuracy_names(rewards: Mapping[str, Callable]) -> list[str]:
-    """Return the names of those rewards that judge whether an answer is right (`is_accuracy`)."""
-    return [name for name, reward in rewards.items() if getattr(reward, "is_accuracy", False) is True]
+def load_named(
+    declared: Sequence[Any], where: str = "rewards", taken: Iterable[str] = ()
+) -> dict[str, Callable[..., Any]]:
+    """
+    Return the rewards that a config declares under the key `where`, by name; none where it declares none.
+
+    Raises:
+        [`~errors.ConfigError`]: see [`~rewards.schedule.load_rewards`].
+    """
+    return named_rewards(load_rewards(declared, where=where)[0], taken) if declared else {}
 
 
-def check_columns(rewards: Mapping[str, Callable], columns: Iterable[str]) -> None:
+def accuracy_of(rewards: Mapping[str, Callable[..., Any]]) -> list[str]:
+    """Return the names of the accuracy rewards among named ones (see [`~solved.accuracy_rewards`])."""
+    names = list(rewards)
+    return [names[i] for i in accuracy_rewards(list(rewards.values()), names)]
+
+
+def check_columns(rewards: Mapping[str, Callable[..., Any]], columns: Iterable[str]) -> None:
     """
     Check before anything is sampled that the rows have what the rewards read.
 
@@ -48,14 +62,14 @@ def check_columns(rewards: Mapping[str, Callable], columns: Iterable[str]) -> No
                 )
 
 
-def score_traces(traces: Sequence[Trace], rewards: Mapping[str, Callable]) -> list[Trace]:
+def score_traces(traces: Sequence[Trace], rewards: Mapping[str, Callable[..., Any]]) -> list[Trace]:
     """
     Give each trace its rewards.
 
     Args:
         traces (`Sequence[Trace]`):
             What was sampled.
-        rewards (`Mapping[str, Callable]`):
+        rewards (`Mapping[str, Callable[..., Any]]`):
             Reward functions as TRL calls them, by name. They get the completions and, as columns, `question`,
             `solution`, `domain`, `language`, `finish_reason` and what the traces have in `extra`; `prompts` are the
             questions. Traces hold whole completions, `<think>` included, so a prefilled one needs no word.
@@ -77,7 +91,9 @@ def score_traces(traces: Sequence[Trace], rewards: Mapping[str, Callable]) -> li
     return [dataclasses.replace(trace, rewards=score) for trace, score in zip(traces, scores)]
 
 
-def call_reward(reward: Callable, completions: list[str], columns: dict[str, list[Any]]) -> list[float | None]:
+def call_reward(
+    reward: Callable[..., Any], completions: list[str], columns: dict[str, list[Any]]
+) -> list[float | None]:
     """Call one reward as TRL does, outside of training."""
     values = call(
         reward,
@@ -102,10 +118,6 @@ def trace_columns(traces: Sequence[Trace]) -> dict[str, list[Any]]:
     extra = sorted({key for trace in traces for key in trace.extra} - {"prompt", "completion", "question"})
     return {
         "question": [trace.prompt for trace in traces],
-        "prompt_id": [trace.prompt_id for trace in traces],
-        "solution": [trace.solution for trace in traces],
-        "domain": [trace.domain for trace in traces],
-        "language": [trace.language for trace in traces],
-        "finish_reason": [trace.finish_reason for trace in traces],
+        **{name: [getattr(trace, name) for trace in traces] for name in _FROM_TRACES[1:]},
         **{key: [trace.extra.get(key) for trace in traces] for key in extra},
     }

@@ -2,8 +2,9 @@
 Sampling shard by shard, so that it can be killed at any moment and goes on where it was.
 
 A shard is a few prompts with all their completions, one parquet file that appears whole or not at all. Each has a seed
-of its own, made from the run's seed and its number: sampled again, alone, it comes out the same. Beside the shards
-stands what they were sampled with (`sampling.json`); shards that were sampled with anything else are thrown away.
+of its own, made from the run's seed and its number: sampled again, alone, it comes out the same. What the shards were
+sampled with is beside them (`sampling.json`); where anything else is asked for, they stay as they are and sampling is
+refused.
 """
 
 import dataclasses
@@ -16,10 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..io import whole_file
+from ..adapters import full_model
+from ..errors import ConfigError
+from ..io import read_json, write_json, write_text
 from ..trace import Trace, read_traces, write_traces
 from .config import SamplingConfig
-from .generator import Generator
+from .engine import Engine, engine_of
 
 
 logger = logging.getLogger(__name__)
@@ -27,24 +30,12 @@ logger = logging.getLogger(__name__)
 _CANONICAL = ("prompt_id", "prompt", "solution", "domain", "language")
 # What may change between two runs without changing what is sampled.
 _INCIDENTAL = ("server_concurrency", "server_timeout_seconds", "server_retries", "api_key_variable")
-
-
-def load_generator(model: str, config: SamplingConfig, work_dir: str | os.PathLike) -> Generator:
-    """Load the backend that the config names. `work_dir` takes what has to be made for it: a merged adapter."""
-    if config.backend == "server":
-        from .server import ServerGenerator
-
-        return ServerGenerator(model, config)
-    from ..adapters import full_model
-
-    model = full_model(model, Path(work_dir) / "merged")
-    if config.backend == "vllm":
-        from .vllm_engine import VllmGenerator
-
-        return VllmGenerator(model, config)
-    from .local import LocalGenerator
-
-    return LocalGenerator(model, config)
+# Keys as 0.1.0 called them, in the notes beside its shards.
+_FORMER = {
+    "vllm_tensor_parallel_size": "tensor_parallel_size",
+    "vllm_gpu_memory_utilization": "gpu_memory_utilization",
+    "vllm_max_model_length": "max_model_length",
+}
 
 
 def shard_count(n_prompts: int, config: SamplingConfig) -> int:
@@ -56,14 +47,14 @@ def sample(
     model: str,
     rows: Iterable[Mapping[str, Any]],
     config: SamplingConfig,
-    out_dir: str | os.PathLike,
+    out_dir: str | os.PathLike[str],
     *,
     name: str | None = None,
     stem: str = "",
     finish: Callable[[list[Trace]], list[Trace]] | None = None,
     finish_key: Any = None,
     on_shard: Callable[[int, int], None] | None = None,
-    generator: Generator | None = None,
+    engine: Engine | None = None,
 ) -> Iterator[Trace]:
     """
     Sample completions of all rows, shard by shard, and yield them as traces. Shards that are there are read, not made.
@@ -80,8 +71,8 @@ def sample(
         name (`str`, *optional*):
             Name of the model in the traces. Defaults to `model`.
         stem (`str`, *optional*, defaults to `""`):
-            What the shards' names begin with (`STEM-00000.parquet`), so that several models' shards can stand in one
-            folder.
+            What the shards' names begin with (`STEM-00000.parquet`), so that one folder can hold several models'
+            shards.
         finish (`Callable`, *optional*):
             Called with a shard's traces before they are written, to add rewards.
         finish_key (*optional*):
@@ -89,11 +80,14 @@ def sample(
             are not sampled again.
         on_shard (`Callable`, *optional*):
             Called after each shard with the numbers of shards done and in all.
-        generator ([`Generator`], *optional*):
-            What samples. By default the backend that the config names, loaded when a shard is missing.
+        engine ([`Engine`], *optional*):
+            What samples. By default the one that the config names, loaded when a shard is missing and closed at the end.
 
     Yields:
         [`~trace.Trace`]: prompt by prompt, in the order of the rows.
+
+    Raises:
+        [`~errors.ConfigError`]: if the folder holds shards that were sampled with other settings, prompts or weights.
     """
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -102,25 +96,37 @@ def sample(
     files = _files(model)
     # A run's folder may be moved: a local model is known by its files, not by where they are.
     made_with = {"model": None if files else model, "files": files, "config": _lasting(config), "rows": _digest(rows)}
-    note = out_dir / f"{stem}sampling.json"
-    _forget_others(out_dir, stem, note, made_with)
-    finished = _digest(finish_key) if finish else None
+    _check_made_with(out_dir, stem, made_with)
+    finished = _digest(finish_key)
     total = shard_count(len(rows), config)
-    for i in range(total):
-        shard = out_dir / f"{stem}{i:05d}.parquet"
-        mark = out_dir / f".{shard.stem}.finished"
-        if not shard.exists():
-            generator = generator or load_generator(model, config, out_dir)
-            part = [rows[j] for j in range(i * config.shard_prompts, min((i + 1) * config.shard_prompts, len(rows)))]
-            traces = list(_sample_shard(generator, part, config, name or model, shard_seed(config.seed, i)))
-            write_traces(shard, finish(traces) if finish else traces)
-            _write(mark, finished)
-        elif finish and _read(mark) != finished:
-            write_traces(shard, finish([dataclasses.replace(trace, rewards={}) for trace in read_traces(shard)]))
-            _write(mark, finished)
-        if on_shard:
-            on_shard(i + 1, total)
-        yield from read_traces(shard)
+    loaded = None
+    try:
+        for i in range(total):
+            shard = out_dir / f"{stem}{i:05d}.parquet"
+            mark = out_dir / f".{shard.stem}.finished"
+            if not shard.exists():
+                if engine is None:
+                    engine = loaded = _load_engine(model, config, out_dir / f"{stem}merged")
+                part = rows[i * config.shard_prompts : (i + 1) * config.shard_prompts]
+                traces = list(_sample_shard(engine, part, config, name or model, shard_seed(config.seed, i)))
+                # The mark first: a mark without its shard says nothing, a shard without its mark would be scored again.
+                if finish:
+                    write_text(mark, finished)
+                write_traces(shard, finish(traces) if finish else traces)
+            elif finish and (not mark.exists() or mark.read_text(encoding="utf-8") != finished):
+                write_traces(shard, finish([dataclasses.replace(trace, rewards={}) for trace in read_traces(shard)]))
+                write_text(mark, finished)
+            if on_shard:
+                on_shard(i + 1, total)
+            yield from read_traces(shard)
+    finally:
+        if loaded is not None:
+            loaded.close()
+
+
+def _load_engine(model: str, config: SamplingConfig, merged: Path) -> Engine:
+    engine = engine_of(config.backend)
+    return engine(full_model(model, merged) if engine.loads_model else model, config)
 
 
 def shard_seed(seed: int, shard: int) -> int:
@@ -129,13 +135,14 @@ def shard_seed(seed: int, shard: int) -> int:
 
 
 def _sample_shard(
-    generator: Generator, rows: list[Mapping[str, Any]], config: SamplingConfig, model: str, seed: int
+    engine: Engine, rows: list[Mapping[str, Any]], config: SamplingConfig, model: str, seed: int
 ) -> Iterator[Trace]:
-    completions = generator.generate([row["prompt"] for row in rows], config.n_samples, seed)
+    completions = engine.generate([row["prompt"] for row in rows], config.n_samples, seed)
     for row, samples in zip(rows, completions):
         for each in samples:
+            canonical: dict[str, Any] = {key: row.get(key) for key in _CANONICAL}
             yield Trace(
-                **{key: row.get(key) for key in _CANONICAL},
+                **canonical,
                 completion=each.text,
                 model=model,
                 sampling=config.distribution,
@@ -169,24 +176,22 @@ def _digest(content: Any) -> str:
     return digest.hexdigest()
 
 
-def _forget_others(out_dir: Path, stem: str, note: Path, made_with: dict[str, Any]) -> None:
-    if _read(note) != json.dumps(made_with):
-        stale = [p for p in out_dir.glob(f"{stem}*.parquet") if re.fullmatch(r"\d{5}", p.stem[len(stem) :])]
-        if stale:
-            logger.warning("%s: %d shards were sampled with other settings and are made anew", out_dir, len(stale))
-        for shard in stale:
-            shard.unlink()
-        _write(note, json.dumps(made_with))
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-
-
-def _write(path: Path, text: str | None) -> None:
-    if text is not None:
-        with whole_file(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+def _check_made_with(out_dir: Path, stem: str, made_with: dict[str, Any]) -> None:
+    """Refuse shards that were made with anything else, and note what those to come are made with."""
+    note = out_dir / f"{stem}sampling.json"
+    before = read_json(note)
+    before["config"] = {_FORMER.get(key, key): value for key, value in before.get("config", {}).items()}
+    if before == made_with:
+        return
+    shards = [p for p in out_dir.glob(f"{stem}*.parquet") if re.fullmatch(r"\d{5}", p.stem[len(stem) :])]
+    if shards:
+        was, now = before["config"], made_with["config"]
+        differing = [f"{key} ({was.get(key)!r}, now {now.get(key)!r})" for key in now if was.get(key) != now[key]]
+        others = {"model": "the model", "files": "the model's files", "rows": "the prompts"}
+        differing += [what for key, what in others.items() if before.get(key) != made_with[key]]
+        raise ConfigError(
+            f"holds {len(shards)} shards that were sampled with other settings: {', '.join(differing)}. Set these back, "
+            f"or move the shards and {note.name} away to sample anew",
+            file=str(out_dir),
+        )
+    write_json(note, made_with)

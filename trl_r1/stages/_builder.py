@@ -17,7 +17,7 @@ def builder(config: str, columns: tuple[str, ...] = SFT_COLUMNS) -> StageKind:
 
     Args:
         config (`str`):
-            The builder's dataclass in `trl_r1.builders.config`; that of [`~sampling.SamplingConfig`] stands beside it.
+            The builder's dataclass in `trl_r1.builders.config`; the other is [`~sampling.SamplingConfig`].
         columns (`tuple[str, ...]`, *optional*):
             The columns of what it writes.
     """

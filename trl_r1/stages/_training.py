@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..adapters import full_model
+from ..adapters import MERGED, full_model
 from ..errors import ConfigError, EnvironmentalError
 from ..ids import parse_hub_id
 from ..io import publish, read_json, write_json
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Where the model that an adapter stands for is put for a stage that starts from it.
+# Where a stage puts the full model of an adapter from elsewhere, from which it starts.
 START_MODEL = "start_model"
 
 # What of a trainer's log is worth a place on the runner's live line.
@@ -97,13 +97,13 @@ def _check_world_of(checkpoint: Path, world_size: int) -> None:
 
 def model_path(model_name_or_path: str | None, args: TrainingArguments) -> tuple[str, str | None]:
     """
-    Return the path and the revision of the model a stage starts from; an adapter is merged into its base first.
+    Return the path and the revision of the model a stage starts from: of an adapter, the full model.
 
     Args:
         model_name_or_path (`str`, *optional*):
             A directory, an adapter's directory, or a Hub id, with or without `@revision`.
         args ([`~transformers.TrainingArguments`]):
-            The stage's; a merged model goes to `start_model/` in their `output_dir`.
+            The stage's; an adapter that no stage of ours has merged is merged into `start_model/` in their `output_dir`.
     """
     if not model_name_or_path:
         raise ConfigError("expected a Hub id or a local directory", key="model_name_or_path")
@@ -225,6 +225,7 @@ def train_and_save(
         (temporary / "training_args.bin").unlink(missing_ok=True)
         if merge_adapter and (temporary / "adapter_config.json").is_file():
             _merge_in_place(temporary)
+        full_model(temporary, output_dir / MERGED)  # of an adapter, for all that comes after it
         if complete is not None:
             complete(temporary)
         if not (temporary / "adapter_config.json").is_file():

@@ -11,15 +11,30 @@ at T = 0.6 and top-p 0.95 (v2 D.1); what is asked for here is what the config sa
 """
 
 import dataclasses
+import multiprocessing
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data import load_prompts
+from ..errors import ConfigError, StageError
 from ..evaluation import EvaluationConfig, hard_prompts, summarize
 from ..io import write_json
 from ..kinds import StageKind
-from ..sampling import SamplingConfig, accuracy_names, check_columns, named_rewards, sample, score_traces, shard_count
+from ..rewards import LanguageConsistency, ThinkFormat
+from ..sampling import (
+    SamplingConfig,
+    accuracy_of,
+    check_columns,
+    engine_of,
+    load_named,
+    sample,
+    score_traces,
+    shard_count,
+)
+from ..trace import Trace
 from ._common import Progress, program
 
 
@@ -49,9 +64,6 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
         config ([`~evaluation.EvaluationConfig`]):
             From which models, on which prompts, and what to measure.
     """
-    from ..data import load_prompts, parse_sources
-    from ..errors import ConfigError
-
     settings = {name: sampling_of(name, sampling, config) for name in config.models}
     most = max(each.n_samples for each in settings.values())
     for k in config.pass_at_k:
@@ -59,10 +71,9 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
             raise ConfigError(f"expected at most n_samples = {most}, got {k}", key="pass_at_k")
     if config.hard_below is not None and most <= config.hard_chosen_by:
         raise ConfigError(f"expected fewer than n_samples = {most}", key="hard_chosen_by")
-    rewards, best, scorer = _rewards(config)
-    rows = load_prompts(parse_sources(config.data), sampling.seed)
+    rewards, accuracy, best, scorer = _rewards(config)
+    rows = load_prompts(config.data, sampling.seed)
     check_columns(rewards, rows.column_names)
-    accuracy = accuracy_names(_declared(config))
     references = _reference_scores(rows, scorer, rewards[scorer]) if scorer else {}
 
     out_dir = Path(config.output_dir)
@@ -71,16 +82,14 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     metrics: dict[str, Any] = {}
     done = 0
     for name, model in config.models.items():
-        before = done
-        arguments = (model, rows, settings[name], out_dir / "traces", name)
-        if settings[name].backend == "vllm" and len(config.models) > 1:
-            _in_own_process(*arguments)
+        sampled = partial(sample, model, rows, settings[name], out_dir / "traces", name=name, stem=name)
+        if engine_of(settings[name].backend).needs_own_process and len(config.models) > 1:
+            _in_own_process(sampled, model)
         traces = list(
-            _samples(
-                *arguments,
+            sampled(
                 finish=lambda traces: score_traces(traces, rewards),
                 finish_key=[config.rewards, config.best_of_n, config.general_scorer, config.style, config.languages],
-                on_shard=lambda i, total, before=before: progress.update(before + i),
+                on_shard=_from(done, progress),
             )
         )
         done += shards[name]
@@ -108,51 +117,34 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
 
 def sampling_of(name: str, sampling: SamplingConfig, config: EvaluationConfig) -> SamplingConfig:
     """Return how one model is sampled: the stage's settings with those of `by_model`."""
-    from ..errors import ConfigError
-
-    known = {each.name for each in dataclasses.fields(sampling)}
+    known = [each.name for each in dataclasses.fields(sampling)]
     changes = config.by_model.get(name, {})
     for key in changes:
         if key not in known:
-            raise ConfigError("unknown key; expected one of how to sample", key=f"by_model.{name}.{key}")
+            raise ConfigError(f"unknown key; expected one of {', '.join(known)}", key=f"by_model.{name}.{key}")
     try:
         return dataclasses.replace(sampling, **changes)
     except TypeError as error:
         raise ConfigError(str(error), key=f"by_model.{name}") from error
 
 
-def _declared(config: EvaluationConfig) -> dict[str, Callable]:
-    from ..rewards.schedule import load_rewards
-
-    # An evaluation of general prompts alone has no answer to be right or wrong.
-    return named_rewards(load_rewards(config.rewards, where="rewards")[0]) if config.rewards else {}
-
-
-def _rewards(config: EvaluationConfig) -> tuple[dict[str, Callable], str | None, str | None]:
-    """Return all rewards by name, and the names of the one that chooses the best of n and of the general scorer."""
-    from ..rewards import LanguageConsistency, ThinkFormat
-    from ..rewards.schedule import load_rewards
-
-    rewards = _declared(config)
+def _rewards(config: EvaluationConfig) -> tuple[dict[str, Callable[..., Any]], list[str], str | None, str | None]:
+    """Return all rewards by name, and the names of the accuracy rewards, of `best_of_n` and of the general scorer."""
+    rewards = load_named(config.rewards)  # none where the prompts are general ones alone
+    accuracy = accuracy_of(rewards)
     rewards.setdefault("think_format", ThinkFormat(style=config.style))
     languages = tuple(config.languages) if config.languages else None
     rewards.setdefault("language_consistency", LanguageConsistency(languages=languages, style=config.style))
     names: list[str | None] = []
     for key, declared in (("best_of_n", config.best_of_n), ("general_scorer", config.general_scorer)):
-        if declared is None:
-            names.append(None)
-            continue
-        (name, reward), *_ = named_rewards(load_rewards([declared], where=key)[0], taken=rewards).items()
-        rewards[name] = reward
-        names.append(name)
-    return rewards, names[0], names[1]
+        found = load_named([declared] if declared else [], key, taken=rewards)
+        rewards |= found
+        names.append(next(iter(found), None))
+    return rewards, accuracy, names[0], names[1]
 
 
-def _reference_scores(rows: "Dataset", name: str, scorer: Callable) -> dict[str, float | None]:
+def _reference_scores(rows: "Dataset", name: str, scorer: Callable[..., Any]) -> dict[str, float | None]:
     """Score the references of the general prompts, once for all models."""
-    from ..errors import ConfigError
-    from ..trace import Trace
-
     references = [
         Trace(
             **{key: row[key] for key in ("prompt_id", "prompt", "domain", "language")},
@@ -167,27 +159,21 @@ def _reference_scores(rows: "Dataset", name: str, scorer: Callable) -> dict[str,
     return {trace.prompt_id: trace.rewards[name] for trace in score_traces(references, {name: scorer})}
 
 
-def _samples(
-    model: str, rows: "Sequence[Mapping[str, Any]]", sampling: SamplingConfig, folder: Path, name: str, **more: Any
-):
-    return sample(model, rows, sampling, folder, name=name, stem=name, **more)
+def _from(done: int, progress: Progress) -> Callable[[int, int], None]:
+    return lambda shards, _: progress.update(done + shards)
 
 
-def _in_own_process(*arguments: Any) -> None:
-    # vLLM does not give back all of a GPU's memory within a process, so the next model would not fit.
-    import multiprocessing
-
-    from ..errors import StageError
-
-    process = multiprocessing.get_context("spawn").Process(target=_drain, args=arguments)
+def _in_own_process(sampled: Callable[[], Iterator[Trace]], model: str) -> None:
+    """Have another process write the shards. The traces themselves are read from these."""
+    process = multiprocessing.get_context("spawn").Process(target=_drain, args=(sampled,))
     process.start()
     process.join()
     if process.exitcode:
-        raise StageError(f"sampling from {arguments[0]} ended with code {process.exitcode}")
+        raise StageError(f"sampling from {model} ended with code {process.exitcode}")
 
 
-def _drain(*arguments: Any) -> None:
-    for _ in _samples(*arguments):
+def _drain(sampled: Callable[[], Iterator[Trace]]) -> None:
+    for _ in sampled():
         pass
 
 

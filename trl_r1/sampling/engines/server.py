@@ -1,5 +1,5 @@
 """
-Sampling by any server that speaks the OpenAI protocol. See [`~model_server.Server`] for what a client has to bear.
+The engine `server`: any server that speaks the OpenAI protocol. See [`~model_server.Server`] for what servers differ in.
 
 `transformers serve` is greedy unless the model's generation config says otherwise: a server that answers a prompt n
 times alike at a temperature above 0 is reported. A prompt that the server refuses is left out and counted.
@@ -10,46 +10,46 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import ConfigError
-from ..model_server import Connection, PromptRefused, Server, waited
-from ..text import render_prompt
-from .config import SamplingConfig
-from .generator import Sample
+from ...errors import ConfigError
+from ...model_server import Connection, PromptRefused, Server, run_coroutine
+from ...text import render_prompt
+from ..config import SamplingConfig
+from ..engine import Engine, Sample
 
 
 logger = logging.getLogger(__name__)
 
 
-def server_of(config: SamplingConfig, model: str) -> Server:
-    """Return the server that a config describes. `model` is the name where the config gives none."""
-    return Server(
-        base_url=config.base_url or "",
-        model=config.server_model or model,
-        api_key_variable=config.api_key_variable,
-        timeout_seconds=config.server_timeout_seconds,
-        retries=config.server_retries,
-        concurrency=config.server_concurrency,
-    )
+class ServerEngine(Engine):
+    """A model at a server: `server_model` of the config, or else `model`, is its name there."""
 
+    loads_model = False
 
-class ServerGenerator:
-    """
-    A model at a server.
-
-    Args:
-        model (`str`):
-            The model's name there, unless the config has `server_model`.
-        config ([`SamplingConfig`]):
-            How to sample.
-    """
-
-    def __init__(self, model: str, config: SamplingConfig):
-        self.config = config
-        self.server = server_of(config, model)
+    def __init__(self, model: str, config: SamplingConfig) -> None:
+        super().__init__(model, config)
+        self.server = Server(
+            base_url=config.base_url or "",
+            model=config.server_model or model,
+            api_key_variable=config.api_key_variable,
+            timeout_seconds=config.server_timeout_seconds,
+            retries=config.server_retries,
+            concurrency=config.server_concurrency,
+        )
         self._warned = False
 
+    @classmethod
+    def check(cls, config: SamplingConfig) -> None:
+        """Refuse a config without an address, or with a prefix that the chat API cannot take."""
+        if not config.base_url:
+            raise ConfigError("expected the server's address, since `backend` is `server`", key="base_url")
+        if config.completion_prefix and config.prompt_template == "chat":
+            raise ConfigError(
+                "a server's chat API cannot start the model's completion; expected another `prompt_template`",
+                key="completion_prefix",
+            )
+
     def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
-        """Complete each question `n` times. See [`~sampling.Generator`]."""
+        """Complete each question `n` times. See [`~sampling.Engine`]."""
         parameters: dict[str, Any] = {
             "temperature": self.config.temperature,
             "top_p": self.config.top_p,
@@ -69,14 +69,14 @@ class ServerGenerator:
             except PromptRefused as error:
                 refusals.append(str(error))
                 return []
-            begun = self.config.completion_prefix
-            return [Sample(begun + choice.text, choice.finish_reason, choice.n_tokens) for choice in choices]
+            prefix = self.config.completion_prefix
+            return [Sample(prefix + choice.text, choice.finish_reason, choice.n_tokens) for choice in choices]
 
         async def complete_all() -> list[list[Sample]]:
             async with self.server.connect() as connection:
                 return await asyncio.gather(*(complete(connection, i) for i in range(len(questions))))
 
-        completions = waited(complete_all())
+        completions = run_coroutine(complete_all())
         if refusals and len(refusals) == len(questions):
             raise ConfigError(f"the server refuses every prompt: {refusals[0]}", key="base_url")
         if refusals:
@@ -95,3 +95,6 @@ class ServerGenerator:
                 alike,
                 self.config.temperature,
             )
+
+
+ENGINE = ServerEngine

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.stages.tiny import make_model
+from tests.stages.tiny import make_model, save_adapter
 from trl_r1.errors import ConfigError
 from trl_r1.sampling import SamplingConfig, sample
 
@@ -22,14 +22,14 @@ def config(**changes):
 
 
 @pytest.fixture(scope="module")
-def generator(model):
-    from trl_r1.sampling.local import LocalGenerator
+def engine(model):
+    from trl_r1.sampling.engines.transformers import TransformersEngine
 
-    return LocalGenerator(model, config())
+    return TransformersEngine(model, config())
 
 
-def test_each_question_gets_its_number_of_completions_and_their_true_length(generator):
-    samples = generator.generate(QUESTIONS, 8, seed=1)
+def test_each_question_gets_its_number_of_completions_and_their_true_length(engine):
+    samples = engine.generate(QUESTIONS, 8, seed=1)
     assert [len(each) for each in samples] == [8, 8, 8]
     flat = [sample for each in samples for sample in each]
     assert all(1 <= sample.n_tokens <= 12 for sample in flat)
@@ -39,17 +39,17 @@ def test_each_question_gets_its_number_of_completions_and_their_true_length(gene
     assert len({sample.text for sample in flat}) > 12
 
 
-def test_the_seed_decides_and_the_batches_of_other_shards_do_not(generator):
-    once = generator.generate(QUESTIONS, 4, seed=1)
-    other = generator.generate(QUESTIONS[:1], 4, seed=2)
-    assert generator.generate(QUESTIONS, 4, seed=1) == once
+def test_the_seed_decides_and_the_batches_of_other_shards_do_not(engine):
+    once = engine.generate(QUESTIONS, 4, seed=1)
+    other = engine.generate(QUESTIONS[:1], 4, seed=2)
+    assert engine.generate(QUESTIONS, 4, seed=1) == once
     assert other != once[:1]
 
 
 def test_greedy_decoding_does_not_depend_on_padding_or_order(model):
-    from trl_r1.sampling.local import LocalGenerator
+    from trl_r1.sampling.engines.transformers import TransformersEngine
 
-    greedy = LocalGenerator(model, config(temperature=0.0, batch_size=2))
+    greedy = TransformersEngine(model, config(temperature=0.0, batch_size=2))
     together = greedy.generate(QUESTIONS, 1, seed=0)
     alone = [greedy.generate([question], 1, seed=0)[0] for question in QUESTIONS]
     assert together == alone
@@ -58,45 +58,33 @@ def test_greedy_decoding_does_not_depend_on_padding_or_order(model):
 def test_sampling_is_over_the_whole_distribution_whatever_the_model_s_own_config_says(model, tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-    from trl_r1.sampling.local import LocalGenerator
+    from trl_r1.sampling.engines.transformers import TransformersEngine
 
     AutoModelForCausalLM.from_pretrained(model).save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(model).save_pretrained(tmp_path)
     GenerationConfig(do_sample=True, top_k=1, temperature=0.1, eos_token_id=1, pad_token_id=0).save_pretrained(
         tmp_path
     )
-    generator = LocalGenerator(str(tmp_path), config(max_completion_tokens=1))
-    seen = {sample.text for sample in generator.generate(["what"], 256, seed=0)[0]}
+    engine = TransformersEngine(str(tmp_path), config(max_completion_tokens=1))
+    seen = {sample.text for sample in engine.generate(["what"], 256, seed=0)[0]}
     # The weights are random: some 60 tokens are about equally likely, and with top_k=1 there would be one.
     assert len(seen) > 40
 
 
 def test_what_the_prompt_began_stands_in_the_trace(model, tmp_path):
-    from trl_r1.sampling.local import LocalGenerator
+    from trl_r1.sampling.engines.transformers import TransformersEngine
 
-    prefixed = LocalGenerator(model, config(completion_prefix="<think> "))
+    prefixed = TransformersEngine(model, config(completion_prefix="<think> "))
     assert all(sample.text.startswith("<think> ") for sample in prefixed.generate(["7 ?"], 4, seed=0)[0])
-    template = LocalGenerator(model, config(prompt_template="User : {prompt} Assistant : <think>"))
+    template = TransformersEngine(model, config(prompt_template="User : {prompt} Assistant : <think>"))
     assert all(sample.text.startswith("<think>") for sample in template.generate(["7 ?"], 4, seed=0)[0])
-    chat = LocalGenerator(model, config(prompt_template="chat"))
+    chat = TransformersEngine(model, config(prompt_template="chat"))
     chat.tokenizer.chat_template = "{{ messages[0]['content'] + ' <think>\\n' }}"
     assert all(sample.text.startswith("<think>\n") for sample in chat.generate(["7 ?"], 4, seed=0)[0])
 
 
 def test_an_adapter_is_sampled_from_with_its_base(model, tmp_path):
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    torch.manual_seed(0)
-    adapted = get_peft_model(
-        AutoModelForCausalLM.from_pretrained(model), LoraConfig(r=4, target_modules=["q_proj", "v_proj", "o_proj"])
-    )
-    for name, parameter in adapted.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=1.0)
-    adapted.save_pretrained(tmp_path / "adapter")
-    AutoTokenizer.from_pretrained(model).save_pretrained(tmp_path / "adapter")
+    save_adapter(model, tmp_path / "adapter")
     greedy = config(temperature=0.0, n_samples=1)
     of_base = [trace.completion for trace in sample(model, ROWS, greedy, tmp_path / "base")]
     of_adapter = [trace.completion for trace in sample(str(tmp_path / "adapter"), ROWS, greedy, tmp_path / "traces")]

@@ -1,44 +1,36 @@
 """
-Sampling by vLLM in this process. The same prompts, token for token, as the `transformers` backend gets.
+The engine `vllm`: vLLM in this process. The same prompts, token for token, as the engine `transformers` gets.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import EnvironmentalError
-from ..ids import parse_hub_id
-from .config import SamplingConfig
-from .generator import Sample
+from ...errors import EnvironmentalError
+from ...ids import parse_hub_id
+from ..config import SamplingConfig
+from ..engine import Engine, Sample
+from ..prompts import load_tokenizer, prompt_ids
 
 
-class VllmGenerator:
-    """
-    A checkpoint in a vLLM engine.
+class VllmEngine(Engine):
+    """A checkpoint in a vLLM engine."""
 
-    Args:
-        model (`str`):
-            Directory or Hub id.
-        config ([`SamplingConfig`]):
-            How to sample.
-    """
+    # vLLM does not give back all of a GPU's memory within a process, so the next model would not fit.
+    needs_own_process = True
 
-    def __init__(self, model: str, config: SamplingConfig):
+    def __init__(self, model: str, config: SamplingConfig) -> None:
         try:
             import vllm
         except ImportError as error:
             raise EnvironmentalError("`backend: vllm` needs vLLM: pip install trl_r1[vllm]") from error
-        from .local import load_tokenizer
-
-        self.config = config
+        super().__init__(model, config)
         self.vllm = vllm
         self.tokenizer = load_tokenizer(model)
         self.engine = vllm.LLM(**engine_arguments(model, config))
 
     def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
-        """Complete each question `n` times. See [`~sampling.Generator`]."""
-        from .local import prompt_ids
-
-        ids, begun = prompt_ids(self.tokenizer, questions, self.config)
+        """Complete each question `n` times. See [`~sampling.Engine`]."""
+        ids, prefixes = prompt_ids(self.tokenizer, questions, self.config)
         # A seed per prompt, so that what a prompt gets does not hang on what else is in the engine.
         parameters = [
             self.vllm.SamplingParams(**sampling_arguments(self.config, n, seed + i)) for i in range(len(ids))
@@ -47,14 +39,18 @@ class VllmGenerator:
         return [
             [
                 Sample(
-                    start + choice.text,
+                    prefix + choice.text,
                     "length" if choice.finish_reason == "length" else "stop",
                     len(choice.token_ids),
                 )
                 for choice in output.outputs
             ]
-            for start, output in zip(begun, outputs)
+            for prefix, output in zip(prefixes, outputs)
         ]
+
+    def close(self) -> None:
+        """End vLLM's own processes: the process that made them would wait for them for ever when it ends."""
+        self.engine.llm_engine.engine_core.shutdown()
 
 
 def engine_arguments(model: str, config: SamplingConfig) -> dict[str, Any]:
@@ -64,15 +60,15 @@ def engine_arguments(model: str, config: SamplingConfig) -> dict[str, Any]:
         "model": name,
         "dtype": config.dtype,
         "seed": config.seed,
-        "tensor_parallel_size": config.vllm_tensor_parallel_size,
-        "gpu_memory_utilization": config.vllm_gpu_memory_utilization,
-        # A model's own generation config would bring its top-k and penalties along.
+        "tensor_parallel_size": config.tensor_parallel_size,
+        "gpu_memory_utilization": config.gpu_memory_utilization,
+        # The model's own generation config would add its top-k and penalties.
         "generation_config": "vllm",
     }
     if revision:
         arguments |= {"revision": revision, "tokenizer_revision": revision}
-    if config.vllm_max_model_length:
-        arguments["max_model_len"] = config.vllm_max_model_length
+    if config.max_model_length:
+        arguments["max_model_len"] = config.max_model_length
     return arguments
 
 
@@ -88,3 +84,6 @@ def sampling_arguments(config: SamplingConfig, n: int, seed: int) -> dict[str, A
         "seed": seed,
         "skip_special_tokens": True,
     }
+
+
+ENGINE = VllmEngine

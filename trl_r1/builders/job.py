@@ -1,0 +1,82 @@
+"""
+What the builders do alike: read and check everything first, then sample, select and write.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from ..data import load_prompts, parse_sources
+from ..sampling import Engine, SamplingConfig, check_columns, sample
+from ..select import HeldOut, Selection, read_rules, select
+from ..trace import Trace
+from .config import BuilderConfig
+from .outputs import SFT_COLUMNS, write_outputs
+
+
+class Job:
+    """
+    One run of a builder.
+
+    Args:
+        sampling ([`~sampling.SamplingConfig`]):
+            How to sample.
+        config ([`BuilderConfig`]):
+            The builder's config.
+        rewards (`Mapping[str, Callable]`, *optional*):
+            Rewards whose columns the rows must have.
+        load (`Callable`, *optional*, defaults to [`~data.load_prompts`]):
+            Loads the rows, called with the sources and `seed`.
+        on_shard (`Callable`, *optional*):
+            Called after each shard with the numbers of shards done and in all.
+        engine ([`~sampling.Engine`], *optional*):
+            What samples; by default the engine that `sampling` names.
+        **rules:
+            Rules where the config has none.
+
+    Raises:
+        [`~errors.ConfigError`]: if the rules or the data are wrong; nothing has been sampled then.
+    """
+
+    def __init__(
+        self,
+        sampling: SamplingConfig,
+        config: BuilderConfig,
+        rewards: Mapping[str, Callable[..., Any]] | None = None,
+        *,
+        load: Callable[..., Any] = load_prompts,
+        on_shard: Callable[[int, int], None] | None = None,
+        engine: Engine | None = None,
+        **rules: Any,
+    ) -> None:
+        self.sampling, self.config, self.on_shard, self.engine = sampling, config, on_shard, engine
+        self.rules = read_rules(config.rules, **{"right_by": (), "seed": sampling.seed, **rules})
+        self.rows = load(config.data, seed=sampling.seed)
+        check_columns(rewards or {}, self.rows.column_names)
+        self.held_out = None
+        if config.held_out:
+            self.held_out = HeldOut(load_prompts(parse_sources(config.held_out, key="held_out"))["prompt"])
+
+    def sample(self, **changes: Any) -> Iterator[Trace]:
+        """Sample from the config's model. `changes` are arguments of [`~sampling.sample`] in place of the builder's."""
+        arguments = {
+            "model": self.config.model_name_or_path or "",
+            "rows": self.rows,
+            "config": self.sampling,
+            "out_dir": f"{self.config.output_dir}/traces",
+            "on_shard": self.on_shard,
+            "engine": self.engine,
+        }
+        return sample(**{**arguments, **changes})
+
+    def select(self, traces: Iterable[Trace]) -> Selection:
+        """Apply the rules."""
+        return select(traces, self.rules, self.held_out)
+
+    def write(
+        self,
+        rows: Iterable[Mapping[str, Any]],
+        report: Mapping[str, Any],
+        columns: tuple[str, ...] = SFT_COLUMNS,
+    ) -> None:
+        """Write the data set and the report. See [`~builders.outputs.write_outputs`]."""
+        write_outputs(self.config.output_dir, rows, columns, report)

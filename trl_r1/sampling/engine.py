@@ -1,0 +1,100 @@
+"""What samples: the interface of every engine, and how one is found by its name. Torch-free."""
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from ..errors import ConfigError
+
+
+if TYPE_CHECKING:
+    from .config import SamplingConfig
+
+
+@dataclass(frozen=True)
+class Sample:
+    """
+    One completion.
+
+    Args:
+        text (`str`):
+            The completion, including the start of it that the prompt contains (`<think>`).
+        finish_reason (`str`):
+            `"stop"` or `"length"`.
+        n_tokens (`int`):
+            Its length, the end-of-sequence token included.
+    """
+
+    text: str
+    finish_reason: str
+    n_tokens: int
+
+
+class Engine:
+    """
+    Base class of what samples completions.
+
+    An engine is one module, `trl_r1.sampling.engines.NAME` or one of your own, with its class under the name `ENGINE`;
+    `backend: NAME`, or the module's dotted name, chooses it. The module is imported to check a config, so it imports
+    torch where it computes, not at its top.
+
+    Args:
+        model (`str`):
+            Directory or Hub id of a full model; for an engine that loads none, the model's name elsewhere.
+        config ([`SamplingConfig`]):
+            How to sample.
+
+    Attributes:
+        loads_model (`bool`):
+            Whether it loads the model's weights itself. An adapter is merged into its base for it.
+        needs_own_process (`bool`):
+            Whether a process can hold only one in its life, so that a second model needs another process.
+    """
+
+    loads_model: ClassVar[bool] = True
+    needs_own_process: ClassVar[bool] = False
+
+    def __init__(self, model: str, config: "SamplingConfig") -> None:
+        self.model_name, self.config = model, config
+
+    @classmethod
+    def check(cls, config: "SamplingConfig") -> None:
+        """Raise [`~errors.ConfigError`] for settings that the engine cannot sample with. Nothing is loaded."""
+
+    def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
+        """
+        Complete each question up to `n` times, the same way for the same seed.
+
+        Args:
+            questions (`Sequence[str]`):
+                Questions as a user writes them, without template.
+            n (`int`):
+                Completions of each. Where the engine cannot complete a question, it logs that and returns fewer.
+            seed (`int`):
+                31 bits.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give back what the engine holds: memory, processes."""
+
+
+def engine_of(name: str) -> type[Engine]:
+    """
+    Return an engine's class by the name that `backend` gives.
+
+    Raises:
+        [`~errors.ConfigError`]: there is no such module, it does not import, or has no `ENGINE`.
+    """
+    engines = f"{__package__}.engines"
+    try:
+        found: type[Engine] = importlib.import_module(name if "." in name else f"{engines}.{name}").ENGINE
+        return found
+    except Exception as error:  # whatever a module of the user's raises
+        known = ", ".join(module.name for module in pkgutil.iter_modules(importlib.import_module(engines).__path__))
+        raise ConfigError(
+            f"expected one of {known}, or the dotted name of a module with an `ENGINE`, got {name!r} ({error})",
+            key="backend",
+        ) from error

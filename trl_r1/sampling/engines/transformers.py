@@ -1,0 +1,77 @@
+"""
+The engine `transformers`: its `generate`, in batches, on the GPU or the CPU of this process.
+"""
+
+from collections.abc import Sequence
+
+from ...errors import ConfigError
+from ...ids import parse_hub_id
+from ..config import SamplingConfig
+from ..engine import Engine, Sample
+from ..prompts import load_tokenizer, prompt_ids
+
+
+class TransformersEngine(Engine):
+    """A checkpoint in this process."""
+
+    def __init__(self, model: str, config: SamplingConfig) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, GenerationConfig
+
+        super().__init__(model, config)
+        self.tokenizer = load_tokenizer(model)
+        name, revision = parse_hub_id(model)
+        on_gpu = torch.cuda.is_available()
+        try:
+            self.model = AutoModelForCausalLM.from_pretrained(
+                name, revision=revision, dtype=config.dtype, device_map="auto" if on_gpu else None
+            ).eval()
+        except (OSError, ValueError, AttributeError) as error:
+            raise ConfigError(f"cannot be loaded: {error}", file=model, key="model_name_or_path") from error
+        ends = self.model.generation_config.eos_token_id
+        ends = ends if isinstance(ends, list) else [ends]
+        self.ends = sorted({end for end in (*ends, self.tokenizer.eos_token_id) if end is not None})
+        greedy = config.temperature == 0
+        # All explicit: the model's own generation config would add its top-k and penalties.
+        self.generation = GenerationConfig(
+            max_new_tokens=config.max_completion_tokens,
+            do_sample=not greedy,
+            temperature=None if greedy else config.temperature,
+            top_p=None if greedy else config.top_p,
+            top_k=None if greedy else config.top_k,
+            eos_token_id=self.ends or None,
+            pad_token_id=self.tokenizer.pad_token_id,
+            bos_token_id=self.tokenizer.bos_token_id,
+        )
+        self.model.generation_config = self.generation
+
+    def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
+        """Complete each question `n` times. See [`~sampling.Engine`]."""
+        import torch
+
+        ids, prefixes = prompt_ids(self.tokenizer, questions, self.config)
+        # Prompts of similar length share a batch: less padding, and fewer positions to compute.
+        todo = sorted((i for i in range(len(ids)) for _ in range(n)), key=lambda i: len(ids[i]))
+        torch.manual_seed(seed)
+        samples: list[list[Sample]] = [[] for _ in ids]
+        for start in range(0, len(todo), self.config.batch_size):
+            batch = todo[start : start + self.config.batch_size]
+            inputs = self.tokenizer.pad({"input_ids": [ids[i] for i in batch]}, return_tensors="pt")
+            inputs = inputs.to(self.model.device)
+            with torch.inference_mode():
+                output = self.model.generate(**inputs, generation_config=self.generation)  # (B, prompt + completion)
+            completions = output[:, inputs["input_ids"].shape[1] :].tolist()
+            cut = [self._until_end(completion) for completion in completions]
+            texts = self.tokenizer.batch_decode([tokens for tokens, _ in cut], skip_special_tokens=True)
+            for i, text, (tokens, ended) in zip(batch, texts, cut):
+                samples[i].append(Sample(prefixes[i] + text, "stop" if ended else "length", len(tokens)))
+        return samples
+
+    def _until_end(self, tokens: list[int]) -> tuple[list[int], bool]:
+        for position, token in enumerate(tokens):
+            if token in self.ends:
+                return tokens[: position + 1], True
+        return tokens, False
+
+
+ENGINE = TransformersEngine
