@@ -15,8 +15,11 @@ TrlR1Error
 └── HubError               a push or a download did not complete                     exit code 1
 ```
 
-A message names the file, the key, and what was expected, so that the reader can mend it without a traceback.
+A message names the file, the key, and what was expected, so that the reader can fix it without a traceback.
 """
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class TrlR1Error(Exception):
@@ -75,6 +78,10 @@ class ConfigErrors(ConfigError):
         self.problems = list(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def in_file(self, file: str | None) -> "ConfigErrors":
+        """Return the same problems, those without a file in `file`."""
+        return ConfigErrors([type(each)(each.message, file=each.file or file, key=each.key) for each in self.problems])
+
     def __reduce__(self):
         return (type(self), (self.problems,))
 
@@ -109,3 +116,18 @@ class Interrupted(TrlR1Error):
 
 class HubError(TrlR1Error):
     """A push to the Hub or a download from it did not complete. Nothing local is lost."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `"; did you mean `this`?"`, or nothing where no known name is near."""
+    near = get_close_matches(name, [str(each) for each in known], cutoff=0.6)
+    # A slip rarely hits the first letter: `max_tokens` is nearer to `max_completion_tokens` than to `refine_max_tokens`.
+    best = next((each for each in near if each[:1] == name[:1]), near[0] if near else None)
+    return f"; did you mean `{best}`?" if best else ""
+
+
+def listed(names: Iterable[str], limit: int = 12) -> str:
+    """Return names for a sentence: `a`, `b`, `c`, and how many more there are."""
+    names = list(names)
+    text = ", ".join(f"`{name}`" for name in names[:limit])
+    return f"{text} and {len(names) - limit} more" if len(names) > limit else text or "none"
