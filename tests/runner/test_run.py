@@ -190,12 +190,12 @@ def test_a_stage_that_leaves_no_output_has_failed(toys, capsys):
     assert "left no model" in capsys.readouterr().err
 
 
-def test_a_failed_stage_goes_on_from_its_checkpoint_once_it_is_mended(toys):
+def test_a_failed_stage_goes_on_from_its_checkpoint_once_it_is_fixed(toys):
     toys.set("b", fail_at_step=3, steps=5)
     assert toys.run() == 1
     module = toys.run_dir / "b" / "checkpoint.json"
     assert json.loads(module.read_text())["step"] == 2
-    # Mended from outside (say, more memory): the same command goes on.
+    # Fixed from outside (say, more memory): the same command goes on.
     state = json.loads(module.read_text())
     module.write_text(json.dumps({**state, "step": 3}))
     assert toys.run() == 0

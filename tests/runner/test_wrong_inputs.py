@@ -118,7 +118,9 @@ def test_the_batch_counts_all_processes(world, capsys):
     (world.folder / "recipe.yaml").write_text(yaml.safe_dump(world.recipe))
     assert main(["plan", "recipe.yaml"]) == 0, capsys.readouterr().err
     world.recipe["stages"][0].pop("accelerate")
-    assert "per_device_train_batch_size 2 x 1 process x 1 steps per generation = 2" in messages(world, capsys)
+    told = messages(world, capsys)
+    assert "zero.yaml:2: `zero.num_generations`: is 4; expected what `R1GRPOConfig` accepts in 1 process: " in told
+    assert "generation_batch_size (2) must be divisible by num_generations (4)" in told
 
 
 def test_unknown_key_of_a_config(world, capsys):

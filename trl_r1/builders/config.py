@@ -6,7 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..data.source import parse_sources
 from ..errors import ConfigError
+from ..select import Rules
+from ..typed import make
 
 
 @dataclass
@@ -29,6 +32,12 @@ class BuilderConfig:
     output_dir: str = field(metadata={"help": "Where data/train.parquet, selection.json and traces/ go."})
     rules: dict = field(default_factory=dict, metadata={"help": "Arguments of select.Rules."})
     held_out: list[dict] = field(default_factory=list, metadata={"help": "Prompts of evaluations, to keep clear of."})
+
+    def __post_init__(self) -> None:
+        parse_sources(self.data)
+        if self.held_out:
+            parse_sources(self.held_out, key="held_out")
+        make([Rules], self.rules, within="rules")
 
 
 @dataclass
@@ -59,6 +68,7 @@ class RejectionConfig(BuilderConfig):
             raise ConfigError("expected a folder, a Hub id or a model's name at a server", key="model_name_or_path")
         if self.form is not None and not ("{thought}" in self.form and "{answer}" in self.form):
             raise ConfigError(f"expected a text with {{thought}} and {{answer}}, got {self.form!r}", key="form")
+        super().__post_init__()
 
 
 @dataclass
@@ -166,6 +176,7 @@ class GeneralConfig(BuilderConfig):
             re.compile(self.simple_pattern or "")
         except re.error as error:
             raise ConfigError(f"expected a regular expression: {error}", key="simple_pattern") from None
+        super().__post_init__()
 
 
 @dataclass
@@ -208,3 +219,4 @@ class PairsConfig(BuilderConfig):
             raise ConfigError("expected at least 1", key="rounds" if self.rounds < 1 else "pairs_per_prompt")
         if self.max_length_ratio < 1:
             raise ConfigError(f"expected at least 1, got {self.max_length_ratio}", key="max_length_ratio")
+        super().__post_init__()

@@ -1,7 +1,7 @@
 """
 Find a recipe and read it.
 
-Everything that is wrong is collected and told at once: the reader mends a file in one go.
+Everything that is wrong is collected and reported at once, so that a file is fixed in one go.
 """
 
 import re
@@ -12,11 +12,10 @@ from typing import Any
 
 import yaml
 
-from ..errors import ConfigError, ConfigErrors, RecipeError
+from ..errors import ConfigError, ConfigErrors, RecipeError, did_you_mean, listed
 from ..kinds import known_kinds
 from .document import Document, dotted, read_document
 from .records import Recipe, Stage
-from .suggest import did_you_mean, listed
 
 
 RECIPE_KEYS = (
@@ -36,10 +35,13 @@ def recipe_homes() -> list[Path]:
 
 
 def known_recipes() -> list[str]:
-    """Return the names of the recipes that ship with the package."""
+    """Return the names of the recipes that ship with the package: `r1`, and `r1/small` for a `small.yaml` beside it."""
     found = set()
     for home in recipe_homes():
-        found |= {path.parent.relative_to(home).as_posix() for path in home.rglob("recipe.yaml")}
+        for path in home.rglob("*.yaml"):
+            if re.search(r"^stages:", path.read_text(encoding="utf-8"), re.MULTILINE):
+                name = path.relative_to(home)
+                found.add((name.parent if name.name == "recipe.yaml" else name.with_suffix("")).as_posix())
     return sorted(found)
 
 
@@ -157,7 +159,7 @@ class _Reading:
                 )
 
     def recipe(self) -> tuple[Recipe, list[ConfigError]]:
-        self.no_unknown(self.data, RECIPE_KEYS)
+        self.known_keys(self.data, RECIPE_KEYS)
         name = self.typed("name", str, "a name", required=True)
         if name is not None and not re.fullmatch(r"[\w.-]+", name):
             self.wrong(f"is {name!r}; expected letters, digits, `-`, `_`, `.`: it names the run directory", "name")
@@ -171,7 +173,7 @@ class _Reading:
         data = self.sources()
         stages = [self.stage(i, raw, env) for i, raw in enumerate(self.data["stages"])]
         stages = [stage for stage in stages if stage is not None]
-        self.no_twins()
+        self.unique_names()
         recipe = Recipe(
             name=name or self.document.path.stem,
             path=self.document.path,
@@ -186,7 +188,7 @@ class _Reading:
         )
         return recipe, self.problems
 
-    def no_unknown(self, mapping: dict, known: tuple[str, ...], *at: str | int) -> None:
+    def known_keys(self, mapping: dict, known: tuple[str, ...], *at: str | int) -> None:
         for key in mapping:
             if key not in known:
                 self.wrong(f"unknown key; expected one of {listed(known)}{did_you_mean(key, known)}", *at, key)
@@ -232,7 +234,7 @@ class _Reading:
             return None
         name = raw.get("name")
         raw = {**raw, **{k[0]: v for k, v, _ in self.overrides_of(name) if len(k) == 1 and k[0] in STAGE_KEYS}}
-        self.no_unknown(raw, STAGE_KEYS, *at)
+        self.known_keys(raw, STAGE_KEYS, *at)
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             self.wrong(f"is {name!r}; expected a name of letters, digits, `-` and `_`", *at, "name")
             return None
@@ -342,7 +344,7 @@ class _Reading:
         self.wrong(f"is {value!r}, and no such file; expected {expected}", *at)
         return None
 
-    def no_twins(self) -> None:
+    def unique_names(self) -> None:
         first: dict[str, str] = {}
         for i, raw in enumerate(self.data["stages"]):
             name = raw.get("name") if isinstance(raw, dict) else None
@@ -350,7 +352,7 @@ class _Reading:
                 continue
             if name in first:
                 self.wrong(
-                    f"two stages are called `{name}` (the other stands at {first[name]}); expected names that differ",
+                    f"two stages are called `{name}` (the other at {first[name]}); expected names that differ",
                     "stages",
                     i,
                     "name",
@@ -360,7 +362,7 @@ class _Reading:
                 self.wrong(f"`{name}` is a data set and a stage; expected names that differ", "stages", i, "name")
             elif name == "base_model":
                 self.wrong(
-                    "`base_model` stands for the recipe's base model; expected another name", "stages", i, "name"
+                    "`base_model` is the name of the recipe's base model; expected another name", "stages", i, "name"
                 )
             first.setdefault(name, self.document.at("stages", i))
 

@@ -17,9 +17,9 @@ import yaml
 from ..io import read_json, write_text
 from ..recipe import ResolvedStage
 from ..recipe.records import now
-from .check import world_size
+from .configs import world_size
 from .directory import STAGE_VARIABLE
-from .keeper import INTERRUPT, KILL, TERMINATE
+from .supervisor import INTERRUPT, KILL, TERMINATE
 
 
 CONFIG_FILE = "config.yaml"
@@ -49,9 +49,8 @@ def environment_of(item: ResolvedStage, folder: Path) -> dict[str, str]:
     own = item.config.get("env")
     environment.update({key: str(value) for key, value in own.items()} if isinstance(own, dict) else {})
     environment[STAGE_VARIABLE] = str(folder.resolve())
-    if processes := world_size(item):
-        # The stage stops where it finds another number: several launches distribute nothing without a word.
-        environment["TRL_R1_WORLD_SIZE"] = str(processes)
+    # The stage stops where it finds another number: several launches distribute nothing without a word.
+    environment["TRL_R1_WORLD_SIZE"] = str(world_size(item))
     return environment
 
 
@@ -66,7 +65,7 @@ class RunningStage:
         folder (`Path`):
             Its folder.
         process (`subprocess.Popen`):
-            Its keeper.
+            Its supervisor.
         log_start (`int`):
             Where this attempt begins in the log, in bytes.
         started (`float`):
@@ -103,12 +102,12 @@ class RunningStage:
         """Return the code the stage ended with; behind `accelerate launch`, what it wrote about itself."""
         code = self.process.wait()
         if code:
-            told = read_progress(self.folder).get("exit_code")
-            code = told if isinstance(told, int) and told else code
+            stated = read_progress(self.folder).get("exit_code")
+            code = stated if isinstance(stated, int) and stated else code
         return code
 
     def ask(self, letter: bytes) -> None:
-        """Ask the keeper to interrupt, terminate or kill the stage."""
+        """Ask the supervisor to interrupt, terminate or kill the stage."""
         with contextlib.suppress(OSError, ValueError):
             os.write(self.process.stdin.fileno(), letter)
 
@@ -134,14 +133,14 @@ def start(item: ResolvedStage, run_dir: Path, folder: Path) -> RunningStage:
     command = command_of(item, config_file)
     write_text(config_file, f"# Written by trl-r1. To run this stage by hand:\n#   {shell(command)}\n{text}")
     (folder / PROGRESS_FILE).unlink(missing_ok=True)
-    keeper = Path(__file__).with_name("keeper.py")
+    supervisor = Path(__file__).with_name("supervisor.py")
     with open(folder / LOG_FILE, "ab") as log:
         # What was killed may have left a line, such as a progress bar, without its end.
         log.write(f"{'' if _ends_a_line(folder / LOG_FILE) else chr(10)}=== {now()} {shell(command)}\n".encode())
         log.flush()
         log_start = log.tell()
         process = subprocess.Popen(
-            [sys.executable, "-I", str(keeper), *command],
+            [sys.executable, "-I", str(supervisor), *command],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,

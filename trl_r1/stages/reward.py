@@ -35,6 +35,7 @@ STAGE = StageKind(
     configs=("trl_r1.configs:R1RewardConfig", "trl_r1.stages._arguments:RewardStageArguments", "trl:ModelConfig"),
     leaves=("model",),
     reads=("prompt", "chosen", "rejected"),
+    references={"chat_template_path": "file"},
     trains=True,
     curves=(
         Curve("Loss", ("loss", "eval_loss"), labels=("training", "held-out"), digits=3),
