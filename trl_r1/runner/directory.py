@@ -26,6 +26,7 @@ from ..recipe.records import now
 
 RUN_FILE = "run.json"
 STARTED_FILE = "started.json"
+CONFIG_FILE = "config.yaml"
 LOCK_FILE = "run.lock"
 OLD_FOLDER = ".old"
 

@@ -18,11 +18,10 @@ from ..io import read_json, write_text
 from ..recipe import ResolvedStage
 from ..recipe.records import now
 from .configs import world_size
-from .directory import STAGE_VARIABLE
+from .directory import CONFIG_FILE, STAGE_VARIABLE
 from .supervisor import INTERRUPT, KILL, TERMINATE
 
 
-CONFIG_FILE = "config.yaml"
 LOG_FILE = "log.txt"
 PROGRESS_FILE = "progress.json"
 
