@@ -36,7 +36,7 @@ class ConfigError(TrlR1Error):
         message (`str`):
             What is wrong and what was expected.
         file (`str`, *optional*):
-            The file in which it stands.
+            The file that it is in.
         key (`str`, *optional*):
             The key, dotted where it is nested (`stages[2].data`).
     """

@@ -141,10 +141,10 @@ def test_unknown_key_of_the_recipe_of_a_stage_and_of_data(world, capsys):
     assert "problems; nothing was run" in told
 
 
-def test_a_key_that_stands_twice(world, capsys):
+def test_a_key_that_is_given_twice(world, capsys):
     world.zero = None
     (world.folder / "zero.yaml").write_text("learning_rate: 1e-6\nprompt_template: plain\nlearning_rate: 1e-5\n")
-    assert "zero.yaml:3: `learning_rate`: stands twice" in messages(world, capsys)
+    assert "zero.yaml:3: `learning_rate`: is given twice" in messages(world, capsys)
 
 
 @pytest.mark.parametrize("value", ["dev9", ["zero", "dev9"]])

@@ -1,7 +1,7 @@
 """
 A YAML file that remembers the line of each of its keys, so that an error can say where to look.
 
-A key that stands twice in one mapping is refused: YAML would keep the last one without a word.
+A key that is given twice in one mapping is refused: YAML would silently keep the last one.
 """
 
 import os
@@ -18,7 +18,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def shown(path: str | Path) -> str:
-    """Return `path` as a reader would type it: relative to the current folder where it lies below it."""
+    """Return `path` as a reader would type it: relative to the current folder where it is inside it."""
     path = os.path.abspath(path)
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else relative
@@ -95,7 +95,7 @@ def _build(loader: Any, node: yaml.Node, at: tuple, lines: dict[tuple, int], pat
         if name in written[:i]:
             mark = next(key for key, _ in reversed(node.value) if key.value == name).start_mark
             raise ConfigError(
-                "stands twice in one mapping; expected once",
+                "is given twice in one mapping; expected once",
                 file=f"{shown(path)}:{mark.line + 1}",
                 key=dotted(*at, name),
             )

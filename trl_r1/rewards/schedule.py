@@ -63,7 +63,7 @@ class RewardSpec:
             declared (`str` or `Mapping`):
                 A dotted path alone, or a mapping with the fields of this class.
             key (`str`, *optional*, defaults to `"rewards"`):
-                Where it stands, for messages.
+                Where it is, for messages.
 
         Raises:
             [`~errors.ConfigError`]: on an unknown key or a value of the wrong type.
@@ -164,7 +164,7 @@ def load_rewards(declared: Sequence[Any], *, where: str = "rewards") -> tuple[li
         declared (`Sequence[str | Mapping]`):
             The declarations. See [`RewardSpec`].
         where (`str`, *optional*, defaults to `"rewards"`):
-            The key under which they stand, for messages.
+            The key under which they are, for messages.
 
     Returns:
         `tuple[list[Callable], list[float]]`: the rewards and their weights, for `reward_funcs` and `reward_weights`.

@@ -71,7 +71,7 @@ def check_configs(
 
 def ask(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
-    Have stages checked in a process of its own.
+    Have stages checked in a separate process.
 
     Args:
         stages (`list[dict[str, Any]]`):

@@ -1,5 +1,5 @@
 """
-Start a stage in processes of its own, and end it.
+Start a stage in separate processes, and end it.
 """
 
 import contextlib
@@ -161,7 +161,7 @@ def _ends_a_line(path: Path) -> bool:
 
 def stop(running: list[RunningStage], grace_s: float, hurry: Any = None) -> None:
     """
-    End stages: ask, insist, kill.
+    End stages: interrupt, terminate, kill.
 
     Args:
         running (`list[RunningStage]`):

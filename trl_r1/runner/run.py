@@ -1,5 +1,5 @@
 """
-Run a recipe: its stages in their order, as many at once as allowed, each in processes of its own.
+Run a recipe: its stages in their order, as many at once as allowed, each in separate processes.
 
 What is done is not done again; what was interrupted goes on; what has changed runs again, and its old outputs are moved
 aside. A run may be killed at any moment and started again by the same command.
@@ -55,7 +55,7 @@ class RunOptions:
         seed (`int`, *optional*):
             In place of the recipe's.
         again_from (`list[str]`):
-            Stages to run again, with all that hangs on them.
+            Stages to run again, with all that depend on them.
         only (`list[str]`):
             Stages to run, and no others.
         overrides (`list[str]`):
@@ -212,7 +212,7 @@ class _Run:
     # --- before -----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Claim the directory and move aside what is to be made anew."""
+        """Claim the directory and move aside the outputs that are to be made again."""
         claim(self.run_dir, self.recipe, self.options.command)
         write_text(self.run_dir / "recipe.yaml", recipe_text(self.recipe))
         self.display.say(
