@@ -58,7 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
             action="append",
             default=[],
             metavar="STAGE",
-            help="run this stage, and all that depend on it, again even where it is done (old outputs are kept aside)",
+            help="run this stage, and all stages that depend on it, again even where it is done (old outputs are kept aside)",
         )
         sub.add_argument(
             "--only", action="append", default=[], metavar="STAGE", help="run this stage and no other; may be repeated"

@@ -171,7 +171,7 @@ def _made(cls: type, values: Mapping[str, Any], context: str) -> Any:
         ):
             raise type(error)(f"is missing; {error.message}", file=error.file, key=error.key) from error
         raise
-    except Exception as error:  # whatever a class raises for values it does not take
+    except (ValueError, TypeError, ArithmeticError, LookupError, ImportError, OSError) as error:
         key = _key_named_in(str(error), given, [field.name for field in fields])
         value = f"is {given[key]!r}; " if key in given else ""
         raise ConfigError(f"{value}expected what `{cls.__name__}` accepts{context}: {error}", key=key) from error

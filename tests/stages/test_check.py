@@ -34,6 +34,27 @@ def test_gpus_and_processes_are_those_of_the_recipe():
     assert told(check_stage("grpo", {**GRPO, "use_cpu": True, "tf32": None}, processes=8, gpu=False)) == {}
 
 
+def test_deepspeed_need_not_be_installed_here(monkeypatch):
+    from trl_r1.stages import _check
+
+    monkeypatch.setattr(_check, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "deepspeed", None)
+    config = {**GRPO, "deepspeed": "zero3.json"}  # no such file: the class would not take it
+    assert told(check_stage("grpo", config, processes=8)) == {}
+    assert told(check_stage("grpo", {**config, "deepspede": 1}, processes=8)).keys() == {"deepspede"}
+
+
+def test_a_class_that_breaks_is_reported_too(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "breaks").mkdir()
+    (tmp_path / "breaks" / "stage.py").write_text(
+        "from dataclasses import dataclass\nfrom trl_r1.kinds import StageKind\n"
+        "STAGE = StageKind(configs=('breaks.stage:C',), leaves=())\n\n@dataclass\nclass C:\n    seed: int = 0\n\n"
+        "    def __post_init__(self):\n        raise RuntimeError('broken')\n"
+    )
+    assert told(check_stage("breaks.stage", {})) == {"config": "its config cannot be made (RuntimeError: broken)"}
+
+
 def test_the_machine_is_its_own_again_afterwards():
     from transformers import TrainingArguments, training_args
 

@@ -55,7 +55,7 @@ class RunOptions:
         seed (`int`, *optional*):
             In place of the recipe's.
         again_from (`list[str]`):
-            Stages to run again, with all that depend on them.
+            Stages to run again, with all stages that depend on them.
         only (`list[str]`):
             Stages to run, and no others.
         overrides (`list[str]`):

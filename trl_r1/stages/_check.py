@@ -7,14 +7,16 @@ python -m trl_r1.stages._check < stages.yaml    # a list of the arguments of `ch
 
 `trl-r1 plan` and `trl-r1 run` start it once for all stages of a recipe; it prints a JSON list with a record for each.
 TRL's configs ask about the machine on which they are made: whether its GPUs compute in bfloat16, and how many processes
-train together. Here the answers are those of the machine that the recipe names. Nothing asks for vLLM or DeepSpeed: the
-trainers check these where they use them.
+train together. Here the answers are those of the machine that the recipe names. Nothing asks for vLLM, nor for what an
+accelerate file sets up: the trainers check these where they use them. A `deepspeed:` key needs the package, and is left
+out where this machine lacks it.
 """
 
 import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any
 from unittest import mock
 
@@ -67,10 +69,12 @@ def check_stage(kind: str, config: Mapping[str, Any], processes: int = 1, gpu: b
         trains = any(hasattr(each, "world_size") for each in classes)
         try:
             with machine(processes, gpu):
-                make(classes, config, context=f" in {some}" if trains else "")
+                make(classes, _without_deepspeed(config), context=f" in {some}" if trains else "")
         except ConfigError as error:
             for problem in getattr(error, "problems", [error]):
                 refuse(problem)
+        except Exception as error:  # nothing that a stage would report as a wrong value
+            refuse(ConfigError(f"its config cannot be made ({type(error).__name__}: {error})", key="config"))
         known = {name for each in classes for name in hints_of(each)}
         for key, declared in declared_rewards({key: value for key, value in config.items() if key in known}):
             try:
@@ -83,6 +87,10 @@ def check_stage(kind: str, config: Mapping[str, Any], processes: int = 1, gpu: b
                 found = {"key": key, "func": spec.func, "domains": spec.domains, "requires": required_columns(reward)}
                 record["rewards"].append(found)
     return record
+
+
+def _without_deepspeed(config: dict[str, Any]) -> dict[str, Any]:
+    return config if find_spec("deepspeed") else {key: value for key, value in config.items() if key != "deepspeed"}
 
 
 @contextlib.contextmanager

@@ -70,7 +70,10 @@ class StageParser(HfArgumentParser):
             self.config_file = argv[position]
             config = read_config(self.config_file)
             del argv[position - 1 : position + 1]
-        os.environ.update({key: str(value) for key, value in (config.pop("env", None) or {}).items()})
+        env = config.pop("env", None) or {}
+        if not isinstance(env, dict):
+            raise ConfigError(f"is {env!r}; expected a mapping of variables", file=self.config_file, key="env")
+        os.environ.update({key: str(value) for key, value in env.items()})
         for action in self._actions:  # only what is given counts: the rest is in the file, or has the class's default
             action.default, action.required = argparse.SUPPRESS, False
         options, remaining = self.parse_known_args(argv)
