@@ -7,7 +7,11 @@ Help, plan and status load no torch; modules are imported when a command needs t
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+
+if TYPE_CHECKING:
+    from .runner.run import RunOptions
 
 _EXAMPLES = """\
 examples:
@@ -165,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _options(args: argparse.Namespace, argv: list[str]):
+def _options(args: argparse.Namespace, argv: list[str]) -> "RunOptions":
     import os
     from pathlib import Path
 

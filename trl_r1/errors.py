@@ -18,8 +18,10 @@ TrlR1Error
 A message names the file, the key, and what was expected, so that the reader can fix it without a traceback.
 """
 
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class TrlR1Error(Exception):
@@ -43,7 +45,7 @@ class ConfigError(TrlR1Error):
 
     exit_code = 2
 
-    def __init__(self, message: str, *, file: str | None = None, key: str | None = None):
+    def __init__(self, message: str, *, file: str | os.PathLike[str] | None = None, key: str | None = None) -> None:
         self.message = message
         self.file = str(file) if file is not None else None
         self.key = key
@@ -53,11 +55,11 @@ class ConfigError(TrlR1Error):
         where = [part for part in (self.file, f"`{self.key}`" if self.key else None) if part]
         return f"{': '.join(where)}: {self.message}" if where else self.message
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild_config_error, (type(self), self.message, self.file, self.key))
 
 
-def _rebuild_config_error(cls, message, file, key):
+def _rebuild_config_error(cls: type[ConfigError], message: str, file: str | None, key: str | None) -> ConfigError:
     return cls(message, file=file, key=key)
 
 
@@ -74,7 +76,7 @@ class ConfigErrors(ConfigError):
             Each names file, key and what was expected.
     """
 
-    def __init__(self, problems: list[ConfigError]):
+    def __init__(self, problems: Iterable[ConfigError]) -> None:
         self.problems = list(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
@@ -82,7 +84,7 @@ class ConfigErrors(ConfigError):
         """Return the same problems, those without a file in `file`."""
         return ConfigErrors([type(each)(each.message, file=each.file or file, key=each.key) for each in self.problems])
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.problems,))
 
 

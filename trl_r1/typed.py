@@ -177,13 +177,13 @@ def _made(cls: type, values: Mapping[str, Any], context: str) -> Any:
         raise ConfigError(f"{value}expected what `{cls.__name__}` accepts{context}: {error}", key=key) from error
 
 
-def _default(field: dataclasses.Field) -> Any:
+def _default(field: "dataclasses.Field[Any]") -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def _key_named_in(message: str, given: Mapping[str, Any], known: Iterable[str]) -> str | None:
     """Return the key that a message names, or whose value it repeats; a word of English is no name of a key."""
-    words = re.findall(r"\w+", message)
+    words: list[str] = re.findall(r"\w+", message)
     for names in (given, known):
         for word in words:
             if word in names and ("_" in word or not word.isalpha()):

@@ -128,7 +128,7 @@ class _Reading:
         self.problems.append(kind(message, file=self.document.at(*keys), key=dotted(*keys) or None))
 
     def apply(self, overrides: list[str]) -> None:
-        names = [s.get("name") for s in self.data["stages"] if isinstance(s, dict)]
+        names = [str(s.get("name")) for s in self.data["stages"] if isinstance(s, dict)]
         for text in overrides:
             path, equals, raw = text.partition("=")
             keys = path.strip().split(".")
@@ -171,8 +171,8 @@ class _Reading:
         disk_gb = self.typed("disk_gb", (int, float), "a number of GB", default=1.0)
         env = self.environment(self.typed("env", dict, "a mapping of variables", default={}))
         data = self.sources()
-        stages = [self.stage(i, raw, env) for i, raw in enumerate(self.data["stages"])]
-        stages = [stage for stage in stages if stage is not None]
+        found = [self.stage(i, raw, env) for i, raw in enumerate(self.data["stages"])]
+        stages = [stage for stage in found if stage is not None]
         self.unique_names()
         recipe = Recipe(
             name=name or self.document.path.stem,
@@ -188,7 +188,7 @@ class _Reading:
         )
         return recipe, self.problems
 
-    def known_keys(self, mapping: dict, known: tuple[str, ...], *at: str | int) -> None:
+    def known_keys(self, mapping: dict[str, Any], known: tuple[str, ...], *at: str | int) -> None:
         for key in mapping:
             if key not in known:
                 self.wrong(f"unknown key; expected one of {listed(known)}{did_you_mean(key, known)}", *at, key)
@@ -204,7 +204,7 @@ class _Reading:
             return default
         return value
 
-    def environment(self, env: dict) -> dict[str, str]:
+    def environment(self, env: dict[str, Any]) -> dict[str, str]:
         for key, value in env.items():
             if isinstance(value, (dict, list)) or value is None:
                 self.wrong(f"is {value!r}; expected text or a number", "env", key)
@@ -265,7 +265,9 @@ class _Reading:
     def overrides_of(self, name: Any) -> list[tuple[list[str], Any, str]]:
         return self.stage_overrides.get(name, []) if isinstance(name, str) else []
 
-    def config(self, raw: dict, name: str, env: dict[str, str], at: tuple) -> tuple[dict, dict, Path | None]:
+    def config(
+        self, raw: dict[str, Any], name: str, env: dict[str, str], at: tuple[str | int, ...]
+    ) -> tuple[dict[str, Any], dict[str, str], Path | None]:
         config: dict[str, Any] = {}
         origins: dict[str, str] = {}
         config_file = None
@@ -299,7 +301,7 @@ class _Reading:
             origins[keys[0]] = f"--set {text}"
         return config, origins, config_file
 
-    def processes(self, raw: dict, at: tuple) -> int | None:
+    def processes(self, raw: dict[str, Any], at: tuple[str | int, ...]) -> int | None:
         value, where = raw.get("num_processes"), (*at, "num_processes")
         if value is None and raw.get("accelerate") is not None:
             value, where = self.data.get("num_processes"), ("num_processes",)
@@ -312,14 +314,16 @@ class _Reading:
             self.wrong("expected `accelerate:` beside it, which starts the processes", *where)
         return value
 
-    def model(self, value: Any, at: tuple) -> str | list[str] | dict[str, str] | None:
+    def model(self, value: Any, at: tuple[str | int, ...]) -> str | list[str] | dict[str, str] | None:
         several = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
-        if value is None or (several and all(isinstance(item, str) for item in several)):
+        if isinstance(value, (str, list, dict)) and several and all(isinstance(item, str) for item in several):
             return value
+        if value is None:
+            return None
         self.wrong(f"is {value!r}; expected `base_model`, a stage, a Hub id or a folder", *at, "model")
         return None
 
-    def data_names(self, value: Any, at: tuple) -> list[str | dict[str, Any]]:
+    def data_names(self, value: Any, at: tuple[str | int, ...]) -> list[str | dict[str, Any]]:
         values = value if isinstance(value, list) else [] if value is None else [value]
         for item in values:
             if not (isinstance(item, str) or (isinstance(item, dict) and {"path", "source"} & item.keys())):
@@ -327,7 +331,7 @@ class _Reading:
                 return []
         return values
 
-    def accelerate(self, value: Any, at: tuple) -> Path | None:
+    def accelerate(self, value: Any, at: tuple[str | int, ...]) -> Path | None:
         if value is None:
             return None
         for home in recipe_homes():
@@ -370,10 +374,11 @@ class _Reading:
 def _put(config: dict[str, Any], keys: list[str], value: Any) -> bool:
     """Put a value into a config, down a path of keys and of positions in lists (`rewards.0.weight`)."""
     inner: Any = config
+    key: str | int
     for i, key in enumerate(keys):
         last = i == len(keys) - 1
         if isinstance(inner, list):
-            if not key.isdigit() or int(key) >= len(inner):
+            if not keys[i].isdigit() or int(key) >= len(inner):
                 return False
             key = int(key)
         elif not last and not isinstance(inner.get(key), (dict, list)):

@@ -61,12 +61,12 @@ class ResolvedStage:
     def at(self, key: str) -> str:
         """Return `file:line` of a key of its config; of the stage where the recipe gives the key, else the config's file."""
         top = re.split(r"[.\[]", key)[0]
-        given = top in ("model_name_or_path", "models", "data") or self.stage.config_file is None
-        return self.stage.origins.get(top) or (self.stage.at if given else shown(self.stage.config_file))
+        file = None if top in ("model_name_or_path", "models", "data") else self.stage.config_file
+        return self.stage.origins.get(top) or (self.stage.at if file is None else shown(file))
 
     def placed(self, run_dir: str | Path) -> dict[str, Any]:
         """Return the configuration with the run's folder filled in."""
-        return fill_run(self.config, str(run_dir))
+        return {key: fill_run(value, str(run_dir)) for key, value in self.config.items()}
 
 
 def fill_run(value: Any, run_dir: str) -> Any:
@@ -144,7 +144,7 @@ class _Resolving:
             self.problems.append(ConfigError(error.message, file=stage.at, key=f"stages.{stage.name}.kind"))
         config = {key: self.nested(value, (key,)) for key, value in deepcopy(stage.config).items()}
         if stage.model is not None:
-            self.models(config)
+            self.models(config, stage.model)
         elif self.kind and self.kind.trains and self.kind.model == "one" and not config.get("model_name_or_path"):
             self.wrong(f"is missing; a stage of kind `{stage.kind}` starts from a model, expected its name", "model")
         if stage.data:
@@ -164,8 +164,8 @@ class _Resolving:
 
     # --- models -----------------------------------------------------------------------------------------------------
 
-    def models(self, config: dict[str, Any]) -> None:
-        model, takes = self.stage.model, self.kind.model if self.kind else "one"
+    def models(self, config: dict[str, Any], model: str | list[str] | dict[str, str]) -> None:
+        takes = self.kind.model if self.kind else "one"
         if takes == "none":
             self.wrong(f"a stage of kind `{self.stage.kind}` takes no model; expected no `model`", "model")
             return

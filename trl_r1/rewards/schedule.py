@@ -184,8 +184,8 @@ def load_rewards(declared: Sequence[Any], *, where: str = "rewards") -> tuple[li
         name = name_of(reward)
         seen[name] = seen.get(name, 0) + 1
         # Two rewards of one name would share their metrics and their columns in the log.
-        name = f"{name}_{seen[name]}" if seen[name] > 1 else None
-        scheduled = (spec.domains, spec.from_step, spec.until_step, name)
+        another = f"{name}_{seen[name]}" if seen[name] > 1 else None
+        scheduled = (spec.domains, spec.from_step, spec.until_step, another)
         if any(condition is not None for condition in scheduled):
             reward = (AsyncScheduled if is_async(reward) else Scheduled)(reward, *scheduled)
         rewards.append(reward)

@@ -63,14 +63,14 @@ class Scheduled:
     def reads_group_tokens(self) -> bool:
         return getattr(self.reward, "reads_group_tokens", False) is True
 
-    def __call__(self, *, completions: list, trainer_state: Any = None, **handed: Any) -> list[float | None]:
+    def __call__(self, *, completions: list[Any], trainer_state: Any = None, **handed: Any) -> list[float | None]:
         rows = self._rows(completions, trainer_state, handed)
         if not rows:
             return [None] * len(completions)
         rewards = self.reward(**self._chosen(rows, completions, trainer_state, handed))
         return _scattered(rewards, rows, len(completions))
 
-    def _rows(self, completions: list, trainer_state: Any, handed: dict[str, Any]) -> list[int]:
+    def _rows(self, completions: list[Any], trainer_state: Any, handed: dict[str, Any]) -> list[int]:
         """Return the positions of the rows that the reward applies to."""
         if self.from_step is not None or self.until_step is not None:
             step = getattr(trainer_state, "global_step", None)
@@ -91,7 +91,7 @@ class Scheduled:
         return [i for i, domain in enumerate(handed["domain"]) if domain in self.domains]
 
     def _chosen(
-        self, rows: list[int], completions: list, trainer_state: Any, handed: dict[str, Any]
+        self, rows: list[int], completions: list[Any], trainer_state: Any, handed: dict[str, Any]
     ) -> dict[str, Any]:
         """Return what the reward is called with: the chosen rows of every column, and loggers that put them back."""
         size = len(completions)
@@ -114,7 +114,9 @@ class Scheduled:
 class AsyncScheduled(Scheduled):
     """[`Scheduled`] for a reward whose call is a coroutine, so that trainers see that it is one."""
 
-    async def __call__(self, *, completions: list, trainer_state: Any = None, **handed: Any) -> list[float | None]:
+    async def __call__(  # type: ignore[override]
+        self, *, completions: list[Any], trainer_state: Any = None, **handed: Any
+    ) -> list[float | None]:
         rows = self._rows(completions, trainer_state, handed)
         if not rows:
             return [None] * len(completions)

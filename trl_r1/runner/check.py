@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, ConfigErrors, DataError, TrlR1Error, did_you_mean, listed
+from ..errors import ConfigError, ConfigErrors, DataError, did_you_mean, listed
 from ..recipe import Recipe, ResolvedStage, read_recipe, resolve, shown
 from ..recipe.references import RUN
 from .columns import columns_of
@@ -202,13 +202,14 @@ def check_reward_columns(
 
 def _sources(item: ResolvedStage) -> list[dict[str, Any]]:
     sources = item.config.get("data")
-    right = isinstance(sources, list) and all(isinstance(source, dict) for source in sources)
-    return sources if right else []
+    if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
+        return []
+    return sources
 
 
-def check_surroundings(recipe: Recipe, run_dir: Path, stages: list[ResolvedStage]) -> list[TrlR1Error]:
+def check_surroundings(recipe: Recipe, run_dir: Path, stages: list[ResolvedStage]) -> list[ConfigError]:
     """Check the run's directory, the disk and the `hub:` section."""
-    problems: list[TrlR1Error] = []
+    problems: list[ConfigError] = []
     owner = check_owner(run_dir, recipe)
     if owner is not None:
         problems.append(owner)

@@ -94,7 +94,8 @@ def ask(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if ran.returncode:
         last = "\n".join(ran.stderr.strip().splitlines()[-5:])
         raise EnvironmentalError(f"the configs could not be checked: python ended with code {ran.returncode}\n{last}")
-    return json.loads(ran.stdout.splitlines()[-1])
+    records: list[dict[str, Any]] = json.loads(ran.stdout.splitlines()[-1])
+    return records
 
 
 def world_size(item: ResolvedStage) -> int:

@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -75,7 +75,7 @@ class RunningStage:
 
     item: ResolvedStage
     folder: Path
-    process: subprocess.Popen
+    process: subprocess.Popen[bytes]
     log_start: int
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
@@ -88,13 +88,19 @@ class RunningStage:
     def seconds(self) -> float:
         return (self.ended or time.monotonic()) - self.started
 
+    @property
+    def requests(self) -> IO[bytes]:
+        """The pipe on which the supervisor waits for requests."""
+        assert self.process.stdin is not None
+        return self.process.stdin
+
     def poll(self) -> int | None:
         """Return the stage's exit code, or `None` while it runs."""
         code = self.process.poll()
         if code is not None and self.ended is None:
             self.ended = time.monotonic()
             with contextlib.suppress(OSError):
-                self.process.stdin.close()
+                self.requests.close()
         return code
 
     def exit_code(self) -> int:
@@ -108,7 +114,7 @@ class RunningStage:
     def ask(self, letter: bytes) -> None:
         """Ask the supervisor to interrupt, terminate or kill the stage."""
         with contextlib.suppress(OSError, ValueError):
-            os.write(self.process.stdin.fileno(), letter)
+            os.write(self.requests.fileno(), letter)
 
     def log_tail(self, lines: int = 20) -> list[str]:
         """Return the last lines that this attempt wrote."""

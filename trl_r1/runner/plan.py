@@ -94,7 +94,9 @@ def make_plan(
             state, why = (state, why) if state is State.DONE else (State.LEFT_OUT, f"it is {state.value}")
         planned[item.name] = PlannedStage(item, prints[item.name], state, why)
     for name in only or ():
-        missing = [p for p in planned[name].item.parents if p not in only and planned[p].state is not State.DONE]
+        missing = [
+            p for p in planned[name].item.parents if p not in (only or ()) and planned[p].state is not State.DONE
+        ]
         if missing:
             raise ConfigError(
                 f"`{name}` reads from {', '.join(f'`{p}` ({planned[p].why})' for p in missing)}; expected finished "

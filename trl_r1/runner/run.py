@@ -288,8 +288,8 @@ class _Run:
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            for each, handler in before.items():
+                signal.signal(each, handler)
 
     def interrupt(self) -> None:
         names = ", ".join(stage.name for stage in self.running)

@@ -59,12 +59,12 @@ def _reap() -> bool:
     return True
 
 
-def _kill_group(child: subprocess.Popen) -> None:
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def end_all(child: subprocess.Popen) -> None:
+def end_all(child: subprocess.Popen[bytes]) -> None:
     """Kill every descendant, until none is left: one may start another while it is being looked for."""
     _kill_group(child)
     for _ in range(200):

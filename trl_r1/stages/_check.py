@@ -24,7 +24,8 @@ import yaml
 
 from ..errors import ConfigError, EnvironmentalError
 from ..kinds import kind_of
-from ..rewards.schedule import declared_rewards, load_reward, required_columns
+from ..rewards.schedule import declared_rewards, load_reward
+from ..rewards.scheduled import required_columns
 from ..typed import check_fields, hints_of, make
 
 

@@ -32,7 +32,7 @@ class StageParser(HfArgumentParser):
 
     config_file: str | None = None
 
-    def __init__(self, dataclass_types: Iterable[type], **kwargs: Any):
+    def __init__(self, dataclass_types: Iterable[Any], **kwargs: Any) -> None:
         # An abbreviated option would be a key that only looks known.
         super().__init__(list(dataclass_types), allow_abbrev=False, **kwargs)
 
@@ -90,7 +90,7 @@ class StageParser(HfArgumentParser):
             raise
 
 
-def read_config(path: str | os.PathLike) -> dict[str, Any]:
+def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     Read the YAML file of a stage.
 
