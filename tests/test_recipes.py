@@ -35,6 +35,15 @@ def test_the_largest_recipe_passes_plan_as_it_is_started(tmp_path, capsys):
     assert "The recipe is in order. 0 of 11 stages are done, 11 to run." in capsys.readouterr().out
 
 
+def test_a_misspelt_name_lists_every_shipped_recipe(capsys):
+    assert main(["plan", "plaground"]) == 2
+    told = capsys.readouterr().err
+    shipped = {path.relative_to(RECIPES).with_suffix("").as_posix() for path in files(recipes=True)}
+    for name in {"playground", *(name.removesuffix("/recipe") for name in shipped)}:
+        assert f"`{name}`" in told
+    assert "did you mean `playground`?" in told
+
+
 @pytest.mark.parametrize("recipe", files(recipes=True), ids=lambda path: str(path.relative_to(RECIPES)))
 def test_a_shipped_recipe_passes_plan(recipe, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
