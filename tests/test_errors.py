@@ -15,6 +15,8 @@ from trl_r1.errors import (
     ServerError,
     StageError,
     TrlR1Error,
+    did_you_mean,
+    listed,
 )
 
 
@@ -63,3 +65,17 @@ def test_problems_found_together_are_told_together():
     error = pickle.loads(pickle.dumps(ConfigErrors(problems)))
     assert str(error) == "a.yaml: `seed`: expected an int\n`stages`: a cycle"
     assert [type(problem) for problem in error.problems] == [ConfigError, RecipeError]
+
+
+def test_hints_prefer_names_that_begin_alike():
+    keys = ["refine_max_tokens", "max_completion_tokens", "prompt_template", "seed"]
+    assert did_you_mean("max_tokens", keys) == "; did you mean `max_completion_tokens`?"
+    assert did_you_mean("prompt_templat", keys) == "; did you mean `prompt_template`?"
+    assert did_you_mean("esed", keys) == "; did you mean `seed`?"
+    assert did_you_mean("quite_another", keys) == ""
+
+
+def test_long_lists_are_cut():
+    assert listed("abc") == "`a`, `b`, `c`"
+    assert listed("abcd", 2) == "`a`, `b` and 2 more"
+    assert listed([]) == "none"

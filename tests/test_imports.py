@@ -16,6 +16,7 @@ PACKAGE = Path(trl_r1.__file__).parent
 # holds both. They meet in `errors` and in what is read from text and files alone.
 GROUND = [
     {"docstrings", "errors", "io", "kinds"},
+    {"typed"},
     {"text", "trace", "language", "ids", "lineage", "scores", "solved", "solve_rates"},
 ]
 TRAINING = [
@@ -28,7 +29,14 @@ TRAINING = [
     {"builders", "evaluation", "playground"},
     {"stages"},
 ]
-RUNNING = [*GROUND, {"recipe", "hub"}, {"runner", "report"}, {"cli"}]
+RUNNING = [
+    *GROUND,
+    {"verify", "sandbox", "model_server"},
+    {"rewards", "select"},
+    {"recipe", "hub"},
+    {"runner", "report"},
+    {"cli"},
+]
 TOWERS = (TRAINING, RUNNING)
 
 TORCH_FREE = [
@@ -48,6 +56,7 @@ TORCH_FREE = [
             "solved",
             "kinds",
             "io",
+            "typed",
             "rewards",
             "verify",
             "audit",
@@ -166,10 +175,10 @@ def test_an_arrow_that_runs_back_is_found(tmp_path, line):
 
 def test_an_arrow_between_the_towers_is_found(tmp_path):
     package = plant(
-        tmp_path, {"runner/run.py": "from ..rewards import x", "rewards/math.py": "from ..errors import x"}
+        tmp_path, {"runner/run.py": "from ..trainers import x", "trainers/grpo.py": "from ..errors import x"}
     )
     plant(tmp_path, {"errors.py": ""})
-    assert wrong_arrows(package) == ["runner/run.py:1: runner looks into rewards"]
+    assert wrong_arrows(package) == ["runner/run.py:1: runner looks into trainers"]
 
 
 def test_a_room_without_a_floor_is_found(tmp_path):

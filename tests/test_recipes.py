@@ -7,7 +7,9 @@ import pytest
 import yaml
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 
+from tests.runner.conftest import check_here
 from trl_r1.cli import main
+from trl_r1.runner import configs
 
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
@@ -19,6 +21,27 @@ def files(recipes: bool) -> list[Path]:
     """The recipes themselves, or the configs of their stages."""
     found = [path for name in FOR_REAL_MODELS for path in sorted((RECIPES / name).glob("*.yaml"))]
     return [path for path in found if ("stages" in yaml.safe_load(path.read_text())) == recipes]
+
+
+@pytest.fixture(autouse=True)
+def _checked_here(request, monkeypatch):
+    if request.function is not test_the_largest_recipe_passes_plan_as_it_is_started:
+        monkeypatch.setattr(configs, "ask", check_here)
+
+
+def test_the_largest_recipe_passes_plan_as_it_is_started(tmp_path, capsys):
+    """Its configs made in a process of their own."""
+    assert main(["plan", "r1", "--output-dir", str(tmp_path / "run")]) == 0
+    assert "The recipe is in order. 0 of 11 stages are done, 11 to run." in capsys.readouterr().out
+
+
+def test_a_misspelt_name_lists_every_shipped_recipe(capsys):
+    assert main(["plan", "plaground"]) == 2
+    told = capsys.readouterr().err
+    shipped = {path.relative_to(RECIPES).with_suffix("").as_posix() for path in files(recipes=True)}
+    for name in {"playground", *(name.removesuffix("/recipe") for name in shipped)}:
+        assert f"`{name}`" in told
+    assert "did you mean `playground`?" in told
 
 
 @pytest.mark.parametrize("recipe", files(recipes=True), ids=lambda path: str(path.relative_to(RECIPES)))

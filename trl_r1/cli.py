@@ -7,7 +7,11 @@ Help, plan and status load no torch; modules are imported when a command needs t
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+
+if TYPE_CHECKING:
+    from .runner.run import RunOptions
 
 _EXAMPLES = """\
 examples:
@@ -58,7 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
             action="append",
             default=[],
             metavar="STAGE",
-            help="run this stage, and all that hangs on it, again even where it is done (old outputs are kept aside)",
+            help="run this stage, and all stages that depend on it, again even where it is done (old outputs are kept aside)",
         )
         sub.add_argument(
             "--only", action="append", default=[], metavar="STAGE", help="run this stage and no other; may be repeated"
@@ -95,7 +99,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="override a key of a stage's config; may be repeated",
     )
     audit.add_argument("--list", action="store_true", help="print the exploits, what each does and whom it fools")
-    report = command("report", "write a run's report anew", "trl-r1 report runs/playground")
+    report = command("report", "write a run's report again", "trl-r1 report runs/playground")
     report.add_argument("directory", help="the run's directory")
     push = command(
         "push", "push a run's models and data sets to the Hub", "trl-r1 push runs/r1 --stage r1 --repo me/my-r1"
@@ -165,13 +169,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _options(args: argparse.Namespace, argv: list[str]):
+def _options(args: argparse.Namespace, argv: list[str]) -> "RunOptions":
     import os
     from pathlib import Path
 
     from .runner.run import RunOptions
 
-    # As `python -m` does for a stage: a user's own rewards and stages may stand in the current folder.
+    # As `python -m` does for a stage: a user's own rewards and stages may be in the current folder.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     return RunOptions(

@@ -15,8 +15,13 @@ TrlR1Error
 └── HubError               a push or a download did not complete                     exit code 1
 ```
 
-A message names the file, the key, and what was expected, so that the reader can mend it without a traceback.
+A message names the file, the key, and what was expected, so that the reader can fix it without a traceback.
 """
+
+import os
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
 
 
 class TrlR1Error(Exception):
@@ -33,14 +38,14 @@ class ConfigError(TrlR1Error):
         message (`str`):
             What is wrong and what was expected.
         file (`str`, *optional*):
-            The file in which it stands.
+            The file that it is in.
         key (`str`, *optional*):
             The key, dotted where it is nested (`stages[2].data`).
     """
 
     exit_code = 2
 
-    def __init__(self, message: str, *, file: str | None = None, key: str | None = None):
+    def __init__(self, message: str, *, file: str | os.PathLike[str] | None = None, key: str | None = None) -> None:
         self.message = message
         self.file = str(file) if file is not None else None
         self.key = key
@@ -50,11 +55,11 @@ class ConfigError(TrlR1Error):
         where = [part for part in (self.file, f"`{self.key}`" if self.key else None) if part]
         return f"{': '.join(where)}: {self.message}" if where else self.message
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild_config_error, (type(self), self.message, self.file, self.key))
 
 
-def _rebuild_config_error(cls, message, file, key):
+def _rebuild_config_error(cls: type[ConfigError], message: str, file: str | None, key: str | None) -> ConfigError:
     return cls(message, file=file, key=key)
 
 
@@ -71,11 +76,15 @@ class ConfigErrors(ConfigError):
             Each names file, key and what was expected.
     """
 
-    def __init__(self, problems: list[ConfigError]):
+    def __init__(self, problems: Iterable[ConfigError]) -> None:
         self.problems = list(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
-    def __reduce__(self):
+    def in_file(self, file: str | None) -> "ConfigErrors":
+        """Return the same problems, those without a file in `file`."""
+        return ConfigErrors([type(each)(each.message, file=each.file or file, key=each.key) for each in self.problems])
+
+    def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.problems,))
 
 
@@ -109,3 +118,18 @@ class Interrupted(TrlR1Error):
 
 class HubError(TrlR1Error):
     """A push to the Hub or a download from it did not complete. Nothing local is lost."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `"; did you mean `this`?"`, or nothing where no known name is near."""
+    near = get_close_matches(name, [str(each) for each in known], cutoff=0.6)
+    # A slip rarely hits the first letter: `max_tokens` is nearer to `max_completion_tokens` than to `refine_max_tokens`.
+    best = next((each for each in near if each[:1] == name[:1]), near[0] if near else None)
+    return f"; did you mean `{best}`?" if best else ""
+
+
+def listed(names: Iterable[str], limit: int = 12) -> str:
+    """Return names for a sentence: `a`, `b`, `c`, and how many more there are."""
+    names = list(names)
+    text = ", ".join(f"`{name}`" for name in names[:limit])
+    return f"{text} and {len(names) - limit} more" if len(names) > limit else text or "none"

@@ -24,11 +24,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import ConfigError
+from .data.source import parse_sources
+from .errors import ConfigError, ConfigErrors
 from .language import word_counts
+from .sampling.config import SamplingConfig
 from .solved import is_solved
 from .text import count_reflection_words, split_completion
 from .trace import Trace, by_prompt
+from .typed import check_fields
 from .verify import final_answer, judge
 
 
@@ -94,15 +97,18 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         if not self.models:
             raise ConfigError("expected at least one model", key="models")
-        for name in self.by_model:
+        for name, changes in self.by_model.items():
             if name not in self.models:
                 raise ConfigError(f"expected one of {', '.join(self.models)}, got {name!r}", key="by_model")
+            if problems := check_fields([SamplingConfig], changes, f"by_model.{name}")[1]:
+                raise ConfigErrors(problems)
         if any(k < 1 for k in self.pass_at_k):
             raise ConfigError(f"expected numbers above 0, got {self.pass_at_k}", key="pass_at_k")
         if self.hard_below is not None and not 0 < self.hard_below <= 1:
             raise ConfigError(f"expected a share above 0 and at most 1, got {self.hard_below}", key="hard_below")
         if self.hard_chosen_by < 1:
             raise ConfigError(f"expected at least 1, got {self.hard_chosen_by}", key="hard_chosen_by")
+        parse_sources(self.data)
 
 
 def pass_at_k(n: int, right: int, k: int) -> float:

@@ -212,9 +212,9 @@ def test_a_missing_file_a_missing_column_and_an_unreadable_file(tmp_path):
         ({"path": "x", "colum": "y"}, "data[0].colum"),
         ({"name": "x"}, "data[0]"),
         ({"path": "x", "limit": "many"}, "data[0].limit"),
-        ({"path": "x", "limit": 0}, "limit"),
-        ({"path": "x", "share": 1.5}, "share"),
-        ({"path": "x", "domain": "a", "domain_column": "b"}, "domain_column"),
+        ({"path": "x", "limit": 0}, "data[0].limit"),
+        ({"path": "x", "share": 1.5}, "data[0].share"),
+        ({"path": "x", "domain": "a", "domain_column": "b"}, "data[0].domain_column"),
         (3, "data[0]"),
     ],
 )

@@ -66,7 +66,7 @@ def test_references_become_places_and_parents(folder):
             "kind": "grpo",
             "model": "dev",
             "data": "sums",
-            "set": {"rewards": [{"func": "x.Y", "args": {"model": "pref"}}]},
+            "set": {"rewards": [{"func": "trl_r1.rewards.PreferenceModel", "args": {"model": "pref"}}]},
         },
         {"name": "scores", "kind": "evaluate", "model": ["base_model", "zero", "last"], "data": "sums"},
     ]
@@ -98,6 +98,40 @@ def test_references_become_places_and_parents(folder):
         "last": "${run}/last/model",
     }
     assert found["scores"].placed("/r")["models"]["last"] == "/r/last/model"
+
+
+def test_only_what_a_kind_or_a_reward_declares_names_a_stage(folder):
+    """A server's model that is called as a stage is none: no path, no parent."""
+    judge = {"base_url": "http://localhost:8000/v1", "model": "zero"}
+    sampling = {"server_model": "zero", "refine_model": "zero", "model": "zero"}
+    rewards = [{"func": "trl_r1.rewards.Judge", "args": judge}, {"func": "no.Such", "args": {"model": "zero"}}]
+    stages = [
+        {"name": "zero", "kind": "grpo", "model": "base_model"},
+        {"name": "cold", "kind": "cold_start", "model": "base_model", "set": {**sampling, "rewards": rewards}},
+        {"name": "best", "kind": "evaluate", "model": "org/x", "set": {"best_of_n": {}}},
+    ]
+    stages[2]["set"]["best_of_n"] = {"func": "trl_r1.rewards.PreferenceModel", "args": {"model": "zero"}}
+    found = resolved(recipe_of(folder, stages))
+    assert found["cold"].parents == ()
+    assert {key: found["cold"].config[key] for key in sampling} == sampling
+    assert found["cold"].config["rewards"] == rewards
+    assert found["best"].config["best_of_n"]["args"] == {"model": "${run}/zero/model"}
+    assert found["best"].parents == ("zero",)
+
+
+def test_declared_data_and_files_become_places(folder):
+    (folder / "configs").mkdir()
+    (folder / "configs" / "chat.jinja").write_text("{{ messages }}")
+    (folder / "configs" / "sft.yaml").write_text("chat_template_path: chat.jinja\nlogging_dir: chat.jinja\n")
+    stages = [
+        {"name": "kept", "kind": "rejection", "model": "org/x", "data": "sums", "set": {"held_out": "sums"}},
+        {"name": "dev", "kind": "sft", "model": "org/x", "data": "kept", "config": "configs/sft.yaml"},
+    ]
+    found = resolved(recipe_of(folder, stages, data={"sums": {"path": "sums.jsonl"}}))
+    assert found["kept"].config["held_out"] == [{"path": str(folder / "sums.jsonl"), "name": "sums"}]
+    assert found["dev"].config["chat_template_path"] == str(folder / "configs" / "chat.jinja")
+    assert found["dev"].inputs == (folder / "configs" / "chat.jinja",)
+    assert found["dev"].config["logging_dir"] == "chat.jinja"
 
 
 def test_the_base_model_may_be_a_stage(folder):
@@ -264,7 +298,7 @@ def test_recipes_inside_the_package_are_found_by_name(folder, monkeypatch):
     stages = [{"name": "a", "kind": "grpo", "model": "org/x", "accelerate": "two"}]
     recipe_of(home / "tiny", stages).with_name("small.yaml").write_text(recipe_of(home / "tiny", stages).read_text())
     monkeypatch.setattr(load, "__file__", str(home.parent / "recipe" / "load.py"))
-    assert known_recipes() == ["tiny"]
+    assert known_recipes() == ["tiny", "tiny/small"]
     assert find_recipe("tiny") == home / "tiny" / "recipe.yaml"
     assert find_recipe("tiny/small") == home / "tiny" / "small.yaml"
     assert load_recipe("tiny").stages[0].accelerate == home / "accelerate" / "two.yaml"

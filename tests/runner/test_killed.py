@@ -27,7 +27,7 @@ def test_a_killed_runner_leaves_no_process_behind(toys):
     toys.set("a", step_seconds=0.2, steps=100, workers=2, deaf=True)
     runner = toys.start()
     assert at_work(toys)
-    assert len(toys.processes()) >= 4  # the keeper, the stage and two workers in sessions of their own
+    assert len(toys.processes()) >= 4  # the supervisor, the stage and two workers in sessions of their own
     runner.kill()
     runner.wait()
     assert wait_for(lambda: not toys.processes(), 15), toys.processes()
@@ -43,15 +43,15 @@ def test_a_killed_group_leaves_no_process_behind(toys):
 
 
 def test_what_a_killed_run_has_left_is_ended_before_the_next_begins(toys, capfd):
-    """Runner and keeper killed at once: the stage dies with its keeper, workers in other sessions outlive both."""
+    """Runner and supervisor killed at once: the stage dies with its supervisor, workers in other sessions outlive both."""
     toys.set("a", step_seconds=0.05, steps=40, workers=2)
     runner = toys.start()
     assert at_work(toys)
     import psutil
 
-    keeper = psutil.Process(runner.pid).children()[0]
+    supervisor = psutil.Process(runner.pid).children()[0]
     runner.kill()
-    keeper.kill()
+    supervisor.kill()
     runner.wait()
     assert wait_for(lambda: len(toys.processes()) == 2), toys.processes()
     assert toys.run() == 0
@@ -59,7 +59,7 @@ def test_what_a_killed_run_has_left_is_ended_before_the_next_begins(toys, capfd)
     assert not toys.processes()
 
 
-def test_a_keeper_that_is_killed_is_a_stage_that_failed(toys):
+def test_a_supervisor_that_is_killed_is_a_stage_that_failed(toys):
     """As the kernel does it when memory runs out: the runner is there, and says so."""
     import psutil
 
@@ -137,11 +137,11 @@ def test_the_lock_goes_with_the_runner(toys):
     assert toys.run() == 1  # it ran: nobody holds the directory
 
 
-def test_the_keeper_passes_the_exit_code_on():
-    keeper = os.path.join(os.path.dirname(sys.modules["trl_r1"].__file__), "runner", "keeper.py")
+def test_the_supervisor_passes_the_exit_code_on():
+    supervisor = os.path.join(os.path.dirname(sys.modules["trl_r1"].__file__), "runner", "supervisor.py")
 
     def code_of(text):
-        command = [sys.executable, "-I", keeper, sys.executable, "-c", text]
+        command = [sys.executable, "-I", supervisor, sys.executable, "-c", text]
         process = subprocess.Popen(command, stdin=subprocess.PIPE)
         return process.wait(30)
 

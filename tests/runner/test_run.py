@@ -49,6 +49,47 @@ def test_a_changed_stage_runs_again_with_its_descendants_and_the_old_outputs_are
     assert "its old outputs are in" in capsys.readouterr().out
 
 
+def test_the_plan_says_which_keys_changed(toys, capsys):
+    toys.run()
+    toys.run_dir.rename(toys.folder / "run2")
+    toys.set("b", value=9.0, trail="a path of some length " * 3).set("c", flavour="sour", value=5.5)
+    capsys.readouterr()
+    assert toys.run("--dry-run", "--output-dir", str(toys.folder / "run2")) == 0
+    out = capsys.readouterr().out
+    assert "to run again (its `trail`, `value` (9.0, was not set) changed)" in out
+    assert "to run again (its `value` (5.5, was 5), `flavour` (sour, was not set) changed)" in out
+    assert "to run again (b changed)" in out  # d reads from it
+
+
+def test_the_plan_says_which_packages_or_data_changed(toys, capsys, monkeypatch):
+    from trl_r1.recipe import fingerprint
+    from trl_r1.runner import plan
+
+    toys.run()
+    (toys.folder / "text.jsonl").write_text('{"prompt": "one"}\n{"prompt": "two"}\n')
+    assert toys.run("--dry-run") == 0
+    assert (
+        "to run again (the contents of its data, its code or its number of processes changed)"
+        in capsys.readouterr().out
+    )
+    versions = {**fingerprint.package_versions(), "trl": "99"}
+    monkeypatch.setattr(fingerprint, "package_versions", lambda: versions)
+    monkeypatch.setattr(plan, "package_versions", lambda: versions)
+    assert toys.run("--dry-run") == 0
+    assert ", now 99) changed)" in capsys.readouterr().out
+
+
+def test_a_stage_that_was_started_with_another_config_says_so(toys, capsys):
+    toys.set("a", exit_code=3)
+    toys.run()
+    toys.set("a", exit_code=0, steps=2)
+    capsys.readouterr()
+    assert toys.run("--dry-run") == 0
+    assert (
+        "its `exit_code` (0, was 3), `steps` (2, was not set) changed since it was started" in capsys.readouterr().out
+    )
+
+
 def test_changed_local_data_run_their_stage_again(toys):
     toys.run()
     first = toys.metrics()
@@ -110,6 +151,20 @@ def test_from_runs_a_stage_and_its_descendants_again(toys):
     after = {name: (toys.run_dir / name / "artifact.json").stat().st_mtime_ns for name in "abcd"}
     assert {name for name in "abcd" if before[name] != after[name]} == {"b", "d"}
     assert toys.metrics() == first
+
+
+def test_from_reaches_children_of_children_whatever_they_have_left(toys, capsys):
+    toys.run()
+    (toys.run_dir / "d" / "artifact.json").unlink()  # started, as far as one can tell, and not finished
+    capsys.readouterr()
+    assert toys.run("--dry-run", "--from", "a") == 0
+    lines = [line.split(maxsplit=4) for line in capsys.readouterr().out.splitlines()]
+    states = {line[0]: line[4] for line in lines if len(line) == 5 and line[0] in "abcd"}
+    assert states == {
+        "a": "to run again (asked for by --from)",
+        **dict.fromkeys("bc", "to run again (a runs first)"),
+        "d": "to run again (b runs first)",
+    }
 
 
 def test_only_runs_one_stage(toys, capsys):
@@ -183,6 +238,15 @@ def test_a_stage_that_refuses_its_config_ends_the_run_with_2(toys, capsys):
     assert "the last word of the stage" in capsys.readouterr().err
 
 
+def test_a_run_ends_with_2_only_where_every_failed_stage_refused(toys, capsys):
+    toys.set("b", exit_code=2)
+    toys.set("c", exit_code=3, step_seconds=0.2)
+    assert toys.run("--parallel", "2") == 1
+    err = capsys.readouterr().err
+    assert "stage `b` ended with code 2" in err
+    assert "stage `c` ended with code 3" in err
+
+
 def test_a_stage_that_leaves_no_output_has_failed(toys, capsys):
     toys.stages = [{"name": "a", "kind": "toys.empty"}]
     toys.extra["data"] = {}
@@ -190,12 +254,12 @@ def test_a_stage_that_leaves_no_output_has_failed(toys, capsys):
     assert "left no model" in capsys.readouterr().err
 
 
-def test_a_failed_stage_goes_on_from_its_checkpoint_once_it_is_mended(toys):
+def test_a_failed_stage_goes_on_from_its_checkpoint_once_it_is_fixed(toys):
     toys.set("b", fail_at_step=3, steps=5)
     assert toys.run() == 1
     module = toys.run_dir / "b" / "checkpoint.json"
     assert json.loads(module.read_text())["step"] == 2
-    # Mended from outside (say, more memory): the same command goes on.
+    # Fixed from outside (say, more memory): the same command goes on.
     state = json.loads(module.read_text())
     module.write_text(json.dumps({**state, "step": 3}))
     assert toys.run() == 0

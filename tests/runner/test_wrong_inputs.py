@@ -118,7 +118,9 @@ def test_the_batch_counts_all_processes(world, capsys):
     (world.folder / "recipe.yaml").write_text(yaml.safe_dump(world.recipe))
     assert main(["plan", "recipe.yaml"]) == 0, capsys.readouterr().err
     world.recipe["stages"][0].pop("accelerate")
-    assert "per_device_train_batch_size 2 x 1 process x 1 steps per generation = 2" in messages(world, capsys)
+    told = messages(world, capsys)
+    assert "zero.yaml:2: `zero.num_generations`: is 4; expected what `R1GRPOConfig` accepts in 1 process: " in told
+    assert "generation_batch_size (2) must be divisible by num_generations (4)" in told
 
 
 def test_unknown_key_of_a_config(world, capsys):
@@ -139,10 +141,10 @@ def test_unknown_key_of_the_recipe_of_a_stage_and_of_data(world, capsys):
     assert "problems; nothing was run" in told
 
 
-def test_a_key_that_stands_twice(world, capsys):
+def test_a_key_that_is_given_twice(world, capsys):
     world.zero = None
     (world.folder / "zero.yaml").write_text("learning_rate: 1e-6\nprompt_template: plain\nlearning_rate: 1e-5\n")
-    assert "zero.yaml:3: `learning_rate`: stands twice" in messages(world, capsys)
+    assert "zero.yaml:3: `learning_rate`: is given twice" in messages(world, capsys)
 
 
 @pytest.mark.parametrize("value", ["dev9", ["zero", "dev9"]])
@@ -201,6 +203,49 @@ def test_a_key_that_has_no_default_and_is_missing(world, capsys):
     assert "`zero.prompt_template`: is missing" in messages(world, capsys)
 
 
+def test_a_model_and_data_that_are_missing(world, capsys):
+    kept = {"name": "kept", "kind": "rejection", "set": {"prompt_template": "plain"}}
+    scores = {"name": "scores", "kind": "evaluate", "set": {"prompt_template": "plain"}}
+    world.recipe["stages"] += [kept, scores]
+    for key in ("model", "data"):
+        world.recipe["stages"][0].pop(key)
+    told = messages(world, capsys)
+    assert "recipe.yaml:" in told
+    assert "`stages.zero.model`: is missing" in told
+    for stage, key, given in [
+        ("zero", "data", "data"),
+        ("kept", "data", "data"),
+        ("scores", "models", "model"),
+        ("scores", "data", "data"),
+    ]:
+        assert f"`{stage}.{key}`: is missing" in told
+        assert f"expected `{given}:` in the recipe" in told
+
+
+def test_what_the_class_of_a_config_refuses_is_refused_with_file_line_and_key(world, capsys):
+    world.zero |= {"auto_find_batch_size": True, "tf32": True}
+    world.sft |= {"max_truncated_share": 7}
+    told = messages(world, capsys)
+    assert (
+        "zero.yaml:1: `zero.auto_find_batch_size`: is True; expected what `R1GRPOConfig` accepts in 1 process: "
+        in told
+    )
+    assert "sft.yaml:1: `tuned.max_truncated_share`: expected a share from 0 to 1, got 7" in told
+    assert "tf32" not in told  # the machine that plans need have no GPU
+
+
+def test_a_model_at_a_server_that_is_called_as_a_stage_is_none(world, capsys):
+    server = {"backend": "server", "base_url": "http://localhost:1/v1", "server_model": "tuned"}
+    kept = {"name": "kept", "kind": "rejection", "model": "org/x", "data": "sums"}
+    world.recipe["stages"].append({**kept, "set": {"prompt_template": "plain", **server}})
+    for name, config in (("zero.yaml", world.zero), ("sft.yaml", world.sft)):
+        (world.folder / name).write_text(yaml.safe_dump(config))
+    (world.folder / "recipe.yaml").write_text(yaml.safe_dump(world.recipe))
+    assert main(["plan", "recipe.yaml"]) == 0, capsys.readouterr().err
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("kept")]
+    assert line.split()[:4] == ["kept", "rejection", "-", "1"]
+
+
 def test_a_column_that_a_reward_reads_and_the_data_lack(world, capsys):
     write_rows(world.folder / "sums.jsonl", [{"prompt": "1+1?", "completion": "2", "answer": "2"}])
     told = messages(world, capsys)
@@ -233,6 +278,10 @@ def test_a_column_that_a_stage_reads_and_the_data_lack(world, capsys):
     write_rows(world.folder / "sums.jsonl", [{"prompt": "1+1?", "solution": "2"}])
     told = messages(world, capsys)
     assert "`sums` has no column `completion`, which `sft` reads" in told
+    assert "It has `prompt`, `solution`\n" in told
+    world.recipe["data"]["sums"]["prompt_column"] = "solution"
+    write_rows(world.folder / "sums.jsonl", [{"solution": "2"}])
+    assert "It has `solution`\n" in messages(world, capsys)  # what the file has, not what is made of it
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "[]"])

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ConfigError, ConfigErrors
-from ..rewards.schedule import RewardSpec, make_reward
+from ..rewards.schedule import RewardSpec, load_reward
 from .battery import load_battery
 from .measure import Audit, Outcome, audit_reward
 
@@ -50,14 +50,12 @@ def declared_rewards(entries: Sequence[dict[str, Any]]) -> list[Declared]:
         inside = f"{entry['stage']}.{entry['key']}"
         template = entry.get("prompt_template") or "chat"
         try:
-            spec = RewardSpec.parse(entry["declared"], inside)
-            key = json.dumps([spec.func, spec.args, template], sort_keys=True, default=str)
-            if key not in found:
-                found[key] = Declared(spec, make_reward(spec, inside), template)
+            spec, reward = load_reward(entry["declared"], inside)
         except ConfigError as error:
             problems.append(ConfigError(error.message, file=entry.get("file"), key=error.key or inside))
             continue
-        found[key].stages.append(entry["stage"])
+        key = json.dumps([spec.func, spec.args, template], sort_keys=True, default=str)
+        found.setdefault(key, Declared(spec, reward, template)).stages.append(entry["stage"])
     if problems:
         raise ConfigErrors(problems)
     return list(found.values())

@@ -4,9 +4,12 @@ What the builders build from. How they sample is in [`~sampling.SamplingConfig`]
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from ..data.source import parse_sources
 from ..errors import ConfigError
+from ..select import Rules
+from ..typed import make
 
 
 FORM = "<think>\n{thought}\n</think>\n\n{answer}"
@@ -45,9 +48,15 @@ class BuilderConfig:
     )
     model_name_or_path: str | None = field(default=None, metadata={"help": "The model that is sampled from."})
 
+    needs_model: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
-        if not self.model_name_or_path:
+        if self.needs_model and not self.model_name_or_path:
             raise ConfigError("expected a folder, a Hub id or a model's name at a server", key="model_name_or_path")
+        parse_sources(self.data)
+        if self.held_out:
+            parse_sources(self.held_out, key="held_out")
+        make([Rules], self.rules, within="rules")
 
 
 @dataclass
@@ -161,8 +170,10 @@ class GeneralConfig(BuilderConfig):
     thought_instruction: str | None = field(default=None, metadata={"help": "What the model is asked for a thought."})
     form: str = field(default=FORM, metadata={"help": "How thought and answer are put together."})
 
+    needs_model: ClassVar[bool] = False  # rows may be complete as they are
+
     def __post_init__(self) -> None:
-        # No `super()`: rows may be complete as they are, and then no model is needed.
+        super().__post_init__()
         _check_names(self.form, "form", "thought", "answer")
         if self.keep_per_prompt < 1:
             raise ConfigError(f"expected at least 1, got {self.keep_per_prompt}", key="keep_per_prompt")

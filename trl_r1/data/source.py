@@ -117,7 +117,10 @@ def parse_sources(entries: Sequence[Any], *, where: str | None = None, key: str 
             if value is not None and (not isinstance(value, expected) or isinstance(value, bool)):
                 what = "text" if expected is str else "an integer" if expected is int else "a number"
                 raise DataError(f"expected {what}, got {value!r}", file=where, key=f"{at}.{name}")
-        sources.append(DataSource(**entry))
+        try:
+            sources.append(DataSource(**entry))
+        except DataError as error:
+            raise DataError(error.message, file=where or error.file, key=f"{at}.{error.key}") from None
     if not sources:
         raise DataError("expected at least one source, got none", file=where, key=key)
     labels = [source.label for source in sources]

@@ -227,6 +227,11 @@ class R1GRPOConfig(GRPOConfig):
         self.sync_ref_model_by_default = self.sync_ref_model is None
         if self.sync_ref_model is None:
             self.sync_ref_model = self.beta != 0.0
+        if self.num_generations is not None and self.num_generations < 2:
+            raise ConfigError(
+                f"is {self.num_generations}; expected at least 2, or there is nothing to compare",
+                key="num_generations",
+            )
         super().__post_init__()
         for language in self.languages or ():
             if normalize_language(language) not in LANGUAGES:

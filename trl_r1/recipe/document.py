@@ -1,7 +1,7 @@
 """
 A YAML file that remembers the line of each of its keys, so that an error can say where to look.
 
-A key that stands twice in one mapping is refused: YAML would keep the last one without a word.
+A key that is given twice in one mapping is refused: YAML would silently keep the last one.
 """
 
 import os
@@ -18,7 +18,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def shown(path: str | Path) -> str:
-    """Return `path` as a reader would type it: relative to the current folder where it lies below it."""
+    """Return `path` as a reader would type it: relative to the current folder where it is inside it."""
     path = os.path.abspath(path)
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else relative
@@ -40,7 +40,7 @@ class Document:
 
     path: Path
     data: dict[str, Any]
-    lines: dict[tuple, int] = field(default_factory=dict, repr=False)
+    lines: dict[tuple[str | int, ...], int] = field(default_factory=dict, repr=False)
 
     def at(self, *keys: str | int) -> str:
         """Return `file:line` of the key that `keys` lead to, or of the nearest one around it that is known."""
@@ -66,7 +66,7 @@ def read_document(path: str | Path) -> Document:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(f"cannot be read ({reason}); expected a YAML file", file=shown(path)) from None
-    lines: dict[tuple, int] = {}
+    lines: dict[tuple[str | int, ...], int] = {}
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -84,7 +84,9 @@ def read_document(path: str | Path) -> Document:
     return Document(path, data, lines)
 
 
-def _build(loader: Any, node: yaml.Node, at: tuple, lines: dict[tuple, int], path: Path) -> Any:
+def _build(
+    loader: Any, node: yaml.Node, at: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int], path: Path
+) -> Any:
     lines.setdefault(at, node.start_mark.line + 1)
     if isinstance(node, yaml.SequenceNode):
         return [_build(loader, item, (*at, i), lines, path) for i, item in enumerate(node.value)]
@@ -95,7 +97,7 @@ def _build(loader: Any, node: yaml.Node, at: tuple, lines: dict[tuple, int], pat
         if name in written[:i]:
             mark = next(key for key, _ in reversed(node.value) if key.value == name).start_mark
             raise ConfigError(
-                "stands twice in one mapping; expected once",
+                "is given twice in one mapping; expected once",
                 file=f"{shown(path)}:{mark.line + 1}",
                 key=dotted(*at, name),
             )

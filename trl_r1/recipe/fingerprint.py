@@ -1,7 +1,7 @@
 """
 What the outputs of a stage depend on, as one hash.
 
-Its resolved configuration without the places it happens to lie in, the fingerprints of its parents, the contents of the
+Its resolved configuration without the paths of its inputs, the fingerprints of its parents, the contents of the
 local files it reads, and the versions of the packages that compute. Stages with equal fingerprints have equal outputs.
 """
 
@@ -9,11 +9,12 @@ import hashlib
 import json
 import os
 from functools import cache, lru_cache
+from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .fields import read_stage_module, source_of
 from .references import ResolvedStage
 
 
@@ -49,7 +50,7 @@ def fingerprints(stages: list[ResolvedStage]) -> dict[str, str]:
         digests = {str(path): content_digest(path) for path in item.inputs}
         identity = {
             "kind": item.stage.kind,
-            "config": _placeless(item.config, digests),
+            "config": _without_paths(item.config, digests),
             "inputs": sorted(digests.values()),
             "processes": item.stage.num_processes,
             "parents": {parent: found[parent] for parent in item.parents},
@@ -87,28 +88,42 @@ def _file_digest(path: str, size: int, changed: int) -> str:
     return digest.hexdigest()
 
 
-def _placeless(value: Any, digests: dict[str, str]) -> Any:
-    """Replace local places by what lies there: the same data in another folder are the same data."""
+def _without_paths(value: Any, digests: dict[str, str]) -> Any:
+    """Replace local paths by the hash of their contents: the same data in another folder are the same data."""
     if isinstance(value, dict):
-        return {key: _placeless(item, digests) for key, item in value.items()}
+        return {key: _without_paths(item, digests) for key, item in value.items()}
     if isinstance(value, list):
-        return [_placeless(item, digests) for item in value]
+        return [_without_paths(item, digests) for item in value]
     return digests.get(value, value) if isinstance(value, str) else value
 
 
 def _own_code(item: ResolvedStage) -> dict[str, str]:
-    """Return hashes of the user's own modules that the stage runs: their versions stand in no package."""
+    """Return hashes of the user's own modules that the stage runs: no package's version covers them."""
     modules = [item.stage.module] if "." in item.stage.kind else []
     rewards = item.config.get("rewards")
     for reward in rewards if isinstance(rewards, list) else []:
         name = reward.get("func") if isinstance(reward, dict) else None
         if isinstance(name, str) and "." in name and not name.startswith("trl_r1."):
             modules.append(name.rpartition(".")[0])
-    found = {}
-    for module in modules:
-        path = (
-            read_stage_module(module).path if module == item.stage.module and source_of(module) else source_of(module)
-        )
-        if path is not None:
-            found[module] = content_digest(path)
-    return found
+    paths = {module: source_of(module) for module in modules}
+    return {module: content_digest(path) for module, path in paths.items() if path is not None}
+
+
+@cache
+def source_of(module: str) -> Path | None:
+    """Return the source file of a module, importing nothing but, at most, the finder of its top-level package."""
+    top, *rest = module.split(".")
+    try:
+        spec = find_spec(top)
+    except (ImportError, ValueError):
+        spec = PathFinder.find_spec(top)
+    if spec is None:
+        return None
+    if not rest:
+        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    for place in spec.submodule_search_locations or ():
+        path = Path(place, *rest)
+        for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+            if candidate.is_file():
+                return candidate
+    return None

@@ -1,7 +1,7 @@
 """
 Find a recipe and read it.
 
-Everything that is wrong is collected and told at once: the reader mends a file in one go.
+Everything that is wrong is collected and reported at once, so that a file is fixed in one go.
 """
 
 import re
@@ -12,11 +12,10 @@ from typing import Any
 
 import yaml
 
-from ..errors import ConfigError, ConfigErrors, RecipeError
+from ..errors import ConfigError, ConfigErrors, RecipeError, did_you_mean, listed
 from ..kinds import known_kinds
 from .document import Document, dotted, read_document
 from .records import Recipe, Stage
-from .suggest import did_you_mean, listed
 
 
 RECIPE_KEYS = (
@@ -36,10 +35,13 @@ def recipe_homes() -> list[Path]:
 
 
 def known_recipes() -> list[str]:
-    """Return the names of the recipes that ship with the package."""
+    """Return the names of the recipes that ship with the package: `r1`, and `r1/small` for a `small.yaml` beside it."""
     found = set()
     for home in recipe_homes():
-        found |= {path.parent.relative_to(home).as_posix() for path in home.rglob("recipe.yaml")}
+        for path in home.rglob("*.yaml"):
+            if re.search(r"^stages:", path.read_text(encoding="utf-8"), re.MULTILINE):
+                name = path.relative_to(home)
+                found.add((name.parent if name.name == "recipe.yaml" else name.with_suffix("")).as_posix())
     return sorted(found)
 
 
@@ -126,7 +128,7 @@ class _Reading:
         self.problems.append(kind(message, file=self.document.at(*keys), key=dotted(*keys) or None))
 
     def apply(self, overrides: list[str]) -> None:
-        names = [s.get("name") for s in self.data["stages"] if isinstance(s, dict)]
+        names = [str(s.get("name")) for s in self.data["stages"] if isinstance(s, dict)]
         for text in overrides:
             path, equals, raw = text.partition("=")
             keys = path.strip().split(".")
@@ -157,7 +159,7 @@ class _Reading:
                 )
 
     def recipe(self) -> tuple[Recipe, list[ConfigError]]:
-        self.no_unknown(self.data, RECIPE_KEYS)
+        self.known_keys(self.data, RECIPE_KEYS)
         name = self.typed("name", str, "a name", required=True)
         if name is not None and not re.fullmatch(r"[\w.-]+", name):
             self.wrong(f"is {name!r}; expected letters, digits, `-`, `_`, `.`: it names the run directory", "name")
@@ -169,9 +171,9 @@ class _Reading:
         disk_gb = self.typed("disk_gb", (int, float), "a number of GB", default=1.0)
         env = self.environment(self.typed("env", dict, "a mapping of variables", default={}))
         data = self.sources()
-        stages = [self.stage(i, raw, env) for i, raw in enumerate(self.data["stages"])]
-        stages = [stage for stage in stages if stage is not None]
-        self.no_twins()
+        found = [self.stage(i, raw, env) for i, raw in enumerate(self.data["stages"])]
+        stages = [stage for stage in found if stage is not None]
+        self.unique_names()
         recipe = Recipe(
             name=name or self.document.path.stem,
             path=self.document.path,
@@ -186,7 +188,7 @@ class _Reading:
         )
         return recipe, self.problems
 
-    def no_unknown(self, mapping: dict, known: tuple[str, ...], *at: str | int) -> None:
+    def known_keys(self, mapping: dict[str, Any], known: tuple[str, ...], *at: str | int) -> None:
         for key in mapping:
             if key not in known:
                 self.wrong(f"unknown key; expected one of {listed(known)}{did_you_mean(key, known)}", *at, key)
@@ -202,7 +204,7 @@ class _Reading:
             return default
         return value
 
-    def environment(self, env: dict) -> dict[str, str]:
+    def environment(self, env: dict[str, Any]) -> dict[str, str]:
         for key, value in env.items():
             if isinstance(value, (dict, list)) or value is None:
                 self.wrong(f"is {value!r}; expected text or a number", "env", key)
@@ -232,7 +234,7 @@ class _Reading:
             return None
         name = raw.get("name")
         raw = {**raw, **{k[0]: v for k, v, _ in self.overrides_of(name) if len(k) == 1 and k[0] in STAGE_KEYS}}
-        self.no_unknown(raw, STAGE_KEYS, *at)
+        self.known_keys(raw, STAGE_KEYS, *at)
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             self.wrong(f"is {name!r}; expected a name of letters, digits, `-` and `_`", *at, "name")
             return None
@@ -263,7 +265,9 @@ class _Reading:
     def overrides_of(self, name: Any) -> list[tuple[list[str], Any, str]]:
         return self.stage_overrides.get(name, []) if isinstance(name, str) else []
 
-    def config(self, raw: dict, name: str, env: dict[str, str], at: tuple) -> tuple[dict, dict, Path | None]:
+    def config(
+        self, raw: dict[str, Any], name: str, env: dict[str, str], at: tuple[str | int, ...]
+    ) -> tuple[dict[str, Any], dict[str, str], Path | None]:
         config: dict[str, Any] = {}
         origins: dict[str, str] = {}
         config_file = None
@@ -297,7 +301,7 @@ class _Reading:
             origins[keys[0]] = f"--set {text}"
         return config, origins, config_file
 
-    def processes(self, raw: dict, at: tuple) -> int | None:
+    def processes(self, raw: dict[str, Any], at: tuple[str | int, ...]) -> int | None:
         value, where = raw.get("num_processes"), (*at, "num_processes")
         if value is None and raw.get("accelerate") is not None:
             value, where = self.data.get("num_processes"), ("num_processes",)
@@ -310,14 +314,16 @@ class _Reading:
             self.wrong("expected `accelerate:` beside it, which starts the processes", *where)
         return value
 
-    def model(self, value: Any, at: tuple) -> str | list[str] | dict[str, str] | None:
+    def model(self, value: Any, at: tuple[str | int, ...]) -> str | list[str] | dict[str, str] | None:
         several = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
-        if value is None or (several and all(isinstance(item, str) for item in several)):
+        if isinstance(value, (str, list, dict)) and several and all(isinstance(item, str) for item in several):
             return value
+        if value is None:
+            return None
         self.wrong(f"is {value!r}; expected `base_model`, a stage, a Hub id or a folder", *at, "model")
         return None
 
-    def data_names(self, value: Any, at: tuple) -> list[str | dict[str, Any]]:
+    def data_names(self, value: Any, at: tuple[str | int, ...]) -> list[str | dict[str, Any]]:
         values = value if isinstance(value, list) else [] if value is None else [value]
         for item in values:
             if not (isinstance(item, str) or (isinstance(item, dict) and {"path", "source"} & item.keys())):
@@ -325,7 +331,7 @@ class _Reading:
                 return []
         return values
 
-    def accelerate(self, value: Any, at: tuple) -> Path | None:
+    def accelerate(self, value: Any, at: tuple[str | int, ...]) -> Path | None:
         if value is None:
             return None
         for home in recipe_homes():
@@ -342,7 +348,7 @@ class _Reading:
         self.wrong(f"is {value!r}, and no such file; expected {expected}", *at)
         return None
 
-    def no_twins(self) -> None:
+    def unique_names(self) -> None:
         first: dict[str, str] = {}
         for i, raw in enumerate(self.data["stages"]):
             name = raw.get("name") if isinstance(raw, dict) else None
@@ -350,7 +356,7 @@ class _Reading:
                 continue
             if name in first:
                 self.wrong(
-                    f"two stages are called `{name}` (the other stands at {first[name]}); expected names that differ",
+                    f"two stages are called `{name}` (the other at {first[name]}); expected names that differ",
                     "stages",
                     i,
                     "name",
@@ -360,7 +366,7 @@ class _Reading:
                 self.wrong(f"`{name}` is a data set and a stage; expected names that differ", "stages", i, "name")
             elif name == "base_model":
                 self.wrong(
-                    "`base_model` stands for the recipe's base model; expected another name", "stages", i, "name"
+                    "`base_model` is the name of the recipe's base model; expected another name", "stages", i, "name"
                 )
             first.setdefault(name, self.document.at("stages", i))
 
@@ -368,10 +374,11 @@ class _Reading:
 def _put(config: dict[str, Any], keys: list[str], value: Any) -> bool:
     """Put a value into a config, down a path of keys and of positions in lists (`rewards.0.weight`)."""
     inner: Any = config
+    key: str | int
     for i, key in enumerate(keys):
         last = i == len(keys) - 1
         if isinstance(inner, list):
-            if not key.isdigit() or int(key) >= len(inner):
+            if not keys[i].isdigit() or int(key) >= len(inner):
                 return False
             key = int(key)
         elif not last and not isinstance(inner.get(key), (dict, list)):

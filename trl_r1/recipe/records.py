@@ -73,7 +73,7 @@ class Recipe:
         stages (`tuple[Stage, ...]`):
             In the order of the file.
         base_model (`str`, *optional*):
-            What `model: base_model` stands for: a Hub id, a folder, or a stage.
+            What `model: base_model` means: a Hub id, a folder, or a stage.
         seed (`int`, *optional*, defaults to `0`):
             Seed of every stage whose `set:` states no other.
         parallel (`int`, *optional*, defaults to `1`):

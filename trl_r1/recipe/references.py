@@ -1,7 +1,8 @@
 """
-From names to places: what each stage reads, where it lies, and which stages it hangs on.
+From names to paths: what each stage reads, where it is, and which stages it depends on.
 
-Places inside the run are written `${run}/...` until the very end, so that a fingerprint does not change when a run is
+Which keys of a config name a model, data or a file, its kind says (`StageKind.references`); no other key is resolved.
+Paths inside the run are written `${run}/...` until the very end, so that a fingerprint does not change when a run is
 moved to another folder.
 """
 
@@ -11,12 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, DataError, RecipeError
+from ..errors import ConfigError, DataError, RecipeError, did_you_mean, listed
 from ..kinds import StageKind, kind_of
 from .document import shown
-from .fields import Field, read_stage_module
 from .records import Recipe, Stage
-from .suggest import did_you_mean, listed
 
 
 RUN = "${run}"
@@ -34,13 +33,11 @@ class ResolvedStage:
         stage (`Stage`):
             As the recipe states it.
         config (`dict[str, Any]`):
-            The flat configuration. Places inside the run start with `${run}`.
+            The flat configuration. Paths inside the run start with `${run}`.
         parents (`tuple[str, ...]`):
             Stages it reads from, in the order of first mention.
-        fields (`dict[str, Field]`, *optional*):
-            Keys that its kind understands; `None` where a module of the user's does not say.
-        outputs (`tuple[str, ...]`):
-            What it leaves in its folder.
+        kind ([`~kinds.StageKind`], *optional*):
+            What its kind says about itself; `None` where there is no such kind.
         inputs (`tuple[Path, ...]`):
             Local files and folders it reads from outside the run.
     """
@@ -48,17 +45,28 @@ class ResolvedStage:
     stage: Stage
     config: dict[str, Any]
     parents: tuple[str, ...] = ()
-    fields: dict[str, Field] | None = None
-    outputs: tuple[str, ...] = ()
+    kind: StageKind | None = None
     inputs: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
+        """Its name in the recipe."""
         return self.stage.name
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What it leaves in its folder."""
+        return self.kind.leaves if self.kind else ()
+
+    def at(self, key: str) -> str:
+        """Return `file:line` of a key of its config; of the stage where the recipe gives the key, else the config's file."""
+        top = re.split(r"[.\[]", key)[0]
+        file = None if top in ("model_name_or_path", "models", "data") else self.stage.config_file
+        return self.stage.origins.get(top) or (self.stage.at if file is None else shown(file))
 
     def placed(self, run_dir: str | Path) -> dict[str, Any]:
         """Return the configuration with the run's folder filled in."""
-        return fill_run(self.config, str(run_dir))
+        return {key: fill_run(value, str(run_dir)) for key, value in self.config.items()}
 
 
 def fill_run(value: Any, run_dir: str) -> Any:
@@ -96,15 +104,15 @@ def _ordered(resolved: list[ResolvedStage], problems: list[ConfigError]) -> list
         if state.get(name) == "done":
             return True
         if state.get(name) == "open":
-            circle = [*trail[trail.index(name) :], name]
+            cycle = [*trail[trail.index(name) :], name]
             stage = by_name[name].stage
             message = (
                 "reads its own output"
-                if len(circle) == 2
-                else f"a cycle: {' -> '.join(circle)} (each reads from the next)"
+                if len(cycle) == 2
+                else f"a cycle: {' -> '.join(cycle)} (each reads from the next)"
             )
             problems.append(
-                RecipeError(f"{message}; expected stages that form no circle", file=stage.at, key=f"stages.{name}")
+                RecipeError(f"{message}; expected stages without a cycle", file=stage.at, key=f"stages.{name}")
             )
             return False
         state[name] = "open"
@@ -115,10 +123,6 @@ def _ordered(resolved: list[ResolvedStage], problems: list[ConfigError]) -> list
 
     whole = [visit(item.name, []) for item in resolved]
     return [by_name[name] for name in order] if all(whole) else resolved
-
-
-def _names_data(key: str) -> bool:
-    return key == "held_out" or key.endswith("_data")
 
 
 @dataclass
@@ -134,16 +138,15 @@ class _Resolving:
 
     def resolved(self) -> ResolvedStage:
         stage = self.stage
-        module = None
         try:
             self.kind = kind_of(stage.kind)
-            module = read_stage_module(stage.module)
         except ConfigError as error:
             self.problems.append(ConfigError(error.message, file=stage.at, key=f"stages.{stage.name}.kind"))
-        fields = module.fields if module else None
-        config = {key: self.nested(key, value) for key, value in deepcopy(stage.config).items()}
+        config = {key: self.nested(value, (key,)) for key, value in deepcopy(stage.config).items()}
         if stage.model is not None:
-            self.models(config)
+            self.models(config, stage.model)
+        elif self.kind and self.kind.trains and self.kind.model == "one" and not config.get("model_name_or_path"):
+            self.wrong(f"is missing; a stage of kind `{stage.kind}` starts from a model, expected its name", "model")
         if stage.data:
             if self.kind is not None and self.kind.reads is None:
                 self.wrong(f"a stage of kind `{stage.kind}` reads no data; expected no `data`", "data")
@@ -152,9 +155,8 @@ class _Resolving:
         config.setdefault("seed", self.recipe.seed)
         if stage.accelerate is not None:
             self.inputs.append(stage.accelerate)
-        outputs = module.outputs if module else ()
         return ResolvedStage(
-            stage, config, tuple(dict.fromkeys(self.parents)), fields, outputs, tuple(dict.fromkeys(self.inputs))
+            stage, config, tuple(dict.fromkeys(self.parents)), self.kind, tuple(dict.fromkeys(self.inputs))
         )
 
     def wrong(self, message: str, key: str, kind: type[ConfigError] = RecipeError) -> None:
@@ -162,8 +164,8 @@ class _Resolving:
 
     # --- models -----------------------------------------------------------------------------------------------------
 
-    def models(self, config: dict[str, Any]) -> None:
-        model, takes = self.stage.model, self.kind.model if self.kind else "one"
+    def models(self, config: dict[str, Any], model: str | list[str] | dict[str, str]) -> None:
+        takes = self.kind.model if self.kind else "one"
         if takes == "none":
             self.wrong(f"a stage of kind `{self.stage.kind}` takes no model; expected no `model`", "model")
             return
@@ -207,8 +209,8 @@ class _Resolving:
     def makes(self, name: str, output: str, what: str, key: str) -> None:
         stage = self.recipe.stage(name)
         try:
-            outputs = read_stage_module(stage.module).outputs
-        except ConfigError:  # told where that stage is resolved
+            outputs = kind_of(stage.kind).leaves
+        except ConfigError:  # reported where that stage is resolved
             return
         if any(made == output or output.startswith(f"{made}/") for made in outputs):
             return
@@ -290,27 +292,52 @@ class _Resolving:
 
     # --- inside the config ------------------------------------------------------------------------------------------
 
-    def nested(self, key: str, value: Any) -> Any:
-        """Resolve references inside a config: keys that name a model (`model`, `*_model`) or data (`held_out`, `*_data`)."""
+    def nested(self, value: Any, at: tuple[str, ...], func: Any = None) -> Any:
+        """Resolve the references inside a config. `func`: the reward among whose declaration the value is."""
+        what = self.named_by(at)
+        if what == "data":
+            items = value if isinstance(value, list) else [value]
+            if all(isinstance(item, (str, dict)) for item in items):
+                return [source for item in items for source in self.sources(item)]
         if isinstance(value, dict):
-            return {inner: self.nested(inner, item) for inner, item in value.items()}
+            func = value.get("func", func)
+            return {key: self.nested(item, (*at, str(key)), func) for key, item in value.items()}
         if isinstance(value, list):
-            if _names_data(key) and value and all(isinstance(item, (str, dict)) for item in value):
-                return [source for item in value for source in self.sources(item)]
-            return [self.nested(key, item) for item in value]
+            return [self.nested(item, (*at, str(i)), func) for i, item in enumerate(value)]
         if not isinstance(value, str):
             return value
-        if key == "model" or key.endswith(("_model", "model_name_or_path")):
-            names = {stage.name for stage in self.recipe.stages} | (
-                {"base_model"} if self.recipe.base_model else set()
-            )
-            return self.model_place(value, key) if value in names else value
-        if _names_data(key):
-            return self.sources(value)
-        if key.endswith(("_path", "_file")) and self.stage.config_file is not None and not Path(value).is_absolute():
+        if what == "model":
+            names = {stage.name for stage in self.recipe.stages}
+            names |= {"base_model"} if self.recipe.base_model else set()
+            if value in names and (at[-2:-1] != ("args",) or self.is_model_argument(func, at[-1])):
+                return self.model_place(value, ".".join(at))
+        if what == "file":
+            return self.file_place(value)
+        return value
+
+    def named_by(self, at: tuple[str, ...]) -> str | None:
+        """Return what the value at a path of keys names: `"model"`, `"data"`, `"file"` or nothing."""
+        if self.kind is None:
+            return None
+        own = {"one": {"model_name_or_path": "model"}, "several": {"models.*": "model"}}.get(self.kind.model, {})
+        for pattern, what in {**own, **self.kind.references}.items():
+            parts = pattern.split(".")
+            if len(parts) == len(at) and all(part in ("*", key) for part, key in zip(parts, at)):
+                return what
+        return None
+
+    def is_model_argument(self, func: Any, argument: str) -> bool:
+        # Imported only for an argument that has the name of a stage.
+        from ..rewards.schedule import model_arguments
+
+        return func is None or argument in model_arguments(func)
+
+    def file_place(self, value: str) -> str:
+        """Return the path of a file that a config names: relative to the current folder, else to the config file."""
+        if self.stage.config_file is not None and not Path(value).exists():
             beside = self.stage.config_file.parent / value
-            if not Path(value).exists() and beside.is_file():
+            if beside.is_file():
                 return self.outside(beside.resolve())
-        if key.endswith(("_path", "_file")) and Path(value).is_file():
+        if Path(value).is_file():
             self.inputs.append(Path(value))
         return value

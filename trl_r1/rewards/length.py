@@ -43,7 +43,7 @@ class GroupLength:
     compared within itself.
 
     Args:
-        accuracy (`str`, `Mapping` or `Callable`, *optional*, defaults to `"trl_r1.rewards.math_accuracy"`):
+        accuracy (`str`, `Mapping` or `Callable`, *optional*, defaults to `"trl_r1.rewards.math.math_accuracy"`):
             What says whether an answer is right (1 or more): a reward as a stage declares it (`func`, `args`), or the
             reward itself.
 
@@ -61,7 +61,7 @@ class GroupLength:
     ```
     """
 
-    accuracy: Any = "trl_r1.rewards.math_accuracy"
+    accuracy: Any = "trl_r1.rewards.math.math_accuracy"
 
     __name__: ClassVar[str] = "group_length"
     # R1GRPOTrainer looks for this, and then hands `group_tokens`: for each row the lengths of its whole group.

@@ -79,6 +79,7 @@ class PreferenceModel:
 
     __name__: ClassVar[str] = "preference_model"
     requires: ClassVar[tuple[str, ...]] = ()
+    recipe_models: ClassVar[tuple[str, ...]] = ("model",)
 
     def __post_init__(self):
         if not isinstance(self.model, str) or not self.model:

@@ -10,7 +10,10 @@ rewards:
 
 There is no registry: a reward of one's own is named the same way. The path may lead to a class (made with `args`), to a
 ready instance or function (no `args`), or to a function that makes a reward: one without a parameter `completions`,
-such as `trl.rewards.get_repetition_penalty_reward`. Importable without torch.
+such as `trl.rewards.get_repetition_penalty_reward`. A class says with `recipe_models = ("model",)` which of its
+arguments name a model of the recipe: a stage, `base_model`, a folder or a Hub id.
+
+The stages, `trl-r1 plan` and `trl-r1 audit` read and make rewards with the functions here. Importable without torch.
 """
 
 import importlib
@@ -19,14 +22,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 from ..model_server import run_coroutine
-
-
-# What TRL hands to every reward, so that it is no column of the data set.
-_HANDED = frozenset(
-    ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric", "environments")
-)
+from .scheduled import AsyncScheduled, Scheduled, is_async, name_of, required_columns
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class RewardSpec:
             declared (`str` or `Mapping`):
                 A dotted path alone, or a mapping with the fields of this class.
             key (`str`, *optional*, defaults to `"rewards"`):
-                Where it stands, for messages.
+                Where it is, for messages.
 
         Raises:
             [`~errors.ConfigError`]: on an unknown key or a value of the wrong type.
@@ -77,7 +75,8 @@ class RewardSpec:
         known = [f.name for f in fields(cls)]
         for name in declared:
             if name not in known:
-                raise ConfigError(f"unknown key, expected one of {', '.join(known)}", key=f"{key}.{name}")
+                near = did_you_mean(str(name), known)
+                raise ConfigError(f"unknown key, expected one of {', '.join(known)}{near}", key=f"{key}.{name}")
         given = {name: value for name, value in declared.items() if value is not None}
 
         def check(name: str, right: bool, expected: str) -> None:
@@ -108,110 +107,53 @@ class RewardSpec:
         )
 
 
-@dataclass(frozen=True)
-class Scheduled:
+def declared_rewards(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """
-    A reward that applies to some domains or steps only, and is `None` elsewhere.
-
-    The reward itself is called with the rows that it applies to, and not at all where there is none.
+    Find the rewards that a stage's config declares, without reading them.
 
     Args:
-        reward (`Callable`):
-            The reward.
-        domains (`tuple[str, ...]`, *optional*):
-            Domains it applies to, by the column `domain`.
-        from_step (`int`, *optional*):
-            First step at which it applies.
-        until_step (`int`, *optional*):
-            First step at which it applies no more.
-        name (`str`, *optional*):
-            Name under which it is logged. Defaults to the reward's own.
+        config (`Mapping[str, Any]`):
+            The config.
+
+    Returns:
+        `list[tuple[str, Any]]`: each declaration with its key: those of the list `rewards`, and every mapping with a
+        `func` (`best_of_n: {func: ...}`).
     """
-
-    reward: Callable[..., Any]
-    domains: tuple[str, ...] | None = None
-    from_step: int | None = None
-    until_step: int | None = None
-    name: str | None = None
-
-    @property
-    def __name__(self) -> str:
-        return self.name or name_of(self.reward)
-
-    @property
-    def requires(self) -> tuple[str, ...]:
-        columns = required_columns(self.reward)
-        return (*columns, "domain") if self.domains is not None and "domain" not in columns else columns
-
-    @property
-    def is_accuracy(self) -> bool:
-        return getattr(self.reward, "is_accuracy", False) is True
-
-    @property
-    def waits(self) -> bool:
-        return getattr(self.reward, "waits", False) is True
-
-    @property
-    def reads_group_tokens(self) -> bool:
-        return getattr(self.reward, "reads_group_tokens", False) is True
-
-    def __call__(self, *, completions: list, trainer_state: Any = None, **handed: Any) -> list[float | None]:
-        rows = self._rows(completions, trainer_state, handed)
-        if not rows:
-            return [None] * len(completions)
-        rewards = self.reward(**self._chosen(rows, completions, trainer_state, handed))
-        return _scattered(rewards, rows, len(completions))
-
-    def _rows(self, completions: list, trainer_state: Any, handed: dict[str, Any]) -> list[int]:
-        """Return the positions of the rows that the reward applies to."""
-        if self.from_step is not None or self.until_step is not None:
-            step = getattr(trainer_state, "global_step", None)
-            if step is None:
-                raise ConfigError(
-                    f"the reward `{self.__name__}` depends on the training step, which this trainer does not hand to "
-                    f"rewards; expected no `from_step` and no `until_step`",
-                    key="from_step",
-                )
-            if step < (self.from_step or 0) or (self.until_step is not None and step >= self.until_step):
-                return []
-        if self.domains is None:
-            return list(range(len(completions)))
-        if handed.get("domain") is None:
-            raise ConfigError(
-                f"the reward `{self.__name__}` has `domains` and needs the column `domain`", key="domain"
-            )
-        return [i for i, domain in enumerate(handed["domain"]) if domain in self.domains]
-
-    def _chosen(
-        self, rows: list[int], completions: list, trainer_state: Any, handed: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Return what the reward is called with: the chosen rows of every column, and loggers that put them back."""
-        size = len(completions)
-        everything = {"completions": completions, **handed}
-        chosen = {
-            name: [value[i] for i in rows] if isinstance(value, list) and len(value) == size else value
-            for name, value in everything.items()
-        }
-        if trainer_state is not None:
-            chosen["trainer_state"] = trainer_state
-        suffix = self.name.removeprefix(name_of(self.reward)) if self.name else ""
-        if log_extra := handed.get("log_extra"):
-            chosen["log_extra"] = lambda column, values: log_extra(column + suffix, _scattered(values, rows, size))
-        if (log_metric := handed.get("log_metric")) and suffix:
-            chosen["log_metric"] = lambda name, value: log_metric(name + suffix, value)
-        return chosen
+    listed = config.get("rewards")
+    found = [(f"rewards[{i}]", one) for i, one in enumerate(listed)] if isinstance(listed, list) else []
+    return [*found, *((key, one) for key, one in config.items() if isinstance(one, Mapping) and "func" in one)]
 
 
-@dataclass(frozen=True)
-class AsyncScheduled(Scheduled):
-    """[`Scheduled`] for a reward whose call is a coroutine, so that trainers see that it is one."""
+def load_reward(declared: Any, key: str) -> tuple[RewardSpec, Callable[..., Any]]:
+    """
+    Read one declaration and make its reward, without its schedule.
 
-    async def __call__(self, *, completions: list, trainer_state: Any = None, **handed: Any) -> list[float | None]:
-        rows = self._rows(completions, trainer_state, handed)
-        if not rows:
-            return [None] * len(completions)
-        rewards = await self.reward(**self._chosen(rows, completions, trainer_state, handed))
-        return _scattered(rewards, rows, len(completions))
+    Args:
+        declared (`str` or `Mapping`):
+            The declaration. See [`RewardSpec`].
+        key (`str`):
+            The key under which it is found, for messages.
+
+    Raises:
+        [`~errors.ConfigError`]: as [`load_rewards`].
+        [`~errors.EnvironmentalError`]: if the machine lacks what the reward needs.
+    """
+    spec = RewardSpec.parse(declared, key)
+    return spec, make_reward(spec, key)
+
+
+def model_arguments(func: Any) -> tuple[str, ...]:
+    """
+    Return which arguments of a reward name a model of the recipe: the class's `recipe_models`.
+
+    Args:
+        func (`str`):
+            Dotted import path of the reward. One that does not import has none.
+    """
+    try:
+        return tuple(getattr(_imported(func, "func"), "recipe_models", ())) if isinstance(func, str) else ()
+    except ConfigError:
+        return ()
 
 
 def load_rewards(declared: Sequence[Any], *, where: str = "rewards") -> tuple[list[Callable[..., Any]], list[float]]:
@@ -222,7 +164,7 @@ def load_rewards(declared: Sequence[Any], *, where: str = "rewards") -> tuple[li
         declared (`Sequence[str | Mapping]`):
             The declarations. See [`RewardSpec`].
         where (`str`, *optional*, defaults to `"rewards"`):
-            The key under which they stand, for messages.
+            The key under which they are, for messages.
 
     Returns:
         `tuple[list[Callable], list[float]]`: the rewards and their weights, for `reward_funcs` and `reward_weights`.
@@ -233,20 +175,21 @@ def load_rewards(declared: Sequence[Any], *, where: str = "rewards") -> tuple[li
     """
     if not isinstance(declared, (list, tuple)) or not declared:
         raise ConfigError(f"expected a list of at least one reward, got {declared!r}", key=where)
-    specs = [RewardSpec.parse(one, f"{where}[{i}]") for i, one in enumerate(declared)]
     rewards: list[Callable[..., Any]] = []
+    weights: list[float] = []
     seen: dict[str, int] = {}
-    for i, spec in enumerate(specs):
-        reward = make_reward(spec, f"{where}[{i}]")
+    for i, one in enumerate(declared):
+        spec, reward = load_reward(one, f"{where}[{i}]")
+        weights.append(spec.weight)
         name = name_of(reward)
         seen[name] = seen.get(name, 0) + 1
         # Two rewards of one name would share their metrics and their columns in the log.
-        name = f"{name}_{seen[name]}" if seen[name] > 1 else None
-        scheduled = (spec.domains, spec.from_step, spec.until_step, name)
+        another = f"{name}_{seen[name]}" if seen[name] > 1 else None
+        scheduled = (spec.domains, spec.from_step, spec.until_step, another)
         if any(condition is not None for condition in scheduled):
             reward = (AsyncScheduled if is_async(reward) else Scheduled)(reward, *scheduled)
         rewards.append(reward)
-    return rewards, [spec.weight for spec in specs]
+    return rewards, weights
 
 
 def make_reward(spec: RewardSpec, key: str = "rewards") -> Callable[..., Any]:
@@ -311,30 +254,6 @@ def call(reward: Callable[..., Any], **handed: Any) -> list[float | None]:
     return run_coroutine(rewards) if inspect.isawaitable(rewards) else rewards
 
 
-def required_columns(reward: Any) -> tuple[str, ...]:
-    """
-    Tell which columns of the data set a reward reads: its `requires`, or a function's parameters without default.
-
-    Args:
-        reward (`Callable` or `type`):
-            A reward, or a class of rewards.
-    """
-    declared = getattr(reward, "requires", None)
-    if isinstance(declared, (tuple, list)):
-        return tuple(declared)
-    target = reward.__call__ if inspect.isclass(reward) else reward
-    try:
-        parameters = inspect.signature(target).parameters.values()
-    except (TypeError, ValueError):
-        return ()
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return tuple(
-        p.name
-        for p in parameters
-        if p.kind in named and p.default is inspect.Parameter.empty and p.name not in _HANDED and p.name != "self"
-    )
-
-
 def describe(rewards: Sequence[Callable[..., Any]], weights: Sequence[float] | None = None) -> list[str]:
     """
     Say in one line each what the rewards are and when they apply.
@@ -358,20 +277,6 @@ def describe(rewards: Sequence[Callable[..., Any]], weights: Sequence[float] | N
     return lines
 
 
-def name_of(reward: Any) -> str:
-    """Return the name under which TRL logs a reward."""
-    while hasattr(reward, "func") and not hasattr(reward, "__name__"):  # functools.partial
-        reward = reward.func
-    return getattr(reward, "__name__", type(reward).__name__)
-
-
-def is_async(reward: Any) -> bool:
-    """Tell whether calling a reward gives a coroutine, as TRL tells it."""
-    while hasattr(reward, "func") and not hasattr(reward, "__name__"):
-        reward = reward.func
-    return inspect.iscoroutinefunction(reward) or inspect.iscoroutinefunction(getattr(reward, "__call__", None))  # noqa: B004
-
-
 def _imported(path: str, key: str) -> Any:
     module_name, _, attribute = path.rpartition(".")
     try:
@@ -384,7 +289,10 @@ def _imported(path: str, key: str) -> Any:
     try:
         found = getattr(module, attribute)
     except AttributeError:
-        raise ConfigError(f"`{module_name}` has no `{attribute}`, expected a reward that it has", key=key) from None
+        near = did_you_mean(attribute, [name for name in dir(module) if not name.startswith("_")])
+        raise ConfigError(
+            f"`{module_name}` has no `{attribute}`, expected a reward that it has{near}", key=key
+        ) from None
     if not callable(found):
         raise ConfigError(f"`{path}` is a {type(found).__name__}, expected a reward, which can be called", key=key)
     return found
@@ -393,13 +301,6 @@ def _imported(path: str, key: str) -> Any:
 def _takes_completions(function: Callable[..., Any]) -> bool:
     parameters = inspect.signature(function).parameters
     return "completions" in parameters or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-
-
-def _scattered(values: Sequence[Any], rows: list[int], size: int) -> list[Any]:
-    everywhere: list[Any] = [None] * size
-    for row, value in zip(rows, values, strict=True):
-        everywhere[row] = value
-    return everywhere
 
 
 def _is_number(value: Any) -> bool:

@@ -1,8 +1,7 @@
 """
 `trl-r1 audit`: which known exploits would the rewards of a recipe pay for?
 
-The recipe is read here; the battery runs in a process of its own, since it calls rewards, which may import what they
-like.
+The recipe is read here; the battery runs in a separate process, since it calls rewards, which may import what they like.
 """
 
 import json
@@ -12,7 +11,7 @@ from collections.abc import Iterable
 
 from ..errors import ConfigErrors
 from ..recipe import read_recipe, resolve
-from .rewards import declared_rewards
+from ..rewards.schedule import declared_rewards
 
 
 def audit(recipe_name: str, *, overrides: Iterable[str] = ()) -> int:
@@ -39,12 +38,12 @@ def audit(recipe_name: str, *, overrides: Iterable[str] = ()) -> int:
         {
             "stage": item.name,
             "key": key,
-            "file": item.stage.origins.get(key.partition("[")[0], item.stage.at),
+            "file": item.at(key),
             "declared": declared,
             "prompt_template": item.config.get("prompt_template"),
         }
         for item in stages
-        for key, declared in declared_rewards(item)
+        for key, declared in declared_rewards(item.config)
     ]
     if not entries:
         print(f"{recipe.name}: no stage declares a reward")

@@ -29,7 +29,7 @@ def columns_of(path: str | Path) -> tuple[str, ...] | None:
             `save_to_disk`.
 
     Returns:
-        `tuple[str, ...]`, *optional*: the columns; `None` where they cannot be told without loading it.
+        `tuple[str, ...]`, *optional*: the columns; `None` where they are not known without loading it.
 
     Raises:
         `DataError`: it cannot be read, or there is no row in it.
@@ -55,7 +55,7 @@ def columns_of(path: str | Path) -> tuple[str, ...] | None:
         raise
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}", file=shown(path)) from None
-    except Exception as error:  # every library has errors of its own for a broken file
+    except Exception as error:  # every library has its own errors for a broken file
         reason = str(error).split("\n")[0]
         raise DataError(f"cannot be read as {kind[1:]}: {reason}", file=shown(path)) from None
     if columns is not None and not columns:

@@ -26,6 +26,7 @@ from ..recipe.records import now
 
 RUN_FILE = "run.json"
 STARTED_FILE = "started.json"
+CONFIG_FILE = "config.yaml"
 LOCK_FILE = "run.lock"
 OLD_FOLDER = ".old"
 
@@ -86,11 +87,11 @@ def check_owner(run_dir: Path, recipe: Recipe) -> ConfigError | None:
         return ConfigError("is a file; expected a directory or nothing", file=shown(run_dir), key="--output-dir")
     found = read_json(run_dir / RUN_FILE)
     if not found:
-        strangers = [entry for entry in os.listdir(run_dir) if entry != LOCK_FILE]
-        if not strangers:
+        others = [entry for entry in os.listdir(run_dir) if entry != LOCK_FILE]
+        if not others:
             return None
         return ConfigError(
-            f"holds {len(strangers)} files and folders that are no run of trl-r1 (no {RUN_FILE}); expected an empty or "
+            f"holds {len(others)} files and folders that are no run of trl-r1 (no {RUN_FILE}); expected an empty or "
             "a new directory",
             file=shown(run_dir),
             key="--output-dir",

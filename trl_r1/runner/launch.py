@@ -1,5 +1,5 @@
 """
-Start a stage in processes of its own, and end it.
+Start a stage in separate processes, and end it.
 """
 
 import contextlib
@@ -10,19 +10,18 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
 from ..io import read_json, write_text
 from ..recipe import ResolvedStage
 from ..recipe.records import now
-from .check import world_size
-from .directory import STAGE_VARIABLE
-from .keeper import INTERRUPT, KILL, TERMINATE
+from .configs import world_size
+from .directory import CONFIG_FILE, STAGE_VARIABLE
+from .supervisor import INTERRUPT, KILL, TERMINATE
 
 
-CONFIG_FILE = "config.yaml"
 LOG_FILE = "log.txt"
 PROGRESS_FILE = "progress.json"
 
@@ -49,9 +48,8 @@ def environment_of(item: ResolvedStage, folder: Path) -> dict[str, str]:
     own = item.config.get("env")
     environment.update({key: str(value) for key, value in own.items()} if isinstance(own, dict) else {})
     environment[STAGE_VARIABLE] = str(folder.resolve())
-    if processes := world_size(item):
-        # The stage stops where it finds another number: several launches distribute nothing without a word.
-        environment["TRL_R1_WORLD_SIZE"] = str(processes)
+    # The stage stops where it finds another number: several launches distribute nothing without a word.
+    environment["TRL_R1_WORLD_SIZE"] = str(world_size(item))
     return environment
 
 
@@ -66,7 +64,7 @@ class RunningStage:
         folder (`Path`):
             Its folder.
         process (`subprocess.Popen`):
-            Its keeper.
+            Its supervisor.
         log_start (`int`):
             Where this attempt begins in the log, in bytes.
         started (`float`):
@@ -77,7 +75,7 @@ class RunningStage:
 
     item: ResolvedStage
     folder: Path
-    process: subprocess.Popen
+    process: subprocess.Popen[bytes]
     log_start: int
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
@@ -90,27 +88,33 @@ class RunningStage:
     def seconds(self) -> float:
         return (self.ended or time.monotonic()) - self.started
 
+    @property
+    def requests(self) -> IO[bytes]:
+        """The pipe on which the supervisor waits for requests."""
+        assert self.process.stdin is not None
+        return self.process.stdin
+
     def poll(self) -> int | None:
         """Return the stage's exit code, or `None` while it runs."""
         code = self.process.poll()
         if code is not None and self.ended is None:
             self.ended = time.monotonic()
             with contextlib.suppress(OSError):
-                self.process.stdin.close()
+                self.requests.close()
         return code
 
     def exit_code(self) -> int:
         """Return the code the stage ended with; behind `accelerate launch`, what it wrote about itself."""
         code = self.process.wait()
         if code:
-            told = read_progress(self.folder).get("exit_code")
-            code = told if isinstance(told, int) and told else code
+            stated = read_progress(self.folder).get("exit_code")
+            code = stated if isinstance(stated, int) and stated else code
         return code
 
     def ask(self, letter: bytes) -> None:
-        """Ask the keeper to interrupt, terminate or kill the stage."""
+        """Ask the supervisor to interrupt, terminate or kill the stage."""
         with contextlib.suppress(OSError, ValueError):
-            os.write(self.process.stdin.fileno(), letter)
+            os.write(self.requests.fileno(), letter)
 
     def log_tail(self, lines: int = 20) -> list[str]:
         """Return the last lines that this attempt wrote."""
@@ -134,14 +138,14 @@ def start(item: ResolvedStage, run_dir: Path, folder: Path) -> RunningStage:
     command = command_of(item, config_file)
     write_text(config_file, f"# Written by trl-r1. To run this stage by hand:\n#   {shell(command)}\n{text}")
     (folder / PROGRESS_FILE).unlink(missing_ok=True)
-    keeper = Path(__file__).with_name("keeper.py")
+    supervisor = Path(__file__).with_name("supervisor.py")
     with open(folder / LOG_FILE, "ab") as log:
         # What was killed may have left a line, such as a progress bar, without its end.
         log.write(f"{'' if _ends_a_line(folder / LOG_FILE) else chr(10)}=== {now()} {shell(command)}\n".encode())
         log.flush()
         log_start = log.tell()
         process = subprocess.Popen(
-            [sys.executable, "-I", str(keeper), *command],
+            [sys.executable, "-I", str(supervisor), *command],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -163,7 +167,7 @@ def _ends_a_line(path: Path) -> bool:
 
 def stop(running: list[RunningStage], grace_s: float, hurry: Any = None) -> None:
     """
-    End stages: ask, insist, kill.
+    End stages: interrupt, terminate, kill.
 
     Args:
         running (`list[RunningStage]`):

@@ -2,13 +2,18 @@
 What a run would do: for each stage, whether it is done, goes on, or runs (again), and why.
 """
 
+import json
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from ..errors import ConfigError
-from ..recipe import Artifact, Recipe, ResolvedStage, fingerprints
-from .directory import artifact_of, read_attempt
+from ..recipe import Artifact, Recipe, ResolvedStage, fingerprints, package_versions
+from ..recipe.references import RUN
+from .directory import CONFIG_FILE, artifact_of, read_attempt
 
 
 class State(str, Enum):
@@ -68,7 +73,7 @@ def make_plan(
         only (`list[str]`, *optional*):
             Run these stages and no others.
         again_from (`list[str]`, *optional*):
-            Run these stages, and all that hangs on them, even where they are done.
+            Run these stages, and all that depend on them, even where they are done.
 
     Raises:
         `ConfigError`: a name is no stage, or a stage asked for by `only` has parents that are not done.
@@ -84,13 +89,14 @@ def make_plan(
     forced = set(again_from or ())
     planned: dict[str, PlannedStage] = {}
     for item in stages:
-        forced |= {item.name} & {name for name in names if set(item.parents) & forced}
         state, why = _state_of(item, prints, run_dir, forced, planned)
         if only and item.name not in only:
             state, why = (state, why) if state is State.DONE else (State.LEFT_OUT, f"it is {state.value}")
         planned[item.name] = PlannedStage(item, prints[item.name], state, why)
     for name in only or ():
-        missing = [p for p in planned[name].item.parents if p not in only and planned[p].state is not State.DONE]
+        missing = [
+            p for p in planned[name].item.parents if p not in (only or ()) and planned[p].state is not State.DONE
+        ]
         if missing:
             raise ConfigError(
                 f"`{name}` reads from {', '.join(f'`{p}` ({planned[p].why})' for p in missing)}; expected finished "
@@ -114,12 +120,59 @@ def _state_of(
     if artifact is not None:
         if artifact.fingerprint != wanted:
             changed = [parent for parent in item.parents if artifact.parents.get(parent) != prints[parent]]
-            return State.AGAIN, f"{', '.join(changed)} changed" if changed else "its config, data or packages changed"
+            return State.AGAIN, f"{', '.join(changed) or what_changed(item, folder, artifact)} changed"
         if waiting:
             return State.AGAIN, f"{', '.join(waiting)} runs first"
         return State.AGAIN, "files of it are missing"
     if attempt is not None:
         if attempt.fingerprint == wanted and not waiting:
             return State.RESUME, attempt.outcome or "interrupted"
-        return State.AGAIN, "changed since it was started"
+        if waiting:
+            return State.AGAIN, f"{', '.join(waiting)} runs first"
+        return State.AGAIN, f"{what_changed(item, folder)} changed since it was started"
     return State.RUN, ""
+
+
+def what_changed(item: ResolvedStage, folder: Path, artifact: Artifact | None = None) -> str:
+    """
+    Say what differs between a stage as it ran and as it is now.
+
+    Args:
+        item (`ResolvedStage`):
+            The stage as it is now.
+        folder (`Path`):
+            Its folder, with the `config.yaml` that it ran with.
+        artifact (`Artifact`, *optional*):
+            What it made, with the versions of the packages.
+
+    Returns:
+        `str`: keys of its config with their former values where these are short, else packages with their versions,
+        else what is left: the contents of its inputs, its code, how many processes it runs in.
+    """
+    try:
+        before = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        root = str(Path(before["output_dir"]).parent)  # the run may have been moved
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return "its config, data or packages"
+    then = {key: _text(value).replace(root, RUN) for key, value in before.items()}
+    now = {key: _text(value) for key, value in item.config.items()}
+    keys = [key for key in {**then, **now} if then.get(key) != now.get(key)]
+    if keys:
+        return "its " + ", ".join(f"`{key}`{_was(before, item.config, key)}" for key in keys)
+    versions = artifact.versions if artifact else {}
+    packages = {
+        name: version for name, version in package_versions().items() if versions.get(name, version) != version
+    }
+    if packages:
+        return ", ".join(f"{name} ({versions[name]}, now {version})" for name, version in packages.items())
+    return "the contents of its data, its code or its number of processes"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _was(before: dict[str, Any], after: dict[str, Any], key: str) -> str:
+    values = [config.get(key, "not set") for config in (after, before)]
+    plain = all(isinstance(value, (int, float, str, type(None))) and len(str(value)) <= 40 for value in values)
+    return f" ({values[0]}, was {values[1]})" if plain else ""

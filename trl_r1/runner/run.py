@@ -1,5 +1,5 @@
 """
-Run a recipe: its stages in their order, as many at once as allowed, each in processes of its own.
+Run a recipe: its stages in their order, as many at once as allowed, each in separate processes.
 
 What is done is not done again; what was interrupted goes on; what has changed runs again, and its old outputs are moved
 aside. A run may be killed at any moment and started again by the same command.
@@ -20,7 +20,8 @@ from ..io import write_text
 from ..recipe import Artifact, Recipe, shown
 from ..recipe.records import now
 from ..scores import show_duration
-from .check import check, world_size
+from .check import check
+from .configs import world_size
 from .directory import (
     Attempt,
     claim,
@@ -54,7 +55,7 @@ class RunOptions:
         seed (`int`, *optional*):
             In place of the recipe's.
         again_from (`list[str]`):
-            Stages to run again, with all that hangs on them.
+            Stages to run again, with all stages that depend on them.
         only (`list[str]`):
             Stages to run, and no others.
         overrides (`list[str]`):
@@ -94,9 +95,16 @@ def plan(options: RunOptions, display: Display | None = None) -> list[PlannedSta
     display.say(f"{recipe.name} ({shown(recipe.path)}), seed {recipe.seed}, in {shown(run_dir)}\n")
     rows = []
     for stage in planned:
-        processes = world_size(stage.item) or 0
         state = f"{stage.state.value} ({stage.why})" if stage.why else stage.state.value
-        rows.append([stage.name, stage.item.stage.kind, ", ".join(stage.item.parents) or "-", str(processes), state])
+        rows.append(
+            [
+                stage.name,
+                stage.item.stage.kind,
+                ", ".join(stage.item.parents) or "-",
+                str(world_size(stage.item)),
+                state,
+            ]
+        )
     display.say(table(["stage", "kind", "reads from", "processes", "state"], rows, right=[3]))
     if options.dry_run:
         display.say()
@@ -197,14 +205,14 @@ class _Run:
                     stop(self.running, self.options.grace_s, lambda: self.stops > 1)
         self.summary(waiting)
         if self.failed:
-            return self.tell_failure()
+            return self.report_failure()
         left_out = any(stage.state is State.LEFT_OUT for stage in self.planned)
         return finish(self.recipe, self.run_dir, self.display, worked=worked, whole=not left_out)
 
     # --- before -----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Claim the directory and move aside what is to be made anew."""
+        """Claim the directory and move aside the outputs that are to be made again."""
         claim(self.run_dir, self.recipe, self.options.command)
         write_text(self.run_dir / "recipe.yaml", recipe_text(self.recipe))
         self.display.say(
@@ -242,7 +250,7 @@ class _Run:
         self.running.remove(stage)
         self.display.forget(stage.name)
         code = stage.exit_code()
-        if code < 0:  # the keeper itself was killed, and could not end what it kept
+        if code < 0:  # the supervisor itself was killed, and could not end its processes
             end_leftovers(stage.folder)
         planned = next(p for p in self.planned if p.name == stage.name)
         attempt = read_attempt(stage.folder) or Attempt(planned.fingerprint)
@@ -280,8 +288,8 @@ class _Run:
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            for each, handler in before.items():
+                signal.signal(each, handler)
 
     def interrupt(self) -> None:
         names = ", ".join(stage.name for stage in self.running)
@@ -314,14 +322,14 @@ class _Run:
         took = show_duration(time.monotonic() - self.since)
         self.display.say(f"\nThis run took {took}; all stages together {show_duration(total)}.")
 
-    def tell_failure(self) -> int:
+    def report_failure(self) -> int:
         for stage, _, reason in self.failed:
             tail = "\n".join(f"    {line}" for line in stage.log_tail())
-            told = read_progress(stage.folder).get("error")
-            reason = f"{reason}: {told}" if told else reason
+            error = read_progress(stage.folder).get("error")
+            reason = f"{reason}: {error}" if error else reason
             print(
                 f"\nerror: stage `{stage.name}` {reason}\n  log: {shown(stage.folder / LOG_FILE)}\n  its last lines:\n{tail}",
                 file=sys.stderr,
             )
-        print("\nMend it, then run the same command again: what is finished stays.", file=sys.stderr)
+        print("\nFix it, then run the same command again: what is finished stays.", file=sys.stderr)
         return 2 if all(code == 2 for _, code, _ in self.failed) else 1

@@ -7,6 +7,7 @@ Everything else in a stage's YAML is a field of the stage's trainer config or of
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..data.source import parse_sources
 from ..errors import ConfigError
 
 
@@ -42,6 +43,7 @@ class StageArguments:
     def __post_init__(self):
         if not self.data:
             raise ConfigError("expected a list of data sources, each a mapping with at least `path`", key="data")
+        parse_sources(self.data)
         if self.prompt_template is None:
             raise ConfigError(
                 "expected `chat`, `r1_zero`, `plain` or a text that contains {prompt}", key="prompt_template"

@@ -2,37 +2,37 @@
 The parser of a stage's config, which names the file and the key of whatever it refuses.
 """
 
-import dataclasses
-import difflib
+import argparse
 import os
 import re
 import sys
-import types
-import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from trl import TrlParser
+from transformers import HfArgumentParser
 
-from ..errors import ConfigError
+from ..errors import ConfigError, ConfigErrors, did_you_mean
+from ..typed import hints_of, make
 
 
-class StageParser(TrlParser):
+class StageParser(HfArgumentParser):
     """
-    A [`~trl.TrlParser`] that names the file and the key of whatever it refuses.
+    A parser of a stage's arguments: `--config FILE`, a YAML file as [`~trl.TrlParser`] reads it, and options.
+
+    It names the file and the key of whatever it refuses, and makes the config classes as `trl-r1 plan` does.
 
     Args:
         dataclass_types (`Iterable[type]`):
             The dataclasses whose fields are the keys of the stage's config.
         **kwargs:
-            Passed on to [`~trl.TrlParser`].
+            Passed on to [`~transformers.HfArgumentParser`].
     """
 
     config_file: str | None = None
 
-    def __init__(self, dataclass_types: Iterable[type], **kwargs: Any):
+    def __init__(self, dataclass_types: Iterable[Any], **kwargs: Any) -> None:
         # An abbreviated option would be a key that only looks known.
         super().__init__(list(dataclass_types), allow_abbrev=False, **kwargs)
 
@@ -54,62 +54,43 @@ class StageParser(TrlParser):
             `tuple`: an instance of each dataclass.
 
         Raises:
-            [`~errors.ConfigError`]: if the file cannot be read, a key is unknown, or a value is not what its key expects.
+            [`~errors.ConfigError`]: if the file cannot be read, a key is unknown, a value is not what its key expects, or
+                a dataclass refuses its values.
         """
         argv = list(sys.argv[1:] if argv is None else argv)
         if {"-h", "--help"} & set(argv):
             self.print_help()
             raise SystemExit(0)
         argv = [part for arg in argv for part in (arg.split("=", 1) if arg.startswith("--config=") else [arg])]
+        config: dict[str, Any] = {}
         if "--config" in argv:
             position = argv.index("--config") + 1
             if position == len(argv):
                 raise ConfigError("expected the path of a YAML file", key="config")
             self.config_file = argv[position]
-            self.check_config(read_config(self.config_file))
-        try:
-            *configs, remaining = self.parse_args_and_config(argv, return_remaining_strings=True)
-        except (ValueError, TypeError, ImportError, OSError) as error:
-            # A dataclass refused its values (`__post_init__`); which of them it was stands in its message at best.
-            raise ConfigError(str(error), file=self.config_file, key=self._key_named_in(str(error))) from error
+            config = read_config(self.config_file)
+            del argv[position - 1 : position + 1]
+        env = config.pop("env", None) or {}
+        if not isinstance(env, dict):
+            raise ConfigError(f"is {env!r}; expected a mapping of variables", file=self.config_file, key="env")
+        os.environ.update({key: str(value) for key, value in env.items()})
+        for action in self._actions:  # only what is given counts: the rest is in the file, or has the class's default
+            action.default, action.required = argparse.SUPPRESS, False
+        options, remaining = self.parse_known_args(argv)
         if remaining:
             key = remaining[0].lstrip("-").split("=")[0].replace("-", "_")
-            raise ConfigError(f"unknown key on the command line{self._did_you_mean(key)}", key=key)
-        return tuple(configs)
-
-    def check_config(self, config: Mapping[str, Any]) -> None:
-        """Refuse a config with a key that no dataclass has, or a value of another type than the key's."""
-        hints = self.type_hints()
-        for key, value in config.items():
-            if key == "env":  # TrlParser's own: environment variables to set
-                continue
-            if key not in hints:
-                raise ConfigError(f"unknown key{self._did_you_mean(key)}", file=self.config_file, key=str(key))
-            if not _fits(value, hints[key]):
-                raise ConfigError(
-                    f"expected {_describe(hints[key])}, got {value!r}", file=self.config_file, key=str(key)
-                )
-
-    def type_hints(self) -> dict[str, Any]:
-        """Return the type of each key."""
-        return {
-            field.name: hints[field.name]
-            for dataclass_type in self.dataclass_types
-            for hints in [typing.get_type_hints(dataclass_type)]
-            for field in dataclasses.fields(dataclass_type)
-            if field.init
-        }
-
-    def _did_you_mean(self, key: str) -> str:
-        close = difflib.get_close_matches(str(key), self.type_hints(), n=1)
-        return f"; did you mean `{close[0]}`?" if close else ""
-
-    def _key_named_in(self, message: str) -> str | None:
-        words = re.findall(r"\w+", message)
-        return next((word for word in words if word in self.type_hints() and "_" in word), None)
+            known = [name for cls in self.dataclass_types for name in hints_of(cls)]
+            raise ConfigError(f"unknown key on the command line{did_you_mean(key, known)}", key=key)
+        try:
+            return make(self.dataclass_types, {**config, **vars(options)})
+        except ConfigErrors as errors:
+            raise errors.in_file(self.config_file) from errors
+        except ConfigError as error:
+            error.file = error.file or self.config_file
+            raise
 
 
-def read_config(path: str | os.PathLike) -> dict[str, Any]:
+def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     Read the YAML file of a stage.
 
@@ -123,45 +104,3 @@ def read_config(path: str | os.PathLike) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ConfigError("expected a mapping of keys to values", file=path)
     return config
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Tell whether a YAML value can become what a field is annotated with. Strings may stand for numbers (`1e-6`)."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, argument) for argument in arguments)
-    if origin is typing.Literal:
-        return value in arguments
-    if hint is type(None):
-        return value is None
-    if hint is bool:
-        return isinstance(value, bool) or str(value).lower() in ("true", "false", "yes", "no", "1", "0")
-    if hint in (int, float):
-        if isinstance(value, bool):
-            return False
-        try:
-            hint(value) if isinstance(value, str) else None
-        except ValueError:
-            return False
-        return isinstance(value, (str, int) if hint is int else (str, int, float))
-    if hint is str:
-        return isinstance(value, str)
-    if list in (hint, origin):
-        return isinstance(value, list) and all(_fits(item, argument) for argument in arguments for item in value)
-    if dict in (hint, origin):
-        return isinstance(value, dict)
-    return True
-
-
-def _describe(hint: Any) -> str:
-    names = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(_describe(argument) for argument in arguments)
-    if origin is typing.Literal:
-        return "one of " + ", ".join(map(repr, arguments))
-    if list in (hint, origin):
-        return "a list" + (f" of which each is {_describe(arguments[0])}" if arguments else "")
-    if dict in (hint, origin):
-        return "a mapping"
-    return names.get(hint, str(hint))

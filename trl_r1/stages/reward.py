@@ -39,6 +39,7 @@ STAGE = StageKind(
     ),
     leaves=("model",),
     reads=("prompt", "chosen", "rejected"),
+    references={"chat_template_path": "file"},
     trains=True,
     curves=(
         Curve("Loss", ("loss", "eval_loss"), labels=("training", "held-out"), digits=3),

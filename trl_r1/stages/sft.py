@@ -26,6 +26,7 @@ STAGE = StageKind(
     configs=("trl_r1.sft.config:R1SFTConfig", "trl_r1.stages._arguments:SFTStageArguments", "trl:ModelConfig"),
     leaves=("model",),
     reads=("prompt", "completion"),
+    references={"chat_template_path": "file"},
     trains=True,
     curves=(
         Curve("Loss", ("loss", "eval_loss"), labels=("training", "held-out"), digits=3),

@@ -1,13 +1,13 @@
 """
-A stage's keeper: the process between the runner and a stage, which ends the stage when the runner is gone.
+A stage's supervisor: the process between the runner and a stage, which ends the stage when the runner is gone.
 
 ```bash
-python -I keeper.py COMMAND...        # standard input: a pipe whose other end the runner holds
+python -I supervisor.py COMMAND...        # standard input: a pipe whose other end the runner holds
 ```
 
 A runner that is killed cannot end its stages, and workers of `accelerate launch` outlive a killed launcher in sessions
-of their own. So each stage is started by a keeper that waits on a pipe: a letter in it is a request, its end means that
-the runner is gone. On Linux the keeper adopts every orphan among its descendants, finds them all that way, and kills
+of their own. So each stage is started by a supervisor that waits on a pipe: a letter in it is a request, its end means that
+the runner is gone. On Linux the supervisor adopts every orphan among its descendants, finds them all that way, and kills
 them before it ends itself. It also ends what a finished stage has left running.
 
 It ends with the exit code of the stage, 128 + N where a signal N ended it. It imports nothing of `trl_r1`.
@@ -50,7 +50,7 @@ def _signal(pids: list[int], number: int) -> None:
 
 
 def _reap() -> bool:
-    """Take leave of the children that have ended; return whether others are left."""
+    """Collect the children that have ended; return whether others are left."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -59,12 +59,12 @@ def _reap() -> bool:
     return True
 
 
-def _kill_group(child: subprocess.Popen) -> None:
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def end_all(child: subprocess.Popen) -> None:
+def end_all(child: subprocess.Popen[bytes]) -> None:
     """Kill every descendant, until none is left: one may start another while it is being looked for."""
     _kill_group(child)
     for _ in range(200):
@@ -75,7 +75,7 @@ def end_all(child: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
-def keep(command: list[str]) -> int:
+def supervise(command: list[str]) -> int:
     """
     Run a command until it ends, or until the runner is gone.
 
@@ -118,4 +118,4 @@ def keep(command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(keep(sys.argv[1:]))
+    sys.exit(supervise(sys.argv[1:]))

@@ -1,0 +1,121 @@
+"""
+Make the configs and rewards of a recipe's stages as the stages themselves will, and say what is refused.
+
+```bash
+python -m trl_r1.stages._check < stages.yaml    # a list of the arguments of `check_stage`
+```
+
+`trl-r1 plan` and `trl-r1 run` start it once for all stages of a recipe; it prints a JSON list with a record for each.
+TRL's configs ask about the machine on which they are made: whether its GPUs compute in bfloat16, and how many processes
+train together. Here the answers are those of the machine that the recipe names. Nothing asks for vLLM, nor for what an
+accelerate file sets up: the trainers check these where they use them. A `deepspeed:` key needs the package, and is left
+out where this machine lacks it.
+"""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from typing import Any
+from unittest import mock
+
+import yaml
+
+from ..errors import ConfigError, EnvironmentalError
+from ..kinds import kind_of
+from ..rewards.schedule import declared_rewards, load_reward
+from ..rewards.scheduled import required_columns
+from ..typed import check_fields, hints_of, make
+
+
+def check_stage(kind: str, config: Mapping[str, Any], processes: int = 1, gpu: bool = True) -> dict[str, Any]:
+    """
+    Make the config classes and the rewards of one stage.
+
+    Args:
+        kind (`str`):
+            The stage's kind.
+        config (`Mapping[str, Any]`):
+            Its config, as `config.yaml` will hold it.
+        processes (`int`, *optional*, defaults to `1`):
+            In how many processes it will run.
+        gpu (`bool`, *optional*, defaults to `True`):
+            Whether it will run on GPUs. All that are worth training on know bfloat16 and TF32.
+
+    Returns:
+        `dict[str, Any]`: `problems`, each with `key`, `message` and `type`, the name of an error; `converted`, values by
+        key that a field takes as another type; `rewards`, each with `key`, `func`, `domains` and `requires`.
+    """
+    record: dict[str, Any] = {"problems": [], "converted": {}, "rewards": []}
+
+    def refuse(error: Exception, key: str | None = None) -> None:
+        problem = {"key": getattr(error, "key", None) or key, "message": getattr(error, "message", str(error))}
+        record["problems"].append({**problem, "type": type(error).__name__})
+
+    config = dict(config)
+    env = config.pop("env", None) or {}
+    if not isinstance(env, Mapping):
+        refuse(ConfigError(f"is {env!r}; expected a mapping of environment variables", key="env"))
+        env = {}
+    with mock.patch.dict("os.environ", {key: str(value) for key, value in env.items()}):
+        try:
+            classes = kind_of(kind).config_classes()
+        except Exception as error:  # whatever a module of the user's raises
+            refuse(ConfigError(f"its config classes do not import ({type(error).__name__}: {error})", key="kind"))
+            return record
+        right, _ = check_fields(classes, config)
+        record["converted"] = {key: value for key, value in right.items() if repr(value) != repr(config[key])}
+        some = "1 process" if processes == 1 else f"{processes} processes"
+        trains = any(hasattr(each, "world_size") for each in classes)
+        try:
+            with machine(processes, gpu):
+                make(classes, _without_deepspeed(config), context=f" in {some}" if trains else "")
+        except ConfigError as error:
+            for problem in getattr(error, "problems", [error]):
+                refuse(problem)
+        except Exception as error:  # nothing that a stage would report as a wrong value
+            refuse(ConfigError(f"its config cannot be made ({type(error).__name__}: {error})", key="config"))
+        known = {name for each in classes for name in hints_of(each)}
+        for key, declared in declared_rewards({key: value for key, value in config.items() if key in known}):
+            try:
+                spec, reward = load_reward(declared, key)
+            except ConfigError as error:
+                refuse(error, key)
+            except EnvironmentalError as error:
+                refuse(error, f"{key}.func")
+            else:
+                found = {"key": key, "func": spec.func, "domains": spec.domains, "requires": required_columns(reward)}
+                record["rewards"].append(found)
+    return record
+
+
+def _without_deepspeed(config: dict[str, Any]) -> dict[str, Any]:
+    return config if find_spec("deepspeed") else {key: value for key, value in config.items() if key != "deepspeed"}
+
+
+@contextlib.contextmanager
+def machine(processes: int, gpu: bool) -> Iterator[None]:
+    """Have transformers' arguments find the machine that a recipe names; nothing to do where none was imported."""
+    arguments = sys.modules.get("transformers.training_args")
+    if arguments is None:
+        yield
+        return
+    with (
+        mock.patch.multiple(arguments, is_torch_bf16_gpu_available=lambda: gpu, is_torch_tf32_available=lambda: gpu),
+        mock.patch.object(arguments.TrainingArguments, "world_size", property(lambda self: processes)),
+    ):
+        yield
+
+
+def main() -> int:
+    """Read the stages from standard input, and print the records."""
+    asked = yaml.safe_load(sys.stdin)
+    with contextlib.redirect_stdout(sys.stderr):  # what a module prints while it is imported
+        records = [check_stage(**stage) for stage in asked]
+    print(json.dumps(records, default=str))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
