@@ -62,12 +62,12 @@ class Question:
 
 
 def questions_of(run: RunRecord) -> list[Question]:
-    """A few prompts per domain with the answer of every model, for every `evaluate` stage that kept its traces."""
+    """A few prompts per domain with the answer of every model, for every evaluation that kept its traces."""
     found = []
     for stage in run.stages:
         models = stage.metrics.get("models")
         shards = sorted(f for f in (stage.directory / "traces").glob("*.parquet") if not f.name.startswith("."))
-        if shards and (stage.kind == "evaluate" or isinstance(models, dict)):
+        if shards and (stage.makes == "metrics" or isinstance(models, dict)):
             found += _questions(shards, list(models) if isinstance(models, dict) else [])
     return found
 

@@ -1,8 +1,8 @@
 """
 The lineage of a run as a picture: stages from left to right, each right of what it was made from.
 
-Layered drawing: a stage's column is the longest path to it; an edge that passes over columns gets a free place in each
-of them; the order within a column is the mean of the neighbours' places, swept a few times.
+Layered drawing: a stage's column is the longest path to it; an edge that passes over columns gets a free slot in each
+of them; the order within a column is by the mean of the neighbours' positions, swept a few times.
 """
 
 from dataclasses import dataclass
@@ -26,13 +26,14 @@ class Edge:
 
 def edges_of(run: RunRecord) -> list[Edge]:
     """
-    What was made from what. Left out: evaluations, which read every model, and a playground's prompts, which all read.
+    What was made from what. Left out: evaluations, which read every model, and data that came with the base model, which
+    most stages read.
     """
     found: dict[tuple[str, str], Edge] = {}
     for stage in run.stages:
-        if stage.kind == "evaluate":
+        if stage.makes == "metrics":
             continue
-        taken = "samples" if stage.kind in ("cold_start", "rejection", "general", "pairs") else "model"
+        taken = "samples" if stage.makes == "dataset" else "model"
         sources = [(run.base_model if s == "base_model" else s, taken) for s in stage.model_from]
         sources += [(s if run.stage(s) else s.split("/")[0], "data") for s in stage.data_from]
         sources += [(s, "reward") for s in stage.parents]
@@ -40,9 +41,9 @@ def edges_of(run: RunRecord) -> list[Edge]:
             made_by = run.stage(source)
             if made_by is None and (carries not in ("model", "samples") or not source):
                 continue
-            if carries == "data" and made_by is not None and made_by.kind == "playground":
+            if carries == "data" and source == run.base_model:
                 continue
-            if carries == "reward" and made_by is not None and made_by.kind != "reward":
+            if carries == "reward" and made_by is not None and not made_by.makes_reward_model:
                 continue
             found.setdefault((source, stage.name), Edge(source, stage.name, carries))
     return list(found.values())
@@ -132,7 +133,7 @@ def _edge(edge: Edge, chain: list, place: dict) -> str:
 def _node(run: RunRecord, name: str, x: float, y: float) -> str:
     stage = run.stage(name)
     kind = stage.kind if stage else "base model"
-    shape = "model" if stage is None or kind in ("grpo", "sft", "reward", "playground") else "data"
+    shape = "data" if stage is not None and stage.makes == "dataset" else "model"
     state = "" if stage is None or stage.done else " waiting"
     shown = name.rstrip("/").rsplit("/", 1)[-1] if stage is None else name
     shown = shown if len(shown) <= LETTERS else shown[: LETTERS - 1] + "…"

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from ..kinds import kind_of
 from ..recipe import Artifact, Recipe, package_versions
 from ..recipe.records import now
 from .directory import Attempt
@@ -32,7 +33,7 @@ def make_artifact(stage: PlannedStage, folder: Path, attempt: Attempt, parents: 
     outputs = stage.item.outputs
     return Artifact(
         stage=stage.name,
-        kind="model" if "model" in outputs else "metrics" if "metrics.json" in outputs else "dataset",
+        kind=kind_of(stage.item.stage.kind).makes,
         path=outputs[0] if outputs else ".",
         fingerprint=stage.fingerprint,
         parents=parents,

@@ -30,7 +30,7 @@ STAGE = StageKind(
     curves=(
         Curve("Loss", ("loss", "eval_loss"), labels=("training", "held-out"), digits=3),
         Curve("Loss by source", ("loss/*",), digits=3),
-        Curve("Accuracy of tokens", ("mean_token_accuracy",), labels=("tokens",), share=True),
+        Curve("Accuracy of tokens", ("mean_token_accuracy",), share=True),
     ),
 )
 
