@@ -18,7 +18,7 @@ class HubSection:
         namespace (`str`, *optional*):
             User or organization. Defaults to the user of the token.
         prefix (`str`, *optional*):
-            What stands before the name of the stage. Defaults to the recipe's name and a dash.
+            Prefix of the name of the stage. Defaults to the recipe's name and a dash.
         private (`bool`, *optional*, defaults to `True`):
             Whether new repositories are private. An existing public repository is never pushed to while this is true.
         stages (`tuple[str, ...]`, *optional*):
@@ -124,7 +124,7 @@ def _check_names(section: HubSection, stage_names: Collection[str], where: str |
     """Every repository gets a name that the Hub takes, and one of its own."""
     taken: dict[str, str] = {}
     for stage in section.stages or stage_names:
-        # The defaults are not known before the push; any stand-in will do for a check of the rest.
+        # The defaults are known only at the push; any placeholder will do for a check of the rest.
         name = section.repo_id(stage, namespace=section.namespace or "user", recipe_name="run")
         key = f"hub.repos.{stage}" if stage in section.repos else "hub.prefix" if section.prefix else "hub.namespace"
         try:

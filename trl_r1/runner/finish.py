@@ -24,7 +24,7 @@ def finish(recipe: Recipe, run_dir: Path, display: Display, *, worked: bool, who
         display (`Display`):
             Where to write.
         worked (`bool`):
-            Whether any stage has run now: otherwise a report that is there stays.
+            Whether any stage has run now: otherwise an existing report is kept.
         whole (`bool`):
             Whether every stage is done.
 
