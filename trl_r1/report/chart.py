@@ -58,7 +58,7 @@ class Panel:
         digits (`int`):
             Digits of the values shown beside the title.
         left_out (`int`):
-            Number of curves that found no room.
+            Number of curves left out.
     """
 
     title: str
@@ -168,8 +168,8 @@ def ticks(values: Sequence[float], aim: int = 4) -> list[float]:
     low, high = min(values), max(values)
     if high - low < 1e-12 * max(1.0, abs(high)):
         # A flat curve lies in the middle of its panel.
-        room = abs(high) / 2 or 1.0
-        low, high = low - room, high + room
+        margin = abs(high) / 2 or 1.0
+        low, high = low - margin, high + margin
     raw = (high - low) / aim
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)
