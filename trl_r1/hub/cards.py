@@ -68,10 +68,11 @@ def model_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
             dataset_name=evaluation.data,
             metric_type=score.key,
             metric_name=score.title,
-            metric_value=round(number(evaluation.metrics[score.key]), 6),
+            metric_value=round(value, 6),
         )
         for evaluation in evaluations
         for score in evaluation.scores
+        if (value := number(evaluation.metrics[score.key])) is not None
     ]
     data = ModelCardData(
         license=to.license,
@@ -275,7 +276,8 @@ def _measured(run: RunRecord, model: str) -> list[Measured]:
     """What each evaluation measured of this model; no two have one name, for the Hub joins those that do."""
     found: list[Measured] = []
     for name, metrics in run.evaluations_of(model).items():
-        data = ", ".join(run.stage(name).data_from) or name
+        stage = run.stage(name)
+        data = ", ".join(stage.data_from) if stage and stage.data_from else name
         if any(data == before.data for before in found):
             data = f"{data} ({name})"
         scores = tuple(scores_of([metrics]))

@@ -246,7 +246,7 @@ def _send(api: "HfApi", upload: _Upload, noted: dict[str, Any], private: bool) -
     if noted.get("digest") == digest and _head(api, upload) == noted.get("commit"):
         noted = {**noted, "files": tuple(noted.get("files") or ()), "unchanged": True}
         return Pushed(**noted)
-    where = {"repo_id": upload.repo_id, "repo_type": upload.repo_type}
+    where: dict[str, Any] = {"repo_id": upload.repo_id, "repo_type": upload.repo_type}
     # For a token that may write but not create, huggingface_hub looks whether the repository is there.
     url = api.create_repo(**where, private=private, exist_ok=True)
     if private and api.repo_info(**where).private is False:

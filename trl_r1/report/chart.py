@@ -1,7 +1,7 @@
 """Line charts as inline SVG: small, labelled, the same in light and dark."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
@@ -105,10 +105,10 @@ def draw(panel: Panel) -> Markup:
     ]
     spacing = y_ticks[1] - y_ticks[0]
     for tick in y_ticks:
-        y = f"{y_at(tick):.1f}"
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
+        at = f"{y_at(tick):.1f}"
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
         parts.append(
-            f'<text class="tick" x="{LEFT - 6}" y="{y}" dy=".32em" text-anchor="end">{label(tick, spacing)}</text>'
+            f'<text class="tick" x="{LEFT - 6}" y="{at}" dy=".32em" text-anchor="end">{label(tick, spacing)}</text>'
         )
     x_ticks = [t for t in ticks([x_low, x_high], aim=5) if x_low <= t <= x_high and t == int(t)]
     for tick in x_ticks:
@@ -134,7 +134,9 @@ def draw(panel: Panel) -> Markup:
     return Markup("".join([*parts, "</svg>"]))
 
 
-def _path(points, x_at, y_at) -> str:
+def _path(
+    points: Sequence[tuple[float, float]], x_at: Callable[[float], float], y_at: Callable[[float], float]
+) -> str:
     return "M" + "L".join(f"{x_at(x):.1f} {y_at(y):.1f}" for x, y in points)
 
 

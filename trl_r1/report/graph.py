@@ -24,6 +24,10 @@ class Edge:
     carries: str  # "model", "samples", "data" or "reward"
 
 
+# A stage or model by name, or an edge where it passes a column.
+Node = str | tuple[Edge, int]
+
+
 def edges_of(run: RunRecord) -> list[Edge]:
     """
     What was made from what. Left out: evaluations, which read every model, and data that came with the base model, which
@@ -63,7 +67,7 @@ def lineage_svg(run: RunRecord) -> Markup:
     tallest = max(len(row) for row in rows)
     height = tallest * (NODE_HEIGHT + GAP_Y) - GAP_Y + 2 * MARGIN
     width = len(rows) * (NODE_WIDTH + GAP_X) - GAP_X + 2 * MARGIN
-    place = {}
+    place: dict[Node, tuple[float, float]] = {}
     for index, row in enumerate(rows):
         top = (height - (len(row) * (NODE_HEIGHT + GAP_Y) - GAP_Y)) / 2
         for position, node in enumerate(row):
@@ -88,19 +92,20 @@ def _columns(names: list[str], edges: list[Edge]) -> dict[str, int]:
     return {name: used[index] for name, index in column.items()}
 
 
-def _chain(edge: Edge, column: dict[str, int]) -> list:
+def _chain(edge: Edge, column: dict[str, int]) -> list[Node]:
     between = range(column[edge.source] + 1, column[edge.target])
     return [edge.source, *((edge, index) for index in between), edge.target]
 
 
-def _rows(names: list[str], column: dict[str, int], chains: dict[Edge, list]) -> list[list]:
-    rows: list[list] = [[] for _ in range(max(column.values()) + 1)]
+def _rows(names: list[str], column: dict[str, int], chains: dict[Edge, list[Node]]) -> list[list[Node]]:
+    rows: list[list[Node]] = [[] for _ in range(max(column.values()) + 1)]
     for name in names:
         rows[column[name]].append(name)
-    neighbours: dict = {}
+    neighbours: dict[Node, list[Node]] = {}
     for chain in chains.values():
-        for node in chain[1:-1]:
-            rows[node[1]].append(node)
+        for node in chain:
+            if isinstance(node, tuple):
+                rows[node[1]].append(node)
         for left, right in pairwise(chain):
             neighbours.setdefault(left, []).append(right)
             neighbours.setdefault(right, []).append(left)
@@ -113,7 +118,7 @@ def _rows(names: list[str], column: dict[str, int], chains: dict[Edge, list]) ->
     return rows
 
 
-def _edge(edge: Edge, chain: list, place: dict) -> str:
+def _edge(edge: Edge, chain: list[Node], place: dict[Node, tuple[float, float]]) -> str:
     half = NODE_HEIGHT / 2
     x, y = place[edge.source]
     path = f"M{x + NODE_WIDTH} {y + half:g}"

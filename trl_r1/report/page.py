@@ -88,7 +88,8 @@ def _evaluations(run: RunRecord) -> list[Evaluation]:
     for name, models in run.evaluations().items():
         scores = score_table(models)
         if scores is not None:
-            data = ", ".join(run.stage(name).data_from)
+            stage = run.stage(name)
+            data = ", ".join(stage.data_from) if stage else ""
             found.append(Evaluation(name, data, sizes_of(models), scores, domain_table(models), hard_table(models)))
     return found
 

@@ -102,7 +102,7 @@ def hard_table(models: Mapping[str, Mapping[str, Any]]) -> ScoreTable | None:
 
 def domain_table(models: Mapping[str, Mapping[str, Any]]) -> ScoreTable | None:
     """pass@1 by domain, for every model; `None` where fewer than two domains were measured."""
-    values: dict[str, dict[str, float | None]] = {}
+    values: dict[str, dict[str, float]] = {}
     for name, metrics in models.items():
         domains = metrics.get("by_domain")
         for domain, found in domains.items() if isinstance(domains, Mapping) else ():

@@ -87,7 +87,12 @@ def recipe_text(recipe: Recipe) -> str:
     found |= {"parallel": recipe.parallel, "disk_gb": recipe.disk_gb, "data": data}
     found |= {"hub": recipe.hub, "report": recipe.report, "stages": []}
     for stage in recipe.stages:
-        entry = {"name": stage.name, "kind": stage.kind, "model": stage.model, "data": stage.data or None}
+        entry: dict[str, Any] = {
+            "name": stage.name,
+            "kind": stage.kind,
+            "model": stage.model,
+            "data": stage.data or None,
+        }
         entry["accelerate"] = str(stage.accelerate) if stage.accelerate else None
         entry["num_processes"] = stage.num_processes
         entry["set"] = stage.config

@@ -26,6 +26,7 @@ from ..adapters import full_model
 from ..errors import ConfigError, EnvironmentalError
 from ..ids import parse_hub_id
 from ..io import publish, read_json, write_json
+from ..scores import number
 from ._common import Progress
 from ._world import SameWeightsEverywhere, check_strategy, check_world
 
@@ -64,7 +65,7 @@ def has_to_train(args: TrainingArguments, stage: "StageArguments") -> bool:
         [`~errors.EnvironmentalError`]: if the world is another one than was asked for.
     """
     check_world(args, stage.expect_processes)
-    model = Path(args.output_dir) / "model"
+    model = Path(str(args.output_dir)) / "model"
     if not model.is_dir():
         return True
     if args.process_index == 0:
@@ -110,7 +111,7 @@ def trainer_arguments(args: Any, model: "ModelConfig") -> dict[str, Any]:
     }
 
 
-def last_whole_checkpoint(output_dir: str | os.PathLike) -> Path | None:
+def last_whole_checkpoint(output_dir: str | os.PathLike[str]) -> Path | None:
     """
     Return the last checkpoint that was written to its end, or `None`.
 
@@ -120,7 +121,7 @@ def last_whole_checkpoint(output_dir: str | os.PathLike) -> Path | None:
     return next((checkpoint for checkpoint in _checkpoints(output_dir) if _is_whole(checkpoint)), None)
 
 
-def remove_broken_checkpoints(output_dir: str | os.PathLike) -> None:
+def remove_broken_checkpoints(output_dir: str | os.PathLike[str]) -> None:
     """Remove what a killed process left half-written, so that rotation does not count it as a checkpoint."""
     for checkpoint in _checkpoints(output_dir):
         if not _is_whole(checkpoint):
@@ -128,7 +129,7 @@ def remove_broken_checkpoints(output_dir: str | os.PathLike) -> None:
             shutil.rmtree(checkpoint)
 
 
-def _checkpoints(output_dir: str | os.PathLike) -> list[Path]:
+def _checkpoints(output_dir: str | os.PathLike[str]) -> list[Path]:
     """Directories of checkpoints, the latest first."""
     found = [
         (int(match[1]), path)
@@ -166,7 +167,7 @@ def _model_path(model_name_or_path: str | None, args: TrainingArguments) -> tupl
         path = str(local.resolve())
     elif path.startswith(("/", ".", "~")):
         raise ConfigError(f"expected a directory, but there is none: {path}", key="model_name_or_path")
-    into = (Path(args.output_dir) / START_MODEL).resolve()
+    into = (Path(str(args.output_dir)) / START_MODEL).resolve()
     if args.process_index == 0:
         full_model(path, into)
     args.distributed_state.wait_for_everyone()
@@ -185,7 +186,7 @@ class ReportProgress(TrainerCallback):
     ) -> None:
         """Write the step training starts from."""
         if state.is_world_process_zero:
-            self._progress = Progress(args.output_dir, state.max_steps)
+            self._progress = Progress(str(args.output_dir), state.max_steps)
             self._progress.update(state.global_step)
 
     def on_log(
@@ -198,8 +199,8 @@ class ReportProgress(TrainerCallback):
     ) -> None:
         """Remember the numbers worth showing."""
         for name, shown in SHOWN.items():
-            if isinstance((logs or {}).get(name), (int, float)):
-                self._info[shown] = round(float(logs[name]), 4)
+            if (value := number((logs or {}).get(name))) is not None:
+                self._info[shown] = round(value, 4)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -226,13 +227,13 @@ def train_and_save(
             Called with the directory of the saved model before it gets its name, to put further files there.
     """
     args, accelerator = trainer.args, trainer.accelerator
-    output_dir = Path(args.output_dir)
+    output_dir = Path(str(args.output_dir))
     check_strategy(accelerator)
     trainer.add_callback(ReportProgress())
     trainer.add_callback(SameWeightsEverywhere())
     if not args.push_to_hub:
         # TRL's card calls what starts from a local folder "a fine-tuned version of None"; `trl_r1.hub` writes ours.
-        trainer.create_model_card = lambda *args, **kwargs: None
+        trainer.create_model_card = lambda *args, **kwargs: None  # type: ignore[method-assign]
 
     checkpoint = _checkpoint_to_resume(args)
     if checkpoint is not None:
@@ -283,7 +284,7 @@ def _checkpoint_to_resume(args: TrainingArguments) -> Path | None:
         return checkpoint
     if str(args.resume_from_checkpoint).lower() == "false":
         return None
-    return last_whole_checkpoint(args.output_dir)
+    return last_whole_checkpoint(str(args.output_dir))
 
 
 def _take_no_step_too_many(trainer: Trainer, checkpoint: Path) -> None:

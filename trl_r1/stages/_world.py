@@ -157,11 +157,9 @@ def _asked_of_accelerate_launch() -> int | None:
         return None
     try:
         arguments, _ = launch_command_parser().parse_known_args(command[start:])
-        if arguments.num_processes is not None:
-            return arguments.num_processes
-        if arguments.config_file is None:
-            return None
-        asked = load_config_from_file(arguments.config_file).num_processes
+        asked: int | None = arguments.num_processes
+        if asked is None and arguments.config_file is not None:
+            asked = load_config_from_file(arguments.config_file).num_processes
     except (SystemExit, OSError, ValueError, TypeError):
         return None
     return asked if asked and asked > 0 else None
