@@ -113,7 +113,7 @@ def draw(panel: Panel) -> Markup:
     x_ticks = [t for t in ticks([x_low, x_high], aim=5) if x_low <= t <= x_high and t == int(t)]
     for tick in x_ticks:
         x = x_at(tick)
-        anchor = "end" if x > WIDTH - RIGHT - 8 else "middle"
+        anchor = "end" if x > WIDTH - RIGHT - 8 else "start" if x < LEFT + 8 else "middle"
         parts.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 9}" text-anchor="{anchor}">{label(tick, 1)}</text>')
         parts.append(f'<path class="axis" d="M{x:.1f} {HEIGHT - BOTTOM}v4"/>')
     # Left of the axis, where no number can run into it.
