@@ -42,7 +42,7 @@ def finish(recipe: Recipe, run_dir: Path, display: Display, *, worked: bool, who
     return code
 
 
-def write_report(run_dir: Path, display: Display) -> bool:
+def write_report(run_dir: Path, display: Display) -> None:
     """Write `report.html`; say so where it fails, and no more."""
     try:
         from .. import report
@@ -51,9 +51,8 @@ def write_report(run_dir: Path, display: Display) -> bool:
     except Exception as error:
         display.say(f"\nThe report could not be written ({type(error).__name__}: {error}). The run itself is whole; ")
         display.say(f"`trl-r1 report {shown(run_dir)}` tries again.")
-        return False
-    display.say(f"\nReport: {shown(path)}")
-    return True
+    else:
+        display.say(f"\nReport: {shown(path)}")
 
 
 def push(run_dir: Path, display: Display) -> int:
