@@ -74,6 +74,25 @@ def test_a_model_that_was_not_asked_is_shown_as_such_and_long_texts_are_cut_in_t
     assert one.rewards == (("x", None),)
 
 
+@pytest.mark.parametrize(
+    ("rewards", "verdict"),
+    [
+        ({"math_accuracy": 1.0, "choice_accuracy": None}, "right"),
+        ({"code_accuracy": 0.5}, "wrong"),
+        ({"math_accuracy": 1.0, "code_accuracy": 0.5}, "wrong"),
+        ({"math_accuracy": None, "think_format": 1.0}, ""),
+    ],
+)
+def test_an_answer_is_right_where_it_is_solved(tmp_path, rewards, verdict):
+    write_traces(
+        tmp_path / "scores" / "traces" / "m-00000.parquet", [Trace("p", "q", "c", model="m", rewards=rewards)]
+    )
+    (tmp_path / "scores" / "metrics.json").write_text('{"models": {"m": {"pass@1": 1.0}}}')
+    (tmp_path / "scores" / "config.yaml").write_text("seed: 1\n")
+    (question,) = questions_of(read_run(tmp_path))
+    assert question.answers[0][1].verdict == verdict
+
+
 def test_curves_stand_in_panels_and_a_nan_leaves_a_gap():
     history = [
         {"step": 1, "reward": 0.5, "rewards/math_accuracy/mean": 0.5, "rewards/think_format/mean": float("nan")},

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..lineage import RunRecord
 from ..scores import number
+from ..solved import is_solved
 from ..trace import Trace
 
 
@@ -132,8 +133,8 @@ def _first_samples(shards: list[Path], prompt_ids: list[str]) -> dict[tuple[str,
 
 def _answer(model: str, trace: Trace) -> Answer:
     rewards = tuple((name, number(value)) for name, value in trace.rewards.items())
-    judged = [value for name, value in rewards if "accuracy" in name.lower() and value is not None]
-    verdict = ("right" if max(judged) >= 0.5 else "wrong") if judged else ""
+    solved = is_solved(value for name, value in rewards if "accuracy" in name.lower())
+    verdict = "" if solved is None else "right" if solved else "wrong"
     pieces = tuple((kind, _shorten(text)) for kind, text in pieces_of(trace.completion))
     return Answer(model, pieces, verdict, rewards, trace.n_tokens, trace.finish_reason == "length")
 
