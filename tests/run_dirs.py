@@ -134,7 +134,7 @@ def _history(name: str, rng: random.Random, steps: int) -> list[dict]:
             "rewards/MathAccuracy/mean": noisy(0.3, 0.94),
             "rewards/ThinkFormat/mean": noisy(0.1 if name == "r1-zero" else 0.9, 0.98, 0.02),
             "completions/mean_length": noisy(22, 31, 1.5),
-            "completions/clipped_ratio": max(0.0, noisy(0.08, 0.0, 0.01)),
+            "truncated": max(0.0, noisy(0.08, 0.0, 0.01)),
             "language_share": noisy(0.55, 0.56 if name == "r1-zero" else 0.97, 0.03),
             "reflection_per_1000_words": max(0.0, noisy(30, 4 if name == "r1-zero" else 42, 3)),
             "solve_rate": noisy(0.3, 0.94),

@@ -6,6 +6,7 @@ import pytest
 from tests.run_dirs import add_general_scores, make_run
 from trl_r1.errors import ConfigError
 from trl_r1.lineage import read_run
+from trl_r1.report.graph import Edge, edges_of
 
 
 @pytest.fixture
@@ -28,6 +29,22 @@ def test_the_lineage_of_a_stage_is_what_it_descends_from_and_nothing_else(home):
     assert [stage.name for stage in run.lineage("dev2")] == ["playground", "r1-zero", "cold-start", "dev1", "dev2"]
     assert [stage.name for stage in run.lineage("playground")] == ["playground"]
     assert run.lineage("nothing") == []
+
+
+def test_a_stage_is_what_its_kind_says_or_else_its_artifact(home):
+    run = read_run(home)
+    makes = {stage.name: stage.makes for stage in run.stages}
+    assert (makes["playground"], makes["cold-start"], makes["scores"]) == ("model", "dataset", "metrics")
+    assert [stage.name for stage in run.stages if stage.makes_reward_model] == ["preference"]
+
+    recipe = (home / "recipe.yaml").read_text()
+    (home / "recipe.yaml").write_text(recipe.replace("kind: cold_start", "kind: gone.cold_start"))
+    stage = read_run(home).stage("cold-start")
+    assert (stage.about, stage.makes) == (None, ""), "its module is not here, and its artifact does not say"
+    (home / "cold-start" / "artifact.json").write_text('{"kind": "dataset"}')
+    run = read_run(home)
+    assert run.stage("cold-start").makes == "dataset"
+    assert Edge("r1-zero", "cold-start", "samples") in edges_of(run)
 
 
 def test_parents_that_only_the_artifact_names_count_as_well(home):

@@ -34,10 +34,10 @@ class Curve:
         title (`str`):
             Its heading, with the unit.
         keys (`tuple[str, ...]`):
-            What is drawn: names of logged values, the first of those that stand for one another. A `*` stands for the
-            name of a line: `rewards/*/mean`.
+            Names of the logged values that are drawn, a line each. `*` matches any text: `rewards/*/mean` is a line for
+            each reward.
         labels (`tuple[str, ...]`, *optional*):
-            Names of the lines; by default what `*` stood for, or the last part of the key.
+            Names of the lines, in the order of `keys`; by default what `*` matched, or the last part of the key.
         share (`bool`, *optional*, defaults to `False`):
             Whether the values are shares of 1.
         digits (`int`, *optional*, defaults to `2`):
@@ -76,7 +76,8 @@ class StageKind:
         trains (`bool`, *optional*, defaults to `False`):
             Whether `accelerate launch` may start it in several processes.
         curves (`tuple[Curve, ...]`, *optional*):
-            What the report draws of its log.
+            What the report draws of its log; of a training stage that names none, the loss, the reward, the learning
+            rate and the norm of the gradient.
         card (`str`, *optional*):
             The card that its model gets on the Hub: `"model"` or `"reward_model"`.
     """

@@ -16,6 +16,7 @@ import yaml
 
 from .errors import ConfigError
 from .io import read_json
+from .kinds import StageKind, kind_of
 
 
 _NOT_A_STAGE = {"model", "data", "traces", "rollouts"}
@@ -30,7 +31,7 @@ class StageRecord:
         name (`str`):
             Name in the recipe.
         kind (`str`):
-            `grpo`, `sft`, `cold_start`, ...; empty where nothing says it.
+            As the recipe names it; empty where nothing says it.
         directory (`Path`):
             `RUN/STAGE`; need not exist.
         parents (`tuple[str, ...]`):
@@ -47,6 +48,23 @@ class StageRecord:
     parents: tuple[str, ...] = ()
     model_from: tuple[str, ...] = ()
     data_from: tuple[str, ...] = ()
+
+    @cached_property
+    def about(self) -> StageKind | None:
+        """What its kind says about itself; `None` where its module does not import here, or nothing names it."""
+        try:
+            return kind_of(self.kind) if self.kind else None
+        except ConfigError:
+            return None
+
+    @property
+    def makes(self) -> str:
+        """`"model"`, `"dataset"` or `"metrics"`, by its kind or else its artifact; empty where neither says it."""
+        return self.about.makes if self.about else str(self.artifact.get("kind") or "")
+
+    @property
+    def makes_reward_model(self) -> bool:
+        return self.about is not None and self.about.card == "reward_model"
 
     @property
     def done(self) -> bool:

@@ -1,4 +1,6 @@
 import json
+import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
@@ -15,6 +17,7 @@ from trl_r1.hub.cards import (
     model_card,
     public,
 )
+from trl_r1.kinds import StageKind
 from trl_r1.lineage import read_run
 
 
@@ -109,7 +112,9 @@ def test_a_data_sets_card_tells_its_files_and_what_was_rejected(run):
 
 def test_the_base_is_the_nearest_thing_that_others_can_load(run):
     r1 = run.stage("r1")
-    assert base_of(run, r1, Destination({"r1": "org/r1"})) == "Qwen/Qwen2.5-7B", "its own base, past what stays here"
+    assert base_of(run, r1, Destination({"r1": "org/r1"})) == "Qwen/Qwen2.5-7B", (
+        "its own base, past what is not pushed"
+    )
     assert base_of(run, r1, Destination({"dev3": "org/dev3"})) == "org/dev3"
     assert base_of(run, run.stage("dev2"), Destination({"dev3": "org/dev3"})) == "Qwen/Qwen2.5-7B"
 
@@ -158,5 +163,23 @@ def test_a_run_with_nothing_but_a_model_still_gets_a_card(tmp_path):
     (tmp_path / "only" / "config.yaml").write_text("seed: 3\n")
     run = read_run(tmp_path)
     card = model_card(run, run.stage("only"), NOWHERE)
-    assert "No `evaluate` stage of this run measured it." in card
+    assert "No evaluation of this run measured it." in card
     assert "seed: 3" in card
+
+
+def test_which_card_a_model_gets_is_up_to_its_kind_wherever_its_module_lies(home, monkeypatch):
+    recipe = (home / "recipe.yaml").read_text()
+    (home / "recipe.yaml").write_text(recipe.replace("kind: reward\n", "kind: my_package.scorer\n"))
+    kind = StageKind(("m:C",), ("model",), card="reward_model")
+    monkeypatch.setitem(sys.modules, "my_package", ModuleType("my_package"))
+    monkeypatch.setitem(sys.modules, "my_package.scorer", SimpleNamespace(STAGE=kind))
+    run = read_run(home)
+    card = model_card(run, run.stage("preference"), NOWHERE)
+    assert (metadata(card)["pipeline_tag"], metadata(card)["tags"][-1]) == ("text-classification", "scorer")
+    assert "AutoModelForSequenceClassification" in card
+    assert "`python -m my_package.scorer --config config.yaml`" in card
+    monkeypatch.undo()
+    run = read_run(home)
+    card = model_card(run, run.stage("preference"), NOWHERE)
+    assert metadata(card)["pipeline_tag"] == "text-generation", "the module is not installed here"
+    assert "`python -m trl_r1.stages.grpo --config config.yaml`" in model_card(run, run.stage("r1"), NOWHERE)

@@ -188,7 +188,7 @@ def test_a_private_push_never_goes_to_a_public_repository(hub, run):
     assert hub.repo("model", "org/shown").files["config.json"] != b"{}"
 
 
-def test_a_stage_that_is_not_finished_stays_here(hub, run):
+def test_a_stage_that_is_not_finished_is_not_pushed(hub, run):
     (run / "r1/artifact.json").unlink()
     with pytest.raises(ConfigError, match="stage 'r1' has not finished"):
         push_run(run, say=quiet)
@@ -198,7 +198,7 @@ def test_a_stage_that_is_not_finished_stays_here(hub, run):
     pushed = push_run(run, namespace="org", say=said.append)
     assert "r1" not in {p.stage for p in pushed}
     assert len(pushed) == 10
-    assert "r1: not finished, stays here" in said
+    assert "r1: not finished, so not pushed" in said
 
 
 @pytest.mark.parametrize(

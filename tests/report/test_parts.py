@@ -1,13 +1,17 @@
+import json
 import math
 import re
+import sys
+from types import SimpleNamespace
 
 import pytest
 
 from tests.run_dirs import make_run
+from trl_r1.kinds import Curve, StageKind, kind_of, known_kinds
 from trl_r1.lineage import read_run
 from trl_r1.report.answers import HEAD, TAIL, pieces_of, questions_of
 from trl_r1.report.chart import MAX_LINES, Line, Panel, label, smooth, thin, ticks
-from trl_r1.report.curves import rl_panels, supervised_panels
+from trl_r1.report.curves import curves_of, panels_of
 from trl_r1.report.graph import Edge, edges_of, lineage_svg
 from trl_r1.report.tables import domain_table, hard_table, score_table, selections_of, sizes_of
 from trl_r1.scores import number, scores_of, show, show_duration
@@ -70,6 +74,25 @@ def test_a_model_that_was_not_asked_is_shown_as_such_and_long_texts_are_cut_in_t
     assert one.rewards == (("x", None),)
 
 
+@pytest.mark.parametrize(
+    ("rewards", "verdict"),
+    [
+        ({"math_accuracy": 1.0, "choice_accuracy": None}, "right"),
+        ({"code_accuracy": 0.5}, "wrong"),
+        ({"math_accuracy": 1.0, "code_accuracy": 0.5}, "wrong"),
+        ({"math_accuracy": None, "think_format": 1.0}, ""),
+    ],
+)
+def test_an_answer_is_right_where_it_is_solved(tmp_path, rewards, verdict):
+    write_traces(
+        tmp_path / "scores" / "traces" / "m-00000.parquet", [Trace("p", "q", "c", model="m", rewards=rewards)]
+    )
+    (tmp_path / "scores" / "metrics.json").write_text('{"models": {"m": {"pass@1": 1.0}}}')
+    (tmp_path / "scores" / "config.yaml").write_text("seed: 1\n")
+    (question,) = questions_of(read_run(tmp_path))
+    assert question.answers[0][1].verdict == verdict
+
+
 def test_curves_stand_in_panels_and_a_nan_leaves_a_gap():
     history = [
         {"step": 1, "reward": 0.5, "rewards/math_accuracy/mean": 0.5, "rewards/think_format/mean": float("nan")},
@@ -77,23 +100,83 @@ def test_curves_stand_in_panels_and_a_nan_leaves_a_gap():
         {"step": 2, "reward": 0.65},
         {"step": 3, "train_runtime": 5.0},
     ]
-    panels = {panel.title: panel for panel in rl_panels(history)}
+    panels = {panel.title: panel for panel in panels_of(kind_of("grpo").curves, history)}
     assert set(panels) == {"Reward, all together", "Reward by kind, unweighted", "Format"}
     assert panels["Reward, all together"].lines[0].points == ((1, 0.5), (2, 0.65))
     by_kind = {line.label: line.points for line in panels["Reward by kind, unweighted"].lines}
     assert by_kind == {"math_accuracy": ((1, 0.5), (2, 0.7)), "think_format": ((2, 0.9),)}
-    assert rl_panels([]) == []
-    assert [p.title for p in supervised_panels([{"step": 1, "loss": 1.0, "loss/gsm8k": 2.0}])] == [
-        "Loss",
-        "Loss by source",
+    assert panels_of(kind_of("grpo").curves, []) == []
+    history = [{"step": 1, "loss": 1.0, "loss/gsm8k": 2.0}]
+    assert [panel.title for panel in panels_of(kind_of("sft").curves, history)] == ["Loss", "Loss by source"]
+
+
+def test_a_star_is_a_line_for_each_key_it_matches_whatever_the_case():
+    curve = Curve("t", ("all", "part/*/x", "other"), labels=("everything",))
+    history = [
+        {"step": 1, "part/B/x": 1.0, "part/a/b/x": 2.0, "PART/C/x": 3.0, "part/x": 9.0, "all": 4.0, "other": 5.0}
     ]
+    (panel,) = panels_of([curve], history)
+    lines = {line.label: line.points for line in panel.lines}
+    assert lines == {
+        "everything": ((1, 4.0),), "other": ((1, 5.0),), "B": ((1, 1.0),), "a/b": ((1, 2.0),), "C": ((1, 3.0),)
+    }  # fmt: skip
 
 
-def test_more_curves_than_colours_are_counted_and_left_out():
-    history = [{"step": 1, **{f"solve_rate/d{i}": 0.5 for i in range(MAX_LINES + 3)}}]
-    (panel,) = rl_panels(history)
-    assert len(panel.lines) == MAX_LINES
-    assert panel.left_out == 3
+def test_of_more_curves_than_colours_the_largest_are_drawn_and_the_rest_counted():
+    domains = {f"solve_rate/d{i:02}": i / 20 for i in range(MAX_LINES + 3)}
+    history = [{"step": 1, "solve_rate": 0.01, **domains}, {"step": 2, **domains}]
+    (panel,) = panels_of(kind_of("grpo").curves, history)
+    largest = [f"d{i:02}" for i in reversed(range(4, MAX_LINES + 3))]
+    assert [line.label for line in panel.lines] == ["all", *largest]
+    assert panel.left_out == 4
+    words = {f"reflection/w{i}": 3.0 if i == 7 else 0.0 for i in range(20)}
+    (panel,) = panels_of(kind_of("grpo").curves, [{"step": 1, **words}])
+    assert [line.label for line in panel.lines] == ["w7"], "words that were never used have no line"
+    assert panels_of(kind_of("grpo").curves, [{"step": 1, **dict.fromkeys(words, 0.0)}]) == []
+
+
+@pytest.mark.parametrize(("value", "summary"), [(0.5, "0.50"), (0.005, "0.0050"), (5e-7, "0.00000050"), (0.0, "0.00")])
+def test_a_small_value_is_shown_with_more_digits(value, summary):
+    (panel,) = panels_of([Curve("t", ("x",))], [{"step": 1, "x": value}])
+    assert panel.summary == summary
+    (panel,) = panels_of([Curve("t", ("x",), share=True)], [{"step": 1, "x": value}])
+    assert panel.summary == f"{value:.2f}"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in known_kinds() if kind_of(kind).trains])
+def test_each_kind_that_trains_says_what_is_drawn_of_it(kind):
+    assert kind_of(kind).curves
+
+
+def test_no_stage_that_trains_lacks_its_curves_without_a_word(tmp_path, monkeypatch):
+    log = [{"step": 1, "loss": 2.0, "learning_rate": 1e-6, "mine": 3.0}]
+    kinds = {
+        "declared": StageKind(("m:C",), ("model",), trains=True, curves=(Curve("Mine", ("mine",)), Curve("No", ("no",)))),
+        "wrong": StageKind(("m:C",), ("model",), trains=True, curves=(Curve("No", ("no",)),)),
+        "silent": StageKind(("m:C",), ("model",), trains=True),
+        "other": StageKind(("m:C",), ("model",)),
+        "quiet": StageKind(("m:C",), ("model",)),
+        "waiting": StageKind(("m:C",), ("model",), trains=True),
+    }  # fmt: skip
+    for name, kind in kinds.items():
+        monkeypatch.setitem(sys.modules, f"about.{name}", SimpleNamespace(STAGE=kind))
+    stages = [{"name": name, "kind": f"about.{name}"} for name in [*kinds, "gone"]]
+    (tmp_path / "recipe.yaml").write_text(json.dumps({"name": "r", "stages": stages}))
+    for name in ("declared", "wrong", "silent", "other", "gone"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "trainer_state.json").write_text(json.dumps({"log_history": log}))
+    found = {
+        each.stage.name: ([panel.title for panel in each.panels], each.empty) for each in curves_of(read_run(tmp_path))
+    }
+    general = ["Loss", "Learning rate"]
+    assert found == {
+        "declared": (["Mine"], ("No",)),
+        "wrong": (general, ("No",)),
+        "silent": (general, ()),
+        "other": (general, ()),
+        "waiting": ([], ()),
+        "gone": (general, ()),
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """What every stage does alike: refuse what is wrong with file and key, report progress, end with a code."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -125,3 +128,26 @@ def test_progress_is_written_at_most_so_often_and_always_at_the_end(tmp_path):
 def test_parsing_needs_no_torch():
     code = "import trl_r1.stages._common, trl_r1.stages._arguments, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_stage_of_the_docs_is_one(tmp_path):
+    """As a recipe's `kind` it describes itself, without torch; as a program it refuses what its dataclass lacks."""
+    docs = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text()
+    section = docs.partition("## A stage of your own")[2]
+    (tmp_path / "my_package").mkdir()
+    (tmp_path / "my_package" / "my_stage.py").write_text(re.search(r"```python\n(.*?)```", section, re.S)[1])
+    (tmp_path / "good.yaml").write_text("output_dir: out\nmodel_name_or_path: org/model\nseed: 3\n")
+    (tmp_path / "wrong.yaml").write_text("output_dir: out\nmodel_name_or_path: org/model\nsead: 3\n")
+
+    def python(*arguments):
+        path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+        environment = {**os.environ, "PYTHONPATH": path}
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    code = "from trl_r1.kinds import kind_of; import sys; print(kind_of('my_package.my_stage').makes, 'torch' in sys.modules)"
+    assert python("-c", code).stdout == "dataset False\n"
+    done = python("-m", "my_package.my_stage", "--config", "good.yaml")
+    assert done.returncode == 0, done.stderr
+    refused = python("-m", "my_package.my_stage", "--config", "wrong.yaml")
+    assert (refused.returncode, "`sead`: unknown key; did you mean `seed`?" in refused.stderr) == (2, True)

@@ -67,6 +67,7 @@ def test_a_stage_leaves_a_model_its_numbers_and_its_progress(kind, run, common, 
     assert len(losses(stage)) == 4
     assert not (stage / "model.tmp").exists()
     assert not (stage / "model" / "training_args.bin").exists()
+    assert not list(stage.rglob("README.md")), "TRL's card would tell of 'a fine-tuned version of None'"
 
 
 def test_a_finished_stage_says_so_and_trains_no_more(run, common, capsys):

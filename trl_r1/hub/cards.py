@@ -17,6 +17,7 @@ from .. import __version__
 from ..errors import ConfigError
 from ..ids import parse_hub_id
 from ..io import read_json
+from ..kinds import module_of
 from ..lineage import RunRecord, StageRecord
 from ..scores import Score, number, scores_of, show, show_duration
 
@@ -45,7 +46,7 @@ class Destination:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one `evaluate` stage measured of a model: on which data, the metrics, and which of them are there to show."""
+    """What one evaluation measured of a model: on which data, the metrics, and which of them are there to show."""
 
     stage: str
     data: str
@@ -58,7 +59,7 @@ def model_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
     adapter = stage.model_dir is not None and (stage.model_dir / "adapter_config.json").is_file()
-    kind_of_model = "reward model" if stage.kind == "reward" else "adapter (PEFT)" if adapter else "model"
+    form = "reward model" if stage.makes_reward_model else "adapter (PEFT)" if adapter else "model"
     evaluations = _measured(run, stage.name)
     results = [
         EvalResult(
@@ -67,27 +68,26 @@ def model_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
             dataset_name=evaluation.data,
             metric_type=score.key,
             metric_name=score.title,
-            metric_value=round(number(evaluation.metrics[score.key]), 6),
+            metric_value=round(value, 6),
         )
         for evaluation in evaluations
         for score in evaluation.scores
+        if (value := number(evaluation.metrics[score.key])) is not None
     ]
     data = ModelCardData(
         license=to.license,
         library_name="peft" if adapter else "transformers",
-        pipeline_tag="text-classification" if stage.kind == "reward" else "text-generation",
+        pipeline_tag="text-classification" if stage.makes_reward_model else "text-generation",
         base_model=base_of(run, stage, to),
         base_model_relation="adapter" if adapter else "finetune",
         datasets=_hub_data_sets(run, stage, to) or None,
-        tags=["trl_r1", "trl", "deepseek-r1", "reasoning", *([stage.kind] if stage.kind else [])],
+        tags=_tags(stage),
         model_name=to.repo(stage.name) or stage.name,
         eval_results=results or None,
     )
     if data.base_model is None:
         data.pop("base_model_relation", None)
-    text = _render(
-        "model_card.md.jinja", run, stage, to, kind_of_model=kind_of_model, adapter=adapter, evaluations=evaluations
-    )
+    text = _render("model_card.md.jinja", run, stage, to, form=form, adapter=adapter, evaluations=evaluations)
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
 
 
@@ -102,7 +102,7 @@ def dataset_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
         pretty_name=f"{run.name}: {stage.name}",
         task_categories=["text-generation"],
         size_categories=_size_category(rows),
-        tags=["trl_r1", "trl", "deepseek-r1", "reasoning", *([stage.kind] if stage.kind else [])],
+        tags=_tags(stage),
         configs=[
             {
                 "config_name": "default" if file["name"] == "train" else file["name"],
@@ -216,6 +216,7 @@ def _render(template: str, run: RunRecord, stage: StageRecord, to: Destination, 
             base_model=public(run.base_model, run),
             command=public(run.command, run),
             config=config_yaml(run, stage) if stage.config else "",
+            module=module_of(stage.kind or "KIND"),
             selection=stage.selection,
             version=run.versions.get("trl_r1", __version__),
             public=lambda value: public(value, run),
@@ -246,6 +247,10 @@ def _cell(value: Any) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def _tags(stage: StageRecord) -> list[str]:
+    return ["trl_r1", "trl", "deepseek-r1", "reasoning", *([stage.kind.rsplit(".", 1)[-1]] if stage.kind else [])]
+
+
 def _hub_id(source: str) -> str | None:
     """The source if it is a Hub id, without its revision; `None` for paths and for what is neither."""
     try:
@@ -268,10 +273,11 @@ def _hub_data_sets(run: RunRecord, stage: StageRecord, to: Destination) -> list[
 
 
 def _measured(run: RunRecord, model: str) -> list[Measured]:
-    """What each `evaluate` stage measured of this model; no two go by one name, for the Hub joins those that do."""
+    """What each evaluation measured of this model; no two have one name, for the Hub joins those that do."""
     found: list[Measured] = []
     for name, metrics in run.evaluations_of(model).items():
-        data = ", ".join(run.stage(name).data_from) or name
+        stage = run.stage(name)
+        data = ", ".join(stage.data_from) if stage and stage.data_from else name
         if any(data == before.data for before in found):
             data = f"{data} ({name})"
         scores = tuple(scores_of([metrics]))

@@ -3,7 +3,7 @@ Push what a run left behind: every finished stage's model and data sets, each re
 
 A commit is whole or absent, so nobody downloads half a model. What reached the Hub is noted in `RUN/push.json` after
 each repository; a second push leaves out what the Hub still holds in the same state and sends the rest, and of that
-only the files that the Hub does not know by their content. Checkpoints, rollouts, traces and logs stay at home.
+only the files that the Hub does not know by their content. Checkpoints, rollouts, traces and logs are not pushed.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 RECORD = "push.json"
 # What trainers leave beside the weights: of no use to who loads the model, and some of it is pickle with local paths.
-_STAYS_HERE = {"README.md", "training_args.bin", "trainer_state.json", "optimizer.pt", "scheduler.pt", "scaler.pt"}
+_NOT_UPLOADED = {"README.md", "training_args.bin", "trainer_state.json", "optimizer.pt", "scheduler.pt", "scaler.pt"}
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Pushed:
 
 
 @dataclass(frozen=True)
-class _Parcel:
-    """What goes into one repository: files of this machine, and texts written for it."""
+class _Upload:
+    """What goes into one repository: local files, and texts written for it."""
 
     stage: str
     repo_type: str
@@ -144,8 +144,8 @@ def push_run(
     )
     for repo_id in to.repos.values():
         check_repo_id(repo_id)
-    parcels = [parcel for stage in chosen for parcel in _pack(run, stage, to)]
-    return _send_all(api, run.directory, parcels, section.private, say)
+    uploads = [upload for stage in chosen for upload in _uploads_of(run, stage, to)]
+    return _send_all(api, run.directory, uploads, section.private, say)
 
 
 def _choose(run: RunRecord, wanted: Iterable[str] | None, say: Callable[[str], None]) -> list[StageRecord]:
@@ -168,7 +168,7 @@ def _choose(run: RunRecord, wanted: Iterable[str] | None, say: Callable[[str], N
         return chosen
     for stage in run.stages:
         if not stage.done and stage.started:
-            say(f"{stage.name}: not finished, stays here")
+            say(f"{stage.name}: not finished, so not pushed")
         elif stage.model_dir is not None or stage.datasets:
             chosen.append(stage)
     if not chosen:
@@ -176,8 +176,8 @@ def _choose(run: RunRecord, wanted: Iterable[str] | None, say: Callable[[str], N
     return chosen
 
 
-def _pack(run: RunRecord, stage: StageRecord, to: Destination) -> list[_Parcel]:
-    parcels = []
+def _uploads_of(run: RunRecord, stage: StageRecord, to: Destination) -> list[_Upload]:
+    uploads = []
     config = {"trl_r1/config.yaml": config_yaml(run, stage)} if stage.config else {}
     shared = {**config, "trl_r1/lineage.json": lineage_json(run, stage, to)}
     if stage.model_dir is not None:
@@ -187,12 +187,12 @@ def _pack(run: RunRecord, stage: StageRecord, to: Destination) -> list[_Parcel]:
         if adapter is not None:
             del files["adapter_config.json"]
             texts["adapter_config.json"] = adapter
-        parcels.append(_Parcel(stage.name, "model", to.repos[stage.name], files, texts))
+        uploads.append(_Upload(stage.name, "model", to.repos[stage.name], files, texts))
     if stage.datasets:
         files = {f"data/{f.name}": f for f in stage.datasets}
         texts = {"README.md": dataset_card(run, stage, to), **shared}
-        parcels.append(_Parcel(stage.name, "dataset", to.repos[stage.name], files, texts))
-    return parcels
+        uploads.append(_Upload(stage.name, "dataset", to.repos[stage.name], files, texts))
+    return uploads
 
 
 def _files(folder: Path) -> list[Path]:
@@ -201,35 +201,35 @@ def _files(folder: Path) -> list[Path]:
         f
         for f in sorted(folder.rglob("*"))
         if f.is_file()
-        and f.name not in _STAYS_HERE
+        and f.name not in _NOT_UPLOADED
         and not f.name.startswith("rng_state")
         and not any(part.startswith((".", "checkpoint-")) for part in f.relative_to(folder).parts)
     ]
 
 
 def _send_all(
-    api: "HfApi", run_dir: Path, parcels: list[_Parcel], private: bool, say: Callable[[str], None]
+    api: "HfApi", run_dir: Path, uploads: list[_Upload], private: bool, say: Callable[[str], None]
 ) -> list[Pushed]:
     record = read_json(run_dir / RECORD)
     known = record.get("repos")
     known = known if isinstance(known, dict) else {}
     done: list[Pushed] = []
-    failed: list[tuple[_Parcel, str]] = []
-    hopeless = False
-    for parcel in parcels:
-        if hopeless:
-            failed.append((parcel, "not tried"))
+    failed: list[tuple[_Upload, str]] = []
+    stopped = False
+    for upload in uploads:
+        if stopped:
+            failed.append((upload, "not tried"))
             continue
-        noted = known.get(parcel.name)
+        noted = known.get(upload.name)
         noted = noted if isinstance(noted, dict) else {}
         try:
-            pushed = _send(api, parcel, noted, private)
+            pushed = _send(api, upload, noted, private)
         except Exception as error:  # whatever the client raises: the other repositories shall still be tried
-            hopeless = _ends_the_push(error)
-            failed.append((parcel, _first_line(error)))
-            say(f"{parcel.stage}: {parcel.name} failed: {_first_line(error)}")
+            stopped = _stops_the_push(error)
+            failed.append((upload, _first_line(error)))
+            say(f"{upload.stage}: {upload.name} failed: {_first_line(error)}")
             continue
-        known[parcel.name] = asdict(pushed)
+        known[upload.name] = asdict(pushed)
         write_json(run_dir / RECORD, {"endpoint": api.endpoint, "repos": known})
         done.append(pushed)
         say(f"{pushed.stage}: {pushed.url} {'unchanged' if pushed.unchanged else 'pushed'}")
@@ -238,42 +238,42 @@ def _send_all(
     return done
 
 
-def _send(api: "HfApi", parcel: _Parcel, noted: dict[str, Any], private: bool) -> Pushed:
-    """Make the repository where it is missing, and put the parcel into it in one commit."""
+def _send(api: "HfApi", upload: _Upload, noted: dict[str, Any], private: bool) -> Pushed:
+    """Create the repository where it is missing, and upload in one commit."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    digest = parcel.digest
-    if noted.get("digest") == digest and _head(api, parcel) == noted.get("commit"):
+    digest = upload.digest
+    if noted.get("digest") == digest and _head(api, upload) == noted.get("commit"):
         noted = {**noted, "files": tuple(noted.get("files") or ()), "unchanged": True}
         return Pushed(**noted)
-    where = {"repo_id": parcel.repo_id, "repo_type": parcel.repo_type}
+    where: dict[str, Any] = {"repo_id": upload.repo_id, "repo_type": upload.repo_type}
     # For a token that may write but not create, huggingface_hub looks whether the repository is there.
     url = api.create_repo(**where, private=private, exist_ok=True)
     if private and api.repo_info(**where).private is False:
         raise HubError(
-            f"{parcel.name} exists and is public, but the push is private: make it private on the Hub, choose another "
+            f"{upload.name} exists and is public, but the push is private: make it private on the Hub, choose another "
             "name, or set `private: false`"
         )
-    additions = [CommitOperationAdd(path, file) for path, file in parcel.files.items()]
-    additions += [CommitOperationAdd(path, text.encode()) for path, text in parcel.texts.items()]
-    paths = tuple(sorted([*parcel.files, *parcel.texts]))
-    # What an earlier push of ours put there and this one has not: an old shard. What others put there stays.
+    additions = [CommitOperationAdd(path, file) for path, file in upload.files.items()]
+    additions += [CommitOperationAdd(path, text.encode()) for path, text in upload.texts.items()]
+    paths = tuple(sorted([*upload.files, *upload.texts]))
+    # What an earlier push of ours uploaded and this one has not: an old shard. Files of others are kept.
     stale = set(noted.get("files") or ()) - set(paths)
     stale &= set(api.list_repo_files(**where)) if stale else set()
     commit = api.create_commit(
         **where,
         operations=[*additions, *(CommitOperationDelete(path) for path in sorted(stale))],
-        commit_message=f"Stage {parcel.stage}, by trl_r1 {__version__}",
+        commit_message=f"Stage {upload.stage}, by trl_r1 {__version__}",
     )
-    return Pushed(parcel.stage, parcel.repo_type, parcel.repo_id, commit.oid, str(url), digest, paths)
+    return Pushed(upload.stage, upload.repo_type, upload.repo_id, commit.oid, str(url), digest, paths)
 
 
-def _head(api: "HfApi", parcel: _Parcel) -> str | None:
-    """The commit at which the repository stands; `None` where it is gone."""
+def _head(api: "HfApi", upload: _Upload) -> str | None:
+    """The repository's latest commit; `None` where the repository is gone."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
-        return api.repo_info(repo_id=parcel.repo_id, repo_type=parcel.repo_type).sha
+        return api.repo_info(repo_id=upload.repo_id, repo_type=upload.repo_type).sha
     except RepositoryNotFoundError:
         return None
 
@@ -300,7 +300,7 @@ def _whoami(api: "HfApi") -> str:
         ) from error
 
 
-def _ends_the_push(error: Exception) -> bool:
+def _stops_the_push(error: Exception) -> bool:
     """Whether every further repository would fail alike: a token that is not taken, or no Hub at the other end."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status == 401 or type(error).__name__ in {"ConnectError", "LocalTokenNotFoundError", "OfflineModeIsEnabled"}
@@ -311,10 +311,10 @@ def _first_line(error: BaseException) -> str:
     return (text if len(text) <= 300 else text[:300] + "...") or type(error).__name__
 
 
-def _report(run_dir: Path, done: list[Pushed], failed: list[tuple[_Parcel, str]]) -> str:
+def _report(run_dir: Path, done: list[Pushed], failed: list[tuple[_Upload, str]]) -> str:
     lines = [f"the push of {run_dir} did not complete; nothing local is lost, and the same command sends the rest"]
     lines.append("on the Hub:" if done else "on the Hub: nothing of this push")
     lines += [f"  {p.repo_type} {p.repo_id}{' (was there already)' if p.unchanged else ''}" for p in done]
     lines.append("not on the Hub:")
-    lines += [f"  {parcel.name} (stage {parcel.stage}): {reason}" for parcel, reason in failed]
+    lines += [f"  {upload.name} (stage {upload.stage}): {reason}" for upload, reason in failed]
     return "\n".join(lines)

@@ -1,12 +1,12 @@
 """The `hub:` section of a recipe: where its models and data sets go."""
 
-import difflib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ConfigError
 from ..ids import check_repo_id
+from ..recipe.suggest import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class HubSection:
         namespace (`str`, *optional*):
             User or organization. Defaults to the user of the token.
         prefix (`str`, *optional*):
-            What stands before the name of the stage. Defaults to the recipe's name and a dash.
+            Prefix of the name of the stage. Defaults to the recipe's name and a dash.
         private (`bool`, *optional*, defaults to `True`):
             Whether new repositories are private. An existing public repository is never pushed to while this is true.
         stages (`tuple[str, ...]`, *optional*):
@@ -44,7 +44,14 @@ class HubSection:
         return f"{namespace}/{prefix}{stage}"
 
 
-_KEYS = tuple(f.name for f in fields(HubSection))
+_EXPECTED: dict[str, tuple[type, str]] = {
+    "namespace": (str, "a text"),
+    "prefix": (str, "a text"),
+    "private": (bool, "true or false"),
+    "stages": (list, "a list of stage names"),
+    "repos": (Mapping, "a mapping from stage to `org/name`"),
+    "license": (str, "a text"),
+}
 
 
 def check_hub_section(mapping: Any, stage_names: Collection[str], where: str | None = None) -> None:
@@ -75,56 +82,31 @@ def read_hub_section(mapping: Any, stage_names: Collection[str], where: str | No
     if mapping is None:
         return HubSection()
     if not isinstance(mapping, Mapping):
-        raise wrong("", f"expected a mapping with keys of {', '.join(_KEYS)}, got {mapping!r}")
-    for key in mapping:
-        if key not in _KEYS:
-            near = difflib.get_close_matches(str(key), _KEYS, n=1)
-            hint = f"; did you mean `{near[0]}`?" if near else ""
-            raise wrong(str(key), f"unknown key, expected one of {', '.join(_KEYS)}{hint}")
-
-    for key in ("namespace", "prefix", "license"):
-        value = mapping.get(key)
-        if value is not None and not isinstance(value, str):
-            raise wrong(key, f"expected a text, got {value!r}")
-    if not isinstance(mapping.get("private", True), bool):
-        raise wrong("private", f"expected true or false, got {mapping['private']!r}")
-
-    stages = mapping.get("stages")
-    if stages is not None:
-        if not isinstance(stages, list) or not stages or not all(isinstance(s, str) for s in stages):
-            raise wrong("stages", f"expected a list of stage names, got {stages!r}")
-        for index, stage in enumerate(stages):
-            _check_stage(stage, stage_names, where, f"hub.stages[{index}]")
-    repos = mapping.get("repos") or {}
-    if not isinstance(repos, Mapping):
-        raise wrong("repos", f"expected a mapping from stage to `org/name`, got {repos!r}")
-    for stage, name in repos.items():
-        _check_stage(stage, stage_names, where, f"hub.repos.{stage}")
+        raise wrong("", f"expected a mapping with keys of {', '.join(_EXPECTED)}, got {mapping!r}")
+    given = {str(key): value for key, value in mapping.items() if value is not None}
+    for key, value in given.items():
+        if key not in _EXPECTED:
+            raise wrong(key, f"unknown key, expected one of {', '.join(_EXPECTED)}{did_you_mean(key, _EXPECTED)}")
+        kind, expected = _EXPECTED[key]
+        if not isinstance(value, kind) or value == []:
+            raise wrong(key, f"expected {expected}, got {value!r}")
+    named = [(f"stages[{index}]", stage) for index, stage in enumerate(given.get("stages", ()))]
+    for key, stage in [*named, *((f"repos.{stage}", stage) for stage in given.get("repos", ()))]:
+        if stage not in stage_names:
+            raise wrong(key, f"no stage is called {stage!r}; stages: {', '.join(stage_names)}")
+    for stage, name in given.get("repos", {}).items():
         if not isinstance(name, str) or "/" not in name:
             raise wrong(f"repos.{stage}", f"expected a full name `org/name`, got {name!r}")
-
-    section = HubSection(
-        namespace=mapping.get("namespace"),
-        prefix=mapping.get("prefix"),
-        private=mapping.get("private", True),
-        stages=None if stages is None else tuple(stages),
-        repos={str(stage): name for stage, name in repos.items()},
-        license=mapping.get("license"),
-    )
+    section = HubSection(**{**given, **({"stages": tuple(given["stages"])} if "stages" in given else {})})
     _check_names(section, stage_names, where)
     return section
-
-
-def _check_stage(stage: Any, stage_names: Collection[str], where: str | None, key: str) -> None:
-    if stage not in stage_names:
-        raise ConfigError(f"no stage is called {stage!r}; stages: {', '.join(stage_names)}", file=where, key=key)
 
 
 def _check_names(section: HubSection, stage_names: Collection[str], where: str | None) -> None:
     """Every repository gets a name that the Hub takes, and one of its own."""
     taken: dict[str, str] = {}
     for stage in section.stages or stage_names:
-        # The defaults are not known before the push; any stand-in will do for a check of the rest.
+        # The defaults are known only at the push; any placeholder will do for a check of the rest.
         name = section.repo_id(stage, namespace=section.namespace or "user", recipe_name="run")
         key = f"hub.repos.{stage}" if stage in section.repos else "hub.prefix" if section.prefix else "hub.namespace"
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..lineage import RunRecord
 from ..scores import number
+from ..solved import is_solved
 from ..trace import Trace
 
 
@@ -62,12 +63,12 @@ class Question:
 
 
 def questions_of(run: RunRecord) -> list[Question]:
-    """A few prompts per domain with the answer of every model, for every `evaluate` stage that kept its traces."""
+    """A few prompts per domain with the answer of every model, for every evaluation that kept its traces."""
     found = []
     for stage in run.stages:
         models = stage.metrics.get("models")
         shards = sorted(f for f in (stage.directory / "traces").glob("*.parquet") if not f.name.startswith("."))
-        if shards and (stage.kind == "evaluate" or isinstance(models, dict)):
+        if shards and (stage.makes == "metrics" or isinstance(models, dict)):
             found += _questions(shards, list(models) if isinstance(models, dict) else [])
     return found
 
@@ -132,8 +133,8 @@ def _first_samples(shards: list[Path], prompt_ids: list[str]) -> dict[tuple[str,
 
 def _answer(model: str, trace: Trace) -> Answer:
     rewards = tuple((name, number(value)) for name, value in trace.rewards.items())
-    judged = [value for name, value in rewards if "accuracy" in name.lower() and value is not None]
-    verdict = ("right" if max(judged) >= 0.5 else "wrong") if judged else ""
+    solved = is_solved(value for name, value in rewards if "accuracy" in name.lower())
+    verdict = "" if solved is None else "right" if solved else "wrong"
     pieces = tuple((kind, _shorten(text)) for kind, text in pieces_of(trace.completion))
     return Answer(model, pieces, verdict, rewards, trace.n_tokens, trace.finish_reason == "length")
 

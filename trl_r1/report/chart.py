@@ -1,7 +1,7 @@
 """Line charts as inline SVG: small, labelled, the same in light and dark."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
@@ -58,7 +58,7 @@ class Panel:
         digits (`int`):
             Digits of the values shown beside the title.
         left_out (`int`):
-            Number of curves that found no room.
+            Number of curves left out.
     """
 
     title: str
@@ -105,15 +105,15 @@ def draw(panel: Panel) -> Markup:
     ]
     spacing = y_ticks[1] - y_ticks[0]
     for tick in y_ticks:
-        y = f"{y_at(tick):.1f}"
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
+        at = f"{y_at(tick):.1f}"
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
         parts.append(
-            f'<text class="tick" x="{LEFT - 6}" y="{y}" dy=".32em" text-anchor="end">{label(tick, spacing)}</text>'
+            f'<text class="tick" x="{LEFT - 6}" y="{at}" dy=".32em" text-anchor="end">{label(tick, spacing)}</text>'
         )
     x_ticks = [t for t in ticks([x_low, x_high], aim=5) if x_low <= t <= x_high and t == int(t)]
     for tick in x_ticks:
         x = x_at(tick)
-        anchor = "end" if x > WIDTH - RIGHT - 8 else "middle"
+        anchor = "end" if x > WIDTH - RIGHT - 8 else "start" if x < LEFT + 8 else "middle"
         parts.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 9}" text-anchor="{anchor}">{label(tick, 1)}</text>')
         parts.append(f'<path class="axis" d="M{x:.1f} {HEIGHT - BOTTOM}v4"/>')
     # Left of the axis, where no number can run into it.
@@ -134,7 +134,9 @@ def draw(panel: Panel) -> Markup:
     return Markup("".join([*parts, "</svg>"]))
 
 
-def _path(points, x_at, y_at) -> str:
+def _path(
+    points: Sequence[tuple[float, float]], x_at: Callable[[float], float], y_at: Callable[[float], float]
+) -> str:
     return "M" + "L".join(f"{x_at(x):.1f} {y_at(y):.1f}" for x, y in points)
 
 
@@ -168,8 +170,8 @@ def ticks(values: Sequence[float], aim: int = 4) -> list[float]:
     low, high = min(values), max(values)
     if high - low < 1e-12 * max(1.0, abs(high)):
         # A flat curve lies in the middle of its panel.
-        room = abs(high) / 2 or 1.0
-        low, high = low - room, high + room
+        margin = abs(high) / 2 or 1.0
+        low, high = low - margin, high + margin
     raw = (high - low) / aim
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)

@@ -1,77 +1,101 @@
-"""Which curves a training stage's log holds, and in which panels they stand."""
+"""The curves of each training stage: those that its kind declares, drawn from the stage's log."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
+from ..kinds import Curve
+from ..lineage import RunRecord, StageRecord
 from ..scores import number
 from .chart import MAX_LINES, Line, Panel
 
 
-def rl_panels(history: Sequence[Mapping[str, Any]]) -> list[Panel]:
-    """
-    The panels of an RL stage: reward, reward by kind, solve rate, length, truncation, format, language, reflection.
+# What any trainer of transformers or TRL logs: drawn where a kind names no curves, or none of those that were logged.
+DEFAULT_CURVES = (
+    Curve("Loss", ("loss", "eval_loss"), labels=("training", "held-out"), digits=3),
+    Curve("Reward", ("reward",)),
+    Curve("Learning rate", ("learning_rate",)),
+    Curve("Norm of the gradient", ("grad_norm",)),
+)
 
-    What a run did not log has no panel.
+
+@dataclass(frozen=True)
+class StageCurves:
+    """
+    The panels of one training stage.
 
     Args:
+        stage ([`~lineage.StageRecord`]):
+            The stage.
+        panels (`tuple[Panel, ...]`):
+            Its charts; none where it has logged nothing yet.
+        empty (`tuple[str, ...]`):
+            Titles of the curves that its kind declares and for which its log holds nothing to draw.
+    """
+
+    stage: StageRecord
+    panels: tuple[Panel, ...]
+    empty: tuple[str, ...] = ()
+
+
+def curves_of(run: RunRecord) -> list[StageCurves]:
+    """Return the curves of every stage that trains or has a trainer's log, in the order of the recipe."""
+    found = []
+    for stage in run.stages:
+        declared = stage.about.curves if stage.about else ()
+        if not (stage.log_history or declared or (stage.about and stage.about.trains)):
+            continue
+        panels = panels_of(declared, stage.log_history)
+        drawn = {panel.title for panel in panels}
+        empty = tuple(curve.title for curve in declared if curve.title not in drawn) if stage.log_history else ()
+        found.append(StageCurves(stage, tuple(panels or panels_of(DEFAULT_CURVES, stage.log_history)), empty))
+    return found
+
+
+def panels_of(curves: Iterable[Curve], history: Sequence[Mapping[str, Any]]) -> list[Panel]:
+    """
+    Draw curves from a log; one that the log does not hold has no panel.
+
+    Args:
+        curves (`Iterable[Curve]`):
+            What to draw.
         history (`Sequence[Mapping[str, Any]]`):
             `log_history` of `trainer_state.json`.
     """
-    keys = _keys(history)
-    rewards = [key for key in keys if key.startswith("rewards/") and key.endswith("/mean")]
-    names = {key: key[len("rewards/") : -len("/mean")].rsplit(".", 1)[-1] for key in rewards}
-    formats = [key for key in rewards if "format" in names[key].lower()]
-    solve = [key for key in keys if key == "solve_rate" or key.startswith("solve_rate/")]
-    words = [key for key in keys if key.startswith("reflection/")]
-    truncated = "truncated" if "truncated" in keys else "completions/clipped_ratio"
-    zero = "zero_variance_groups" if "zero_variance_groups" in keys else "frac_reward_zero_std"
-    panels = [
-        _panel("Reward, all together", history, {"reward": "reward"}),
-        _panel("Reward by kind, unweighted", history, names),
-        _panel(
-            "Solve rate", history, {k: "all" if k == "solve_rate" else k.split("/", 1)[1] for k in solve}, share=True
-        ),
-        _panel("Solved at least once (pass@G)", history, {"pass@G": "pass@G"}, share=True),
-        _panel("Completion length, tokens", history, {"completions/mean_length": "tokens"}, digits=1),
-        _panel("Truncated completions", history, {truncated: "truncated"}, share=True),
-        _panel("Format", history, {key: names[key] for key in formats}, share=True),
-        _panel("Share of prompt's language", history, {"language_share": "share"}, share=True),
-        _panel("Reflection words per 1,000", history, {"reflection_per_1000_words": "reflection"}, digits=1),
-        _panel("Reflection by word, per 1,000", history, _most(history, words), digits=1),
-        _panel("Groups with equal rewards", history, {zero: "equal"}, share=True),
-        _panel("KL to the reference, nats", history, {"kl": "kl"}, digits=3),
-        _panel("Entropy of the policy, nats", history, {"entropy": "entropy"}),
-    ]
-    return [panel for panel in panels if panel is not None]
+    return [panel for curve in curves if (panel := _panel(curve, history)) is not None]
 
 
-def supervised_panels(history: Sequence[Mapping[str, Any]]) -> list[Panel]:
-    """The panels of a fine-tuning or of a reward model: loss, loss by source, accuracy, margin."""
-    keys = _keys(history)
-    by_source = {key: key.split("/", 1)[1] for key in keys if key.startswith("loss/")}
-    panels = [
-        _panel("Loss", history, {"loss": "training", "eval_loss": "held-out"}, digits=3),
-        _panel("Loss by source", history, by_source, digits=3),
-        _panel("Accuracy of tokens", history, {"mean_token_accuracy": "tokens"}, share=True),
-        _panel("Pairs ordered right", history, {"accuracy": "training", "eval_accuracy": "held-out"}, share=True),
-        _panel("Margin between chosen and rejected", history, {"margin": "margin"}),
-    ]
-    return [panel for panel in panels if panel is not None]
-
-
-def _panel(
-    title: str,
-    history: Sequence[Mapping[str, Any]],
-    labels: Mapping[str, str],
-    share: bool = False,
-    digits: int = 2,
-) -> Panel | None:
-    lines = [Line(label, points) for key, label in labels.items() if (points := _points(history, key))]
+def _panel(curve: Curve, history: Sequence[Mapping[str, Any]]) -> Panel | None:
+    logged = list(dict.fromkeys(str(key) for entry in history for key in entry))
+    named: list[Line] = []
+    matched: list[Line] = []
+    for index, pattern in enumerate(curve.keys):
+        for key in (key for key in logged if fnmatchcase(key.lower(), pattern.lower())):
+            points = _points(history, key)
+            if points and "*" in pattern:
+                start, end = pattern.index("*"), len(key) - len(pattern) + pattern.rindex("*") + 1
+                matched.append(Line(key[start:end], points))
+            elif points:
+                label = curve.labels[index] if index < len(curve.labels) else key.rsplit("/", 1)[-1]
+                named.append(Line(label, points))
+    count = len(named) + len(matched)
+    if count > MAX_LINES:  # the largest, and none that is zero throughout
+        matched.sort(key=lambda line: -_size(line))
+        matched = [line for line in matched if _size(line) > 0][: max(0, MAX_LINES - len(named))]
+    lines = (*named, *matched)[:MAX_LINES]
     if not lines:
         return None
-    if max(abs(y) for line in lines for _, y in line.points) < 0.01 and not share:
-        digits += 2
-    return Panel(title, tuple(lines[:MAX_LINES]), share, digits, max(0, len(lines) - MAX_LINES))
+    largest = max(abs(y) for line in lines for _, y in line.points)
+    digits = curve.digits
+    if 0 < largest < 0.01 and not curve.share:
+        digits = max(digits + 2, 1 - math.floor(math.log10(largest)))
+    return Panel(curve.title, lines, curve.share, digits, count - len(lines))
+
+
+def _size(line: Line) -> float:
+    return sum(abs(y) for _, y in line.points)
 
 
 def _points(history: Iterable[Mapping[str, Any]], key: str) -> tuple[tuple[float, float], ...]:
@@ -82,14 +106,3 @@ def _points(history: Iterable[Mapping[str, Any]], key: str) -> tuple[tuple[float
         if step is not None and value is not None:
             found[step] = value
     return tuple(sorted(found.items()))
-
-
-def _keys(history: Iterable[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(str(key) for entry in history for key in entry))
-
-
-def _most(history: Sequence[Mapping[str, Any]], keys: Iterable[str], most: int = 5) -> dict[str, str]:
-    """The words that were used most, without those that never were."""
-    totals = {key: sum(y for _, y in _points(history, key)) for key in keys}
-    ranked = sorted((key for key in totals if totals[key] > 0), key=lambda key: (-totals[key], key))
-    return {key: key.split("/", 1)[1] for key in ranked[:most]}

@@ -1,8 +1,8 @@
 """
 The lineage of a run as a picture: stages from left to right, each right of what it was made from.
 
-Layered drawing: a stage's column is the longest path to it; an edge that passes over columns gets a free place in each
-of them; the order within a column is the mean of the neighbours' places, swept a few times.
+Layered drawing: a stage's column is the longest path to it; an edge that passes over columns gets a free slot in each
+of them; the order within a column is by the mean of the neighbours' positions, swept a few times.
 """
 
 from dataclasses import dataclass
@@ -24,15 +24,20 @@ class Edge:
     carries: str  # "model", "samples", "data" or "reward"
 
 
+# A stage or model by name, or an edge where it passes a column.
+Node = str | tuple[Edge, int]
+
+
 def edges_of(run: RunRecord) -> list[Edge]:
     """
-    What was made from what. Left out: evaluations, which read every model, and a playground's prompts, which all read.
+    What was made from what. Left out: evaluations, which read every model, and data that came with the base model, which
+    most stages read.
     """
     found: dict[tuple[str, str], Edge] = {}
     for stage in run.stages:
-        if stage.kind == "evaluate":
+        if stage.makes == "metrics":
             continue
-        taken = "samples" if stage.kind in ("cold_start", "rejection", "general", "pairs") else "model"
+        taken = "samples" if stage.makes == "dataset" else "model"
         sources = [(run.base_model if s == "base_model" else s, taken) for s in stage.model_from]
         sources += [(s if run.stage(s) else s.split("/")[0], "data") for s in stage.data_from]
         sources += [(s, "reward") for s in stage.parents]
@@ -40,9 +45,9 @@ def edges_of(run: RunRecord) -> list[Edge]:
             made_by = run.stage(source)
             if made_by is None and (carries not in ("model", "samples") or not source):
                 continue
-            if carries == "data" and made_by is not None and made_by.kind == "playground":
+            if carries == "data" and source == run.base_model:
                 continue
-            if carries == "reward" and made_by is not None and made_by.kind != "reward":
+            if carries == "reward" and made_by is not None and not made_by.makes_reward_model:
                 continue
             found.setdefault((source, stage.name), Edge(source, stage.name, carries))
     return list(found.values())
@@ -62,7 +67,7 @@ def lineage_svg(run: RunRecord) -> Markup:
     tallest = max(len(row) for row in rows)
     height = tallest * (NODE_HEIGHT + GAP_Y) - GAP_Y + 2 * MARGIN
     width = len(rows) * (NODE_WIDTH + GAP_X) - GAP_X + 2 * MARGIN
-    place = {}
+    place: dict[Node, tuple[float, float]] = {}
     for index, row in enumerate(rows):
         top = (height - (len(row) * (NODE_HEIGHT + GAP_Y) - GAP_Y)) / 2
         for position, node in enumerate(row):
@@ -87,19 +92,20 @@ def _columns(names: list[str], edges: list[Edge]) -> dict[str, int]:
     return {name: used[index] for name, index in column.items()}
 
 
-def _chain(edge: Edge, column: dict[str, int]) -> list:
+def _chain(edge: Edge, column: dict[str, int]) -> list[Node]:
     between = range(column[edge.source] + 1, column[edge.target])
     return [edge.source, *((edge, index) for index in between), edge.target]
 
 
-def _rows(names: list[str], column: dict[str, int], chains: dict[Edge, list]) -> list[list]:
-    rows: list[list] = [[] for _ in range(max(column.values()) + 1)]
+def _rows(names: list[str], column: dict[str, int], chains: dict[Edge, list[Node]]) -> list[list[Node]]:
+    rows: list[list[Node]] = [[] for _ in range(max(column.values()) + 1)]
     for name in names:
         rows[column[name]].append(name)
-    neighbours: dict = {}
+    neighbours: dict[Node, list[Node]] = {}
     for chain in chains.values():
-        for node in chain[1:-1]:
-            rows[node[1]].append(node)
+        for node in chain:
+            if isinstance(node, tuple):
+                rows[node[1]].append(node)
         for left, right in pairwise(chain):
             neighbours.setdefault(left, []).append(right)
             neighbours.setdefault(right, []).append(left)
@@ -112,7 +118,7 @@ def _rows(names: list[str], column: dict[str, int], chains: dict[Edge, list]) ->
     return rows
 
 
-def _edge(edge: Edge, chain: list, place: dict) -> str:
+def _edge(edge: Edge, chain: list[Node], place: dict[Node, tuple[float, float]]) -> str:
     half = NODE_HEIGHT / 2
     x, y = place[edge.source]
     path = f"M{x + NODE_WIDTH} {y + half:g}"
@@ -132,7 +138,7 @@ def _edge(edge: Edge, chain: list, place: dict) -> str:
 def _node(run: RunRecord, name: str, x: float, y: float) -> str:
     stage = run.stage(name)
     kind = stage.kind if stage else "base model"
-    shape = "model" if stage is None or kind in ("grpo", "sft", "reward", "playground") else "data"
+    shape = "data" if stage is not None and stage.makes == "dataset" else "model"
     state = "" if stage is None or stage.done else " waiting"
     shown = name.rstrip("/").rsplit("/", 1)[-1] if stage is None else name
     shown = shown if len(shown) <= LETTERS else shown[: LETTERS - 1] + "…"

@@ -1,4 +1,4 @@
-"""The page: what stands on it, and in which order. Everything from files; every text of a model is escaped."""
+"""The page: what it shows, and in which order. Everything from files; every text of a model is escaped."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +7,10 @@ import yaml
 
 from ..errors import TrlR1Error
 from ..io import write_text
-from ..lineage import RunRecord, StageRecord, read_run
+from ..lineage import RunRecord, read_run
 from ..scores import number, scores_of, show, show_duration
 from .answers import questions_of
-from .chart import Panel
-from .curves import rl_panels, supervised_panels
+from .curves import curves_of
 from .graph import lineage_svg
 from .tables import ScoreTable, domain_table, hard_table, score_table, selections_of, sizes_of
 
@@ -20,16 +19,8 @@ PAGE = "report.html"
 
 
 @dataclass(frozen=True)
-class Curves:
-    """The panels of one training stage; none where it has logged nothing yet."""
-
-    stage: StageRecord
-    panels: tuple[Panel, ...]
-
-
-@dataclass(frozen=True)
 class Evaluation:
-    """The tables of one `evaluate` stage, and on how many prompts and samples its numbers rest."""
+    """The tables of one evaluation, and on how many prompts and samples its numbers rest."""
 
     stage: str
     data: str
@@ -41,7 +32,7 @@ class Evaluation:
 
 def write_report(run_dir: str | Path) -> Path:
     """
-    Write `RUN/report.html`. What a run has not got yet stands there as not run.
+    Write `RUN/report.html`. What the run does not have yet is shown as not run.
 
     Args:
         run_dir (`str` or `Path`):
@@ -84,17 +75,12 @@ def render(run: RunRecord) -> str:
         evaluations=evaluations,
         columns=list({score.key: score for e in evaluations for score in e.scores.columns}.values()),
         graph=lineage_svg(run),
-        rl=_curves(run, ("grpo",), rl_panels),
-        supervised=_curves(run, ("sft", "reward"), supervised_panels),
+        training=curves_of(run),
         selections=selections_of(run),
-        builders=[s for s in run.stages if s.kind in ("cold_start", "rejection", "general", "pairs")],
+        builders=[stage for stage in run.stages if stage.makes == "dataset"],
         questions=questions_of(run),
         recipe=yaml.safe_dump(run.recipe, sort_keys=False, allow_unicode=True) if run.recipe else "",
     )
-
-
-def _curves(run: RunRecord, kinds: tuple[str, ...], panels) -> list[Curves]:
-    return [Curves(stage, tuple(panels(stage.log_history))) for stage in run.stages if stage.kind in kinds]
 
 
 def _evaluations(run: RunRecord) -> list[Evaluation]:
@@ -102,7 +88,8 @@ def _evaluations(run: RunRecord) -> list[Evaluation]:
     for name, models in run.evaluations().items():
         scores = score_table(models)
         if scores is not None:
-            data = ", ".join(run.stage(name).data_from)
+            stage = run.stage(name)
+            data = ", ".join(stage.data_from) if stage else ""
             found.append(Evaluation(name, data, sizes_of(models), scores, domain_table(models), hard_table(models)))
     return found
 
@@ -117,7 +104,7 @@ def _tiles(run: RunRecord) -> list[dict[str, str]]:
     names = next((list(models) for models in evaluations.values() if len(models) > 1), [])
     if not names:
         return []
-    # A distilled student stands after the model that the recipe is about; the recipe's order decides all the same.
+    # A distilled student comes after the model that the recipe is about, and is not what it ends in.
     first, last = names[0], "r1" if "r1" in names else names[-1]
     tiles = []
     for score in scores_of(metrics for models in evaluations.values() for metrics in models.values()):

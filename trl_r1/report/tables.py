@@ -1,6 +1,6 @@
 """The tables of the page: the scores of every model, what each builder kept and rejected."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,23 +51,18 @@ class Selection:
 def score_table(models: Mapping[str, Mapping[str, Any]]) -> ScoreTable | None:
     """The evaluation table; `None` where nothing was measured."""
     columns = scores_of(models.values())
-    if not columns:
-        return None
+    return _table(columns, models) if columns else None
+
+
+def _table(columns: Sequence[Score], models: Mapping[str, Mapping[str, Any]]) -> ScoreTable:
     best = {score.key: _best(score, [m.get(score.key) for m in models.values()]) for score in columns}
-    rows = []
-    for name, metrics in models.items():
-        cells = []
-        for score in columns:
-            value = number(metrics.get(score.key))
-            stderr = number(metrics.get(score.stderr_key))
-            cells.append(
-                Cell(
-                    show(value, score.digits),
-                    show(stderr, score.digits) if value is not None and stderr is not None else "",
-                    best=value is not None and best[score.key] is not None and value == best[score.key],
-                )
-            )
-        rows.append((name, tuple(cells)))
+
+    def cell(score: Score, metrics: Mapping[str, Any]) -> Cell:
+        value, stderr = number(metrics.get(score.key)), number(metrics.get(score.stderr_key))
+        shown = "" if value is None or stderr is None else show(stderr, score.digits)
+        return Cell(show(value, score.digits), shown, best=value is not None and value == best[score.key])
+
+    rows = ((name, tuple(cell(score, metrics) for score in columns)) for name, metrics in models.items())
     return ScoreTable(tuple(columns), tuple(rows))
 
 
@@ -102,22 +97,14 @@ def hard_table(models: Mapping[str, Mapping[str, Any]]) -> ScoreTable | None:
 
 def domain_table(models: Mapping[str, Mapping[str, Any]]) -> ScoreTable | None:
     """pass@1 by domain, for every model; `None` where fewer than two domains were measured."""
-    values: dict[str, dict[str, float | None]] = {}
+    found: dict[str, dict[str, Any]] = {name: {} for name in models}
     for name, metrics in models.items():
         domains = metrics.get("by_domain")
-        for domain, found in domains.items() if isinstance(domains, Mapping) else ():
-            value = number(found.get("pass@1") if isinstance(found, Mapping) else found)
-            if value is not None:
-                values.setdefault(str(domain), {})[name] = value
-    if len(values) < 2:
-        return None
-    columns = tuple(Score(d, d, "high", 3, True, f"pass@1 on prompts of the domain {d}.") for d in values)
-    best = {domain: max(by_model.values()) for domain, by_model in values.items()}
-    rows = tuple(
-        (name, tuple(Cell(show(v := values[d].get(name)), best=v is not None and v == best[d]) for d in values))
-        for name in models
-    )
-    return ScoreTable(columns, rows)
+        for domain, value in domains.items() if isinstance(domains, Mapping) else ():
+            found[name][str(domain)] = value.get("pass@1") if isinstance(value, Mapping) else value
+    measured = dict.fromkeys(d for by_domain in found.values() for d, v in by_domain.items() if number(v) is not None)
+    columns = [Score(d, d, "high", 3, True, f"pass@1 on prompts of the domain {d}.") for d in measured]
+    return _table(columns, found) if len(columns) > 1 else None
 
 
 def selections_of(run: RunRecord) -> list[Selection]:
@@ -128,24 +115,20 @@ def selections_of(run: RunRecord) -> list[Selection]:
         kept, seen = number(selection.get("kept")), number(selection.get("seen"))
         if kept is None:
             continue
-        rejected = selection.get("rejected")
-        reasons = {
-            str(reason): int(count)
-            for reason, value in (rejected.items() if isinstance(rejected, Mapping) else ())
-            if (count := number(value)) is not None
-        }
+        reasons = _counts(selection.get("rejected"))
         whole = max(seen or 0, kept + sum(reasons.values()), 1)
         ranked = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
         bars = [Bar("kept", int(kept), 100 * kept / whole, True)]
         bars += [Bar(reason, count, 100 * count / whole, False) for reason, count in ranked]
-        domains = selection.get("kept_by_domain")
-        by_domain = tuple(
-            (str(domain), int(count))
-            for domain, value in (domains.items() if isinstance(domains, Mapping) else ())
-            if (count := number(value)) is not None
-        )
+        by_domain = tuple(_counts(selection.get("kept_by_domain")).items())
         found.append(Selection(stage.name, stage.kind, int(seen or whole), int(kept), tuple(bars), by_domain))
     return found
+
+
+def _counts(found: Any) -> dict[str, int]:
+    """What of a mapping are counts by name."""
+    pairs = found.items() if isinstance(found, Mapping) else ()
+    return {str(name): int(count) for name, value in pairs if (count := number(value)) is not None}
 
 
 def _best(score: Score, values: list[Any]) -> float | None:

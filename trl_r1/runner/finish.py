@@ -4,11 +4,10 @@ What follows the last stage: the report, the push to the Hub, the table of the e
 Neither a report nor a push that fails takes back what the run has made.
 """
 
-import importlib
 from pathlib import Path
 
 from ..errors import TrlR1Error
-from ..io import read_json
+from ..lineage import read_run
 from ..recipe import Recipe, shown
 from .display import Display, evaluation_table
 
@@ -25,7 +24,7 @@ def finish(recipe: Recipe, run_dir: Path, display: Display, *, worked: bool, who
         display (`Display`):
             Where to write.
         worked (`bool`):
-            Whether any stage has run now: otherwise a report that is there stays.
+            Whether any stage has run now: otherwise an existing report is kept.
         whole (`bool`):
             Whether every stage is done.
 
@@ -37,29 +36,31 @@ def finish(recipe: Recipe, run_dir: Path, display: Display, *, worked: bool, who
         write_report(run_dir, display)
     if whole and recipe.hub is not None:
         code = push(run_dir, display)
-    tables = print_evaluations(recipe, run_dir, display)
+    tables = print_evaluations(run_dir, display)
     if whole and not tables:
         display.say(f"\nAll stages are done; what they made is in {shown(run_dir)}")
     return code
 
 
-def write_report(run_dir: Path, display: Display) -> bool:
+def write_report(run_dir: Path, display: Display) -> None:
     """Write `report.html`; say so where it fails, and no more."""
     try:
-        # A name in a text: the report stands beside the runner, not below it.
-        path = importlib.import_module("trl_r1.report").write_report(run_dir)
+        from .. import report
+
+        path = report.write_report(run_dir)
     except Exception as error:
         display.say(f"\nThe report could not be written ({type(error).__name__}: {error}). The run itself is whole; ")
         display.say(f"`trl-r1 report {shown(run_dir)}` tries again.")
-        return False
-    display.say(f"\nReport: {shown(path or run_dir / 'report.html')}")
-    return True
+    else:
+        display.say(f"\nReport: {shown(path)}")
 
 
 def push(run_dir: Path, display: Display) -> int:
     """Push a run to the Hub; say so where it fails, and return the code to end with."""
+    from .. import hub
+
     try:
-        importlib.import_module("trl_r1.hub").push_run(run_dir, say=display.say)
+        hub.push_run(run_dir, say=display.say)
     except TrlR1Error as error:
         display.say(f"\nThe push did not complete: {error}")
         display.say(f"Nothing here is lost; `trl-r1 push {shown(run_dir)}` completes it.")
@@ -67,15 +68,9 @@ def push(run_dir: Path, display: Display) -> int:
     return 0
 
 
-def print_evaluations(recipe: Recipe, run_dir: Path, display: Display) -> int:
-    """Print the table of each `evaluate` stage that has finished; return how many."""
-    printed = 0
-    for stage in recipe.stages:
-        if stage.kind != "evaluate":
-            continue
-        metrics = read_json(run_dir / stage.name / "metrics.json")
-        models = metrics.get("models")
-        if isinstance(models, dict) and models:
-            display.say(f"\n{stage.name}\n{evaluation_table(models)}")
-            printed += 1
-    return printed
+def print_evaluations(run_dir: Path, display: Display) -> int:
+    """Print the table of each evaluation that has finished; return how many."""
+    evaluations = read_run(run_dir).evaluations()
+    for name, models in evaluations.items():
+        display.say(f"\n{name}\n{evaluation_table(models)}")
+    return len(evaluations)

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from ..kinds import kind_of
 from ..recipe import Artifact, Recipe, package_versions
 from ..recipe.records import now
 from .directory import Attempt
@@ -32,7 +33,7 @@ def make_artifact(stage: PlannedStage, folder: Path, attempt: Attempt, parents: 
     outputs = stage.item.outputs
     return Artifact(
         stage=stage.name,
-        kind="model" if "model" in outputs else "metrics" if "metrics.json" in outputs else "dataset",
+        kind=kind_of(stage.item.stage.kind).makes,
         path=outputs[0] if outputs else ".",
         fingerprint=stage.fingerprint,
         parents=parents,
@@ -73,6 +74,14 @@ def _absolute(place: Any, recipe: Recipe) -> Any:
     return place
 
 
+# The keys of a recipe that its copy states, in their order, before its stages.
+KEYS = ("name", "base_model", "seed", "parallel", "disk_gb", "data", "hub", "report")
+
+
+def _stated(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if value not in (None, {})}
+
+
 def recipe_text(recipe: Recipe) -> str:
     """Return the recipe with its files read in: what `RUN/recipe.yaml` holds, and what cards and report read."""
     data = {
@@ -82,15 +91,19 @@ def recipe_text(recipe: Recipe) -> str:
         for name, sources in recipe.data.items()
     }
     base_model = _absolute(recipe.base_model, recipe) if recipe.base_model else None
-    found: dict[str, Any] = {"name": recipe.name, "base_model": base_model, "seed": recipe.seed}
-    found |= {"parallel": recipe.parallel, "disk_gb": recipe.disk_gb, "data": data}
-    found |= {"hub": recipe.hub, "report": recipe.report, "stages": []}
-    for stage in recipe.stages:
-        entry = {"name": stage.name, "kind": stage.kind, "model": stage.model, "data": stage.data or None}
-        entry["accelerate"] = str(stage.accelerate) if stage.accelerate else None
-        entry["num_processes"] = stage.num_processes
-        entry["set"] = stage.config
-        found["stages"].append({key: value for key, value in entry.items() if value not in (None, {})})
-    found = {key: value for key, value in found.items() if value not in (None, {})}
+    stages = [
+        {
+            "name": stage.name,
+            "kind": stage.kind,
+            "model": stage.model,
+            "data": stage.data or None,
+            "accelerate": str(stage.accelerate) if stage.accelerate else None,
+            "num_processes": stage.num_processes,
+            "set": stage.config,
+        }
+        for stage in recipe.stages
+    ]
+    found = {name: getattr(recipe, name) for name in KEYS}
+    found |= {"base_model": base_model, "data": data, "stages": [_stated(stage) for stage in stages]}
     head = f"# Written by trl-r1: {recipe.path.resolve()} with its configs read in, as it ran in this directory.\n"
-    return head + yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
+    return head + yaml.safe_dump(_stated(found), sort_keys=False, allow_unicode=True)

@@ -88,7 +88,7 @@ def is_main_process() -> bool:
 
 
 def write_progress(
-    output_dir: str | os.PathLike,
+    output_dir: str | os.PathLike[str],
     step: int,
     total: int,
     unit: str = "steps",
@@ -116,7 +116,7 @@ class Progress:
     """
 
     def __init__(
-        self, output_dir: str | os.PathLike, total: int, unit: str = "steps", seconds_between: float = 1.0
+        self, output_dir: str | os.PathLike[str], total: int, unit: str = "steps", seconds_between: float = 1.0
     ) -> None:
         self.output_dir, self.total, self.unit, self.seconds_between = output_dir, total, unit, seconds_between
         self._written = float("-inf")

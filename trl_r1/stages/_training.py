@@ -1,5 +1,14 @@
 """
 What the training stages do alike: resume from the last whole checkpoint, train, save the model under its final name.
+
+```python
+def train(args: SFTConfig, stage: StageArguments, model: ModelConfig) -> None:
+    if not has_to_train(args, stage):
+        return
+    rows = ...
+    trainer = SFTTrainer(train_dataset=rows, **trainer_arguments(args, model))
+    train_and_save(trainer, merge_adapter=stage.merge_adapter)
+```
 """
 
 import logging
@@ -17,20 +26,22 @@ from ..adapters import MERGED, full_model
 from ..errors import ConfigError, EnvironmentalError
 from ..ids import parse_hub_id
 from ..io import publish, read_json, write_json
+from ..scores import number
 from ._common import Progress
-from ._world import SameWeightsEverywhere, check_strategy
+from ._world import SameWeightsEverywhere, check_strategy, check_world
 
 
 if TYPE_CHECKING:
-    from peft import PeftConfig
     from trl import ModelConfig
+
+    from ._arguments import StageArguments
 
 logger = logging.getLogger(__name__)
 
 # Where a stage puts the full model of an adapter from elsewhere, from which it starts.
 START_MODEL = "start_model"
 
-# What of a trainer's log is worth a place on the runner's live line.
+# What of a trainer's log the runner's live line shows, and under which name.
 SHOWN = {
     "reward": "reward",
     "loss": "loss",
@@ -40,17 +51,67 @@ SHOWN = {
 }
 
 
-def finished(args: TrainingArguments) -> bool:
-    """Tell, and say, whether the stage's model stands already."""
-    model = Path(args.output_dir) / "model"
+def has_to_train(args: TrainingArguments, stage: "StageArguments") -> bool:
+    """
+    Check the world, and return whether the stage's model is still to be made; print it where it is there already.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            The trainer's.
+        stage ([`~stages._arguments.StageArguments`]):
+            How many processes are expected.
+
+    Raises:
+        [`~errors.EnvironmentalError`]: if the world is another one than was asked for.
+    """
+    check_world(args, stage.expect_processes)
+    model = Path(str(args.output_dir)) / "model"
     if not model.is_dir():
-        return False
+        return True
     if args.process_index == 0:
         print(f"{model} is there: this stage is done. Delete it to train again.", flush=True)
-    return True
+    return False
 
 
-def last_whole_checkpoint(output_dir: str | os.PathLike) -> Path | None:
+def trainer_arguments(args: Any, model: "ModelConfig") -> dict[str, Any]:
+    """
+    Return what any trainer of TRL is made with, of the model to start from; an adapter is merged into its base first.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]):
+            The trainer's. Their `model_init_kwargs`, which take precedence, are filled from the keys of `model`.
+        model ([`~trl.ModelConfig`]):
+            The model, LoRA and quantization.
+
+    Returns:
+        `dict[str, Any]`: `model` (a path or Hub id), `args`, `peft_config`, `quantization_config`.
+
+    Raises:
+        [`~errors.ConfigError`]: if there is no such model.
+    """
+    from trl import get_peft_config, get_quantization_config
+
+    path, revision = _model_path(model.model_name_or_path, args)
+    args.model_init_kwargs = {
+        "revision": revision or model.model_revision,
+        "attn_implementation": model.attn_implementation,
+        "dtype": model.dtype,
+        "trust_remote_code": args.trust_remote_code,
+        **(args.model_init_kwargs or {}),
+    }
+    # `ModelConfig` makes a text of a list of one, which PEFT takes as a pattern for a module's whole path.
+    targets = model.lora_target_modules
+    if isinstance(targets, str) and re.fullmatch(r"\w+", targets):
+        model.lora_target_modules = [targets]
+    return {
+        "model": path,
+        "args": args,
+        "peft_config": get_peft_config(model),
+        "quantization_config": get_quantization_config(model),
+    }
+
+
+def last_whole_checkpoint(output_dir: str | os.PathLike[str]) -> Path | None:
     """
     Return the last checkpoint that was written to its end, or `None`.
 
@@ -60,7 +121,7 @@ def last_whole_checkpoint(output_dir: str | os.PathLike) -> Path | None:
     return next((checkpoint for checkpoint in _checkpoints(output_dir) if _is_whole(checkpoint)), None)
 
 
-def remove_broken_checkpoints(output_dir: str | os.PathLike) -> None:
+def remove_broken_checkpoints(output_dir: str | os.PathLike[str]) -> None:
     """Remove what a killed process left half-written, so that rotation does not count it as a checkpoint."""
     for checkpoint in _checkpoints(output_dir):
         if not _is_whole(checkpoint):
@@ -68,7 +129,7 @@ def remove_broken_checkpoints(output_dir: str | os.PathLike) -> None:
             shutil.rmtree(checkpoint)
 
 
-def _checkpoints(output_dir: str | os.PathLike) -> list[Path]:
+def _checkpoints(output_dir: str | os.PathLike[str]) -> list[Path]:
     """Directories of checkpoints, the latest first."""
     found = [
         (int(match[1]), path)
@@ -81,7 +142,7 @@ def _checkpoints(output_dir: str | os.PathLike) -> list[Path]:
 def _is_whole(checkpoint: Path) -> bool:
     if not read_json(checkpoint / "trainer_state.json"):
         return False
-    # torch writes zip archives, whose directory stands at their end: a cut one is none.
+    # torch writes zip archives, whose directory comes last: one that was cut is none.
     return all(zipfile.is_zipfile(path) for pattern in ("*.pt", "*.pth") for path in checkpoint.rglob(pattern))
 
 
@@ -95,16 +156,9 @@ def _check_world_of(checkpoint: Path, world_size: int) -> None:
         )
 
 
-def model_path(model_name_or_path: str | None, args: TrainingArguments) -> tuple[str, str | None]:
-    """
-    Return the path and the revision of the model a stage starts from: of an adapter, the full model.
-
-    Args:
-        model_name_or_path (`str`, *optional*):
-            A directory, an adapter's directory, or a Hub id, with or without `@revision`.
-        args ([`~transformers.TrainingArguments`]):
-            The stage's; an adapter that no stage of ours has merged is merged into `start_model/` in their `output_dir`.
-    """
+def _model_path(model_name_or_path: str | None, args: TrainingArguments) -> tuple[str, str | None]:
+    """The path and the revision of the model a stage starts from; an adapter that no stage of ours has
+    merged is merged into `start_model/`."""
     if not model_name_or_path:
         raise ConfigError("expected a Hub id or a local directory", key="model_name_or_path")
     path, revision = parse_hub_id(model_name_or_path)
@@ -114,28 +168,11 @@ def model_path(model_name_or_path: str | None, args: TrainingArguments) -> tuple
         path = str(local.resolve())
     elif path.startswith(("/", ".", "~")):
         raise ConfigError(f"expected a directory, but there is none: {path}", key="model_name_or_path")
-    into = (Path(args.output_dir) / START_MODEL).resolve()
+    into = (Path(str(args.output_dir)) / START_MODEL).resolve()
     if args.process_index == 0:
         full_model(path, into)
     args.distributed_state.wait_for_everyone()
     return full_model(path, into), revision
-
-
-def lora(model: "ModelConfig") -> "PeftConfig | None":
-    """
-    Return the LoRA configuration that a stage's config asks for, if any.
-
-    Args:
-        model ([`~trl.ModelConfig`]):
-            The model's keys.
-    """
-    from trl import get_peft_config
-
-    # `ModelConfig` makes a text of a list of one, which PEFT takes as a pattern for a module's whole path.
-    targets = model.lora_target_modules
-    if isinstance(targets, str) and re.fullmatch(r"\w+", targets):
-        model.lora_target_modules = [targets]
-    return get_peft_config(model)
 
 
 class ReportProgress(TrainerCallback):
@@ -150,7 +187,7 @@ class ReportProgress(TrainerCallback):
     ) -> None:
         """Write the step training starts from."""
         if state.is_world_process_zero:
-            self._progress = Progress(args.output_dir, state.max_steps)
+            self._progress = Progress(str(args.output_dir), state.max_steps)
             self._progress.update(state.global_step)
 
     def on_log(
@@ -163,8 +200,8 @@ class ReportProgress(TrainerCallback):
     ) -> None:
         """Remember the numbers worth showing."""
         for name, shown in SHOWN.items():
-            if isinstance((logs or {}).get(name), (int, float)):
-                self._info[shown] = round(float(logs[name]), 4)
+            if (value := number((logs or {}).get(name))) is not None:
+                self._info[shown] = round(value, 4)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -180,7 +217,7 @@ def train_and_save(
     """
     Train, from the last whole checkpoint where there is one, and save what the stage leaves behind.
 
-    `trainer_state.json` and `metrics.json` are written before `model/` gets its name: where that stands, all is there.
+    `trainer_state.json` and `metrics.json` are written before `model/` gets its name: where that exists, all is there.
 
     Args:
         trainer ([`~transformers.Trainer`]):
@@ -191,10 +228,13 @@ def train_and_save(
             Called with the directory of the saved model before it gets its name, to put further files there.
     """
     args, accelerator = trainer.args, trainer.accelerator
-    output_dir = Path(args.output_dir)
+    output_dir = Path(str(args.output_dir))
     check_strategy(accelerator)
     trainer.add_callback(ReportProgress())
     trainer.add_callback(SameWeightsEverywhere())
+    if not args.push_to_hub:
+        # TRL's card calls what starts from a local folder "a fine-tuned version of None"; `trl_r1.hub` writes ours.
+        trainer.create_model_card = lambda *args, **kwargs: None  # type: ignore[method-assign]
 
     checkpoint = _checkpoint_to_resume(args)
     if checkpoint is not None:
@@ -231,7 +271,7 @@ def train_and_save(
         if not (temporary / "adapter_config.json").is_file():
             shutil.rmtree(output_dir / START_MODEL, ignore_errors=True)  # an adapter would need it as its base
         publish(temporary, output_dir / "model")
-        print(f"The model stands in {output_dir / 'model'}", flush=True)
+        print(f"The model is in {output_dir / 'model'}", flush=True)
     accelerator.wait_for_everyone()
     if hasattr(trainer, "end"):
         trainer.end()
@@ -246,7 +286,7 @@ def _checkpoint_to_resume(args: TrainingArguments) -> Path | None:
         return checkpoint
     if str(args.resume_from_checkpoint).lower() == "false":
         return None
-    return last_whole_checkpoint(args.output_dir)
+    return last_whole_checkpoint(str(args.output_dir))
 
 
 def _end_at_last_step(trainer: Trainer, checkpoint: Path) -> None:
@@ -290,24 +330,3 @@ def _metrics(state: TrainerState, result: Mapping[str, float]) -> dict[str, Any]
         # The trainer's own mean begins at the checkpoint that was resumed; the log goes back to the first step.
         train["train_loss"] = sum(losses) / len(losses)
     return {"steps": state.global_step, "train": train, "last": means}
-
-
-def model_init_kwargs(args: Any, model: "ModelConfig", revision: str | None) -> dict[str, Any]:
-    """
-    Return what `from_pretrained` is called with: the keys of `ModelConfig`, under the config's own `model_init_kwargs`.
-
-    Args:
-        args ([`~transformers.TrainingArguments`]):
-            The trainer's arguments, of which `model_init_kwargs` takes precedence.
-        model ([`~trl.ModelConfig`]):
-            The model's keys.
-        revision (`str`, *optional*):
-            The revision named in `model_name_or_path`.
-    """
-    kwargs = {
-        "revision": revision or model.model_revision,
-        "attn_implementation": model.attn_implementation,
-        "dtype": model.dtype,
-        "trust_remote_code": args.trust_remote_code,
-    }
-    return {**kwargs, **(args.model_init_kwargs or {})}

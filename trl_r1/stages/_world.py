@@ -37,8 +37,8 @@ def check_world(args: TrainingArguments, expect_processes: int | None = None) ->
                 f"{source} asks for {asked} process{'es' if asked > 1 else ''} that train together, but "
                 f"{'each process is alone' if found == 1 else f'there are {found}'}. {_hint(source, asked)}"
             )
-    kind = str(getattr(state.distributed_type, "value", state.distributed_type))
-    if _flag("ACCELERATE_USE_FSDP") and kind != "FSDP" and state.device.type == "cpu":
+    strategy = str(getattr(state.distributed_type, "value", state.distributed_type))
+    if _flag("ACCELERATE_USE_FSDP") and strategy != "FSDP" and state.device.type == "cpu":
         raise EnvironmentalError(
             "FSDP was asked for, but accelerate does not shard, nor average gradients, on CPUs: nothing would be "
             "distributed. Use `cpu_ddp` or `cpu_zero3` of recipes/accelerate/."
@@ -71,11 +71,11 @@ def check_strategy(accelerator: Any) -> None:
     Raises:
         [`~errors.EnvironmentalError`]: if the strategy is not in force.
     """
-    kind = str(getattr(accelerator.distributed_type, "value", accelerator.distributed_type))
+    strategy = str(getattr(accelerator.distributed_type, "value", accelerator.distributed_type))
     for flag, name in (("ACCELERATE_USE_DEEPSPEED", "DEEPSPEED"), ("ACCELERATE_USE_FSDP", "FSDP")):
-        if _flag(flag) and kind != name:
-            raise EnvironmentalError(f"{name} was asked for, but accelerate set up {kind}.")
-    if kind == "DEEPSPEED":
+        if _flag(flag) and strategy != name:
+            raise EnvironmentalError(f"{name} was asked for, but accelerate set up {strategy}.")
+    if strategy == "DEEPSPEED":
         asked, found = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE"), accelerator.state.deepspeed_plugin.zero_stage
         if asked is not None and int(asked) != found:
             raise EnvironmentalError(f"ZeRO stage {asked} was asked for, but DeepSpeed was set up with stage {found}.")
@@ -157,11 +157,9 @@ def _asked_of_accelerate_launch() -> int | None:
         return None
     try:
         arguments, _ = launch_command_parser().parse_known_args(command[start:])
-        if arguments.num_processes is not None:
-            return arguments.num_processes
-        if arguments.config_file is None:
-            return None
-        asked = load_config_from_file(arguments.config_file).num_processes
+        asked: int | None = arguments.num_processes
+        if asked is None and arguments.config_file is not None:
+            asked = load_config_from_file(arguments.config_file).num_processes
     except (SystemExit, OSError, ValueError, TypeError):
         return None
     return asked if asked and asked > 0 else None

@@ -42,13 +42,13 @@ STAGE = StageKind(
         Curve("Reward by kind, unweighted", ("rewards/*/mean",)),
         Curve("Solve rate", ("solve_rate", "solve_rate/*"), labels=("all",), share=True),
         Curve("Solved at least once (pass@G)", ("pass@G",), share=True),
-        Curve("Completion length, tokens", ("completions/mean_length",), labels=("tokens",), digits=1),
+        Curve("Completion length, tokens", ("completions/mean_length",), digits=1),
         Curve("Truncated completions", ("truncated",), share=True),
         Curve("Format", ("rewards/*format*/mean",), share=True),
-        Curve("Share of prompt's language", ("language_share",), labels=("share",), share=True),
-        Curve("Reflection words per 1,000", ("reflection_per_1000_words",), labels=("reflection",), digits=1),
+        Curve("Share of prompt's language", ("language_share",), share=True),
+        Curve("Reflection words per 1,000", ("reflection_per_1000_words",), digits=1),
         Curve("Reflection by word, per 1,000", ("reflection/*",), digits=1),
-        Curve("Groups with equal rewards", ("frac_reward_zero_std",), labels=("equal",), share=True),
+        Curve("Groups with equal rewards", ("frac_reward_zero_std",), share=True),
         Curve("KL to the reference, nats", ("kl",), digits=3),
         Curve("Entropy of the policy, nats", ("entropy",)),
     ),
@@ -70,16 +70,12 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
         model ([`~trl.ModelConfig`]):
             The model to start from, and LoRA.
     """
-    from trl import get_quantization_config
-
     from ..data import load_prompts, parse_sources, render
     from ..grpo.trainer import R1GRPOTrainer
     from ..rewards.schedule import describe, load_rewards
-    from ._training import finished, lora, model_init_kwargs, model_path, train_and_save
-    from ._world import check_world
+    from ._training import has_to_train, train_and_save, trainer_arguments
 
-    check_world(args, stage.expect_processes)
-    if finished(args):
+    if not has_to_train(args, stage):
         return
     # What may be wrong is read before what takes long to load.
     if model.use_peft and args.sync_ref_model and not args.sync_ref_model_by_default:
@@ -95,16 +91,11 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
         prompts = render(load_prompts(sources, seed=args.seed), "grpo", stage.prompt_template)
         check_columns(rewards, prompts.column_names)
         prompts = prompts.remove_columns([name for name in MISLEADING_COLUMNS if name in prompts.column_names])
-    path, revision = model_path(model.model_name_or_path, args)
-    args.model_init_kwargs = model_init_kwargs(args, model, revision)
     args.reward_weights = weights
     trainer = R1GRPOTrainer(
-        model=path,
         reward_funcs=rewards,
-        args=args,
         train_dataset=in_order(prompts, sources, args),
-        peft_config=lora(model),
-        quantization_config=get_quantization_config(model),
+        **trainer_arguments(args, model),
     )
     train_and_save(trainer, merge_adapter=stage.merge_adapter)
 

@@ -63,36 +63,27 @@ def train(args: "RewardConfig", stage: "RewardStageArguments", model: "ModelConf
             The model to start from, and LoRA.
     """
     from transformers import AutoTokenizer
-    from trl import get_quantization_config
 
     from ..data import load_rows, parse_sources
     from ..preference.trainer import R1RewardTrainer
-    from ._training import finished, lora, model_init_kwargs, model_path, train_and_save
-    from ._world import check_world
+    from ._training import has_to_train, train_and_save, trainer_arguments
 
-    check_world(args, stage.expect_processes)
-    if finished(args):
+    if not has_to_train(args, stage):
         return
     form = PreferenceForm(stage.prompt_template, stage.part, args.max_length)
     with args.main_process_first(desc="loading the pairs"):
         pairs = load_rows(parse_sources(stage.data), "preference", seed=args.seed)
-    path, revision = model_path(model.model_name_or_path, args)
-    args.model_init_kwargs = model_init_kwargs(args, model, revision)
-    tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=args.trust_remote_code)
-    with args.main_process_first(desc="tokenizing the pairs"):
-        pairs = tokenized(pairs, tokenizer, form)
     if model.use_peft:
         model.lora_task_type = "SEQ_CLS"
         # The score head is new: frozen, it would stay as random as it was made.
         model.lora_modules_to_save = sorted({*(model.lora_modules_to_save or []), "score"})
-    trainer = R1RewardTrainer(
-        model=path,
-        args=args,
-        train_dataset=pairs,
-        processing_class=tokenizer,
-        peft_config=lora(model),
-        quantization_config=get_quantization_config(model),
+    shared = trainer_arguments(args, model)
+    tokenizer = AutoTokenizer.from_pretrained(
+        shared["model"], revision=args.model_init_kwargs["revision"], trust_remote_code=args.trust_remote_code
     )
+    with args.main_process_first(desc="tokenizing the pairs"):
+        pairs = tokenized(pairs, tokenizer, form)
+    trainer = R1RewardTrainer(train_dataset=pairs, processing_class=tokenizer, **shared)
     # A reward is loaded as it is, so an adapter is always merged.
     train_and_save(trainer, merge_adapter=True, complete=form.save)
 

@@ -31,7 +31,7 @@ STAGE = StageKind(
     curves=(
         Curve("Loss", ("loss", "eval_loss"), labels=("training", "held-out"), digits=3),
         Curve("Loss by source", ("loss/*",), digits=3),
-        Curve("Accuracy of tokens", ("mean_token_accuracy",), labels=("tokens",), share=True),
+        Curve("Accuracy of tokens", ("mean_token_accuracy",), share=True),
     ),
 )
 
@@ -50,29 +50,17 @@ def train(args: "SFTConfig", stage: "SFTStageArguments", model: "ModelConfig") -
         model ([`~trl.ModelConfig`]):
             The model to start from, and LoRA.
     """
-    from trl import get_quantization_config
-
     from ..data import load_rows, parse_sources, render
     from ..sft.trainer import R1SFTTrainer
-    from ._training import finished, lora, model_init_kwargs, model_path, train_and_save
-    from ._world import check_world
+    from ._training import has_to_train, train_and_save, trainer_arguments
 
-    check_world(args, stage.expect_processes)
-    if finished(args):
+    if not has_to_train(args, stage):
         return
     with args.main_process_first(desc="loading the data"):
         rows = render(load_rows(parse_sources(stage.data), "sft", seed=args.seed), "sft", stage.prompt_template)
         # TRL tells a conversation by its columns: a further `chosen` or `messages` would mislead it.
         rows = rows.select_columns([name for name in COLUMNS if name in rows.column_names])
-    path, revision = model_path(model.model_name_or_path, args)
-    args.model_init_kwargs = model_init_kwargs(args, model, revision)
-    trainer = R1SFTTrainer(
-        model=path,
-        args=args,
-        train_dataset=rows,
-        peft_config=lora(model),
-        quantization_config=get_quantization_config(model),
-    )
+    trainer = R1SFTTrainer(train_dataset=rows, **trainer_arguments(args, model))
     train_and_save(trainer, merge_adapter=stage.merge_adapter)
 
 
