@@ -1,12 +1,7 @@
 """The training stages on a model of a few thousand parameters: what they refuse, leave behind, resume and chain."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+from tests.killing import run_until_killed
 from tests.sampling.stub_server import choices, stub_server
 from trl_r1.adapters import full_model, is_adapter
 from trl_r1.model_server import client
@@ -223,17 +219,7 @@ def test_a_killed_stage_ends_with_the_weights_of_an_uninterrupted_one(kind, run,
     assert run(kind, config) == 0
 
     file = make_config(tmp_path / "killed.yaml", killed)
-    command = [sys.executable, "-m", f"trl_r1.stages.{kind}", "--config", str(file)]
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 300
-        while last_whole_checkpoint(killed["output_dir"]) is None and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    run_until_killed(f"trl_r1.stages.{kind}", ["--config", str(file)], "os.mkdir", "*/checkpoint-4")
     assert last_whole_checkpoint(killed["output_dir"]) is not None
     assert not (Path(killed["output_dir"]) / "model").exists()
 
