@@ -1,0 +1,134 @@
+"""What a cell becomes, row by row; and where a path leads."""
+
+import json
+import logging
+
+import datasets
+import pytest
+from datasets import Dataset
+
+from trl_r1.data import DataSource, load_prompts, load_rows, prompt_id, read_solution
+from trl_r1.data.rows import load_source
+from trl_r1.errors import DataError
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(*rows, name="x"):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("\n".join(map(json.dumps, rows)))
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("a #### 7 \n", "7"),
+        (["18"], "18"),
+        (["18", "19"], '["18", "19"]'),
+        ({"é": 1}, '{"é": 1}'),
+        (3.0, "3"),
+        (2.5, "2.5"),
+        (0, "0"),
+        ("  x ", "x"),
+        ("   ", None),
+        ("", None),
+        ([], None),
+        (None, None),
+        ([None], None),
+    ],
+)
+def test_a_reference_answer_is_text(cell, text):
+    assert read_solution(cell) == text
+
+
+def test_a_limit_keeps_the_order_of_the_file_and_has_the_seed_0_where_none_is_given(write):
+    path = write(*({"prompt": f"{i}?"} for i in range(50)))
+    source = DataSource(path=path, limit=10)
+    chosen = load_prompts([source])["prompt"]
+    assert chosen == sorted(chosen, key=lambda prompt: int(prompt[:-1]))
+    assert chosen == load_prompts([source], 0)["prompt"]
+    assert chosen == load_rows([source], "prompts")["prompt"] == load_rows([source], "prompts", 0)["prompt"]
+    assert chosen == load_source(source)["prompt"] == load_source(source, "prompts", 0)["prompt"]
+    assert load_prompts([DataSource(path=path, limit=50)])["prompt"] == [f"{i}?" for i in range(50)]
+
+
+def test_prompts_that_all_differ_are_no_reason_for_a_warning(write, caplog):
+    with caplog.at_level(logging.WARNING):
+        load_prompts([write_source(write, {"prompt": "a?"}, {"prompt": "b?"})])
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING):
+        load_prompts([write_source(write, {"prompt": "a?"}, {"prompt": "b?"}, {"prompt": "a?"})])
+    assert "1 prompts occur more than once" in caplog.text
+
+
+def write_source(write, *rows, **keys):
+    return DataSource(path=write(*rows), **keys)
+
+
+def test_a_domain_is_the_source_s_then_the_row_s_then_the_name_of_the_source(write):
+    rows = [{"prompt": "a?", "domain": "law"}, {"prompt": "b?", "domain": None}]
+    assert load_prompts([write_source(write, *rows)])["domain"] == ["law", "x"]
+    assert load_prompts([write_source(write, *rows, domain="math")])["domain"] == ["math", "math"]
+
+
+def test_a_row_s_own_id_is_kept_and_a_missing_one_is_made(write):
+    rows = [{"prompt": "a?", "prompt_id": "7"}, {"prompt": "b?", "prompt_id": None}]
+    assert load_prompts([write_source(write, *rows)])["prompt_id"] == ["7", prompt_id("x", "b?")]
+
+
+def turns(*roles):
+    return [{"role": role, "content": f"{role} {i}"} for i, role in enumerate(roles)]
+
+
+def test_of_messages_the_prompt_is_the_only_user_s_turn_and_the_completion_the_last_assistant_s(write):
+    rows = [
+        {"m": turns("user", "assistant")},
+        {"m": turns("user")},
+        {"m": turns("system", "user", "assistant")},
+        {"m": turns("user", "assistant", "user", "assistant")},
+        {"m": turns("user", "assistant", "assistant")},
+        {"m": []},
+    ]
+    source = write_source(write, *rows, prompt_column="m", completion_column="m")
+    found = load_rows([source], "sft")
+    assert found["prompt"] == ["user 0", "user 0"]
+    assert found["completion"] == ["assistant 1", "assistant 2"]
+
+
+def test_of_what_is_used_where_it_is_there_an_empty_cell_is_none(write):
+    rows = [{"prompt": "a?", "completion": "b"}, {"prompt": "c?", "completion": "  "}]
+    found = load_rows([write_source(write, *rows)], "general")
+    assert found["completion"] == ["b", None]
+    assert found["thought"] == [None, None]
+
+
+def test_a_column_that_is_named_must_be_there_and_one_that_is_not_need_not(write):
+    assert load_prompts([write_source(write, {"prompt": "a?"})])["solution"] == [None]
+    with pytest.raises(DataError) as error:
+        load_prompts([write_source(write, {"prompt": "a?"}, solution_column="gold")])
+    assert error.value.key == "solution_column"
+
+
+@pytest.mark.parametrize("path", ["rows.jsonl", "org/rows.parquet", "org/rows.jsonl.gz", "rows", "a/b/c"])
+def test_a_path_that_cannot_be_a_name_on_the_hub_is_a_missing_file(path, monkeypatch):
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **keys: pytest.fail("it was looked for on the Hub"))
+    with pytest.raises(DataError, match=r"no (such )?file or folder"):
+        load_prompts([{"path": path}])
+
+
+@pytest.mark.parametrize(
+    ("path", "revision"), [("org/rows", None), ("org/rows-v1.5", None), ("org/rows@abc", "abc"), ("rows@abc", "abc")]
+)
+def test_a_name_on_the_hub_is_asked_for_with_its_revision_config_and_split(path, revision, monkeypatch):
+    asked = []
+
+    def load_dataset(*args, **keys):
+        asked.append((args, keys))
+        return Dataset.from_list([{"prompt": "a?"}])
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    assert load_prompts([{"path": path, "config": "main", "split": "test"}])["prompt"] == ["a?"]
+    assert asked == [((path.partition("@")[0], "main"), {"split": "test", "revision": revision})]
