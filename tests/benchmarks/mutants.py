@@ -34,7 +34,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # Module: the tests nearest to it, which must take seconds.
 TESTS = {
-    "select": ["tests/test_select.py"],
+    "select": ["tests/test_select.py", "tests/test_select_boundaries.py"],
     "solved": ["tests/test_select.py", "tests/evaluation"],
     "evaluation": ["tests/evaluation"],
     "data/rows": ["tests/data/test_rows.py", "tests/data/test_row_contents.py"],
