@@ -132,3 +132,48 @@ def test_a_name_on_the_hub_is_asked_for_with_its_revision_config_and_split(path,
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     assert load_prompts([{"path": path, "config": "main", "split": "test"}])["prompt"] == ["a?"]
     assert asked == [((path.partition("@")[0], "main"), {"split": "test", "revision": revision})]
+
+
+def test_a_row_that_is_left_out_takes_no_other_with_it(write):
+    rows = [{"prompt": "a?"}, {"prompt": None}, {"prompt": "b?"}]
+    assert load_prompts([write_source(write, *rows)])["prompt"] == ["a?", "b?"]
+
+
+def test_columns_of_different_types_become_text_as_it_is_written(write, caplog):
+    first = write({"prompt": "a?", "note": "é", "level": 1}, name="first")
+    second = write({"prompt": "b?", "note": {"word": "é"}, "level": 2}, {"prompt": "c?", "note": None}, name="second")
+    with caplog.at_level(logging.WARNING):
+        found = load_prompts([{"path": first}, {"path": second}])
+    assert found["note"] == ["é", '{"word": "é"}', None]
+    assert found["level"] == [1, 2, None]
+    assert "column 'note' has different types" in caplog.text
+    assert "level" not in caplog.text
+
+
+def test_how_many_rows_have_no_solution_is_said(write, caplog):
+    rows = [{"prompt": "a?", "solution": "1"}, {"prompt": "b?", "solution": ""}, {"prompt": "c?", "solution": None}]
+    with caplog.at_level(logging.INFO, logger="trl_r1"):
+        load_prompts([write_source(write, *rows)])
+    assert "2 of 3 rows have no solution" in caplog.text
+
+
+def test_what_cannot_be_read_says_why(tmp_path, monkeypatch):
+    (tmp_path / "x.jsonl").write_text("{")
+    with pytest.raises(DataError, match=r"x\.jsonl.*cannot be read: \w+: \S+"):
+        load_prompts([{"path": str(tmp_path / "x.jsonl")}])
+
+    def load_dataset(*args, **keys):
+        raise ValueError("a generated error") from OSError("the disk is gone")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with pytest.raises(DataError, match="cannot be read: OSError: the disk is gone"):
+        load_prompts([{"path": str(tmp_path / "x.jsonl")}])
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **keys: 1 / 0)
+    with pytest.raises(DataError, match="cannot be read: ZeroDivisionError: division by zero"):
+        load_prompts([{"path": str(tmp_path / "x.jsonl")}])
+
+
+def test_a_folder_is_read_as_a_saved_data_set_only_where_it_is_one(tmp_path):
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "train.jsonl").write_text('{"prompt": "a?"}')
+    assert load_prompts([{"path": str(tmp_path / "rows")}])["prompt"] == ["a?"]
