@@ -210,6 +210,7 @@ def test_only_whole_checkpoints_count_and_broken_ones_go(tmp_path):
     assert last_whole_checkpoint(tmp_path / "none") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sft", "grpo", "reward"])
 def test_a_killed_stage_ends_with_the_weights_of_an_uninterrupted_one(kind, run, common, grpo, tmp_path):
     config = {**(grpo if kind == "grpo" else common), "max_steps": 8, "save_steps": 2, "save_total_limit": 2}
@@ -247,6 +248,7 @@ def test_a_stage_killed_after_its_last_checkpoint_takes_no_further_step(kind, ru
 # LoRA
 
 
+@pytest.mark.slow
 def test_an_adapter_serves_the_next_stages(run, common, grpo, base, tmp_path):
     lora = {"use_peft": True, "lora_r": 4, "lora_dropout": 0.0, "lora_target_modules": ["q_proj", "v_proj"]}
     assert run("sft", common, **lora) == 0
@@ -271,6 +273,7 @@ def test_an_adapter_serves_the_next_stages(run, common, grpo, base, tmp_path):
     assert not (Path(next_stage) / "start_model").exists()
 
 
+@pytest.mark.slow
 def test_an_adapter_may_be_trained_on_top_of_another(run, common, base, tmp_path):
     lora = {"use_peft": True, "lora_r": 4, "lora_target_modules": ["q_proj"], "max_steps": 1}
     assert run("sft", common, **lora) == 0
