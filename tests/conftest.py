@@ -1,5 +1,6 @@
 """What holds for every test: one thread a process, no network, and as many processes as there are cores."""
 
+import gc
 import os
 
 import pytest
@@ -15,3 +16,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 def pytest_xdist_auto_num_workers() -> int:
     """Return what `-n auto` means here: the cores that this process may use, where xdist counts those of the machine."""
     return min(len(os.sched_getaffinity(0)), 8)
+
+
+@pytest.fixture(autouse=True)
+def cheap_collections() -> None:
+    """A training ends with garbage collections, which take longer than it while they go through all that is imported."""
+    gc.collect()
+    gc.freeze()
