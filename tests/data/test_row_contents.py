@@ -177,3 +177,8 @@ def test_a_folder_is_read_as_a_saved_data_set_only_where_it_is_one(tmp_path):
     (tmp_path / "rows").mkdir()
     (tmp_path / "rows" / "train.jsonl").write_text('{"prompt": "a?"}')
     assert load_prompts([{"path": str(tmp_path / "rows")}])["prompt"] == ["a?"]
+
+
+def test_the_id_of_a_prompt_is_the_one_that_earlier_runs_wrote_down():
+    assert prompt_id("math", "What is 1 + 1?") == "6fa1bcf3305646af"
+    assert prompt_id("logic", "What is 1 + 1?") != prompt_id("math", "What is 1 + 1?")
