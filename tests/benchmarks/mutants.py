@@ -43,7 +43,7 @@ TESTS = {
     "trainers/curriculum": ["tests/trainers/test_curriculum.py"],
     "trainers/dynamic_sampling": ["tests/trainers/test_dynamic_sampling.py"],
     "trainers/idle_rows": ["tests/trainers/test_idle_rows.py"],
-    "runner/directory": ["tests/runner/test_run.py"],
+    "runner/directory": ["tests/runner/test_directory.py"],
 }
 COMPARISONS: dict[type, list[type]] = {
     ast.Lt: [ast.LtE, ast.GtE],
