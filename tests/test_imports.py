@@ -1,4 +1,4 @@
-"""Imports point one way, and what plans or prints help loads no torch. The order of the rooms stands in the design."""
+"""Imports point one way, and what plans or prints help loads no torch. The layers are those of docs/architecture.md."""
 
 import ast
 import subprocess
@@ -12,15 +12,15 @@ import trl_r1
 
 PACKAGE = Path(trl_r1.__file__).parent
 
-# Two towers, each from the ground up: a room may look into its own floor and into those below it, in a tower that
-# holds both. They meet in `errors` and in what is read from text and files alone.
-GROUND = [
+# Two programs, each from its lowest layer up: a package may import from its own layer and from those below it, in a program
+# that has both. What both programs share is pure Python that reads text and files.
+SHARED = [
     {"docstrings", "errors", "io", "kinds"},
     {"typed"},
     {"text", "trace", "language", "ids", "lineage", "scores", "solved", "solve_rates"},
 ]
 TRAINING = [
-    *GROUND,
+    *SHARED,
     {"verify", "sandbox", "model_server"},
     {"rewards", "select"},
     {"audit", "_compat", "adapters", "data", "sampling"},
@@ -30,20 +30,20 @@ TRAINING = [
     {"stages"},
 ]
 RUNNING = [
-    *GROUND,
+    *SHARED,
     {"verify", "sandbox", "model_server"},
     {"rewards", "select"},
     {"recipe", "hub"},
     {"runner", "report"},
     {"cli"},
 ]
-TOWERS = (TRAINING, RUNNING)
+PROGRAMS = (TRAINING, RUNNING)
 
 TORCH_FREE = [
     "trl_r1",
     *(
-        f"trl_r1.{room}"
-        for room in [
+        f"trl_r1.{package}"
+        for package in [
             "errors",
             "text",
             "trace",
@@ -63,22 +63,22 @@ TORCH_FREE = [
             "model_server",
         ]
     ),
-    *(f"trl_r1.{room}" for room in ["recipe", "runner", "report", "hub", "cli"]),
+    *(f"trl_r1.{package}" for package in ["recipe", "runner", "report", "hub", "cli"]),
 ]
 
 
-def room_of(path: Path, package: Path) -> str:
+def package_of(path: Path, package: Path) -> str:
     """The first step below the package: `rewards` for `rewards/math.py`, the empty string for the package itself."""
     parts = path.relative_to(package).with_suffix("").parts
     return "" if parts == ("__init__",) else parts[0]
 
 
 def arrows(package: Path) -> list[tuple[str, str, str]]:
-    """Every import of one room by another, wherever it stands in the file, as (from, to, where)."""
+    """Every import of one package by another, wherever it stands in the file, as (from, to, where)."""
     found = []
     for path in sorted(package.rglob("*.py")):
         inside = [package.name, *path.relative_to(package).parent.parts]
-        source = room_of(path, package)
+        source = package_of(path, package)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             targets = []
             if isinstance(node, ast.Import):
@@ -93,27 +93,27 @@ def arrows(package: Path) -> list[tuple[str, str, str]]:
     return found
 
 
-def rooms(package: Path) -> set[str]:
+def packages(package: Path) -> set[str]:
     """Modules and folders directly inside the package."""
     found = {path.stem for path in package.glob("*.py")} - {"__init__"}
     return found | {path.parent.name for path in package.glob("*/*.py")}
 
 
-def floor(tower: list[set[str]], room: str) -> int | None:
-    return next((height for height, names in enumerate(tower) if room in names), None)
+def layer(program: list[set[str]], package: str) -> int | None:
+    return next((height for height, names in enumerate(program) if package in names), None)
 
 
-def wrong_arrows(package: Path, towers: tuple[list[set[str]], ...] = TOWERS) -> list[str]:
-    """Say of each arrow that runs back, or into the other tower, where it stands."""
-    known = {name for tower in towers for names in tower for name in names}
-    there = rooms(package)
-    wrong = [f"{room}: in no floor of this test; give it one" for room in sorted(there - known)]
+def wrong_arrows(package: Path, programs: tuple[list[set[str]], ...] = PROGRAMS) -> list[str]:
+    """Say of each arrow that runs back, or into the other program, where it stands."""
+    known = {name for program in programs for names in program for name in names}
+    there = packages(package)
+    wrong = [f"{package}: in no layer of this test; give it one" for package in sorted(there - known)]
     for source, target, where in arrows(package):
         if target not in there or target not in known or (source and source not in known):
             continue  # a name of the package itself, such as its version; or named above
-        heights = [(floor(tower, source), floor(tower, target)) for tower in towers]
+        heights = [(layer(program, source), layer(program, target)) for program in programs]
         if not source or not any(a is not None and b is not None and b <= a for a, b in heights):
-            wrong.append(f"{where}: {source or package.name} looks into {target}")
+            wrong.append(f"{where}: {source or package.name} imports {target}")
     return wrong
 
 
@@ -135,7 +135,7 @@ def loaded_by(modules: list[str], unwanted: tuple[str, ...], path: str = "") -> 
 
 
 def test_imports_point_one_way():
-    # The package itself names the rooms of its public names for type checkers only.
+    # The package itself names the packages of its public names for type checkers only.
     wrong = [line for line in wrong_arrows(PACKAGE) if not line.startswith("__init__.py:")]
     assert not wrong, "\n".join(wrong)
 
@@ -145,7 +145,7 @@ def test_there_are_arrows_to_judge():
     assert {("text", "errors"), ("rewards", "language"), ("select", "trace")} <= found
 
 
-def test_the_package_imports_its_rooms_for_type_checkers_only():
+def test_the_package_imports_its_packages_for_type_checkers_only():
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     at_import = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.level]
     assert at_import == []
@@ -170,24 +170,22 @@ def plant(folder: Path, files: dict[str, str]) -> Path:
 )
 def test_an_arrow_that_runs_back_is_found(tmp_path, line):
     package = plant(tmp_path, {"text.py": line, "stages/__init__.py": "", "stages/grpo.py": "from ..text import x"})
-    assert wrong_arrows(package) == [f"text.py:{1 + line.count(chr(10))}: text looks into stages"]
+    assert wrong_arrows(package) == [f"text.py:{1 + line.count(chr(10))}: text imports stages"]
 
 
-def test_an_arrow_between_the_towers_is_found(tmp_path):
-    package = plant(
-        tmp_path, {"runner/run.py": "from ..trainers import x", "trainers/grpo.py": "from ..errors import x"}
-    )
+def test_an_arrow_between_the_programs_is_found(tmp_path):
+    package = plant(tmp_path, {"runner/run.py": "from ..grpo import x", "grpo/trainer.py": "from ..errors import x"})
     plant(tmp_path, {"errors.py": ""})
-    assert wrong_arrows(package) == ["runner/run.py:1: runner looks into trainers"]
+    assert wrong_arrows(package) == ["runner/run.py:1: runner imports grpo"]
 
 
-def test_a_room_without_a_floor_is_found(tmp_path):
+def test_a_package_without_a_layer_is_found(tmp_path):
     package = plant(tmp_path, {"helpers.py": ""})
-    assert wrong_arrows(package) == ["helpers: in no floor of this test; give it one"]
+    assert wrong_arrows(package) == ["helpers: in no layer of this test; give it one"]
 
 
 def test_planning_and_help_load_no_torch():
-    there = [name for name in TORCH_FREE if name.partition(".")[2] in {"", *rooms(PACKAGE)}]
+    there = [name for name in TORCH_FREE if name.partition(".")[2] in {"", *packages(PACKAGE)}]
     assert loaded_by(there, ("torch", "transformers", "trl", "datasets")) == {}
 
 

@@ -59,7 +59,7 @@ def check_repo_id(name: str) -> None:
         [`~errors.ConfigError`]: if it breaks one of them.
     """
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(name)

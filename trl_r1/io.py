@@ -13,7 +13,7 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def whole_file(path: str | os.PathLike) -> Iterator[Path]:
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     Give a place to write a file to, which becomes `path` at the end of the block. A reader sees the old file or the new
     one; where the block fails, the old one stays.
@@ -40,7 +40,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
+def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     Give a folder to write to, which becomes `path` at the end of the block and replaces what was there. Where the block
     fails, what was there stays.
@@ -60,7 +60,7 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def publish(temporary: str | os.PathLike, final: str | os.PathLike) -> None:
+def publish(temporary: str | os.PathLike[str], final: str | os.PathLike[str]) -> None:
     """Rename a finished folder to its final name, in place of what stood there."""
     temporary, final = Path(temporary), Path(final)
     if final.is_dir() and not final.is_symlink():
@@ -68,7 +68,7 @@ def publish(temporary: str | os.PathLike, final: str | os.PathLike) -> None:
     temporary.replace(final)
 
 
-def read_json(path: str | os.PathLike) -> dict[str, Any]:
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the JSON object in a file; an empty one where the file is missing, cut short, or holds something else."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -77,12 +77,12 @@ def read_json(path: str | os.PathLike) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def write_json(path: str | os.PathLike, value: Any) -> None:
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write a JSON file, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def write_text(path: str | os.PathLike, text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text file, whole or not at all, so that it outlasts a power failure."""
     with whole_file(path) as partial, open(partial, "w", encoding="utf-8", errors="replace") as file:
         file.write(text)

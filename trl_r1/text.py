@@ -8,6 +8,7 @@ reading here is the strict one: a thought that is opened and never closed has no
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -255,7 +256,7 @@ def style_of_template(template: str, special_token: str = "|special_token|") -> 
 
 
 def thoughts_opened(
-    prompts: list[str | list[dict[str, Any]]] | None,
+    prompts: Sequence[str | list[dict[str, Any]]] | None,
     completions: list[str],
     prefilled: bool | list[bool] | None = None,
     opening: str = "<think>",

@@ -226,6 +226,7 @@ def test_no_run_no_push(hub, tmp_path):
         push_run(tmp_path, say=quiet)
 
 
+@pytest.mark.slow
 def test_what_was_pushed_loads_by_its_id_and_revision(hub, run, tmp_path):
     """In a process of its own, by the environment alone: as a user does it."""
     from transformers import AutoModelForCausalLM, Qwen3Config

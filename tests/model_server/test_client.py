@@ -110,9 +110,7 @@ def test_what_fails_for_now_is_tried_again_after_a_growing_wait(failure):
 
 def test_a_server_that_answers_byte_by_byte_is_timed_as_a_whole():
     with stub_server(after(1, (200, trickle))) as (url, requests):
-        began = time.monotonic()
-        assert ask(url, timeout_seconds=0.4)[0].text == "done"
-        assert time.monotonic() - began < 2.5  # it would go on for 3 s
+        assert ask(url, timeout_seconds=1.0)[0].text == "done"  # not "too late", which ends after 20 s
     assert len(requests) == 2
 
 
@@ -239,12 +237,13 @@ def test_wrong_arguments_are_refused_by_their_key_and_a_key_is_not_repeated(chan
 
 
 def test_requests_under_way_are_bounded():
-    running, most, lock = [0], [0], threading.Lock()
+    running, most, lock, three = [0], [0], threading.Lock(), threading.Barrier(3, timeout=60)
 
     def slow(handler):
         with lock:
             running[0] += 1
             most[0] = max(most[0], running[0])
+        three.wait()
         time.sleep(0.05)
         with lock:
             running[0] -= 1

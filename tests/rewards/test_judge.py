@@ -5,7 +5,6 @@ import json
 import logging
 import pickle
 import re
-import time
 from itertools import count
 
 import pytest
@@ -186,10 +185,10 @@ def test_a_slow_judge_is_given_up_and_the_others_are_not_held_up():
     def answer(path, request):
         return (200, trickle) if "a slow cat" in request["messages"][0]["content"] else (200, RIGHT)
 
-    began = time.monotonic()
-    rewards, _ = judged(answer, ["a slow cat", "a cat"], timeout_seconds=0.3, retries=1)
+    logs = {}
+    rewards, _ = judged(answer, ["a slow cat", "a cat"], logs=logs, timeout_seconds=1.0, retries=1)
     assert rewards == [None, 1.0]
-    assert time.monotonic() - began < 2.9
+    assert logs["judge_verdict"] == ["unreachable", "correct"]  # what comes after 20 s would be "unparsable"
 
 
 def test_a_judge_that_recovers_is_heard():

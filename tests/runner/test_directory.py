@@ -1,41 +1,251 @@
-"""What a run has left behind is its own: neither the processes nor the files of another run are touched."""
+"""The directory of a run: whose it is, who holds it, what is moved aside, and which processes are its own."""
 
+import json
 import os
 import subprocess
-import sys
+from datetime import datetime
+from pathlib import Path
 
+import psutil
 import pytest
 
-from trl_r1.runner.directory import STAGE_VARIABLE, Attempt, end_leftovers
+from trl_r1.errors import EnvironmentalError
+from trl_r1.recipe import Artifact
+from trl_r1.recipe.records import Recipe, Stage
+from trl_r1.runner import directory
+from trl_r1.runner.directory import (
+    LOCK_FILE,
+    OLD_FOLDER,
+    RUN_FILE,
+    STAGE_VARIABLE,
+    STARTED_FILE,
+    Attempt,
+    artifact_of,
+    check_owner,
+    claim,
+    end_leftovers,
+    locked,
+    read_attempt,
+    retire,
+    runner_of,
+    write_attempt,
+)
 from trl_r1.runner.record import lost_seconds
 
 
 @pytest.fixture
-def left_behind():
-    """Start a process as a stage of a run would, and end it in the end."""
+def recipe(tmp_path):
+    return Recipe("toy", tmp_path / "recipe.yaml", (Stage("a", "sft"), Stage("b", "grpo")), seed=7)
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    return folder
+
+
+# What is known of an attempt
+
+
+def test_an_attempt_is_read_as_it_was_written(run_dir):
+    attempt = Attempt("f", "then", attempts=3, wall_seconds=2.5, outcome="failed", begun=9.0)
+    write_attempt(run_dir, attempt)
+    assert read_attempt(run_dir) == attempt
+
+
+def test_an_attempt_of_a_version_with_other_fields_is_read_and_one_without_a_fingerprint_is_none(run_dir):
+    (run_dir / STARTED_FILE).write_text('{"fingerprint": "f", "colour": "red"}')
+    assert read_attempt(run_dir) == Attempt("f", attempts=1, wall_seconds=0.0, outcome=None, begun=0.0)
+    (run_dir / STARTED_FILE).write_text('{"started": "then"}')
+    assert read_attempt(run_dir) is None
+    (run_dir / STARTED_FILE).write_text('{"fingerp')
+    assert read_attempt(run_dir) is None
+
+
+# Whose it is
+
+
+def test_a_directory_that_is_not_there_or_empty_is_anybody_s(recipe, run_dir):
+    assert check_owner(run_dir / "new", recipe) is None
+    assert check_owner(run_dir, recipe) is None
+    (run_dir / LOCK_FILE).touch()
+    assert check_owner(run_dir, recipe) is None
+
+
+def test_a_file_and_a_folder_of_somebody_s_are_refused(recipe, run_dir):
+    (run_dir / "thesis.tex").touch()
+    (run_dir / "notes").mkdir()
+    found = check_owner(run_dir, recipe)
+    assert found.key == "--output-dir"
+    assert "holds 2 files and folders that are no run" in found.message
+    found = check_owner(run_dir / "thesis.tex", recipe)
+    assert found.key == "--output-dir"
+    assert "is a file" in found.message
+
+
+def owner(recipe, changes=None):
+    return {"recipe": recipe.name, "path": str(recipe.path.resolve()), "stages": ["a", "b"], **(changes or {})}
+
+
+@pytest.mark.parametrize(
+    ("changes", "ours"),
+    [
+        ({}, True),
+        ({"path": "/moved/recipe.yaml"}, True),  # a stage of this name tells it
+        ({"stages": ["x"]}, True),  # its file tells it, whatever its stages are called now
+        ({"path": "/another/recipe.yaml", "stages": ["x"]}, False),
+        ({"path": "/another/recipe.yaml", "stages": None}, False),
+        ({"recipe": "other"}, False),
+    ],
+)
+def test_a_run_is_its_recipe_s_by_name_and_by_file_or_stage(changes, ours, recipe, run_dir):
+    (run_dir / RUN_FILE).write_text(json.dumps(owner(recipe, changes)))
+    found = check_owner(run_dir, recipe)
+    assert (found is None) is ours
+    if not ours:
+        assert found.key == "recipe"
+        assert found.file.endswith(RUN_FILE)
+
+
+def test_a_claim_says_what_runs_here_and_keeps_when_it_began(recipe, run_dir, monkeypatch):
+    times = iter(["one", "one", "two"])
+    monkeypatch.setattr(directory, "now", lambda: next(times))
+    claim(run_dir, recipe, ["trl-r1", "run"])
+    first = json.loads((run_dir / RUN_FILE).read_text())
+    assert first == {
+        **owner(recipe),
+        "seed": 7,
+        "created": "one",
+        "last_started": "one",
+        "command": ["trl-r1", "run"],
+    }
+    assert check_owner(run_dir, recipe) is None
+    claim(run_dir, recipe, [])
+    second = json.loads((run_dir / RUN_FILE).read_text())
+    assert second == {**first, "last_started": "two", "command": []}
+
+
+# Who holds it
+
+
+def test_one_runner_at_a_time_holds_a_directory_and_its_process_is_named(tmp_path):
+    run_dir = tmp_path / "deep" / "run"
+    assert runner_of(run_dir) is None
+    with locked(run_dir):
+        assert runner_of(run_dir) == os.getpid()
+        with pytest.raises(EnvironmentalError, match=rf"another trl-r1 \(process {os.getpid()}\)"), locked(run_dir):
+            pytest.fail("two hold it")
+    assert runner_of(run_dir) is None
+    with locked(run_dir):
+        assert (run_dir / LOCK_FILE).read_text() == str(os.getpid())
+
+
+def test_a_holder_that_did_not_say_who_it_is_has_no_number(run_dir):
+    with locked(run_dir):
+        (run_dir / LOCK_FILE).write_text("")
+        assert runner_of(run_dir) == 0
+        with pytest.raises(EnvironmentalError, match=r"process unknown"), locked(run_dir):
+            pytest.fail("two hold it")
+
+
+# What is moved aside
+
+
+def test_nothing_is_moved_where_nothing_is(run_dir):
+    assert retire(run_dir, "a") is None
+    (run_dir / "a").mkdir()
+    assert retire(run_dir, "a") is None
+    assert (run_dir / "a").is_dir()
+
+
+def test_old_outputs_are_kept_side_by_side(run_dir, monkeypatch):
+    class Noon(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime(2026, 1, 2, 12, 0, 0)
+
+    monkeypatch.setattr(directory, "datetime", Noon)
+    for text in ("one", "two", "three"):
+        (run_dir / "a").mkdir()
+        (run_dir / "a" / "metrics.json").write_text(text)
+        place = retire(run_dir, "a")
+        assert not (run_dir / "a").exists()
+        assert (place / "metrics.json").read_text() == text
+    names = sorted(path.name for path in (run_dir / OLD_FOLDER).iterdir())
+    assert names == ["a-20260102-120000", "a-20260102-120000-2", "a-20260102-120000-3"]
+
+
+# Whose processes
+
+
+@pytest.fixture
+def start():
     started = []
 
-    def start(folder) -> subprocess.Popen:
-        command = [sys.executable, "-c", "print(flush=True); import time; time.sleep(600)"]
-        environment = {**os.environ, STAGE_VARIABLE: str(folder)}
-        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, env=environment))
-        started[-1].stdout.readline()
+    def start(mark: Path | None) -> subprocess.Popen:
+        environment = {key: value for key, value in os.environ.items() if key != STAGE_VARIABLE}
+        if mark is not None:
+            environment[STAGE_VARIABLE] = str(mark)
+        started.append(subprocess.Popen(["sleep", "600"], env=environment, start_new_session=True))
         return started[-1]
 
     yield start
     for process in started:
         process.kill()
         process.wait()
-        process.stdout.close()
 
 
-def test_processes_of_a_run_whose_name_begins_alike_are_left_alone(tmp_path, left_behind):
-    run, other = tmp_path / "r1", tmp_path / "r1-seed2"
-    own, own_stage, others = left_behind(run), left_behind(run / "a"), left_behind(other / "a")
-    assert end_leftovers(run / "a2") == []
-    assert end_leftovers(run) == sorted([own.pid, own_stage.pid])
-    assert others.poll() is None
-    assert end_leftovers(other) == [others.pid]
+def test_the_processes_of_a_run_are_ended_and_no_others(run_dir, start):
+    """Runs lie side by side: `run` and `run-seed2`."""
+    ours = [start(run_dir / "a"), start(run_dir / "b"), start(run_dir)]
+    others = [start(run_dir.with_name("run-seed2") / "a"), start(run_dir.with_name("run-seed2")), start(None)]
+    others.append(start(Path("/elsewhere") / run_dir.name / "a"))
+    ended = end_leftovers(run_dir)
+    assert ended == sorted(process.pid for process in ours)
+    assert not any(psutil.pid_exists(process.pid) for process in ours)
+    assert [process.poll() for process in others] == [None] * 4
+    assert end_leftovers(run_dir) == []
+
+
+def test_the_processes_of_a_stage_are_ended_and_not_those_of_the_others(run_dir, start):
+    a, b = start(run_dir / "a"), start(run_dir / "b")
+    assert end_leftovers(run_dir / "a") == [a.pid]
+    assert b.poll() is None
+
+
+def test_a_runner_that_is_itself_part_of_a_stage_does_not_end_itself(run_dir, start, monkeypatch):
+    monkeypatch.setenv(STAGE_VARIABLE, str(run_dir / "a"))
+    left = start(run_dir / "a")
+    monkeypatch.setattr(os, "getpid", lambda: left.pid)
+    assert end_leftovers(run_dir) == []
+    assert left.poll() is None
+
+
+def test_one_that_will_not_go_is_said(run_dir, start, monkeypatch):
+    stubborn = start(run_dir / "a")
+    monkeypatch.setattr(psutil.Process, "send_signal", lambda self, number: None)
+    with pytest.raises(EnvironmentalError, match=f"processes {stubborn.pid} of a former run would not end"):
+        end_leftovers(run_dir, patience_s=0.1)
+
+
+# What is finished
+
+
+def test_a_stage_is_finished_with_its_fingerprint_and_all_its_files(run_dir):
+    assert artifact_of(run_dir, "f") is None
+    (run_dir / "metrics.json").write_text("{}")
+    artifact = Artifact("a", "metrics", "metrics.json", "f", files={"metrics.json": 2})
+    artifact.write(run_dir)
+    assert artifact_of(run_dir, "f") == artifact
+    assert artifact_of(run_dir, "g") is None
+    (run_dir / "metrics.json").write_text("{")
+    assert artifact_of(run_dir, "f") is None
+    (run_dir / "metrics.json").unlink()
+    assert artifact_of(run_dir, "f") is None
+
+
+# What a killed attempt took
 
 
 def test_the_time_of_an_attempt_that_was_killed_ends_with_its_log(tmp_path):

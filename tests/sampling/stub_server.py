@@ -73,11 +73,13 @@ def cut(handler: BaseHTTPRequestHandler) -> None:
     handler.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"choices": [')
 
 
-def trickle(handler: BaseHTTPRequestHandler, seconds: float = 3.0) -> None:
-    """Answer byte by byte, so that no single wait is long."""
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")
-    end = time.monotonic() + seconds
+def trickle(handler: BaseHTTPRequestHandler, seconds: float = 20.0) -> None:
+    """Answer byte by byte, so that no single wait is long: "too late", for a client that waits that long."""
+    body = json.dumps({"choices": [{**choices("too late")["choices"][0], "text": "too late"}]}).encode()
+    waits = int(seconds / 0.02)
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (waits + len(body)))
     with contextlib.suppress(OSError):
-        while time.monotonic() < end:
+        for _ in range(waits):
             handler.wfile.write(b" ")
             time.sleep(0.02)
+        handler.wfile.write(body)

@@ -3,10 +3,6 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+from tests.killing import run_until_killed
 from tests.sampling.stub_server import choices, stub_server
 from trl_r1.adapters import full_model, is_adapter
 from trl_r1.model_server import client
@@ -216,6 +213,7 @@ def test_only_whole_checkpoints_count_and_broken_ones_go(tmp_path):
     assert last_whole_checkpoint(tmp_path / "none") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sft", "grpo", "reward"])
 def test_a_killed_stage_ends_with_the_weights_of_an_uninterrupted_one(kind, run, common, grpo, tmp_path):
     config = {**(grpo if kind == "grpo" else common), "max_steps": 8, "save_steps": 2, "save_total_limit": 2}
@@ -225,17 +223,7 @@ def test_a_killed_stage_ends_with_the_weights_of_an_uninterrupted_one(kind, run,
     assert run(kind, config) == 0
 
     file = make_config(tmp_path / "killed.yaml", killed)
-    command = [sys.executable, "-m", f"trl_r1.stages.{kind}", "--config", str(file)]
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 300
-        while last_whole_checkpoint(killed["output_dir"]) is None and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    run_until_killed(f"trl_r1.stages.{kind}", ["--config", str(file)], "os.mkdir", "*/checkpoint-4")
     assert last_whole_checkpoint(killed["output_dir"]) is not None
     assert not (Path(killed["output_dir"]) / "model").exists()
 
@@ -263,6 +251,7 @@ def test_a_stage_killed_after_its_last_checkpoint_takes_no_further_step(kind, ru
 # LoRA
 
 
+@pytest.mark.slow
 def test_an_adapter_is_merged_by_its_stage_and_serves_the_next_ones(run, common, grpo, base, tmp_path, monkeypatch):
     lora = {"use_peft": True, "lora_r": 4, "lora_dropout": 0.0, "lora_target_modules": ["q_proj", "v_proj"]}
     assert run("sft", common, **lora) == 0
@@ -301,6 +290,7 @@ def test_an_adapter_is_merged_by_its_stage_and_serves_the_next_ones(run, common,
         full_model(adapter, tmp_path / "elsewhere")
 
 
+@pytest.mark.slow
 def test_an_adapter_from_elsewhere_is_merged_once_by_each_stage_that_reads_it(run, common, base, tmp_path):
     adapter, second = tmp_path / "adapter", tmp_path / "second"
     save_adapter(base, adapter)

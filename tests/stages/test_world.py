@@ -83,6 +83,7 @@ def test_a_strategy_that_is_not_in_force_is_found(monkeypatch):
         check_strategy(SimpleNamespace(distributed_type="DEEPSPEED", state=state))
 
 
+@pytest.mark.slow
 def test_the_launchers_command_line_is_read(tmp_path):
     """The only sign that `accelerate launch` was asked for two processes where it starts one."""
     config = tmp_path / "accelerate.yaml"

@@ -3,6 +3,7 @@ Word lists, and the most probable sequence of languages under them.
 """
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 from .scripts import CLAUSE, PLAIN, SENTENCE
@@ -92,7 +93,7 @@ def lexicon_of(languages: tuple[str, ...]) -> Lexicon:
     return Lexicon(languages)
 
 
-def best_path(scores: list[tuple[float, ...]], breaks: list[str]) -> list[int]:
+def best_path(scores: Sequence[tuple[float, ...]], breaks: list[str]) -> list[int]:
     """
     Viterbi with one cost for any change of state; `breaks[i]` says what stands before item `i`. The first state is
     likelier at the start: without it, a lone `No` or `OK` would be anybody's.

@@ -131,7 +131,7 @@ def prose(text: str) -> str:
     return _NAME.sub(GAP, text)
 
 
-def _unless_prices(found: re.Match) -> str:
+def _unless_prices(found: re.Match[str]) -> str:
     """Dollars around several plain words are prices (`$5 for the bread and 3$`), not a formula."""
     return found.group() if "\\" not in found[1] and _PLAIN_WORDS.search(found[1]) else GAP
 

@@ -125,7 +125,7 @@ def _replace(word: str, pairs: list[tuple[str, str]]) -> str:
 class Romanized:
     """Log-probabilities of a word in Latin letters under each of `LANGUAGES`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         from wordfreq import get_frequency_list
 
         self._keys: dict[str, dict[str, float]] = {}

@@ -5,7 +5,7 @@ from typing import Any
 from ..errors import ConfigError
 
 
-def column(name: str, columns: dict[str, Any], length: int, reward: str) -> list:
+def column(name: str, columns: dict[str, Any], length: int, reward: str) -> list[Any]:
     """
     Return a column that a reward needs.
 

@@ -123,7 +123,7 @@ class AskedModel:
 
     __name__: ClassVar[str] = "asked_model"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.server()
         for key in ("max_calls", "max_total_tokens"):
             budget = getattr(self, key)
@@ -203,7 +203,7 @@ class AskedModel:
         bench: "_Bench",
     ) -> Judged[T]:
         for attempt in range(2):
-            request = {
+            request: dict[str, Any] = {
                 "temperature": self.temperature if attempt == 0 else 1.0,
                 "max_tokens": self.max_tokens,
                 "seed": 2 * (case.time - 1) + attempt,
@@ -238,7 +238,7 @@ class AskedModel:
                 bench.replies.put(address, reply)
                 bench.count("judged", self)
             return Judged(value, "judged", str(said.get("analysis", "")))
-        bench.count("unparsable", self, f"no verdict in {reply[:200]!r}")
+        bench.count("unparsable", self, f"no verdict in {reply[:200]!r}")  # type: ignore[index]
         return Judged(None, "unparsable")
 
     def _bench(self) -> "_Bench":
@@ -263,7 +263,7 @@ class _Bench:
     replies: Replies
     spending: Spending
     answered: bool = False
-    recent: deque = field(default_factory=lambda: deque(maxlen=WINDOW))
+    recent: deque[Any] = field(default_factory=lambda: deque(maxlen=WINDOW))
     lock: threading.Lock = field(default_factory=threading.Lock)
     last_failure: str = ""
 

@@ -87,18 +87,18 @@ class ChoiceAccuracy:
     requires: ClassVar[tuple[str, ...]] = ("solution",)
     is_accuracy: ClassVar[bool] = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.style not in STYLES:
             raise ConfigError(f"expected one of {', '.join(STYLES)}, got {self.style!r}", key="style")
 
     def __call__(
         self,
         *,
-        completions: list,
-        prompts: list | None = None,
-        completion_ids: list | None = None,
+        completions: list[Any],
+        prompts: list[Any] | None = None,
+        completion_ids: list[Any] | None = None,
         trainer_state: Any = None,
-        log_extra: Callable[[str, list], None] | None = None,
+        log_extra: Callable[[str, list[Any]], None] | None = None,
         log_metric: Callable[[str, float], None] | None = None,
         **columns: Any,
     ) -> list[float | None]:

@@ -92,7 +92,7 @@ class CodeAccuracy:
     is_accuracy: ClassVar[bool] = True
     waits: ClassVar[bool] = True  # for programs in processes of their own
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("languages", "packages"):
             value = getattr(self, name)
             if isinstance(value, str) or not all(isinstance(item, str) for item in value):
@@ -141,11 +141,11 @@ class CodeAccuracy:
     def __call__(
         self,
         *,
-        completions: list,
-        prompts: list | None = None,
-        completion_ids: list | None = None,
+        completions: list[Any],
+        prompts: list[Any] | None = None,
+        completion_ids: list[Any] | None = None,
         trainer_state: Any = None,
-        log_extra: Callable[[str, list], None] | None = None,
+        log_extra: Callable[[str, list[Any]], None] | None = None,
         log_metric: Callable[[str, float], None] | None = None,
         **columns: Any,
     ) -> list[float | None]:
@@ -191,13 +191,13 @@ class CodeAccuracy:
             _log_shares(log_metric, judged, [len(places) for _, places in asked.values()])
         return rewards
 
-    def _tests(self, columns: dict[str, Any], count: int) -> list:
+    def _tests(self, columns: dict[str, Any], count: int) -> list[Any]:
         name = self.column
         if name == COLUMNS[0] and columns.get(name) is None:
             name = next((other for other in COLUMNS if columns.get(other) is not None), name)
         return column(name, columns, count, self.__name__)
 
-    def _answers(self, completions: list, prompts: list | None, columns: dict[str, Any]) -> list[str | None]:
+    def _answers(self, completions: list[Any], prompts: list[Any] | None, columns: dict[str, Any]) -> list[str | None]:
         prefilled = columns.get("prefilled") if self.prefilled is None else self.prefilled
         parts = answer_parts(completions, prompts, prefilled, self.style, self.special_token)
         cut = columns.get("truncated")

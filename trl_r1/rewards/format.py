@@ -66,7 +66,7 @@ class ThinkFormat:
     tokenizer: str | None = None
     requires: ClassVar[tuple[str, ...]] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.style not in (*STYLES, "auto"):
             raise ConfigError(f"expected one of {', '.join(STYLES)}, auto, got {self.style!r}", key="style")
         ids = (self.eos_token_ids,) if isinstance(self.eos_token_ids, int) else tuple(self.eos_token_ids or ())
@@ -117,7 +117,7 @@ class ThinkFormat:
             for i, (text, style, is_cut) in enumerate(zip(texts, styles, cut, strict=True))
         ]
 
-    def _styles(self, prompts: list | None, count: int, handed: list[str] | None) -> list[str]:
+    def _styles(self, prompts: list[Any] | None, count: int, handed: list[str] | None) -> list[str]:
         """Return the form that each completion is asked for."""
         if self.style != "auto":
             return [self.style] * count
@@ -139,7 +139,7 @@ class ThinkFormat:
                 )
         return found
 
-    def _prefilled(self, prompts: list | None, handed: list[bool] | None) -> bool | list[bool] | None:
+    def _prefilled(self, prompts: list[Any] | None, handed: list[bool] | None) -> bool | list[bool] | None:
         """Return what is known of whether the prompts opened the thought."""
         if self.prefilled is not None:
             return self.prefilled

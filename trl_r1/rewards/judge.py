@@ -85,7 +85,7 @@ class Judge(AskedModel):
 
     __name__: ClassVar[str] = "judge"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.mode not in MODES:
             raise ConfigError(f"expected `reference` or `pairwise`, got {self.mode!r}", key="mode")
@@ -102,7 +102,7 @@ class Judge(AskedModel):
                 key="verdicts",
             )
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(repr(self))
 
     @property
@@ -118,11 +118,11 @@ class Judge(AskedModel):
     async def __call__(
         self,
         *,
-        completions: list,
-        prompts: list | None = None,
-        completion_ids: list | None = None,
+        completions: list[Any],
+        prompts: list[Any] | None = None,
+        completion_ids: list[Any] | None = None,
         trainer_state: Any = None,
-        log_extra: Callable[[str, list], None] | None = None,
+        log_extra: Callable[[str, list[Any]], None] | None = None,
         log_metric: Callable[[str, float], None] | None = None,
         **columns: Any,
     ) -> list[float | None]:

@@ -47,7 +47,7 @@ class LanguageConsistency:
     prefilled: bool | None = None
     requires: ClassVar[tuple[str, ...]] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.style not in STYLES:
             raise ConfigError(f"expected one of {', '.join(STYLES)}, got {self.style!r}", key="style")
         if self.languages is not None:

@@ -67,7 +67,7 @@ class GroupLength:
     # R1GRPOTrainer looks for this, and then hands `group_tokens`: for each row the lengths of its whole group.
     reads_group_tokens: ClassVar[bool] = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if callable(self.accuracy):
             return
         spec = RewardSpec.parse(self.accuracy, "accuracy")
@@ -75,7 +75,7 @@ class GroupLength:
             raise ConfigError("expected `func` and `args` alone; the rest stands at the reward itself", key="accuracy")
         object.__setattr__(self, "accuracy", make_reward(spec, "accuracy"))
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(repr(self))
 
     @property
@@ -86,11 +86,11 @@ class GroupLength:
     def __call__(
         self,
         *,
-        completions: list,
-        prompts: list | None = None,
-        completion_ids: list | None = None,
+        completions: list[Any],
+        prompts: list[Any] | None = None,
+        completion_ids: list[Any] | None = None,
         trainer_state: Any = None,
-        log_extra: Callable[[str, list], None] | None = None,
+        log_extra: Callable[[str, list[Any]], None] | None = None,
         log_metric: Callable[[str, float], None] | None = None,
         **columns: Any,
     ) -> list[float | None]:
@@ -127,7 +127,7 @@ def _reward(length: int, group: list[int], right: bool) -> float:
     return share if right else min(0.0, share)
 
 
-def _by_prompt(prompts: list | None, columns: dict[str, Any], lengths: list[int]) -> list[list[int]]:
+def _by_prompt(prompts: list[Any] | None, columns: dict[str, Any], lengths: list[int]) -> list[list[int]]:
     """Return for each row the lengths of the rows that have its prompt."""
     asked = prompts if prompts is not None else columns.get("question")
     if asked is None:

@@ -19,8 +19,8 @@ from ._columns import column
 
 
 def answer_parts(
-    completions: list,
-    prompts: list | None = None,
+    completions: list[Any],
+    prompts: list[Any] | None = None,
     prefilled: bool | list[bool] | None = None,
     style: str = "think",
     special_token: str = "|special_token|",
@@ -100,7 +100,7 @@ class MathAccuracy:
     requires: ClassVar[tuple[str, ...]] = ("solution",)
     is_accuracy: ClassVar[bool] = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.deadline_cpu_seconds <= 0:
             raise ConfigError(
                 f"expected a number of seconds above 0, got {self.deadline_cpu_seconds!r}", key="deadline_cpu_seconds"
@@ -111,11 +111,11 @@ class MathAccuracy:
     def __call__(
         self,
         *,
-        completions: list,
-        prompts: list | None = None,
-        completion_ids: list | None = None,
+        completions: list[Any],
+        prompts: list[Any] | None = None,
+        completion_ids: list[Any] | None = None,
         trainer_state: Any = None,
-        log_extra: Callable[[str, list], None] | None = None,
+        log_extra: Callable[[str, list[Any]], None] | None = None,
         log_metric: Callable[[str, float], None] | None = None,
         **columns: Any,
     ) -> list[float | None]:
@@ -127,7 +127,7 @@ class MathAccuracy:
         answers = [None if part is None else final_answer(part) for part in parts]
         rewards: list[float | None] = [None if gold is None else 0.0 for gold in golds]
         asked = [i for i, gold in enumerate(golds) if gold is not None and answers[i] is not None]
-        pairs = [(golds[i], answers[i]) for i in asked]
+        pairs: list[tuple[Any, Any]] = [(golds[i], answers[i]) for i in asked]
         for i, verdict in zip(asked, judge(pairs, self.deadline_cpu_seconds, self.workers), strict=True):
             rewards[i] = None if verdict is None else float(verdict)
         if log_extra is not None:

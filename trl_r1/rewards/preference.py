@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from ..errors import ConfigError
 from ..text import completion_text, question_of, thoughts_opened
@@ -27,7 +27,7 @@ NORMALISATIONS: dict[str, Callable[[float], float]] = {
     "tanh": math.tanh,
 }
 _SPARING = "FSDP_CPU_RAM_EFFICIENT_LOADING"
-_PARTS = {"summary": "summary", "response": "all"}
+_PARTS: dict[str, Literal["all", "summary"]] = {"summary": "summary", "response": "all"}
 
 # Loaded models of this process: (model, revision, process id) -> (model, tokenizer). Kept out of the reward, so that a
 # pickled reward holds no weights, and each rank and each child process loads its own copy.
@@ -81,7 +81,7 @@ class PreferenceModel:
     requires: ClassVar[tuple[str, ...]] = ()
     recipe_models: ClassVar[tuple[str, ...]] = ("model",)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model:
             raise ConfigError(f"expected a model's folder or Hub id, got {self.model!r}", key="model")
         if self.part is not None and self.part not in _PARTS:
@@ -94,11 +94,11 @@ class PreferenceModel:
     def __call__(
         self,
         *,
-        completions: list,
-        prompts: list | None = None,
-        completion_ids: list | None = None,
+        completions: list[Any],
+        prompts: list[Any] | None = None,
+        completion_ids: list[Any] | None = None,
         trainer_state: Any = None,
-        log_extra: Callable[[str, list], None] | None = None,
+        log_extra: Callable[[str, list[Any]], None] | None = None,
         log_metric: Callable[[str, float], None] | None = None,
         **columns: Any,
     ) -> list[float | None]:
@@ -116,9 +116,9 @@ class PreferenceModel:
 
     def scores(
         self,
-        completions: list,
-        prompts: list | None = None,
-        questions: list | None = None,
+        completions: list[Any],
+        prompts: list[Any] | None = None,
+        questions: list[Any] | None = None,
         prefilled: bool | list[bool] | None = None,
     ) -> list[float]:
         """

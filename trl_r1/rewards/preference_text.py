@@ -37,7 +37,7 @@ class PreferenceForm:
     part: Literal["all", "summary"] = "all"
     max_length: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.part not in ("all", "summary"):
             raise ConfigError(f"expected `all` or `summary`, got {self.part!r}", key="part")
 
@@ -61,16 +61,18 @@ class PreferenceForm:
             text = prompt + response
             if tokenizer.eos_token and not text.endswith(tokenizer.eos_token):
                 text += tokenizer.eos_token
-            return tokenizer(text)["input_ids"]
+            ids: list[int] = tokenizer(text)["input_ids"]
+            return ids
         messages = [*prompt, {"role": "assistant", "content": response}]
-        return tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False)
+        ids = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False)
+        return ids
 
-    def save(self, directory: str | os.PathLike) -> None:
+    def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the form beside a model's weights."""
         (Path(directory) / PREFERENCE_FORM_FILE).write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
 
     @classmethod
-    def load(cls, directory: str | os.PathLike) -> "PreferenceForm | None":
+    def load(cls, directory: str | os.PathLike[str]) -> "PreferenceForm | None":
         """Read the form from beside a model's weights; `None` where there is none, as beside a Hub model's."""
         file = Path(directory) / PREFERENCE_FORM_FILE
         return cls(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None

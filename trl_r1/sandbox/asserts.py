@@ -239,7 +239,7 @@ def _value(node: ast.expr) -> Any:
     raise _NotApart
 
 
-def _hashing(make: Callable[[list], Any], items: list) -> Any:
+def _hashing(make: Callable[[list[Any]], Any], items: list[Any]) -> Any:
     try:
         return make(items)
     except TypeError:

@@ -34,7 +34,7 @@ class Comparison:
     float_tolerance: float | None = None
     checker: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         tolerance = self.float_tolerance
         if tolerance is not None and (isinstance(tolerance, bool) or not 0 <= tolerance < math.inf):
             raise ConfigError(f"expected a number of at least 0, got {tolerance!r}", key="float_tolerance")
@@ -168,7 +168,7 @@ def _under(key: str, written: Any) -> Any:
     return written.get(key) if isinstance(written, dict) and len(written) == 1 else None
 
 
-def _members(items: list, expected: Any) -> list:
+def _members(items: list[Any], expected: Any) -> list[Any]:
     """Return the members of what is expected that the items equal; fewer than items where one equals none, or two one."""
     keys: dict[Any, Any] = {}
     for item in items:
@@ -201,7 +201,7 @@ def plain(written: Any) -> Any:
     return written
 
 
-def same_nodes(expected: list, written: Any, kind: str) -> bool:
+def same_nodes(expected: list[Any], written: Any, kind: str) -> bool:
     """
     Tell whether a linked list (`"L"`) or a binary tree (`"T"`) holds what is expected.
 
@@ -221,9 +221,9 @@ def same_nodes(expected: list, written: Any, kind: str) -> bool:
     return same_value(_shape(expected), _shape([scalar(item) for item in given]))
 
 
-def _shape(level_order: list) -> list:
+def _shape(level_order: list[Any]) -> list[Any]:
     """Return a tree's nodes as (parent's position, side, value), in level order."""
-    nodes: list[list] = []
+    nodes: list[list[Any]] = []
     if not level_order or level_order[0] is None:
         return nodes
     nodes.append([-1, 0, level_order[0]])

@@ -26,6 +26,7 @@ def fenced_blocks(text: str) -> list[tuple[str, str | None]]:
         last one that is never closed.
     """
     blocks: list[tuple[str, str | None]] = []
+    lines: list[str]
     fence, name, lines, indent = "", "", [], ""
     for line in text.split("\n"):
         line = line.rstrip("\r")
@@ -96,7 +97,7 @@ def defined_in_prompt(prompt: str, entry_point: str) -> str:
     return ""
 
 
-def completed(beginning: str, source: str, entry_point: str) -> tuple[str, str]:
+def completed(beginning: str, source: str, entry_point: str | None) -> tuple[str, str]:
     """
     Join a prompt's code and what a completion gives.
 

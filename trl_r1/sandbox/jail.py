@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import IO, Any
 
 from ..errors import ConfigError, EnvironmentalError
 from .seccomp import assemble
@@ -88,7 +89,7 @@ class Jail:
             self.close()
             raise
 
-    def _start_bare(self, theirs: socket.socket, complaints) -> None:
+    def _start_bare(self, theirs: socket.socket, complaints: IO[bytes]) -> None:
         self._process = subprocess.Popen(
             _warden(str(_INSIDE), theirs.fileno()),
             pass_fds=[theirs.fileno()],
@@ -99,7 +100,9 @@ class Jail:
             stderr=complaints,
         )
 
-    def _start_in_jail(self, theirs: socket.socket, packages: dict[str, Path], places, complaints) -> None:
+    def _start_in_jail(
+        self, theirs: socket.socket, packages: dict[str, Path], places: tuple[str, ...], complaints: IO[bytes]
+    ) -> None:
         program = shutil.which("bwrap")
         if sys.platform != "linux" or program is None:
             raise OSError("there is no `bwrap` on this machine")
@@ -157,7 +160,7 @@ class Jail:
         while self.jailed and (below := children_of(self.pid)):
             self.pid = below[0]
 
-    def send(self, message: dict, fds: tuple[int, ...] = ()) -> None:
+    def send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
         """Send a message to the warden, with descriptors."""
         body = json.dumps(message).encode("ascii")
         message = _LENGTH.pack(len(body)) + body
@@ -165,7 +168,7 @@ class Jail:
         sent = socket.send_fds(self.connection, [message], list(fds)) if fds else 0
         self.connection.sendall(message[sent:])
 
-    def receive(self) -> dict | None:
+    def receive(self) -> dict[str, Any] | None:
         """Receive a message; `None` where the warden has gone."""
         try:
             (size,) = _LENGTH.unpack(_exactly(self.connection, _LENGTH.size))
@@ -325,7 +328,7 @@ def _environment(home: str) -> dict[str, str]:
     }
 
 
-def _read_info(fd: int) -> dict:
+def _read_info(fd: int) -> dict[str, Any]:
     """Read what bubblewrap tells of its child."""
     text, end = b"", time.monotonic() + _START_SECONDS
     while not text.rstrip().endswith(b"}"):
@@ -358,7 +361,7 @@ def descendants_of(pid: int) -> list[int]:
 class _Pipe:
     """The ends of a pipe, each closed once: by then another thread may have been given its number."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.read, self.write = os.pipe()
         self._open = {"read", "write"}
 

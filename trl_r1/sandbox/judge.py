@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import ConfigError
 from .asserts import Call
@@ -88,7 +88,7 @@ class Sandbox:
     lanes: int | None = None
     until_failure: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.isolation not in ISOLATIONS:
             raise ConfigError(f"expected one of {', '.join(ISOLATIONS)}, got {self.isolation!r}", key="isolation")
         whole = isinstance(self.lanes, int) and not isinstance(self.lanes, bool) and self.lanes > 0
@@ -202,7 +202,7 @@ class _Judging:
             return found
         return {**{n: r for n, r in found.items() if n < missing}, missing: ended_early(ended)}
 
-    def _called(self, call: Call, record: dict) -> Result:
+    def _called(self, call: Call, record: dict[str, Any]) -> Result:
         if "e" in record:
             return failure(RUNTIME_ERROR, record["e"])
         written = record.get("v")
@@ -353,7 +353,7 @@ class _Judging:
         return [ended_early(served if served.limit is not None else judged)]
 
 
-def _memory_file(content: bytes):
+def _memory_file(content: bytes) -> BinaryIO:
     """Return a file in memory that holds some bytes, to be handed to a jail."""
     file = os.fdopen(os.memfd_create("trl_r1", os.MFD_CLOEXEC), "w+b")
     file.write(content)

@@ -16,6 +16,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .jail import Jail, descendants_of
 from .limits import MEMORY_LIMIT, OUTPUT_LIMIT, RUNTIME_ERROR, TIME_LIMIT, Limits
@@ -153,7 +154,7 @@ class Lane:
 
     def run(
         self,
-        job: dict,
+        job: dict[str, Any],
         limits: Limits,
         *,
         given: tuple[int, ...] = (),
@@ -260,7 +261,7 @@ class Lane:
         return _ended(limit, reply, limits, [*contents, *map(bytes, received)], most, tests)
 
 
-def _as_told(limits: Limits, tests: int, own_address_space: bool, directory: str | None) -> dict:
+def _as_told(limits: Limits, tests: int, own_address_space: bool, directory: str | None) -> dict[str, Any]:
     return {
         "cpu_seconds": math.ceil(limits.cpu_seconds * tests) + 1,
         "memory_bytes": limits.memory_bytes if own_address_space else None,
@@ -273,7 +274,9 @@ def _as_told(limits: Limits, tests: int, own_address_space: bool, directory: str
     }
 
 
-def _ended(limit: str | None, reply: dict, limits: Limits, received: list[bytes], most: int, tests: int) -> Ended:
+def _ended(
+    limit: str | None, reply: dict[str, Any], limits: Limits, received: list[bytes], most: int, tests: int
+) -> Ended:
     status = reply["status"]
     code = os.waitstatus_to_exitcode(status)
     if limit is None and any(len(data) > most for data in received):

@@ -56,7 +56,7 @@ class Limits:
     output_bytes: int = 4 * MIB
     file_bytes: int = 64 * MIB
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             whole = field.type in (int, "int")

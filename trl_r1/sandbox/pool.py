@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import EnvironmentalError
 from .lane import Lane, LaneFailure
@@ -61,7 +61,8 @@ class LanePool:
         Returns:
             `list`: what each came to, the `LaneFailure` itself where it failed twice.
         """
-        results: list = [None] * count
+        results: list[Any] = [None] * count
+        failures: list[LaneFailure]
         numbers, failures = iter(range(count)), []
         lock = threading.Lock()
 
@@ -139,7 +140,7 @@ class LanePool:
 
 
 _POOLS: "weakref.WeakSet[LanePool]" = weakref.WeakSet()
-_SHARED: dict[tuple, LanePool] = {}
+_SHARED: dict[tuple[Any, ...], LanePool] = {}
 _SHARED_LOCK = threading.Lock()
 
 

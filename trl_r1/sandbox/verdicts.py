@@ -11,7 +11,7 @@ DETAIL = 300
 _OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "OutOfMemoryError", "out of memory", "memory allocation of")
 
 
-def records(data: bytes) -> list[dict]:
+def records(data: bytes) -> list[dict[str, Any]]:
     """Return the records that a job wrote, those that can be read."""
     found = []
     for line in data.split(b"\n")[:-1]:

@@ -21,7 +21,7 @@ from .intervals import same_set
 from .normal import normalise, squeeze
 from .numeric import Undecided, compare_equations, compare_values
 from .structure import Node, split_outside, take_apart
-from .units import PERCENT, factor_between, take_unit
+from .units import PERCENT, Unit, factor_between, take_unit
 
 
 class Unreadable(Exception):
@@ -309,7 +309,15 @@ def _compare_quantities(gold: str, answer: str, leaf: Leaf) -> bool:
     return leaf(gold_body, answer_body, factor)
 
 
-def _compare_percentage(gold_body, gold_unit, gold_exact, answer_body, answer_unit, answer_exact, leaf) -> bool:
+def _compare_percentage(
+    gold_body: str,
+    gold_unit: Unit | None,
+    gold_exact: Exact | None,
+    answer_body: str,
+    answer_unit: Unit | None,
+    answer_exact: Exact | None,
+    leaf: Leaf,
+) -> bool:
     """Compare where exactly one side is a percentage. See the rule in [`~verify.units`]."""
     hundredth = Fraction(1, 100)
     if gold_unit == PERCENT:

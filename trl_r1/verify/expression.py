@@ -8,6 +8,7 @@ tuple of an operation and its operands: `("+", a, b)`, `("^", base, exponent)`, 
 import re
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 
 _LONGEST = 400
@@ -30,7 +31,7 @@ class _Unread(Exception):
 
 
 @lru_cache(maxsize=16384)
-def read_tree(text: str) -> tuple[tuple, frozenset[str], bool] | None:
+def read_tree(text: str) -> tuple[tuple[Any, ...], frozenset[str], bool] | None:
     """Return the tree of an expression, its letters, and whether a decimal point occurs; `None` if it cannot be read."""
     if len(text) > _LONGEST:
         return None
@@ -80,7 +81,7 @@ class _Reader:
         self.at += 1
         return self.tokens[self.at - 1][1]
 
-    def sum(self, depth: int) -> tuple:
+    def sum(self, depth: int) -> tuple[Any, ...]:
         if depth > _DEEPEST:
             raise _Unread
         negative = False
@@ -94,7 +95,7 @@ class _Reader:
             terms.append(("-", self.product(depth)) if negative else self.product(depth))
         return terms[0] if len(terms) == 1 else ("+", *terms)
 
-    def product(self, depth: int) -> tuple:
+    def product(self, depth: int) -> tuple[Any, ...]:
         factors = [self.power(depth)]
         divided = False
         while True:
@@ -134,7 +135,7 @@ class _Reader:
         # A whole number in front of a fraction of numbers is a mixed number.
         return not (after == "\\frac" and before == "number" and self.peek(2) == "number" and self.peek(3) == "}")
 
-    def power(self, depth: int) -> tuple:
+    def power(self, depth: int) -> tuple[Any, ...]:
         if self.peek() == "function":
             return self.function(depth)
         base = self.atom(depth)
@@ -149,7 +150,7 @@ class _Reader:
             raise _Unread
         return ("^", base, exponent)
 
-    def exponent(self, depth: int) -> tuple:
+    def exponent(self, depth: int) -> tuple[Any, ...]:
         if self.peek() == "{":
             return self.group("{", "}", depth)
         if self.peek() not in ("number", "name", "\\pi"):
@@ -159,7 +160,7 @@ class _Reader:
             raise _Unread
         return found
 
-    def atom(self, depth: int) -> tuple:
+    def atom(self, depth: int) -> tuple[Any, ...]:
         kind = self.peek()
         if kind == "number":
             digits = self.take()
@@ -190,13 +191,13 @@ class _Reader:
             return ("root", self.group("{", "}", depth), index)
         raise _Unread
 
-    def group(self, opening: str, closing: str, depth: int) -> tuple:
+    def group(self, opening: str, closing: str, depth: int) -> tuple[Any, ...]:
         self.take(opening)
         inside = self.sum(depth + 1)
         self.take(closing)
         return inside
 
-    def function(self, depth: int) -> tuple:
+    def function(self, depth: int) -> tuple[Any, ...]:
         # With more in front, the parser of the workers may take the digits behind a base for several numbers.
         in_front = self.at == 0 or (self.at == 1 and self.tokens[0][0] == "number")
         name = self.take("function")
@@ -220,7 +221,7 @@ class _Reader:
             value = ("log", inside, ("number", Fraction(10)))
         return value if exponent is None else ("^", value, exponent)
 
-    def argument(self, depth: int) -> tuple:
+    def argument(self, depth: int) -> tuple[Any, ...]:
         """
         Read what a function is of: a bracket; or one atom, or a number with letters behind it, and then nothing more.
         """

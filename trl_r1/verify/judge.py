@@ -25,7 +25,7 @@ _LONGEST_HERE = 2_000
 class _Memo:
     """The last verdicts, by pair and deadline."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._verdicts: OrderedDict[tuple[str, str, float], bool | None] = OrderedDict()
 

@@ -163,7 +163,7 @@ def _typography(text: str) -> str:
     return unicodedata.normalize("NFKC", text)
 
 
-def _vulgar_fraction(found: re.Match) -> str:
+def _vulgar_fraction(found: re.Match[str]) -> str:
     above, _, below = unicodedata.normalize("NFKC", found[0]).partition("⁄")
     return rf"\frac{{{above}}}{{{below}}}"
 
@@ -177,7 +177,7 @@ def _without_math_delimiters(text: str) -> str:
     return " ".join(parts) if len(parts) > 1 else text
 
 
-def _text_group(found: re.Match) -> str:
+def _text_group(found: re.Match[str]) -> str:
     word = found[1].strip()
     if word.lower() in ("and", "or", ",", ", and", ", or", "和", "或"):
         return ","
@@ -194,7 +194,7 @@ def _plain_mathematics(text: str) -> str:
     )
 
 
-def _braced_fraction(found: re.Match) -> str:
+def _braced_fraction(found: re.Match[str]) -> str:
     above = found[1] if found[1] is not None else found[2]
     below = found[3] if found[3] is not None else found[4]
     return rf"\frac{{{above}}}{{{below}}}"

@@ -176,7 +176,7 @@ def _floated(value: Any, context: Any) -> Any:
     return value
 
 
-def _evaluate(tree: tuple, attempt: int, context: Any) -> Any:
+def _evaluate(tree: tuple[Any, ...], attempt: int, context: Any) -> Any:
     kind = tree[0]
     if kind == "number":
         return tree[1]

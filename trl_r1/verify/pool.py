@@ -16,8 +16,9 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import EnvironmentalError
 from .nursery import FAILED, FORK, KILL, receive_exactly, receive_record, send_record
@@ -66,7 +67,7 @@ class WorkerPool:
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._waiting = 0
-        self._nursery: subprocess.Popen | None = None
+        self._nursery: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         _POOLS.add(self)
 
@@ -136,7 +137,14 @@ class WorkerPool:
             self._nursery.returncode = 0  # not this process's child: never to be waited for
         self.__init__(self.size)
 
-    def _hand_out(self, tasks, pending, worker, busy, selector) -> bool:
+    def _hand_out(
+        self,
+        tasks: Sequence[tuple[str, str, float]],
+        pending: Iterator[int],
+        worker: _Worker | None,
+        busy: set[_Worker],
+        selector: selectors.BaseSelector,
+    ) -> bool:
         """Give the next pair to a worker, or to a new one where it is lost; put the worker back if there is none."""
         index = next(pending, None)
         if index is None:
@@ -159,7 +167,7 @@ class WorkerPool:
         return True
 
     @staticmethod
-    def _receive(worker: _Worker) -> dict | None:
+    def _receive(worker: _Worker) -> dict[str, Any] | None:
         try:
             return receive_record(worker.connection)
         except (OSError, ValueError):

@@ -122,7 +122,7 @@ def split_elements(text: str, in_brackets: bool = False) -> list[str]:
     return [part for part in parts if part] or [text]
 
 
-def split_outside(text: str, separator: re.Pattern) -> list[str]:
+def split_outside(text: str, separator: re.Pattern[str]) -> list[str]:
     r"""Split at each match of a separator that stands outside `()`, `[]`, `{}`, `\{\}` and `\text{}`. Linear."""
     depths = []
     depth = 0

@@ -132,7 +132,7 @@ class Warden:
             self.tid_address = address.value or 0
 
     @staticmethod
-    def _hide():
+    def _hide() -> None:
         """Cover what a test has no use for, once for all of them: /proc tells of the warden."""
         _checked(_libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount /")
         _mount(b"tmpfs", b"/proc", b"size=4k,nr_inodes=1,mode=555", _MS_NOEXEC)
@@ -143,7 +143,7 @@ class Warden:
         low, high = bits & 0xFFFFFFFF, bits >> 32
         _checked(_libc.capset(header, struct.pack("=6I", low, low, 0, high, high, 0)), "capset")
 
-    def serve(self):
+    def serve(self) -> None:
         """Serve until the caller has gone."""
         while True:
             job, fds = receive(self.control)
@@ -294,7 +294,7 @@ class _Filter:
         self._instructions = ctypes.create_string_buffer(program)
         self._program = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(self._instructions))
 
-    def install(self):
+    def install(self) -> None:
         """Install it for this process and those that it will make."""
         _checked(_libc.prctl(_PR_SET_SECCOMP, 2, ctypes.c_char_p(self._program), 0, 0), "seccomp")
 

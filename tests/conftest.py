@@ -1,0 +1,25 @@
+"""What holds for every test: one thread a process, no network, and as many processes as there are cores."""
+
+import gc
+import os
+
+import pytest
+
+
+# Before anything imports torch or huggingface_hub; the processes that tests start take it over.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return what `-n auto` means here: the cores that this process may use, where xdist counts those of the machine."""
+    return min(len(os.sched_getaffinity(0)), 8)
+
+
+@pytest.fixture(autouse=True)
+def cheap_collections() -> None:
+    """A training ends with garbage collections, which take longer than it while they go through all that is imported."""
+    gc.collect()
+    gc.freeze()
