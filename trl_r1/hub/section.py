@@ -4,9 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 from ..ids import check_repo_id
-from ..recipe.suggest import did_you_mean
 
 
 @dataclass(frozen=True)
