@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .data.source import parse_sources
+from .docstrings import help_from_docstring
 from .errors import ConfigError, ConfigErrors
 from .language import word_counts
 from .sampling.config import SamplingConfig
@@ -40,6 +41,7 @@ _SEEDED_SUBSETS = 500
 _MIXED_FROM = 0.1  # as in language.is_mixed: the share of its words from which a language counts
 
 
+@help_from_docstring
 @dataclass
 class EvaluationConfig:
     """
@@ -74,25 +76,18 @@ class EvaluationConfig:
             Number of each prompt's first samples that choose the hard prompts.
     """
 
-    models: dict[str, str] = field(metadata={"help": "Models by name."})
-    data: list[dict[str, Any]] = field(metadata={"help": "Held-out prompts."})
-    output_dir: str = field(metadata={"help": "Where metrics.json and traces/ go."})
-    rewards: list[dict[str, Any]] = field(
-        default_factory=lambda: [{"func": "trl_r1.rewards.MathAccuracy"}],
-        metadata={"help": "Rewards; the accuracy rewards decide about right and wrong."},
-    )
-    pass_at_k: list[int] = field(default_factory=list, metadata={"help": "The k of pass@k and cons@k."})
-    best_of_n: dict[str, Any] | None = field(default=None, metadata={"help": "The reward that chooses the best of n."})
-    general_scorer: dict[str, Any] | None = field(
-        default=None, metadata={"help": "Scores answers to general prompts."}
-    )
-    by_model: dict[str, dict[str, Any]] = field(
-        default_factory=dict, metadata={"help": "Sampling settings of single models."}
-    )
-    style: str = field(default="think", metadata={"help": "Form of the completions, for the format rate."})
-    languages: list[str] | None = field(default=None, metadata={"help": "The languages that may occur."})
-    hard_below: float | None = field(default=None, metadata={"help": "pass@1 below which a prompt is hard."})
-    hard_chosen_by: int = field(default=4, metadata={"help": "First samples that choose the hard prompts."})
+    models: dict[str, str]
+    data: list[dict[str, Any]]
+    output_dir: str
+    rewards: list[dict[str, Any]] = field(default_factory=lambda: [{"func": "trl_r1.rewards.MathAccuracy"}])
+    pass_at_k: list[int] = field(default_factory=list)
+    best_of_n: dict[str, Any] | None = None
+    general_scorer: dict[str, Any] | None = None
+    by_model: dict[str, dict[str, Any]] = field(default_factory=dict)
+    style: str = "think"
+    languages: list[str] | None = None
+    hard_below: float | None = None
+    hard_chosen_by: int = 4
 
     def __post_init__(self) -> None:
         if not self.models:

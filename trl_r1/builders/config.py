@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from ..data.source import parse_sources
+from ..docstrings import help_from_docstring
 from ..errors import ConfigError
 from ..select import Rules
 from ..typed import make
@@ -22,6 +23,7 @@ def _check_names(text: str | None, key: str, *names: str) -> None:
             raise ConfigError(f"expected a text with {{{name}}}, got {text!r}", key=key)
 
 
+@help_from_docstring
 @dataclass
 class BuilderConfig:
     """
@@ -40,13 +42,11 @@ class BuilderConfig:
             The model that is sampled from: a folder, a Hub id or a model's name at a server.
     """
 
-    data: list[dict[str, Any]] = field(metadata={"help": "Prompts."})
-    output_dir: str = field(metadata={"help": "Where data/train.parquet, selection.json and traces/ go."})
-    rules: dict[str, Any] = field(default_factory=dict, metadata={"help": "Arguments of select.Rules."})
-    held_out: list[dict[str, Any]] = field(
-        default_factory=list, metadata={"help": "Prompts of evaluations, to keep clear of."}
-    )
-    model_name_or_path: str | None = field(default=None, metadata={"help": "The model that is sampled from."})
+    data: list[dict[str, Any]]
+    output_dir: str
+    rules: dict[str, Any] = field(default_factory=dict)
+    held_out: list[dict[str, Any]] = field(default_factory=list)
+    model_name_or_path: str | None = None
 
     needs_model: ClassVar[bool] = True
 
@@ -59,6 +59,7 @@ class BuilderConfig:
         make([Rules], self.rules, within="rules")
 
 
+@help_from_docstring
 @dataclass
 class RejectionConfig(BuilderConfig):
     """
@@ -73,17 +74,15 @@ class RejectionConfig(BuilderConfig):
             Text with `{thought}` and `{answer}` in which kept completions are written. As they were sampled by default.
     """
 
-    rewards: list[dict[str, Any]] = field(
-        default_factory=lambda: [{"func": "trl_r1.rewards.MathAccuracy"}],
-        metadata={"help": "Rewards; those that judge accuracy decide."},
-    )
-    form: str | None = field(default=None, metadata={"help": "Text with {thought} and {answer} to write them in."})
+    rewards: list[dict[str, Any]] = field(default_factory=lambda: [{"func": "trl_r1.rewards.MathAccuracy"}])
+    form: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_names(self.form, "form", "thought", "answer")
 
 
+@help_from_docstring
 @dataclass
 class ColdStartConfig(RejectionConfig):
     """
@@ -107,14 +106,12 @@ class ColdStartConfig(RejectionConfig):
             answer at all): `"original"` keeps it unrefined, `"drop"` drops it.
     """
 
-    refine_url: str | None = field(default=None, metadata={"help": "API of the chat model's server."})
-    refine_model: str | None = field(default=None, metadata={"help": "The chat model's name there."})
-    refine_instruction: str | None = field(default=None, metadata={"help": "What the chat model is asked."})
-    refine_temperature: float = field(default=0.3, metadata={"help": "Temperature of the chat model."})
-    refine_max_tokens: int = field(default=8192, metadata={"help": "Where the chat model's answer is cut."})
-    if_not_refined: Literal["original", "drop"] = field(
-        default="original", metadata={"help": "What becomes of a completion whose refined text fails."}
-    )
+    refine_url: str | None = None
+    refine_model: str | None = None
+    refine_instruction: str | None = None
+    refine_temperature: float = 0.3
+    refine_max_tokens: int = 8192
+    if_not_refined: Literal["original", "drop"] = "original"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -123,15 +120,13 @@ class ColdStartConfig(RejectionConfig):
         _check_names(self.refine_instruction or None, "refine_instruction", "prompt", "thought", "answer")
 
 
+@help_from_docstring
 @dataclass
 class GeneralConfig(BuilderConfig):
     """
     Data that is no reasoning: writing, factual questions, translation, self-cognition (paper, v1 2.3.3, v2 B.3.3).
 
     Args:
-        model_name_or_path (`str`, *optional*):
-            The chat model that writes what the rows lack: an answer, or a chain of thought for the answer they have. It
-            may be at a server (`backend: server`). Rows that lack neither need none.
         rewards (`list[dict]`, *optional*):
             Rewards, declared as in training, by whose weighted sum the best of the sampled answers is kept.
         min_reward (`float`, *optional*):
@@ -155,20 +150,19 @@ class GeneralConfig(BuilderConfig):
             `{answer}`. By default our own words.
         form (`str`, *optional*, defaults to `"<think>\\n{thought}\\n</think>\\n\\n{answer}"`):
             The form in which thought and answer are put together.
+        model_name_or_path (`str`, *optional*):
+            The chat model that writes what the rows lack: an answer, or a chain of thought for the answer they have. It
+            may be at a server (`backend: server`). Rows that lack neither need none.
     """
 
-    rewards: list[dict[str, Any]] = field(
-        default_factory=list, metadata={"help": "Rewards that choose the best answers."}
-    )
-    min_reward: float | None = field(default=None, metadata={"help": "Least reward of a kept answer."})
-    keep_per_prompt: int = field(default=1, metadata={"help": "Number of a prompt's best answers to keep."})
-    simple_pattern: str | None = field(default=None, metadata={"help": "What a simple query matches as a whole."})
-    simple_thoughts: dict[str, str] = field(
-        default_factory=dict, metadata={"help": "Text of a simple query's thinking block, by language."}
-    )
-    answer_instruction: str | None = field(default=None, metadata={"help": "What the model is asked for an answer."})
-    thought_instruction: str | None = field(default=None, metadata={"help": "What the model is asked for a thought."})
-    form: str = field(default=FORM, metadata={"help": "How thought and answer are put together."})
+    rewards: list[dict[str, Any]] = field(default_factory=list)
+    min_reward: float | None = None
+    keep_per_prompt: int = 1
+    simple_pattern: str | None = None
+    simple_thoughts: dict[str, str] = field(default_factory=dict)
+    answer_instruction: str | None = None
+    thought_instruction: str | None = None
+    form: str = FORM
 
     needs_model: ClassVar[bool] = False  # rows may be complete as they are
 
@@ -187,6 +181,7 @@ class GeneralConfig(BuilderConfig):
             raise ConfigError(f"expected a regular expression: {error}", key="simple_pattern") from None
 
 
+@help_from_docstring
 @dataclass
 class PairsConfig(BuilderConfig):
     """
@@ -209,11 +204,11 @@ class PairsConfig(BuilderConfig):
             and gives no number.
     """
 
-    judge: dict[str, Any] = field(default_factory=dict, metadata={"help": "Who compares, declared like a reward."})
-    rounds: int = field(default=4, metadata={"help": "How often each pair is scored."})
-    min_gap: float = field(default=1.0, metadata={"help": "Least distance of the mean scores."})
-    pairs_per_prompt: int = field(default=1, metadata={"help": "Most pairs of a prompt to keep."})
-    max_length_ratio: float = field(default=1.05, metadata={"help": "Most by which one side may be longer overall."})
+    judge: dict[str, Any] = field(default_factory=dict)
+    rounds: int = 4
+    min_gap: float = 1.0
+    pairs_per_prompt: int = 1
+    max_length_ratio: float = 1.05
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,10 +1,12 @@
 """What a playground is made of. Torch-free."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from ..docstrings import help_from_docstring
 from ..errors import ConfigError
 
 
+@help_from_docstring
 @dataclass
 class PlaygroundConfig:
     """
@@ -15,9 +17,14 @@ class PlaygroundConfig:
             Where `model/` and `data/` go.
         seed (`int`, *optional*, defaults to `1`):
             Seed of the weights, of the corpus and of the prompts. Which problems are held out does not depend on it.
-        hidden_size (`int`, *optional*, defaults to `64`), num_hidden_layers (`int`, *optional*, defaults to `3`),
-        num_attention_heads (`int`, *optional*, defaults to `4`), intermediate_size (`int`, *optional*, defaults to `128`):
-            Size of the model. Two layers do not learn to look up.
+        hidden_size (`int`, *optional*, defaults to `64`):
+            Width of the model.
+        num_hidden_layers (`int`, *optional*, defaults to `3`):
+            Layers; two do not learn to look up.
+        num_attention_heads (`int`, *optional*, defaults to `4`):
+            Attention heads.
+        intermediate_size (`int`, *optional*, defaults to `128`):
+            Width of the feed-forward layers.
         documents_per_step (`int`, *optional*, defaults to `32`):
             Batch of the pre-training.
         max_clean_steps (`int`, *optional*, defaults to `2000`):
@@ -40,22 +47,22 @@ class PlaygroundConfig:
             Rows of `data/preference-pairs.parquet`.
     """
 
-    output_dir: str = field(metadata={"help": "Where model/ and data/ go."})
-    seed: int = field(default=1, metadata={"help": "Seed of weights, corpus and prompts."})
-    hidden_size: int = field(default=64, metadata={"help": "Width of the model."})
-    num_hidden_layers: int = field(default=3, metadata={"help": "Layers; two do not learn to look up."})
-    num_attention_heads: int = field(default=4, metadata={"help": "Attention heads."})
-    intermediate_size: int = field(default=128, metadata={"help": "Width of the feed-forward layers."})
-    documents_per_step: int = field(default=32, metadata={"help": "Documents in a batch of the pre-training."})
-    max_clean_steps: int = field(default=2000, metadata={"help": "Steps within which the skills must be learned."})
-    noisy_steps: int = field(default=400, metadata={"help": "Steps on the noisy corpus after that."})
-    save_steps: int = field(default=200, metadata={"help": "Steps between two checkpoints."})
-    train_prompts: int = field(default=1600, metadata={"help": "Rows of data/train.parquet."})
-    heldout_prompts: int = field(default=320, metadata={"help": "Rows of data/heldout.parquet."})
-    general_prompts: int = field(default=600, metadata={"help": "Rows of data/general-train.parquet."})
-    general_heldout_prompts: int = field(default=120, metadata={"help": "Rows of data/general-heldout.parquet."})
-    general_answers: int = field(default=400, metadata={"help": "Rows of data/general-answers.parquet."})
-    preference_pairs: int = field(default=6000, metadata={"help": "Rows of data/preference-pairs.parquet."})
+    output_dir: str
+    seed: int = 1
+    hidden_size: int = 64
+    num_hidden_layers: int = 3
+    num_attention_heads: int = 4
+    intermediate_size: int = 128
+    documents_per_step: int = 32
+    max_clean_steps: int = 2000
+    noisy_steps: int = 400
+    save_steps: int = 200
+    train_prompts: int = 1600
+    heldout_prompts: int = 320
+    general_prompts: int = 600
+    general_heldout_prompts: int = 120
+    general_answers: int = 400
+    preference_pairs: int = 6000
 
     def __post_init__(self) -> None:
         if self.hidden_size % self.num_attention_heads:

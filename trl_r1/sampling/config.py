@@ -2,12 +2,14 @@
 How to sample. Torch-free.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from ..docstrings import help_from_docstring
 from ..errors import ConfigError
 from .engine import engine_of
 
 
+@help_from_docstring
 @dataclass
 class SamplingConfig:
     """
@@ -63,29 +65,27 @@ class SamplingConfig:
             Environment variable with the server's key, where it wants one.
     """
 
-    prompt_template: str = field(
-        metadata={"help": "`chat`, `r1_zero`, `plain` or a text with {prompt}; the one the model was trained with."}
-    )
-    completion_prefix: str = field(default="", metadata={"help": "Text with which every completion starts."})
-    n_samples: int = field(default=16, metadata={"help": "Completions per prompt."})
-    temperature: float = field(default=1.0, metadata={"help": "Temperature; 0 is greedy."})
-    top_p: float = field(default=1.0, metadata={"help": "Nucleus sampling."})
-    top_k: int = field(default=0, metadata={"help": "Sample among the top_k most probable tokens; 0: among all."})
-    max_completion_tokens: int = field(default=32768, metadata={"help": "Where a completion is cut."})
-    seed: int = field(default=0, metadata={"help": "Each shard's seed is made from it."})
-    shard_prompts: int = field(default=64, metadata={"help": "Prompts to a shard."})
-    batch_size: int = field(default=64, metadata={"help": "Sequences that transformers generates at once."})
-    backend: str = field(default="transformers", metadata={"help": "Engine: transformers, vllm, server or a module."})
-    dtype: str = field(default="auto", metadata={"help": "Type of the weights; `auto`: as they were saved."})
-    tensor_parallel_size: int = field(default=1, metadata={"help": "GPUs over which the model is spread."})
-    gpu_memory_utilization: float = field(default=0.9, metadata={"help": "Share of GPU memory the engine may use."})
-    max_model_length: int | None = field(default=None, metadata={"help": "Longest prompt and completion, in tokens."})
-    base_url: str | None = field(default=None, metadata={"help": "Server's API, such as http://localhost:8000/v1."})
-    server_model: str | None = field(default=None, metadata={"help": "The model's name at the server."})
-    server_concurrency: int = field(default=32, metadata={"help": "Requests under way at once."})
-    server_timeout_seconds: float = field(default=600.0, metadata={"help": "How long one request may take."})
-    server_retries: int = field(default=6, metadata={"help": "How often a failed request is tried again."})
-    api_key_variable: str = field(default="OPENAI_API_KEY", metadata={"help": "Variable with the server's key."})
+    prompt_template: str
+    completion_prefix: str = ""
+    n_samples: int = 16
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_completion_tokens: int = 32768
+    seed: int = 0
+    shard_prompts: int = 64
+    batch_size: int = 64
+    backend: str = "transformers"
+    dtype: str = "auto"
+    tensor_parallel_size: int = 1
+    gpu_memory_utilization: float = 0.9
+    max_model_length: int | None = None
+    base_url: str | None = None
+    server_model: str | None = None
+    server_concurrency: int = 32
+    server_timeout_seconds: float = 600.0
+    server_retries: int = 6
+    api_key_variable: str = "OPENAI_API_KEY"
 
     def __post_init__(self) -> None:
         for key in ("n_samples", "max_completion_tokens", "shard_prompts", "batch_size", "server_concurrency"):

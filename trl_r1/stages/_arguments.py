@@ -4,13 +4,15 @@ The keys of the training stages that are no trainer's: where the data comes from
 Everything else in a stage's YAML is a field of the stage's trainer config or of TRL's `ModelConfig`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..data.source import parse_sources
+from ..docstrings import help_from_docstring
 from ..errors import ConfigError
 
 
+@help_from_docstring
 @dataclass
 class StageArguments:
     """
@@ -29,16 +31,10 @@ class StageArguments:
             With `use_peft`: whether to save the full model, the adapter merged into its base, instead of the adapter.
     """
 
-    data: list[dict[str, Any]] | None = field(
-        default=None, metadata={"help": "Data sources, each a mapping with at least `path`."}
-    )
-    prompt_template: str | None = field(
-        default=None, metadata={"help": "`chat`, `r1_zero`, `plain`, or a text that contains `{prompt}`. Required."}
-    )
-    expect_processes: int | None = field(default=None, metadata={"help": "How many processes this stage must run in."})
-    merge_adapter: bool = field(
-        default=False, metadata={"help": "With `use_peft`: save the full model instead of the adapter."}
-    )
+    data: list[dict[str, Any]] | None = None
+    prompt_template: str | None = None
+    expect_processes: int | None = None
+    merge_adapter: bool = False
 
     def __post_init__(self):
         if not self.data:
@@ -52,6 +48,7 @@ class StageArguments:
             raise ConfigError(f"expected at least 1, got {self.expect_processes}", key="expect_processes")
 
 
+@help_from_docstring
 @dataclass
 class GRPOStageArguments(StageArguments):
     """
@@ -63,10 +60,7 @@ class GRPOStageArguments(StageArguments):
             `until_step`.
     """
 
-    rewards: list[dict[str, Any]] | None = field(
-        default=None,
-        metadata={"help": "Rewards, each a mapping: func, weight, args, domains, from_step, until_step."},
-    )
+    rewards: list[dict[str, Any]] | None = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -79,6 +73,7 @@ class SFTStageArguments(StageArguments):
     """Keys of the `sft` stage."""
 
 
+@help_from_docstring
 @dataclass
 class RewardStageArguments(StageArguments):
     """
@@ -90,6 +85,4 @@ class RewardStageArguments(StageArguments):
             helpfulness looks at the final summary only, harmlessness at the whole response.
     """
 
-    part: Literal["all", "summary"] = field(
-        default="all", metadata={"help": "What of a response is judged: all of it, or the summary after the thought."}
-    )
+    part: Literal["all", "summary"] = "all"
