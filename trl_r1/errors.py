@@ -51,6 +51,11 @@ class ConfigError(TrlR1Error):
         self.key = key
         super().__init__(message)
 
+    @property
+    def problems(self) -> list["ConfigError"]:
+        """The errors that it reports: itself, or those that were found together."""
+        return [self]
+
     def __str__(self) -> str:
         where = [part for part in (self.file, f"`{self.key}`" if self.key else None) if part]
         return f"{': '.join(where)}: {self.message}" if where else self.message
@@ -77,12 +82,16 @@ class ConfigErrors(ConfigError):
     """
 
     def __init__(self, problems: Iterable[ConfigError]) -> None:
-        self.problems = list(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        self._problems = list(problems)
+        super().__init__(str(self))
 
-    def in_file(self, file: str | None) -> "ConfigErrors":
-        """Return the same problems, those without a file in `file`."""
-        return ConfigErrors([type(each)(each.message, file=each.file or file, key=each.key) for each in self.problems])
+    @property
+    def problems(self) -> list[ConfigError]:
+        """The errors that it reports."""
+        return self._problems
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self._problems)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.problems,))

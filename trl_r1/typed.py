@@ -133,7 +133,7 @@ def make(
         try:
             made.append(_made(cls, right, context))
         except ConfigError as error:
-            for problem in getattr(error, "problems", [error]):
+            for problem in error.problems:
                 words = re.findall(r"\w+", f"{problem.key} {problem.message}")
                 if wrong & set(words):
                     continue

@@ -89,7 +89,7 @@ def test_a_maker_of_trl():
     [
         ([], "rewards", "at least one"),
         ({"func": "x.y"}, "rewards", "expected a list"),
-        ([{"func": "x.y", "wieght": 1}], "rewards[0].wieght", "unknown key"),
+        ([{"func": "x.y", "wieght": 1}], "rewards[0].wieght", "unknown key; did you mean `weight`?"),
         ([{"weight": 1}], "rewards[0].func", "dotted import path"),
         ([3], "rewards[0]", "expected a mapping"),
         ([{"func": "nowhere.at.all"}], "rewards[0].func", "does not import"),
@@ -104,7 +104,7 @@ def test_a_maker_of_trl():
         ([{"func": f"{HERE}.length", "domains": "math"}], "rewards[0].domains", "a list"),
         ([{"func": f"{HERE}.length", "domains": []}], "rewards[0].domains", "a list"),
         ([{"func": f"{HERE}.length", "from_step": -1}], "rewards[0].from_step", "0 or later"),
-        ([{"func": f"{HERE}.length", "from_step": 1.5}], "rewards[0].from_step", "0 or later"),
+        ([{"func": f"{HERE}.length", "from_step": 1.5}], "rewards[0].from_step", "a whole number"),
         ([{"func": f"{HERE}.length", "from_step": 5, "until_step": 5}], "rewards[0].until_step", "after"),
         (["trl_r1.rewards.math_accuracy", {"func": "x"}], "rewards[1].func", "dotted import path"),
     ],

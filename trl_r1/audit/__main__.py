@@ -52,7 +52,7 @@ def declared_rewards(entries: Sequence[dict[str, Any]]) -> list[Declared]:
         try:
             spec, reward = load_reward(entry["declared"], inside)
         except ConfigError as error:
-            problems.append(ConfigError(error.message, file=entry.get("file"), key=error.key or inside))
+            problems += [ConfigError(e.message, file=entry.get("file"), key=e.key or inside) for e in error.problems]
             continue
         key = json.dumps([spec.func, spec.args, template], sort_keys=True, default=str)
         found.setdefault(key, Declared(spec, reward, template)).stages.append(entry["stage"])

@@ -3,11 +3,12 @@ Where rows come from: the entries of a stage's `data:`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
+from ..typed import make
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,6 @@ def parse_sources(entries: Sequence[Any], *, where: str | None = None, key: str 
     Raises:
         [`~errors.DataError`]: on an unknown key, a missing path or two sources of one name.
     """
-    known = {field.name: field for field in fields(DataSource)}
-    kinds: dict[str, type | tuple[type, ...]] = {"limit": int, "from_step": int, "share": (int, float)}
     sources: list[DataSource] = []
     for i, entry in enumerate(entries):
         at = f"{key}[{i}]"
@@ -110,17 +109,11 @@ def parse_sources(entries: Sequence[Any], *, where: str | None = None, key: str 
             continue
         if not isinstance(entry, Mapping) or "path" not in entry:
             raise DataError(f"expected a mapping with a `path`, got {entry!r}", file=where, key=at)
-        for name, value in entry.items():
-            if name not in known:
-                raise DataError(f"unknown key; expected one of {', '.join(known)}", file=where, key=f"{at}.{name}")
-            expected = kinds.get(name, str)
-            if value is not None and (not isinstance(value, expected) or isinstance(value, bool)):
-                what = "text" if expected is str else "an integer" if expected is int else "a number"
-                raise DataError(f"expected {what}, got {value!r}", file=where, key=f"{at}.{name}")
         try:
-            sources.append(DataSource(**entry))
-        except DataError as error:
-            raise DataError(error.message, file=where or error.file, key=f"{at}.{error.key}") from None
+            sources += make([DataSource], entry, within=at)
+        except ConfigError as error:
+            found = error.problems[0]
+            raise DataError(found.message, file=where or found.file, key=found.key) from None
     if not sources:
         raise DataError("expected at least one source, got none", file=where, key=key)
     labels = [source.label for source in sources]

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 from functools import cache, lru_cache
-from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -111,19 +110,9 @@ def _own_code(item: ResolvedStage) -> dict[str, str]:
 
 @cache
 def source_of(module: str) -> Path | None:
-    """Return the source file of a module, importing nothing but, at most, the finder of its top-level package."""
-    top, *rest = module.split(".")
+    """Return the source file of a module, importing no more than the packages around it."""
     try:
-        spec = find_spec(top)
-    except (ImportError, ValueError):
-        spec = PathFinder.find_spec(top)
-    if spec is None:
+        spec = find_spec(module)
+    except Exception:  # whatever a package of the user's raises; the check of the rewards reports it
         return None
-    if not rest:
-        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
-    for place in spec.submodule_search_locations or ():
-        path = Path(place, *rest)
-        for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-            if candidate.is_file():
-                return candidate
-    return None
+    return Path(spec.origin) if spec and spec.origin and spec.has_location else None

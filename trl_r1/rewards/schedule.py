@@ -19,11 +19,12 @@ The stages, `trl-r1 plan` and `trl-r1 audit` read and make rewards with the func
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ConfigError, did_you_mean
 from ..model_server import run_coroutine
+from ..typed import make
 from .scheduled import AsyncScheduled, Scheduled, is_async, name_of, required_columns
 
 
@@ -72,39 +73,22 @@ class RewardSpec:
             declared = {"func": declared}
         if not isinstance(declared, Mapping):
             raise ConfigError(f"expected a mapping with `func`, a dotted import path, got {declared!r}", key=key)
-        known = [f.name for f in fields(cls)]
-        for name in declared:
-            if name not in known:
-                near = did_you_mean(str(name), known)
-                raise ConfigError(f"unknown key, expected one of {', '.join(known)}{near}", key=f"{key}.{name}")
         given = {name: value for name, value in declared.items() if value is not None}
+        (spec,) = make([cls], {"func": "", **given}, within=key)
+        return spec  # type: ignore[no-any-return]
 
+    def __post_init__(self) -> None:
         def check(name: str, right: bool, expected: str) -> None:
             if not right:
-                raise ConfigError(f"expected {expected}, got {given.get(name)!r}", key=f"{key}.{name}")
+                raise ConfigError(f"expected {expected}, got {getattr(self, name)!r}", key=name)
 
-        check("func", isinstance(given.get("func"), str) and "." in given.get("func", ""), "a dotted import path")
-        check("weight", _is_number(given.get("weight", 1.0)), "a number")
-        args = given.get("args", {})
-        check("args", isinstance(args, Mapping) and all(isinstance(k, str) for k in args), "a mapping of arguments")
-        domains = given.get("domains")
-        if domains is not None:
-            listed = isinstance(domains, (list, tuple)) and bool(domains)
-            check("domains", listed and all(isinstance(domain, str) for domain in domains), "a list of domains")
-        for name in ("from_step", "until_step"):
-            step = given.get(name, 0)
-            check(name, isinstance(step, int) and not isinstance(step, bool) and step >= 0, "a step, 0 or later")
-        if "until_step" in given:
-            later = given["until_step"] > given.get("from_step", 0)
-            check("until_step", later, f"a step after `from_step` ({given.get('from_step', 0)})")
-        return cls(
-            func=given["func"],
-            weight=float(given.get("weight", 1.0)),
-            args=dict(args),
-            domains=tuple(domains) if domains is not None else None,
-            from_step=given.get("from_step"),
-            until_step=given.get("until_step"),
-        )
+        check("func", "." in self.func, "a dotted import path")
+        check("domains", self.domains is None or len(self.domains) > 0, "a list of domains")
+        first = self.from_step or 0
+        check("from_step", first >= 0, "a step, 0 or later")
+        check("until_step", self.until_step is None or self.until_step > first, f"a step after `from_step` ({first})")
+        if self.domains is not None:
+            object.__setattr__(self, "domains", tuple(self.domains))
 
 
 def declared_rewards(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -301,7 +285,3 @@ def _imported(path: str, key: str) -> Any:
 def _takes_completions(function: Callable[..., Any]) -> bool:
     parameters = inspect.signature(function).parameters
     return "completions" in parameters or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

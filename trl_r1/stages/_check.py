@@ -49,9 +49,10 @@ def check_stage(kind: str, config: Mapping[str, Any], processes: int = 1, gpu: b
     """
     record: dict[str, Any] = {"problems": [], "converted": {}, "rewards": []}
 
-    def refuse(error: Exception, key: str | None = None) -> None:
-        problem = {"key": getattr(error, "key", None) or key, "message": getattr(error, "message", str(error))}
-        record["problems"].append({**problem, "type": type(error).__name__})
+    def refuse(error: ConfigError, key: str | None = None) -> None:
+        for each in error.problems:
+            found = {"key": each.key or key, "message": each.message, "type": type(each).__name__}
+            record["problems"].append(found)
 
     config = dict(config)
     env = config.pop("env", None) or {}
@@ -72,8 +73,7 @@ def check_stage(kind: str, config: Mapping[str, Any], processes: int = 1, gpu: b
             with machine(processes, gpu):
                 make(classes, _without_deepspeed(config), context=f" in {some}" if trains else "")
         except ConfigError as error:
-            for problem in getattr(error, "problems", [error]):
-                refuse(problem)
+            refuse(error)
         except Exception as error:  # nothing that a stage would report as a wrong value
             refuse(ConfigError(f"its config cannot be made ({type(error).__name__}: {error})", key="config"))
         known = {name for each in classes for name in hints_of(each)}
@@ -83,7 +83,7 @@ def check_stage(kind: str, config: Mapping[str, Any], processes: int = 1, gpu: b
             except ConfigError as error:
                 refuse(error, key)
             except EnvironmentalError as error:
-                refuse(error, f"{key}.func")
+                refuse(ConfigError(str(error), key=f"{key}.func"))
             else:
                 found = {"key": key, "func": spec.func, "domains": spec.domains, "requires": required_columns(reward)}
                 record["rewards"].append(found)

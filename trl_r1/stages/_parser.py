@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import yaml
 from transformers import HfArgumentParser
 
-from ..errors import ConfigError, ConfigErrors, did_you_mean
+from ..errors import ConfigError, did_you_mean
 from ..typed import hints_of, make
 
 
@@ -83,10 +83,9 @@ class StageParser(HfArgumentParser):
             raise ConfigError(f"unknown key on the command line{did_you_mean(key, known)}", key=key)
         try:
             return make(self.dataclass_types, {**config, **vars(options)})
-        except ConfigErrors as errors:
-            raise errors.in_file(self.config_file) from errors
         except ConfigError as error:
-            error.file = error.file or self.config_file
+            for problem in error.problems:
+                problem.file = problem.file or self.config_file
             raise
 
 
