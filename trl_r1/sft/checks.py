@@ -13,7 +13,7 @@ from ..errors import ConfigError, DataError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-# Where chat messages keep a chain of thought that does not stand in their content.
+# Where chat messages keep a chain of thought that is not in their content.
 _REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
 _THOUGHT = re.compile(r"(?:<think>)?(.*)</think>", re.DOTALL)
 _PROBE = "the thought of turn {}"
@@ -118,7 +118,7 @@ def check_truncated_share(dataset: "Dataset", max_length: int, max_share: float)
     if too_long > max_share * len(dataset):
         raise DataError(
             f"{too_long} of {len(dataset)} rows ({too_long / len(dataset):.1%}) are longer than {max_length} tokens and "
-            f"would lose their end, where the answer stands; expected at most {max_share:.1%} "
+            f"would lose their end, where the answer is; expected at most {max_share:.1%} "
             f"(`max_truncated_share`). The longest row has {longest} tokens. Raise `max_length`, leave out what is too "
             "long, or raise `max_truncated_share`.",
             key="max_length",
