@@ -82,15 +82,15 @@ def _has_reasoning(message: Mapping[str, Any]) -> bool:
 
 def _put(message: Mapping[str, Any], probe: str) -> dict[str, Any]:
     """The message with a probe for its reasoning."""
-    message = copy.deepcopy(dict(message))
-    if not _has_reasoning(message):
-        return message
+    probed = copy.deepcopy(dict(message))
+    if not _has_reasoning(probed):
+        return probed
     for key in _REASONING_KEYS:
-        if message.get(key):
-            message[key] = probe
-    if isinstance(message.get("content"), str):
-        message["content"] = _THOUGHT.sub(lambda match: match[0].replace(match[1], f"\n{probe}\n"), message["content"])
-    return message
+        if probed.get(key):
+            probed[key] = probe
+    if isinstance(probed.get("content"), str):
+        probed["content"] = _THOUGHT.sub(lambda match: match[0].replace(match[1], f"\n{probe}\n"), probed["content"])
+    return probed
 
 
 def check_truncated_share(dataset: "Dataset", max_length: int, max_share: float) -> None:
