@@ -13,7 +13,7 @@ recurrent layers is left alone.
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
@@ -92,7 +92,7 @@ def compact_rows(model: nn.Module, eos_token_ids: int | list[int] | None) -> Ite
             hook.remove()
 
 
-def has_rows(cache: Any) -> bool:
+def has_rows(cache: Any) -> TypeGuard[DynamicCache]:
     """Tell whether all that a cache holds are keys and values by row; states of recurrent layers are not taken apart."""
     return isinstance(cache, DynamicCache) and all(
         type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers
@@ -107,7 +107,7 @@ class _Rows:
         self.ended: torch.Tensor | None = None  # (B,)
         self.left: torch.Tensor | None = None  # those in the cache, where some have been taken out
 
-    def take_out(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]] | None:
+    def take_out(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
         ids, cache = kwargs.get("input_ids"), kwargs.get("past_key_values")
         if ids is None or not has_rows(cache) or cache.get_seq_length() == 0:
             self.ended = self.left = None  # the prompts
@@ -128,8 +128,8 @@ class _Rows:
             return None
         return args, {name: self._of_remaining(value, len(ids)) for name, value in kwargs.items()}
 
-    def put_back(self, model: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:
-        if self.left is not None:
+    def put_back(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        if self.left is not None and self.ended is not None:
             logits = output.logits  # (rows left, 1, V)
             output.logits = logits.new_zeros(len(self.ended), *logits.shape[1:]).index_copy(0, self.left, logits)
         return output

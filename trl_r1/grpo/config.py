@@ -31,50 +31,25 @@ class R1GRPOConfig(GRPOConfig):
     number of devices`, and its rollout of 8,192 completions serves 16 such steps (`steps_per_generation = 16 *
     gradient_accumulation_steps`).
 
+    Each field's help has its source. Where there is more to say:
+
     Args:
-        learning_rate (`float`, *optional*, defaults to `3e-6`):
-            v2 2.1.
-        lr_scheduler_type (`str`, *optional*, defaults to `"constant"`):
-            Our own choice: the paper names one rate and no schedule.
-        per_device_train_batch_size (`int`, *optional*, defaults to `16`):
-            Our own choice: one whole group.
-        per_device_eval_batch_size (`int`, *optional*, defaults to `16`):
-            Our own choice: one whole group.
-        num_generations (`int`, *optional*, defaults to `16`):
-            Completions per question, G. v2 2.1.
-        max_completion_length (`int`, *optional*, defaults to `32768`):
-            v2 2.1, before step 8,200.
         max_completion_length_schedule (`dict[int, int]`, *optional*):
             Maximum length in tokens by the step from which it holds: the paper's is `{8200: 65536}` (v2 2.1). Before
             its first step `max_completion_length` holds. A list of `[step, length]` pairs is accepted too. It takes
             effect with the first completions that are sampled at or after the step. With vLLM, `vllm_max_model_length`
             must hold a prompt with the longest of them.
-        temperature (`float`, *optional*, defaults to `1.0`):
-            v2 2.1. R1's second RL stage uses 0.7 (v2 3.2.2).
-        beta (`float`, *optional*, defaults to `0.001`):
-            KL coefficient. v2 2.1.
-        num_iterations (`int`, *optional*, defaults to `1`):
-            Inner epochs over a rollout. v2 2.1.
         epsilon (`float`, *optional*, defaults to `0.2`):
             Clip ratio. R1-Zero's is not stated, so this is TRL's. R1's RL stages use 10 (v2 3.2.1), which caps the
             ratio at 11 where the advantage is positive and clips nothing where it is negative (our inference).
         loss_type (`str`, *optional*, defaults to `"grpo"`):
             v1 eq. 1-3, DeepSeekMath (arXiv 2402.03300) eq. 3: the mean over completions of the mean over tokens.
-        scale_rewards (`str`, *optional*, defaults to `"group"`):
-            v1 eq. 3: advantages are divided by the standard deviation of their group.
         use_bias_correction_kl (`bool`, *optional*, defaults to `False`):
             v1 eq. 2 has the KL term without importance ratio; DeepSeek introduced the ratio later (V3.2).
         sync_ref_model (`bool`, *optional*):
             Whether to replace the reference policy every `ref_model_sync_steps` steps (v2 2.1). By default on wherever
-            there is a reference model to replace: off where `beta` is 0 and with PEFT. A `True` that stands in the
-            config is taken at its word, and TRL raises where there is no such model.
-        ref_model_mixup_alpha (`float`, *optional*, defaults to `1.0`):
-            The reference policy becomes the policy, with nothing of the old one left. v2 2.1.
-        ref_model_sync_steps (`int`, *optional*, defaults to `400`):
-            v2 2.1.
-        save_rollouts (`bool`, *optional*, defaults to `False`):
-            Whether to keep what is sampled in training, with its rewards, as [`Trace`] shards in
-            `output_dir/rollouts/`.
+            there is a reference model to replace: off where `beta` is 0 and with PEFT. A `True` in the config is
+            taken at its word, and TRL raises where there is no such model.
         compact_generation (`bool`, *optional*):
             Whether rows that have ended are left out of transformers' `generate` ([`~grpo.compact_generation`]).
             Samples the same, but for rounding: now and then a token tips. `None`: on where possible, that is with a
@@ -82,8 +57,6 @@ class R1GRPOConfig(GRPOConfig):
         dynamic_sampling (`bool`, *optional*, defaults to `False`):
             Whether groups without variance in their rewards are replaced by groups of fresh prompts (DAPO, arXiv
             2503.14476, eq. 11; see [`~grpo.dynamic_sampling`]). Not in R1's training.
-        max_sampling_rounds (`int`, *optional*, defaults to `4`):
-            Further rounds of sampling per generation at most, with `dynamic_sampling`. Our own choice.
         trim_padding (`bool`, *optional*):
             Whether log-probabilities of the policy, the old policy and the reference are computed without the columns
             that are padding in all rows of a pass ([`~grpo.padding`]). Changes the order of floating-point sums
@@ -187,7 +160,9 @@ class R1GRPOConfig(GRPOConfig):
     )
     max_sampling_rounds: int = field(
         default=4,
-        metadata={"help": "Further rounds of sampling per generation at most, with `dynamic_sampling`."},
+        metadata={
+            "help": "Further rounds of sampling per generation at most, with `dynamic_sampling`. Our own choice: 4."
+        },
     )
     trim_padding: bool | None = field(
         default=None,

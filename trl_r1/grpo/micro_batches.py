@@ -2,7 +2,7 @@
 Micro-batches of rows of similar length, by number or by tokens.
 
 TRL cuts a rollout into micro-batches of equally many rows, as they come. Within what one optimizer step adds up, it
-makes no difference to the gradient which row stands in which micro-batch, as long as each counts as much as before.
+makes no difference to the gradient which row is in which micro-batch, as long as each counts as much as before.
 TRL's `grpo` divides the sum over the rows of a micro-batch by their number n, and then by the number of micro-batches; with
 the nominal number N in place of n, by a factor of n / N on its loss, any division into micro-batches gives
 

@@ -81,12 +81,14 @@ class AtOwnWidth:
             What the width of each side is rounded up to, as far as there are columns.
     """
 
-    def __init__(self, model: Callable, prompt_width: int, multiple: int | None = None):
+    def __init__(self, model: Callable[..., Any], prompt_width: int, multiple: int | None = None):
         self._model = model
         self._prompt_width = prompt_width
         self._multiple = multiple
 
-    def __call__(self, *, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor, **named) -> Any:
+    def __call__(
+        self, *, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor, **named: Any
+    ) -> Any:
         left, right = self._margins(attention_mask)
         kept = slice(left, input_ids.size(1) - right)
         outputs = self._model(

@@ -129,7 +129,7 @@ def row_lengths(attention_mask: torch.Tensor, prompt_width: int) -> torch.Tensor
 
 def longest_of_all_ranks(accelerator: Accelerator, lengths: torch.Tensor) -> list[tuple[int, int]]:
     """
-    The longest of the rows that stand at the same place on every rank.
+    The longest of the rows at the same place on every rank.
 
     Cut by these, micro-batches hold a budget on every rank, are of the same number (ZeRO-3 and FSDP gather parameters in
     each pass) and have the same numbers of rows (TRL gathers clip ratios by row).

@@ -194,7 +194,7 @@ def decide(args: Any, reasons: Mapping[str, str]) -> Switches:
     """
     refuse(args, reasons)
     asked = {name: getattr(args, name, False) for name in Switches.__dataclass_fields__}
-    on = {name: name not in reasons if value is None else bool(value) for name, value in asked.items()}
+    on: dict[str, Any] = {name: name not in reasons if value is None else bool(value) for name, value in asked.items()}
     on["max_tokens_per_micro_batch"] = asked["max_tokens_per_micro_batch"] or None
     if asked["group_by_length"] is None and not on["trim_padding"]:
         on["group_by_length"] = False  # without it there is nothing to win

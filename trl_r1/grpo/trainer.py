@@ -23,7 +23,7 @@ import functools
 import inspect
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -93,9 +93,11 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
     """
 
     _tag_names: ClassVar[list[str]] = [*GRPOTrainer._tag_names, "trl_r1"]
+    _buffered_inputs: list[dict[str, Any]]
+    _logs: dict[str, Any]
 
     # Whatever TRL's constructor takes, this one takes.
-    @functools.wraps(GRPOTrainer.__init__)
+    @functools.wraps(GRPOTrainer.__init__)  # type: ignore[misc]
     def __init__(self, model: Any, reward_funcs: Any = None, args: Any = None, *rest: Any, **named: Any):
         if args is None:
             name = model if isinstance(model, str) else get_config_model_id(model.config)
@@ -161,7 +163,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         return self._epoch_sampler or sampler
 
     @override
-    def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
         before = self._buffered_inputs
         inputs = super()._prepare_inputs(generation_batch)
         if self.switches.rearranges and self._buffered_inputs is not before:
@@ -188,8 +190,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         if self.use_vllm:
             self.vllm_generation.max_completion_length = length
         else:
-            self.generation_config.max_new_tokens = length
-            self.generation_kwargs["max_new_tokens"] = length
+            self.generation_config.max_new_tokens = self.generation_kwargs["max_new_tokens"] = length
 
     def _offered(self, inputs: Rows, curriculum: PromptCurriculum) -> Rows:
         """This rank's rows, with fresh prompts in place of those that are not offered this time."""
@@ -238,8 +239,9 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         )
         domains = gather_object([row.get("domain") for row in rollout])[::size]
         if not further_round:
-            asked = [(row.get("language"), question_of_row(row)) for row in rollout]
-            languages = [known or question_language(text, self.languages) for known, text in asked]
+            languages = [
+                row.get("language") or question_language(question_of_row(row), self.languages) for row in rollout
+            ]
             counts = count_emergence(rollout.texts, languages, rollout.truncated, self.languages)
             self._log(emergence_metrics(gather_object([counts])) | group_metrics(rollout.groups, domains))
         if training:
@@ -305,7 +307,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         batch_size: int | None = None,
         **named: Any,
     ) -> LogProbabilities:
-        compute = super()._get_per_token_logps_and_entropies
+        compute: Callable[..., LogProbabilities] = super()._get_per_token_logps_and_entropies
         if not self.switches.trim_padding:
             return compute(model, input_ids, attention_mask, logits_to_keep, batch_size=batch_size, **named)
         prompt_width = input_ids.size(1) - logits_to_keep
@@ -368,8 +370,6 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
             return self.micro_batches.loss(model, inputs, super().compute_loss)
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
-    # What several of these need
-
     def _groups_of_rows(self, n: int) -> list[int]:
         """The number, among the groups of all ranks, of the group of each of this rank's n rows in training."""
         first = self.accelerator.process_index * n
@@ -377,12 +377,12 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
 
     def _ids_of_groups(self, rows: Rows) -> list[str]:
         """The prompts of the groups of all ranks, in the order of their gathered rewards."""
-        return gather_object([id_of_row(row) for row in rows])[:: self.num_generations]
+        return list(gather_object([id_of_row(row) for row in rows])[:: self.num_generations])
 
     def _fresh_rows(self, n: int, taken: set[str], inputs: Rows) -> list[dict[str, Any]]:
         """Rows of prompts that are not taken, with the columns of the loader's; the same ones on every rank."""
         is_offered = {} if self.curriculum is None else {"is_offered": self.curriculum.is_offered}
-        rows = self.prompt_stream.draw(n, taken, id_of_row, **is_offered)
+        rows = self.prompt_stream.draw(n, taken, id_of_row, **is_offered)  # type: ignore[union-attr]
         return [{column: row[column] for column in inputs[0] if column in row} for row in rows]
 
     def _log(self, metrics: Mapping[str, float]) -> None:

@@ -14,14 +14,6 @@ class R1RewardConfig(RewardConfig):
 
     The paper's batch is 256 pairs (v2 3.1): `per_device_train_batch_size * gradient_accumulation_steps * number of
     devices`.
-
-    Args:
-        learning_rate (`float`, *optional*, defaults to `6e-6`):
-            v2 3.1.
-        num_train_epochs (`float`, *optional*, defaults to `1.0`):
-            v2 3.1.
-        max_length (`int`, *optional*, defaults to `8192`):
-            v2 3.1. Longer pairs are left out.
     """
 
     learning_rate: float = field(default=6e-6, metadata={"help": "First learning rate. Paper, v2 3.1: 6e-6."})

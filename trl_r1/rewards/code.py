@@ -90,7 +90,6 @@ class CodeAccuracy:
 
     __name__: ClassVar[str] = "code_accuracy"
     is_accuracy: ClassVar[bool] = True
-    waits: ClassVar[bool] = True  # for programs in processes of their own
 
     def __post_init__(self) -> None:
         for name in ("languages", "packages"):

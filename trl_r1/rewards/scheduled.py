@@ -56,10 +56,6 @@ class Scheduled:
         return getattr(self.reward, "is_accuracy", False) is True
 
     @property
-    def waits(self) -> bool:
-        return getattr(self.reward, "waits", False) is True
-
-    @property
     def reads_group_tokens(self) -> bool:
         return getattr(self.reward, "reads_group_tokens", False) is True
 

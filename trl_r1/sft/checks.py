@@ -13,7 +13,7 @@ from ..errors import ConfigError, DataError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-# Where chat messages keep a chain of thought that does not stand in their content.
+# Where chat messages keep a chain of thought that is not in their content.
 _REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
 _THOUGHT = re.compile(r"(?:<think>)?(.*)</think>", re.DOTALL)
 _PROBE = "the thought of turn {}"
@@ -82,15 +82,15 @@ def _has_reasoning(message: Mapping[str, Any]) -> bool:
 
 def _put(message: Mapping[str, Any], probe: str) -> dict[str, Any]:
     """The message with a probe for its reasoning."""
-    message = copy.deepcopy(dict(message))
-    if not _has_reasoning(message):
-        return message
+    probed = copy.deepcopy(dict(message))
+    if not _has_reasoning(probed):
+        return probed
     for key in _REASONING_KEYS:
-        if message.get(key):
-            message[key] = probe
-    if isinstance(message.get("content"), str):
-        message["content"] = _THOUGHT.sub(lambda match: match[0].replace(match[1], f"\n{probe}\n"), message["content"])
-    return message
+        if probed.get(key):
+            probed[key] = probe
+    if isinstance(probed.get("content"), str):
+        probed["content"] = _THOUGHT.sub(lambda match: match[0].replace(match[1], f"\n{probe}\n"), probed["content"])
+    return probed
 
 
 def check_truncated_share(dataset: "Dataset", max_length: int, max_share: float) -> None:
@@ -118,7 +118,7 @@ def check_truncated_share(dataset: "Dataset", max_length: int, max_share: float)
     if too_long > max_share * len(dataset):
         raise DataError(
             f"{too_long} of {len(dataset)} rows ({too_long / len(dataset):.1%}) are longer than {max_length} tokens and "
-            f"would lose their end, where the answer stands; expected at most {max_share:.1%} "
+            f"would lose their end, where the answer is; expected at most {max_share:.1%} "
             f"(`max_truncated_share`). The longest row has {longest} tokens. Raise `max_length`, leave out what is too "
             "long, or raise `max_truncated_share`.",
             key="max_length",

@@ -17,19 +17,14 @@ class R1SFTConfig(SFTConfig):
     The paper's batch is 128 (v2 B.4.2), and 64 in distillation (v2 B.4.3): `per_device_train_batch_size *
     gradient_accumulation_steps * number of devices`.
 
+    Each field's help has its source. Where there is more to say:
+
     Args:
         learning_rate (`float`, *optional*, defaults to `5e-5`):
-            v2 B.4.2. Distillation has a rate of its own for each base (v2 Table 6).
-        lr_scheduler_type (`str`, *optional*, defaults to `"cosine_with_min_lr"`):
-            v2 B.4.2: cosine from 5e-5 to 5e-6. With this schedule and no `lr_scheduler_kwargs`, the last rate is a
-            tenth of the first.
-        num_train_epochs (`float`, *optional*, defaults to `2.0`):
-            v2 B.4.2: 2-3 epochs.
-        max_length (`int`, *optional*, defaults to `32768`):
-            v2 B.4.2.
+            Distillation has a rate of its own for each base (v2 Table 6).
         max_truncated_share (`float`, *optional*, defaults to `0.01`):
-            Share of the training rows that `max_length` may cut. What is cut is the end, where the answer stands.
-            Training is refused above it. Our own choice.
+            Share of the training rows that `max_length` may cut. What is cut is the end, where the answer is. Training is
+            refused above it.
     """
 
     learning_rate: float = field(default=5e-5, metadata={"help": "First learning rate. Paper, v2 B.4.2: 5e-5."})

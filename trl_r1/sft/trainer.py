@@ -38,10 +38,12 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
     """
 
     _tag_names: ClassVar[list[str]] = [*SFTTrainer._tag_names, "trl_r1"]
+    _signature_columns: list[str] | None
+    data_collator: Any
 
     # Whatever TRL's constructor takes, this one takes.
-    @functools.wraps(SFTTrainer.__init__)
-    def __init__(self, model, args=None, *rest, **named):
+    @functools.wraps(SFTTrainer.__init__)  # type: ignore[misc]
+    def __init__(self, model: Any, args: Any = None, *rest: Any, **named: Any):
         if args is None:
             name = model if isinstance(model, str) else get_config_model_id(model.config)
             args = R1SFTConfig(f"{name.split('/')[-1]}-SFT")
@@ -56,12 +58,14 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
     # Before training
 
     @override
-    def _prepare_dataset(self, dataset, processing_class, args, packing, formatting_func, dataset_name):
+    def _prepare_dataset(
+        self, dataset: Any, processing_class: Any, args: Any, packing: bool, formatting_func: Any, dataset_name: str
+    ) -> Any:
         prepare = super()._prepare_dataset
         trained = dataset_name == "train"
         if trained:
             self._check_template(dataset, processing_class)
-        max_share = getattr(args, "max_truncated_share", None)
+        max_share: Any = getattr(args, "max_truncated_share", None)
         cuts = args.max_length is not None and not (packing and args.packing_strategy != "bfd")
         checked = trained and cuts and max_share is not None
         has_sources = isinstance(dataset, Dataset) and "source" in dataset.column_names
@@ -111,13 +115,15 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
         )
 
     @override
-    def _set_signature_columns_if_needed(self):
+    def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        if self._sources and _SOURCE not in self._signature_columns:
-            self._signature_columns = [*self._signature_columns, _SOURCE]
+        if self._sources and _SOURCE not in (self._signature_columns or ()):
+            self._signature_columns = [*(self._signature_columns or ()), _SOURCE]
 
     @override
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         sources = inputs.pop(_SOURCE, None)
         if sources is None or self.accelerator.parallelism_config is not None:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
@@ -147,7 +153,7 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
                 kept[name] = [before[0] + loss, before[1] + tokens]
 
     @override
-    def log(self, logs, start_time=None):
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         mode = "train" if self.model.training else "eval"
         for name, (loss, tokens) in self._source_sums[mode].items():
             self._metrics[mode][f"loss/{name}"] = [loss / tokens]
@@ -173,13 +179,13 @@ class _Tapped:
         self._model = model
         self.outputs: Any = None
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         outputs = self._model(*args, **kwargs)
         if getattr(outputs, "log_probs", None) is not None:
             self.outputs = outputs
         return outputs
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
 
