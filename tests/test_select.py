@@ -83,6 +83,8 @@ def test_a_long_paragraph_is_rejected_and_the_same_words_in_short_ones_are_kept(
     rules = replace(EN_ZH, max_paragraph_words=100)
     lines = "\n".join(" ".join(words[start : start + 26]) for start in range(0, 104, 26))
     assert reasons(thinking(" ".join(words)), thinking(lines), rules=rules) == ["long_paragraph", None]
+    limits = [replace(EN_ZH, max_paragraph_words=longest) for longest in (26, 25)]
+    assert [reasons(thinking(lines), rules=rules) for rules in limits] == [[None], ["long_paragraph"]]
 
 
 def test_code_in_the_answer_is_no_reason():
@@ -143,6 +145,8 @@ def test_every_trace_is_kept_or_counted_once():
     for group in (selection.kept, [trace for trace, _ in selection.rejected]):
         order = [positions[id(trace)] for trace in group]
         assert order == sorted(order)
+    assert list(told["kept_by_domain"]) == sorted(told["kept_by_domain"])
+    assert list(told["rejected_by_domain"]) == ["logic", "math", "none"]
     assert select(traces, replace(EN_ZH, max_per_prompt=1)) == selection
     json.dumps(told)
 
@@ -201,6 +205,7 @@ def test_where_no_language_is_asked_for_that_of_most_words_has_to_have_its_share
     assert reasons(mostly_chinese, rules=replace(EN_ZH, min_language_share=0.91)) == ["language"]
     assert reasons(replace(mostly_chinese, language="tlh")) == [None]
     assert reasons(replace(mostly_chinese, language="en")) == ["language"]
+    assert reasons(thinking("好", language="en")) == ["language"]
 
 
 def test_formulas_have_no_language():
@@ -239,6 +244,7 @@ def test_a_wrong_argument_is_refused_by_its_name():
     with pytest.raises(ConfigError) as error:
         Rules(prefer="best")
     assert error.value.key == "prefer"
+    assert Rules(min_language_share=1, max_repetition=0).max_repetition == 0
 
 
 def test_repetition_is_the_share_of_words_that_only_repeat():
@@ -248,6 +254,11 @@ def test_repetition_is_the_share_of_words_that_only_repeat():
     text = " ".join(map(str, range(20)))
     assert repetition(f"{text} {text}", n=10) == pytest.approx(11 / 40)
     assert repetition("我们再算一遍，" * 20) > 0.8
+    assert repetition(f"{text} {text}") == pytest.approx(11 / 40)
+    just = thinking(f"{'we add one and two ' * 4}")
+    share = repetition(just.completion[len("<think>") : -len("</think>3")], 4)
+    limits = [replace(EN_ZH, repetition_ngram=4, max_repetition=most) for most in (share, share - 0.001)]
+    assert [reasons(just, rules=rules) for rules in limits] == [[None], ["repetitive"]]
     assert repetition("we add 1 + 2 = 3 then 4 + 5 = 9 then 6 + 7 = 13 then 8 + 9 = 17") == 0.0
 
 
@@ -257,6 +268,7 @@ def test_ten_words_in_a_row_are_contamination_and_nine_are_not():
     nine = "A farmer has twelve apples and sells half of it"
     assert contaminated([same, nine, held_out[0], "1+1?"], held_out) == [True, False, True, False]
     assert contaminated([nine], held_out, n=9) == [True]
+    assert contaminated(["Now half of them before lunch. How many are left?"], held_out) == [False]  # its last nine
 
 
 def test_a_short_prompt_is_contamination_only_if_it_is_the_same():

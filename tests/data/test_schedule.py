@@ -33,6 +33,22 @@ def test_shares_hold_over_the_steps_where_a_step_has_too_few_prompts_for_them():
     assert Counter(dataset[i]["source"] for i in order) == Counter(a=30, b=70)
 
 
+@pytest.mark.parametrize("per_step", [1, 2, 3, 7])
+def test_no_source_is_ever_a_prompt_ahead_of_its_share_or_behind_it(per_step):
+    dataset = rows(a=9, b=9, c=9)
+    shares = {"a": 0.3, "b": 0.3, "c": 0.4}
+    sources = [{"path": name, "share": share} for name, share in shares.items()]
+    order = schedule_prompts(dataset, sources, 40, per_step)
+    for end in range(per_step, len(order) + 1, per_step):
+        counts = Counter(dataset["source"][i] for i in order[:end])
+        assert all(abs(counts[name] - share * end) < 1 for name, share in shares.items())
+
+
+def test_rows_of_a_source_that_is_not_listed_never_come():
+    dataset = rows(a=3, other=5)
+    assert set(schedule_prompts(dataset, [{"path": "a"}], 4, 2)) == {0, 1, 2}
+
+
 def test_sources_without_a_share_divide_the_rest_by_their_size():
     dataset = rows(a=30, b=10, c=5)
     sources = [{"path": "a"}, {"path": "b"}, {"path": "c", "share": 0.5}]

@@ -43,14 +43,18 @@ def test_pass_at_k_is_the_share_of_choices_with_a_right_sample():
         assert pass_at_k(5, 2, k) == pytest.approx(sum(map(any, choices)) / len(choices))
     assert pass_at_k(64, 0, 16) == 0.0
     assert pass_at_k(64, 64, 16) == 1.0
-    with pytest.raises(ValueError, match="expected a k from 1 to 4"):
-        pass_at_k(4, 2, 5)
+    for k in (0, 5):
+        with pytest.raises(ValueError, match="expected a k from 1 to 4"):
+            pass_at_k(4, 2, k)
+        with pytest.raises(ValueError, match="expected a k from 1 to 4"):
+            consensus_at_k([0] * 4, [True] * 4, k)
 
 
 def test_consensus_is_the_majority_and_a_tie_counts_half():
     assert consensus_at_k([0, 0, 1], [True, True, False], 3) == 1.0
     assert consensus_at_k([0, 1, 1], [True, False, False], 3) == 0.0
     assert consensus_at_k([0, 1], [True, False], 2) == 0.5
+    assert consensus_at_k([0], [True], 1) == 1.0
     assert consensus_at_k([0, 1, 2], [True, False, False], 3) == pytest.approx(1 / 3)
     assert consensus_at_k([0, None, None], [True, False, False], 3) == 1.0
     assert consensus_at_k([None, None], [False, False], 2) == 0.0
@@ -149,6 +153,14 @@ def test_format_language_length_and_reflection():
     assert metrics["reflection_per_1000_words"] == pytest.approx(1000 * 3 / 24)
 
 
+def test_a_thought_is_mixed_from_a_tenth_of_its_words_on():
+    def mixed(english, chinese):
+        text = f"<think>{'sum ' * english}{'加' * chinese}</think> 4"
+        return summarize([trace("a", text)], accuracy=[], languages=["en", "zh"])["mixed_language"]
+
+    assert [mixed(9, 1), mixed(10, 1), mixed(1, 9), mixed(1, 10), mixed(5, 0)] == [1.0, 0.0, 1.0, 0.0, 0.0]
+
+
 def test_best_of_n_is_the_accuracy_of_the_sample_with_the_highest_reward():
     traces = [
         trace("a", "x", 1.0, preference=0.9),
@@ -161,17 +173,26 @@ def test_best_of_n_is_the_accuracy_of_the_sample_with_the_highest_reward():
     assert summarize(traces, accuracy=["math_accuracy"], best_of_n="preference")["best_of_n"] == pytest.approx(0.5)
 
 
+def test_pass_and_consensus_of_k_are_means_over_prompts():
+    right, wrong = trace("a", answer("4"), 1.0), trace("b", answer("5"), 0.0)
+    metrics = summarize([right, right, right, wrong, wrong], accuracy=["math_accuracy"], ks=[2, 3])
+    assert (metrics["pass@2"], metrics["cons@2"]) == (0.5, 0.5)
+    assert (metrics["pass@3"], metrics["cons@3"]) == (1.0, 1.0)  # of the one prompt with three samples
+
+
 def test_general_answers_win_against_the_reference_and_ties_count_half():
     general = [
         trace("g", "kind", None, domain="general", solution=None, judge=0.9),
         trace("g", "same", None, domain="general", solution=None, judge=0.5),
         trace("h", "rude", None, domain="general", solution=None, judge=0.1),
+        trace("h", "rude", None, domain="general", solution=None, judge=0.2),
+        trace("h", "fine", None, domain="general", solution=None, judge=0.5),
         trace("m", answer("4"), 1.0, judge=0.0),
     ]
     metrics = summarize(
         general, accuracy=["math_accuracy"], scorer="judge", reference_scores={"g": 0.5, "h": 0.5, "m": 0.5}
     )
-    assert metrics["general_win_rate"] == pytest.approx((0.75 + 0.0) / 2)
+    assert metrics["general_win_rate"] == pytest.approx((0.75 + 0.5 / 3) / 2)
     assert metrics["pass@1"] == 1.0
     assert metrics["by_domain"]["general"]["general_win_rate"] == metrics["general_win_rate"]
     assert "pass@1" not in metrics["by_domain"]["general"]
@@ -191,6 +212,15 @@ def test_hard_prompts_are_chosen_by_the_first_samples_and_measured_on_the_others
     assert 250 < hard["n_prompts"] < 350
     assert hard["pass@1"] == pytest.approx(0.7, abs=0.04)
     assert hard["pass@1"] < hard["cons@8"] <= hard["pass@8"]
+
+
+def test_a_prompt_is_hard_below_the_threshold_and_not_at_it():
+    def first(prompt, *right):
+        return [trace(prompt, answer("4" if ok else "5"), float(ok)) for ok in (*right, True)]
+
+    traces = first("at it", True, False) + first("below", False, False)
+    hard = hard_prompts(traces, accuracy=["math_accuracy"], below=0.5, chosen_by=2, ks=[])
+    assert (hard["n_prompts"], hard["pass@1"]) == (1, 1.0)
 
 
 def test_a_prompt_without_samples_to_measure_is_not_reported_as_hard():
@@ -214,3 +244,9 @@ def test_a_wrong_setting_is_refused_by_its_key(change, key):
     with pytest.raises(ConfigError) as error:
         EvaluationConfig(**{"models": {"base": "x"}, "data": [], "output_dir": "y", **change})
     assert error.value.key == key
+
+
+def test_the_defaults_and_the_limits_of_an_evaluation_are_accepted():
+    config = EvaluationConfig(models={"base": "x"}, data=[], output_dir="y", hard_below=1.0)
+    assert config.hard_chosen_by == 4
+    EvaluationConfig(models={"base": "x"}, data=[], output_dir="y", pass_at_k=[1], hard_chosen_by=1)

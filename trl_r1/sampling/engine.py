@@ -50,7 +50,8 @@ class Engine:
         loads_model (`bool`):
             Whether it loads the model's weights itself. An adapter is merged into its base for it.
         needs_own_process (`bool`):
-            Whether a process can hold only one in its life, so that a second model needs another process.
+            Whether each model needs a process to itself, because within one the engine does not give back all of its
+            memory. The `evaluate` stage then samples from each of several models in a child process.
     """
 
     loads_model: ClassVar[bool] = True
