@@ -48,6 +48,16 @@ def make_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
+    def overrides(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--set",
+            dest="overrides",
+            action="append",
+            default=[],
+            metavar="STAGE.KEY=VALUE",
+            help="override a key of a stage's config, of `data.NAME` or of the recipe; may be repeated",
+        )
+
     run = command("run", "run a recipe, or go on with it", "trl-r1 run recipes/r1/recipe.yaml --output-dir /data/r1")
     plan = command("plan", "check a recipe and say what would run", "trl-r1 plan r1 --set r1.learning_rate=1e-6")
     for sub in (run, plan):
@@ -67,14 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--only", action="append", default=[], metavar="STAGE", help="run this stage and no other; may be repeated"
         )
-        sub.add_argument(
-            "--set",
-            dest="overrides",
-            action="append",
-            default=[],
-            metavar="STAGE.KEY=VALUE",
-            help="override a key of a stage's config, of `data.NAME` or of the recipe; may be repeated",
-        )
+        overrides(sub)
     run.add_argument("--dry-run", action="store_true", help="say what would run, with the commands; change nothing")
     run.add_argument("--parallel", type=int, metavar="N", help="run up to N independent stages at once")
     run.add_argument(
@@ -90,14 +93,7 @@ def make_parser() -> argparse.ArgumentParser:
         "audit", "try known exploits on the rewards that a recipe declares, and say which would pay", "trl-r1 audit r1"
     )
     audit.add_argument("recipe", nargs="?", help="a recipe's YAML file, or the name of one that ships with trl_r1")
-    audit.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="STAGE.KEY=VALUE",
-        help="override a key of a stage's config; may be repeated",
-    )
+    overrides(audit)
     audit.add_argument("--list", action="store_true", help="print the exploits, what each does and whom it fools")
     report = command("report", "write a run's report again", "trl-r1 report runs/playground")
     report.add_argument("directory", help="the run's directory")

@@ -96,33 +96,27 @@ def resolve(recipe: Recipe) -> tuple[list[ResolvedStage], list[ConfigError]]:
 
 
 def _ordered(resolved: list[ResolvedStage], problems: list[ConfigError]) -> list[ResolvedStage]:
-    by_name = {item.name: item for item in resolved}
-    order: list[str] = []
-    state: dict[str, str] = {}
+    left, order = list(resolved), []
+    while left:
+        parents = {item.name: set(item.parents) & {other.name for other in left} for item in left}
+        ready = next((item for item in left if not parents[item.name]), None)
+        if ready is None:
+            problems.append(_cycle(left, parents))
+            return resolved
+        left.remove(ready)
+        order.append(ready)
+    return order
 
-    def visit(name: str, trail: list[str]) -> bool:
-        if state.get(name) == "done":
-            return True
-        if state.get(name) == "open":
-            cycle = [*trail[trail.index(name) :], name]
-            stage = by_name[name].stage
-            message = (
-                "reads its own output"
-                if len(cycle) == 2
-                else f"a cycle: {' -> '.join(cycle)} (each reads from the next)"
-            )
-            problems.append(
-                RecipeError(f"{message}; expected stages without a cycle", file=stage.at, key=f"stages.{name}")
-            )
-            return False
-        state[name] = "open"
-        whole = all(visit(parent, [*trail, name]) for parent in by_name[name].parents if parent in by_name)
-        state[name] = "done"
-        order.append(name)
-        return whole
 
-    whole = [visit(item.name, []) for item in resolved]
-    return [by_name[name] for name in order] if all(whole) else resolved
+def _cycle(left: list[ResolvedStage], parents: dict[str, set[str]]) -> ConfigError:
+    """Return the error for stages of which each has a parent among them."""
+    trail = [left[0].name]
+    while (name := min(parents[trail[-1]])) not in trail:
+        trail.append(name)
+    cycle = [*trail[trail.index(name) :], name]
+    way = f"a cycle: {' -> '.join(cycle)} (each reads from the next)" if len(cycle) > 2 else "reads its own output"
+    at = next(item.stage.at for item in left if item.name == name)
+    return RecipeError(f"{way}; expected stages without a cycle", file=at, key=f"stages.{name}")
 
 
 @dataclass
