@@ -84,5 +84,5 @@ def test_nothing_offered_at_first_and_shares_that_leave_nothing_are_refused():
     dataset = rows(a=4, b=4)
     with pytest.raises(DataError, match="no source is offered at step 0"):
         schedule_prompts(dataset, [{"path": "a", "from_step": 2}, {"path": "b", "from_step": 3}], 5, 2)
-    with pytest.raises(DataError, match="^b: `share`: .* leave nothing"):
+    with pytest.raises(DataError, match=r"^b: `share`: .* leave nothing"):
         schedule_prompts(dataset, [{"path": "a", "share": 1.0}, {"path": "b"}], 5, 2)
