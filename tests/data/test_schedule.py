@@ -44,6 +44,15 @@ def test_no_source_is_ever_a_prompt_ahead_of_its_share_or_behind_it(per_step):
         assert all(abs(counts[name] - share * end) < 1 for name, share in shares.items())
 
 
+def test_shares_are_of_what_is_offered():
+    dataset = rows(a=5, b=5)
+    sources = [{"path": "a", "share": 0.2}, {"path": "b", "share": 0.6}]
+    order = schedule_prompts(dataset, sources, 25, 4)
+    assert Counter(dataset["source"][i] for i in order) == Counter(a=25, b=75)
+    alone = schedule_prompts(dataset, [{"path": "a", "share": 0.2}], 5, 3)
+    assert Counter(alone) == Counter(dict.fromkeys(range(5), 3))
+
+
 def test_rows_of_a_source_that_is_not_listed_never_come():
     dataset = rows(a=3, other=5)
     assert set(schedule_prompts(dataset, [{"path": "a"}], 4, 2)) == {0, 1, 2}
@@ -75,5 +84,5 @@ def test_nothing_offered_at_first_and_shares_that_leave_nothing_are_refused():
     dataset = rows(a=4, b=4)
     with pytest.raises(DataError, match="no source is offered at step 0"):
         schedule_prompts(dataset, [{"path": "a", "from_step": 2}, {"path": "b", "from_step": 3}], 5, 2)
-    with pytest.raises(DataError, match="leave nothing"):
+    with pytest.raises(DataError, match=r"^b: `share`: .* leave nothing"):
         schedule_prompts(dataset, [{"path": "a", "share": 1.0}, {"path": "b"}], 5, 2)
