@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -117,13 +118,17 @@ print(*descendants_of(os.getpid()), flush=True)
 """
 
 
-def gone(pids: list[int], seconds: float = 10.0) -> bool:
-    end = time.monotonic() + seconds
+def comes_true(condition: Callable[[], bool], patience_s: float = 60.0) -> bool:
+    end = time.monotonic() + patience_s
     while time.monotonic() < end:
-        if not any(alive(pid) for pid in pids):
+        if condition():
             return True
         time.sleep(0.05)
     return False
+
+
+def gone(pids: list[int]) -> bool:
+    return comes_true(lambda: not any(alive(pid) for pid in pids))
 
 
 def alive(pid: int) -> bool:
@@ -144,9 +149,9 @@ def test_nothing_is_left_when_the_caller_ends(jailed):
 def test_nothing_is_left_when_the_caller_is_killed_in_the_middle_of_a_test(jailed):
     process = run_python(PROGRAM + "sandbox.judge([Submission('import time\\ntime.sleep(1000)', tests)])")
     pids = [int(pid) for pid in process.stdout.readline().split()]
-    time.sleep(0.3)
+    assert len(pids) >= 3
+    assert comes_true(lambda: len(descendants_of(process.pid)) > len(pids)), "the test does not run"
     running = descendants_of(process.pid)
-    assert len(running) > len(pids) >= 3, "the test does not run"
     process.kill()
     process.wait()
     process.stdout.close()

@@ -199,7 +199,7 @@ def test_nothing_outlives_a_killed_caller(busy):
     assert len(children) >= 2  # the nursery and a worker
     caller.kill()
     caller.wait()
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == []
 
 
