@@ -74,8 +74,9 @@ def _absolute(place: Any, recipe: Recipe) -> Any:
     return place
 
 
-# The keys of a recipe that its copy states, in their order, before its stages.
+# The keys of a recipe and of its stages that the copy states, in their order.
 KEYS = ("name", "base_model", "seed", "parallel", "disk_gb", "data", "hub", "report")
+STAGE_KEYS = ("name", "kind", "model", "data", "accelerate", "num_processes")
 
 
 def _stated(entry: dict[str, Any]) -> dict[str, Any]:
@@ -91,19 +92,12 @@ def recipe_text(recipe: Recipe) -> str:
         for name, sources in recipe.data.items()
     }
     base_model = _absolute(recipe.base_model, recipe) if recipe.base_model else None
-    stages = [
-        {
-            "name": stage.name,
-            "kind": stage.kind,
-            "model": stage.model,
-            "data": stage.data or None,
-            "accelerate": str(stage.accelerate) if stage.accelerate else None,
-            "num_processes": stage.num_processes,
-            "set": stage.config,
-        }
-        for stage in recipe.stages
-    ]
+    stages = []
+    for stage in recipe.stages:
+        entry = {name: getattr(stage, name) or None for name in STAGE_KEYS}
+        entry["accelerate"] = str(stage.accelerate) if stage.accelerate else None
+        stages.append(_stated({**entry, "set": stage.config}))
     found = {name: getattr(recipe, name) for name in KEYS}
-    found |= {"base_model": base_model, "data": data, "stages": [_stated(stage) for stage in stages]}
+    found |= {"base_model": base_model, "data": data, "stages": stages}
     head = f"# Written by trl-r1: {recipe.path.resolve()} with its configs read in, as it ran in this directory.\n"
     return head + yaml.safe_dump(_stated(found), sort_keys=False, allow_unicode=True)
