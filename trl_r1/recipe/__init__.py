@@ -1,7 +1,7 @@
 """
 Recipes: the stages of a run, what each reads, and what their outputs depend on.
 
-Nothing here imports torch: a recipe is read, checked and fingerprinted in about a second.
+Nothing here imports torch: a recipe is read, resolved and fingerprinted in about a second.
 """
 
 from .document import Document, read_document, shown
