@@ -57,3 +57,4 @@ def test_rows_that_no_function_could_score_are_left_out():
     # A function that does not apply adds nothing, as in TRL's sum.
     assert zero_std([[NAN, 1], [0, 1], [NAN, 1], [0, 1]]) == [True]
     assert zero_std([[NAN, 1], [1, 1], [NAN, 1], [0, 1]]) == [False]
+    assert zero_std([[NAN, 1], [0, 2], [NAN, 1], [0, 2]]) == [False]
