@@ -44,7 +44,7 @@ TESTS = {
     "grpo/metrics": ["tests/grpo/test_metrics.py", "tests/grpo/test_groups.py"],
     "grpo/curriculum": ["tests/grpo/test_components.py", "tests/grpo/test_joined_batches.py"],
     "grpo/dynamic_sampling": ["tests/grpo/test_components.py", "tests/grpo/test_joined_batches.py"],
-    "grpo/prompt_stream": ["tests/grpo/test_components.py"],
+    "grpo/prompt_stream": ["tests/grpo/test_components.py", "tests/grpo/test_joined_batches.py"],
     "runner/directory": ["tests/runner/test_directory.py"],
 }
 COMPARISONS: dict[type, list[type]] = {

@@ -1,4 +1,4 @@
-"""What dynamic sampling refuses, how it joins batches, and who writes the curriculum's memory."""
+"""What dynamic sampling refuses, how it joins batches, the order of further prompts, and the curriculum's memory."""
 
 from types import SimpleNamespace
 
@@ -13,6 +13,7 @@ pytest.importorskip("trl_r1.grpo.curriculum")
 
 from trl_r1.grpo.curriculum import PromptCurriculum, SaveAtEnd
 from trl_r1.grpo.dynamic_sampling import check_dynamic_sampling, join_batches
+from trl_r1.grpo.prompt_stream import PromptStream
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -24,6 +25,43 @@ def test_the_curriculum_is_saved_by_one_process_when_training_ends(first, tmp_pa
     assert (tmp_path / FILE).exists() is first
     if first:
         assert read_solve_rates(tmp_path) == choice.rates
+
+
+def test_the_curriculum_wants_as_many_domains_and_counts_as_prompts():
+    with pytest.raises(ValueError, match="zip"):
+        PromptCurriculum(seed=0, num_generations=4).remember(3, ["a"], [], [(1, 4)])
+
+
+class TestPromptStream:
+    def stream(self, n):
+        return PromptStream([{"prompt": str(i)} for i in range(n)], seed=5)
+
+    def draw(self, stream, n, taken):
+        return [int(row["prompt"]) for row in stream.draw(n, taken, lambda row: row["prompt"])]
+
+    def test_each_pass_is_another_order_of_all_rows_and_a_position_is_a_place_in_it(self):
+        stream = self.stream(8)
+        passes = [[stream.next() for _ in range(8)] for _ in range(3)]
+        assert all(sorted(each) == list(range(8)) for each in passes)
+        assert len({tuple(each) for each in passes}) == 3
+        assert stream.position == 24
+        for start in (0, 13):
+            again = self.stream(8)
+            again.position = start
+            assert again.next() == passes[start // 8][start % 8]
+
+    def test_passes_over_what_is_taken(self):
+        order = self.draw(self.stream(6), 6, set())
+        stream = self.stream(6)
+        taken = {str(order[0]), str(order[2])}
+        assert self.draw(stream, 2, taken) == [order[1], order[3]]
+        assert taken == {str(i) for i in order[:4]}
+        assert stream.position == 4
+
+    def test_takes_again_what_is_taken_where_a_whole_pass_finds_nothing_else(self):
+        stream = self.stream(3)
+        assert len(self.draw(stream, 2, {"0", "1", "2"})) == 2
+        assert stream.position == 8  # three passed over and one taken, twice
 
 
 GOOD = {
@@ -74,6 +112,8 @@ class TestJoinedBatches:
             "completion_mask": torch.ones(n, completion, dtype=torch.long),
             "tool_mask": torch.zeros(n, completion, dtype=torch.long),
             "old_per_token_logps": torch.full((n, completion), -1.0),
+            "ref_per_token_logps": torch.full((n, completion), -2.0),
+            "sampling_per_token_logps": torch.full((n, completion), -3.0),
             "importance_sampling_ratio": torch.full((n, completion), 2.0),
             "advantages": torch.arange(n) + float(first),
             "num_items_in_batch": torch.tensor(9),
@@ -90,6 +130,8 @@ class TestJoinedBatches:
         assert joined["completion_mask"].tolist() == [[1, 0, 0], [1, 1, 1], [1, 1, 1]]
         assert joined["tool_mask"].tolist() == [[0, 1, 1], [0, 0, 0], [0, 0, 0]]
         assert joined["old_per_token_logps"].tolist()[0] == [-1.0, 0.0, 0.0]
+        assert joined["ref_per_token_logps"].tolist()[0] == [-2.0, 0.0, 0.0]
+        assert joined["sampling_per_token_logps"].tolist()[0] == [-3.0, 0.0, 0.0]
         assert joined["importance_sampling_ratio"].tolist()[0] == [2.0, 1.0, 1.0]
 
     def test_numbers_of_one_a_row_need_no_padding_and_other_tensors_are_refused(self):
