@@ -15,10 +15,8 @@ TrlR1Error
 └── HubError               a push or a download did not complete                     exit code 1
 ```
 
-A message names the file, the key, and what was expected, so that the reader can fix it without a traceback.
+A message names the file, the key, and what was expected, so that the reader can mend it without a traceback.
 """
-
-from typing import Any
 
 
 class TrlR1Error(Exception):
@@ -52,11 +50,11 @@ class ConfigError(TrlR1Error):
         where = [part for part in (self.file, f"`{self.key}`" if self.key else None) if part]
         return f"{': '.join(where)}: {self.message}" if where else self.message
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self):
         return (_rebuild_config_error, (type(self), self.message, self.file, self.key))
 
 
-def _rebuild_config_error(cls: "type[ConfigError]", message: str, file: str | None, key: str | None) -> "ConfigError":
+def _rebuild_config_error(cls, message, file, key):
     return cls(message, file=file, key=key)
 
 
@@ -77,7 +75,7 @@ class ConfigErrors(ConfigError):
         self.problems = list(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self):
         return (type(self), (self.problems,))
 
 

@@ -248,7 +248,6 @@ def test_a_stage_killed_after_its_last_checkpoint_takes_no_further_step(kind, ru
 # LoRA
 
 
-@pytest.mark.slow
 def test_an_adapter_serves_the_next_stages(run, common, grpo, base, tmp_path):
     lora = {"use_peft": True, "lora_r": 4, "lora_dropout": 0.0, "lora_target_modules": ["q_proj", "v_proj"]}
     assert run("sft", common, **lora) == 0
@@ -273,7 +272,6 @@ def test_an_adapter_serves_the_next_stages(run, common, grpo, base, tmp_path):
     assert not (Path(next_stage) / "start_model").exists()
 
 
-@pytest.mark.slow
 def test_an_adapter_may_be_trained_on_top_of_another(run, common, base, tmp_path):
     lora = {"use_peft": True, "lora_r": 4, "lora_target_modules": ["q_proj"], "max_steps": 1}
     assert run("sft", common, **lora) == 0
