@@ -41,10 +41,10 @@ TESTS = {
     "data/schedule": ["tests/data/test_schedule.py", "tests/data/test_schedule_order.py"],
     "rewards/schedule": ["tests/rewards/test_schedule.py"],
     "rewards/scheduled": ["tests/rewards/test_schedule.py"],
-    "grpo/metrics": ["tests/grpo/test_metrics.py", "tests/grpo/test_groups.py"],
-    "grpo/curriculum": ["tests/grpo/test_components.py", "tests/grpo/test_joined_batches.py"],
-    "grpo/dynamic_sampling": ["tests/grpo/test_components.py", "tests/grpo/test_joined_batches.py"],
-    "grpo/prompt_stream": ["tests/grpo/test_components.py", "tests/grpo/test_joined_batches.py"],
+    "grpo/metrics": ["tests/grpo/test_metrics.py", "tests/grpo/test_groups.py", "tests/grpo/test_further_prompts.py"],
+    "grpo/curriculum": ["tests/grpo/test_components.py", "tests/grpo/test_further_prompts.py"],
+    "grpo/dynamic_sampling": ["tests/grpo/test_components.py", "tests/grpo/test_further_prompts.py"],
+    "grpo/prompt_stream": ["tests/grpo/test_components.py", "tests/grpo/test_further_prompts.py"],
     "runner/directory": ["tests/runner/test_directory.py"],
 }
 COMPARISONS: dict[type, list[type]] = {

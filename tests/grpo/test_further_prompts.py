@@ -13,6 +13,7 @@ pytest.importorskip("trl_r1.grpo.curriculum")
 
 from trl_r1.grpo.curriculum import PromptCurriculum, SaveAtEnd
 from trl_r1.grpo.dynamic_sampling import check_dynamic_sampling, join_batches
+from trl_r1.grpo.metrics import groups_of
 from trl_r1.grpo.prompt_stream import PromptStream
 
 
@@ -30,6 +31,14 @@ def test_the_curriculum_is_saved_by_one_process_when_training_ends(first, tmp_pa
 def test_the_curriculum_wants_as_many_domains_and_counts_as_prompts():
     with pytest.raises(ValueError, match="zip"):
         PromptCurriculum(seed=0, num_generations=4).remember(3, ["a"], [], [(1, 4)])
+
+
+@pytest.mark.parametrize("varying", [0, 1])
+def test_one_reward_that_varies_is_enough_where_each_is_centred_by_itself(varying):
+    rewards = [[1.0, 1.0] for _ in range(4)]
+    rewards[2][varying] = 0.0
+    (group,) = groups_of(rewards, [1.0, 1.0], [0], 4, by_function=True)
+    assert not group.zero_std
 
 
 class TestPromptStream:
