@@ -12,7 +12,7 @@ from trl_r1.solve_rates import FILE, read_solve_rates
 pytest.importorskip("trl_r1.grpo.curriculum")
 
 from trl_r1.grpo.curriculum import PromptCurriculum, SaveAtEnd
-from trl_r1.grpo.dynamic_sampling import check_dynamic_sampling, join_batches
+from trl_r1.grpo.dynamic_sampling import GroupReplacement, check_dynamic_sampling, join_batches
 from trl_r1.grpo.metrics import groups_of
 from trl_r1.grpo.prompt_stream import PromptStream
 
@@ -39,6 +39,10 @@ def test_one_reward_that_varies_is_enough_where_each_is_centred_by_itself(varyin
     rewards[2][varying] = 0.0
     (group,) = groups_of(rewards, [1.0, 1.0], [0], 4, by_function=True)
     assert not group.zero_std
+
+
+def test_one_group_of_two_without_variance_takes_two_for_one():
+    assert GroupReplacement([True, False], 1, 0, max_rounds=9).groups_to_sample() == 2
 
 
 class TestPromptStream:
