@@ -40,9 +40,11 @@ TESTS = {
     "data/rows": ["tests/data/test_rows.py", "tests/data/test_row_contents.py"],
     "data/schedule": ["tests/data/test_schedule.py", "tests/data/test_schedule_order.py"],
     "rewards/schedule": ["tests/rewards/test_schedule.py"],
-    "trainers/curriculum": ["tests/trainers/test_curriculum.py"],
-    "trainers/dynamic_sampling": ["tests/trainers/test_dynamic_sampling.py"],
-    "trainers/idle_rows": ["tests/trainers/test_idle_rows.py"],
+    "rewards/scheduled": ["tests/rewards/test_schedule.py"],
+    "grpo/metrics": ["tests/grpo/test_metrics.py", "tests/grpo/test_groups.py", "tests/grpo/test_further_prompts.py"],
+    "grpo/curriculum": ["tests/grpo/test_components.py", "tests/grpo/test_further_prompts.py"],
+    "grpo/dynamic_sampling": ["tests/grpo/test_components.py", "tests/grpo/test_further_prompts.py"],
+    "grpo/prompt_stream": ["tests/grpo/test_components.py", "tests/grpo/test_further_prompts.py"],
     "runner/directory": ["tests/runner/test_directory.py"],
 }
 COMPARISONS: dict[type, list[type]] = {

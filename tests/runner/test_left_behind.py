@@ -229,6 +229,26 @@ def test_one_that_will_not_go_is_said(run_dir, start, monkeypatch):
         end_leftovers(run_dir, patience_s=0.1)
 
 
+def test_one_that_cannot_be_looked_at_or_is_gone_meanwhile_hides_no_other(run_dir, start, monkeypatch):
+    ours = [start(run_dir / "a"), start(run_dir / "b")]
+
+    class Hidden:
+        pid = 0
+
+        def environ(self):
+            raise psutil.AccessDenied(self.pid)
+
+    iterate, send = psutil.process_iter, psutil.Process.send_signal
+
+    def send_and_be_told_that_it_is_gone(self, number):
+        send(self, number)
+        raise psutil.NoSuchProcess(self.pid)
+
+    monkeypatch.setattr(psutil, "process_iter", lambda: iter([Hidden(), *iterate()]))
+    monkeypatch.setattr(psutil.Process, "send_signal", send_and_be_told_that_it_is_gone)
+    assert end_leftovers(run_dir) == sorted(process.pid for process in ours)
+
+
 # What is finished
 
 
