@@ -68,6 +68,12 @@ def publish(temporary: str | os.PathLike[str], final: str | os.PathLike[str]) ->
     temporary.replace(final)
 
 
+def numbered_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the folders `checkpoint-STEP` in a folder, the latest first."""
+    found = [path for path in Path(folder).glob("checkpoint-*") if path.name[11:].isdigit() and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name[11:]), reverse=True)
+
+
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the JSON object in a file; an empty one where the file is missing, cut short, or holds something else."""
     try:

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from .errors import ConfigError
-from .io import read_json
+from .io import numbered_checkpoints, read_json
 from .kinds import StageKind, kind_of
 
 
@@ -137,11 +137,8 @@ class StageRecord:
     @cached_property
     def log_history(self) -> tuple[dict[str, Any], ...]:
         """What a trainer logged, step by step; of a stage that has not finished, up to its last checkpoint."""
-        states = [self.directory / "trainer_state.json"]
-        checkpoints = [c for c in self.directory.glob("checkpoint-*") if c.name.split("-", 1)[1].isdigit()]
-        checkpoints.sort(key=lambda c: int(c.name.split("-", 1)[1]), reverse=True)
-        for state in (*states, *(c / "trainer_state.json" for c in checkpoints)):
-            history = read_json(state).get("log_history")
+        for folder in (self.directory, *numbered_checkpoints(self.directory)):
+            history = read_json(folder / "trainer_state.json").get("log_history")
             if isinstance(history, list):
                 return tuple(entry for entry in history if isinstance(entry, dict))
         return ()

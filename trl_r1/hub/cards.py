@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -19,11 +19,8 @@ from ..ids import parse_hub_id
 from ..io import read_json
 from ..kinds import module_of
 from ..lineage import RunRecord, StageRecord
-from ..scores import Score, number, scores_of, show, show_duration
-
-
-if TYPE_CHECKING:
-    import jinja2
+from ..scores import Score, number, scores_of
+from ..templates import templates
 
 
 _SECRET_KEY = re.compile(r"(^|_)(api_key|hub_token|hf_token|access_token|auth_token|password|secret)$|^token$", re.I)
@@ -202,49 +199,19 @@ def public(value: Any, run: RunRecord) -> Any:
 def _render(template: str, run: RunRecord, stage: StageRecord, to: Destination, **extra: Any) -> str:
     from huggingface_hub import constants
 
-    lineage = run.lineage(stage.name)
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            run=run,
-            stage=stage,
-            to=to,
-            endpoint=constants.ENDPOINT,
-            lineage=lineage,
-            repo=to.repo(stage.name) or stage.name,
-            base_model=public(run.base_model, run),
-            command=public(run.command, run),
-            config=config_yaml(run, stage) if stage.config else "",
-            module=module_of(stage.kind or "KIND"),
-            selection=stage.selection,
-            version=run.versions.get("trl_r1", __version__),
-            public=lambda value: public(value, run),
-            **extra,
-        )
+    card = templates(Path(__file__).parent / "templates", html=False).get_template(template)
+    return card.render(
+        run=run,
+        stage=stage,
+        to=to,
+        endpoint=constants.ENDPOINT,
+        repo=to.repo(stage.name) or stage.name,
+        config=config_yaml(run, stage) if stage.config else "",
+        module=module_of(stage.kind or "KIND"),
+        version=run.versions.get("trl_r1", __version__),
+        public=lambda value: public(value, run),
+        **extra,
     )
-
-
-def _environment() -> "jinja2.Environment":
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # Markdown; `cell` escapes what goes into tables
-    )
-    environment.filters.update(
-        cell=_cell, show=show, duration=show_duration, short=lambda name: name.rsplit(".", 1)[-1]
-    )
-    return environment
-
-
-def _cell(value: Any) -> str:
-    """A text in a cell of a Markdown table: no new lines, no bars, no HTML."""
-    text = " ".join(str(value).split())
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _tags(stage: StageRecord) -> list[str]:
