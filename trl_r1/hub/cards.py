@@ -139,7 +139,8 @@ def lineage_json(run: RunRecord, stage: StageRecord, to: Destination) -> str:
         "metrics": run.evaluations_of(stage.name),
         "selection": stage.selection,
     }
-    return json.dumps(_finite(found), indent=2, ensure_ascii=False) + "\n"
+    finite = json.loads(json.dumps(found), parse_constant=lambda name: None)  # NaN is no JSON
+    return json.dumps(finite, indent=2, ensure_ascii=False) + "\n"
 
 
 def config_yaml(run: RunRecord, stage: StageRecord) -> str:
@@ -229,14 +230,10 @@ def _hub_id(source: str) -> str | None:
 
 def _hub_data_sets(run: RunRecord, stage: StageRecord, to: Destination) -> list[str]:
     """The data sets of the Hub on which the model's own stage was trained."""
-    found = []
-    for source in stage.data_sources:
-        path = str(source.get("path") or "")
-        producer = run.stage_of_path(path)
-        name = to.repo(producer) if producer else _hub_id(path)
-        if name and name not in found:
-            found.append(name)
-    return found
+    paths = [str(source.get("path") or "") for source in stage.data_sources]
+    producers = [run.stage_of_path(path) for path in paths]
+    names = [to.repo(producer) if producer else _hub_id(path) for producer, path in zip(producers, paths)]
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def _measured(run: RunRecord, model: str) -> list[Measured]:
@@ -264,12 +261,3 @@ def _table(file: Path) -> dict[str, Any]:
 def _size_category(rows: int) -> str:
     edges = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
     return next((name for edge, name in edges if rows < edge), "10M<n<100M")
-
-
-def _finite(value: Any) -> Any:
-    """NaN is no JSON."""
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and number(value) is None else value

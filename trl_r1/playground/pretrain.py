@@ -121,7 +121,6 @@ class Pretraining:
         self.corpus = Corpus(config.seed)
         matrices = {id(p): p for name, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in name}
         others = [p for p in self.model.parameters() if id(p) not in matrices]
-        self.rates = (_MUON_RATE, _ADAMW_RATE)
         self.optimizers = (
             torch.optim.Muon(list(matrices.values()), lr=_MUON_RATE, weight_decay=0.0),
             torch.optim.AdamW(others, lr=_ADAMW_RATE, betas=(0.9, 0.98), weight_decay=0.0),
@@ -147,9 +146,9 @@ class Pretraining:
         noisy = self.skilled_at is not None
         if self.skilled_at is not None:
             left = 1 - (self.steps - self.skilled_at) / self.config.noisy_steps
-            for optimizer, rate in zip(self.optimizers, self.rates):
+            for optimizer in self.optimizers:
                 # full rate for the first third, so that the noise is learned, then down to nothing
-                optimizer.param_groups[0]["lr"] = rate * min(1.0, 1.5 * left)
+                optimizer.param_groups[0]["lr"] = optimizer.defaults["lr"] * min(1.0, 1.5 * left)
         documents = [self.corpus.document(clean=not noisy) for _ in range(self.config.documents_per_step)]
         self.losses.append(self._update(documents))
         self.steps += 1

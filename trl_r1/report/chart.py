@@ -16,7 +16,7 @@ from ..templates import templates
 
 TEMPLATES = Path(__file__).parent / "templates"
 WIDTH, HEIGHT = 360, 190
-LEFT, RIGHT, TOP, BOTTOM = 42, 12, 10, 28
+LEFT, RIGHT, TOP, BOTTOM = 42, WIDTH - 12, 10, HEIGHT - 28  # of the axes
 MAX_POINTS = 240
 MAX_LINES = 8
 
@@ -92,15 +92,21 @@ class Panel:
         last = last if last > first else first + 1
         shares = self.share and min(values) >= 0 and max(values) <= 1
         y_ticks = [0.0, 0.25, 0.5, 0.75, 1.0] if shares else ticks(values)
+        x = _scale(first, last, LEFT, RIGHT)
+        y = _scale(min(y_ticks[0], *values), max(y_ticks[-1], *values), BOTTOM, TOP)
+
+        def path(points: Sequence[Point]) -> str:
+            return "L".join(f"{x(step):.1f} {y(value):.1f}" for step, value in points)
+
+        thinned = [thin(line.points) for line in self.lines]
+        x_ticks = [tick for tick in ticks([first, last], aim=5) if first <= tick <= last and tick == int(tick)]
         return svg(
             "chart.svg.jinja",
             panel=self,
-            x=_scale(first, last, LEFT, WIDTH - RIGHT),
-            y=_scale(min(y_ticks[0], *values), max(y_ticks[-1], *values), HEIGHT - BOTTOM, TOP),
-            x_ticks=[t for t in ticks([first, last], aim=5) if first <= t <= last and t == int(t)],
-            y_ticks=y_ticks,
-            **{"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT, "bottom": HEIGHT - BOTTOM},
-            **{"thin": thin, "smooth": smooth, "label": label},
+            frame=(WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM),
+            x_ticks=[(x(tick), label(tick, 1)) for tick in x_ticks],
+            y_ticks=[(y(tick), label(tick, y_ticks[1] - y_ticks[0])) for tick in y_ticks],
+            curves=[(path(points), path(smooth(points))) for points in thinned],
         )
 
 

@@ -78,8 +78,8 @@ def lineage_svg(run: RunRecord) -> Markup:
         names=names,
         place=place,
         paths={edge: _path(chain, place) for edge, chain in chains.items()},
-        **{"width": len(rows) * across - GAP_X + 2 * MARGIN, "height": height, "letters": LETTERS},
-        **{"node_width": NODE_WIDTH, "node_height": NODE_HEIGHT},
+        size=(len(rows) * across - GAP_X + 2 * MARGIN, height),
+        node_size=(NODE_WIDTH, NODE_HEIGHT, LETTERS),
     )
 
 

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from ..errors import TrlR1Error
 from ..io import write_text
 from ..lineage import RunRecord, read_run
-from ..scores import number, scores_of, show
+from ..scores import number, scores_of
 from ..templates import templates
 from .answers import questions_of
 from .chart import TEMPLATES
@@ -91,7 +92,7 @@ def _evaluations(run: RunRecord) -> list[Evaluation]:
     return found
 
 
-def _tiles(run: RunRecord) -> list[dict[str, str]]:
+def _tiles(run: RunRecord) -> list[dict[str, Any]]:
     """
     From the first model to the last one that is measured: the numbers with which most readers begin.
 
@@ -114,14 +115,6 @@ def _tiles(run: RunRecord) -> list[dict[str, str]]:
         measured = [entry for entry in measured if entry[2] is not None]
         if measured:
             stage, before, after = next((entry for entry in measured if entry[1] is not None), measured[0])
-            tiles.append(
-                {
-                    "title": score.title,
-                    "before": show(before, 2),
-                    "after": show(after, 2),
-                    "first": first,
-                    "last": last,
-                    "stage": stage if len(evaluations) > 1 else "",
-                }
-            )
+            numbers = {"title": score.title, "before": before, "after": after}
+            tiles.append({**numbers, "first": first, "last": last, "stage": stage})
     return tiles
