@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 RECORD = "push.json"
 # The card is written here. The rest is what trainers leave beside the weights: of no use to who loads the model, and some
 # of it is pickle with local paths.
-_NOT_UPLOADED = ("README.md", "training_args.bin", "trainer_state.json", "optimizer.pt", "scheduler.pt", "scaler.pt")
-_NOT_UPLOADED += ("rng_state*", "checkpoint-*", ".*")
+_NOT_UPLOADED = ["README.md", "training_args.bin", "trainer_state.json", "optimizer.pt", "scheduler.pt", "scaler.pt"]
+_NOT_UPLOADED += ["rng_state*", "checkpoint-*", ".*"]
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _uploads_of(run: RunRecord, stage: StageRecord, to: Destination) -> list[_Up
 
 def _files(folder: Path) -> dict[str, Path]:
     """The files of a model by their path in the repository, without hidden ones and what only a trainer reads."""
-    from huggingface_hub.utils import filter_repo_objects
+    from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]  # not in its __all__
 
     names = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
     ignored = [pattern for name in _NOT_UPLOADED for pattern in (name, f"*/{name}")]

@@ -174,11 +174,11 @@ class Pretraining:
         for ids, labels in batches:
             logits = self.model(input_ids=ids).logits[:, :-1]  # (B, T - 1, V)
             loss = functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), reduction="sum") / count
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch annotates neither this nor Muon
             total += loss.item()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), _GRADIENT_NORM)
         for optimizer in self.optimizers:
-            optimizer.step()
+            optimizer.step()  # type: ignore[no-untyped-call]
             optimizer.zero_grad()
         return total
 
@@ -233,13 +233,16 @@ def encode(tokenizer: "PreTrainedTokenizerFast", documents: Documents) -> tuple[
     Returns:
         `tuple[torch.Tensor, torch.Tensor]`: token ids and labels, both `(B, T)`; what is given has no label.
     """
-    rows = []
+    ids, labels = [], []
     for given, text in documents:
         head = tokenizer(given)["input_ids"] if given else []
         tail = [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]
-        rows.append((torch.tensor(head + tail), torch.tensor([_IGNORED] * len(head) + tail)))
-    ids, labels = zip(*rows)
-    return pad_sequence(ids, True, tokenizer.pad_token_id), pad_sequence(labels, True, _IGNORED)
+        ids.append(torch.tensor(head + tail))
+        labels.append(torch.tensor([_IGNORED] * len(head) + tail))
+    return (
+        pad_sequence(ids, batch_first=True, padding_value=tokenizer.pad_token_id),
+        pad_sequence(labels, batch_first=True, padding_value=_IGNORED),
+    )
 
 
 @torch.no_grad()

@@ -59,9 +59,8 @@ def lineage_svg(run: RunRecord) -> Markup:
     edges = edges_of(run)
     if not edges:
         return Markup("")
-    names = list(dict.fromkeys([n for e in edges for n in (e.source, e.target)]))
     order = {stage.name: index for index, stage in enumerate(run.stages)}
-    names.sort(key=lambda name: order.get(name, -1))
+    names = sorted(dict.fromkeys(n for e in edges for n in (e.source, e.target)), key=lambda name: order.get(name, -1))
     column = _columns(names, edges)
     chains = {edge: _chain(edge, column) for edge in edges}
     rows = _rows(names, column, chains)

@@ -88,10 +88,8 @@ def hard_table(models: Mapping[str, Mapping[str, Any]]) -> ScoreTable | None:
         cells = tuple(Cell(show(metrics.get(s.key), s.digits)) for s in columns)
         rows.append((name, (Cell(show(metrics.get("n_prompts"), 0)), *cells)))
     counted = Score("n_prompts", "Number of prompts that this model finds hard.", "", 0, "hard prompts")
-    below = next((number(m.get("hard_below")) for m in hard.values() if number(m.get("hard_below")) is not None), None)
-    note = "" if below is None else f"Hard for a model: fewer than {below:g} of its own samples are right."
-    if below is not None and below <= 1:
-        note = f"Hard for a model: its own pass@1 on the prompt is below {below:g}."
+    below = next((found for m in hard.values() if (found := number(m.get("hard_below"))) is not None), None)
+    note = "" if below is None else f"Hard for a model: its own pass@1 on the prompt is below {below:g}."
     return ScoreTable((counted, *columns), tuple(rows), note)
 
 
