@@ -193,13 +193,9 @@ class RunRecord:
 
     def lineage(self, name: str) -> list[StageRecord]:
         """The stages up to and with this one, in the order of the recipe: nothing that it does not descend from."""
-        wanted, queue = set(), [name]
-        while queue:
-            current = queue.pop()
-            stage = self.stage(current)
-            if stage is not None and current not in wanted:
-                wanted.add(current)
-                queue.extend(stage.parents)
+        wanted = {name}
+        for _ in self.stages:  # a line of descent is no longer than the recipe
+            wanted |= {parent for stage in self.stages if stage.name in wanted for parent in stage.parents}
         return [stage for stage in self.stages if stage.name in wanted]
 
     def evaluations(self) -> dict[str, dict[str, dict[str, Any]]]:

@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -22,6 +22,9 @@ from ..lineage import RunRecord, StageRecord
 from ..scores import Score, number, scores_of
 from ..templates import templates
 
+
+if TYPE_CHECKING:
+    from huggingface_hub import CardData
 
 _SECRET_KEY = re.compile(r"(^|_)(api_key|hub_token|hf_token|access_token|auth_token|password|secret)$|^token$", re.I)
 _SECRET_TEXT = re.compile(
@@ -37,9 +40,6 @@ class Destination:
     repos: dict[str, str]
     license: str | None = None
 
-    def repo(self, stage: str) -> str | None:
-        return self.repos.get(stage)
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -53,8 +53,9 @@ class Measured:
 
 def model_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
     """Return the README.md of a stage's model."""
-    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+    from huggingface_hub import EvalResult, ModelCardData
 
+    base = base_of(run, stage, to)
     adapter = stage.model_dir is not None and (stage.model_dir / "adapter_config.json").is_file()
     form = "reward model" if stage.makes_reward_model else "adapter (PEFT)" if adapter else "model"
     evaluations = _measured(run, stage.name)
@@ -75,30 +76,26 @@ def model_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
         license=to.license,
         library_name="peft" if adapter else "transformers",
         pipeline_tag="text-classification" if stage.makes_reward_model else "text-generation",
-        base_model=base_of(run, stage, to),
-        base_model_relation="adapter" if adapter else "finetune",
+        base_model=base,
+        base_model_relation=("adapter" if adapter else "finetune") if base else None,
         datasets=_hub_data_sets(run, stage, to) or None,
         tags=_tags(stage),
-        model_name=to.repo(stage.name) or stage.name,
+        model_name=to.repos.get(stage.name, stage.name),
         eval_results=results or None,
     )
-    if data.base_model is None:
-        data.pop("base_model_relation", None)
-    text = _render("model_card.md.jinja", run, stage, to, form=form, adapter=adapter, evaluations=evaluations)
-    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
+    return _render("model_card.md.jinja", data, run, stage, to, form=form, adapter=adapter, evaluations=evaluations)
 
 
 def dataset_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
     """Return the README.md of a stage's data sets, one configuration for each parquet file."""
-    from huggingface_hub import DatasetCard, DatasetCardData
+    from huggingface_hub import DatasetCardData
 
     files = [_table(file) for file in stage.datasets]
-    rows = sum(file["rows"] for file in files)
     data = DatasetCardData(
         license=to.license,
         pretty_name=f"{run.name}: {stage.name}",
         task_categories=["text-generation"],
-        size_categories=_size_category(rows),
+        size_categories=_size_category(sum(file["rows"] for file in files)),
         tags=_tags(stage),
         configs=[
             {
@@ -109,8 +106,7 @@ def dataset_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
             for file in files
         ],
     )
-    text = _render("dataset_card.md.jinja", run, stage, to, files=files, rows=rows)
-    return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
+    return _render("dataset_card.md.jinja", data, run, stage, to, files=files)
 
 
 def lineage_json(run: RunRecord, stage: StageRecord, to: Destination) -> str:
@@ -132,7 +128,7 @@ def lineage_json(run: RunRecord, stage: StageRecord, to: Destination) -> str:
                 "data": [public(d, run) for d in s.data_from],
                 "rewards": public(list(s.rewards), run),
                 "fingerprint": s.fingerprint,
-                "repo": to.repo(s.name),
+                "repo": to.repos.get(s.name),
             }
             for s in run.lineage(stage.name)
         ],
@@ -174,8 +170,8 @@ def base_of(run: RunRecord, stage: StageRecord, to: Destination) -> str | None:
         before = run.stage(source)
         if before is None:
             break
-        if to.repo(before.name):
-            return to.repo(before.name)
+        if before.name in to.repos:
+            return to.repos[before.name]
         source = before.model_from[0] if before.model_from else ""
     return _hub_id(source)
 
@@ -186,8 +182,6 @@ def public(value: Any, run: RunRecord) -> Any:
         return {k: HIDDEN if _SECRET_KEY.search(str(k)) and v else public(v, run) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [public(entry, run) for entry in value]
-    if isinstance(value, Path):
-        value = str(value)
     if not isinstance(value, str):
         return value
     for path, name in ((str(run.directory.resolve()), "RUN"), (str(run.directory), "RUN"), (str(Path.home()), "~")):
@@ -197,22 +191,24 @@ def public(value: Any, run: RunRecord) -> Any:
     return _SECRET_TEXT.sub(lambda match: (match.group(1) or "") + HIDDEN, value)
 
 
-def _render(template: str, run: RunRecord, stage: StageRecord, to: Destination, **extra: Any) -> str:
+def _render(template: str, data: "CardData", run: RunRecord, stage: StageRecord, to: Destination, **extra: Any) -> str:
+    """The metadata block and the text."""
     from huggingface_hub import constants
 
     card = templates(Path(__file__).parent / "templates", html=False).get_template(template)
-    return card.render(
+    text = card.render(
         run=run,
         stage=stage,
         to=to,
         endpoint=constants.ENDPOINT,
-        repo=to.repo(stage.name) or stage.name,
+        repo=to.repos.get(stage.name, stage.name),
         config=config_yaml(run, stage) if stage.config else "",
         module=module_of(stage.kind or "KIND"),
         version=run.versions.get("trl_r1", __version__),
         public=lambda value: public(value, run),
         **extra,
     )
+    return f"---\n{data.to_yaml()}\n---\n\n{text}"
 
 
 def _tags(stage: StageRecord) -> list[str]:
@@ -232,7 +228,7 @@ def _hub_data_sets(run: RunRecord, stage: StageRecord, to: Destination) -> list[
     """The data sets of the Hub on which the model's own stage was trained."""
     paths = [str(source.get("path") or "") for source in stage.data_sources]
     producers = [run.stage_of_path(path) for path in paths]
-    names = [to.repo(producer) if producer else _hub_id(path) for producer, path in zip(producers, paths)]
+    names = [to.repos.get(producer) if producer else _hub_id(path) for producer, path in zip(producers, paths)]
     return list(dict.fromkeys(name for name in names if name))
 
 
