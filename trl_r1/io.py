@@ -61,7 +61,7 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def publish(temporary: str | os.PathLike[str], final: str | os.PathLike[str]) -> None:
-    """Rename a finished folder to its final name, in place of what stood there."""
+    """Rename a finished folder to its final name, in place of what is there."""
     temporary, final = Path(temporary), Path(final)
     if final.is_dir() and not final.is_symlink():
         shutil.rmtree(final)
