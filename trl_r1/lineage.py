@@ -256,9 +256,9 @@ def _stage_record(directory: Path, entry: dict[str, Any], names: set[str], base_
     sources += [*data_from, *map(str, stage.artifact.get("parents") or ())]
     for reward in stage.rewards:
         arguments = reward.get("args")
-        for value in arguments.values() if isinstance(arguments, dict) else ():
+        for value in map(str, arguments.values() if isinstance(arguments, dict) else ()):
             # A reward model's path is resolved to RUN/STAGE/model.
-            sources += [each for each in names if str(value) in (each, str(directory / each / "model"))]
+            sources += [each for each in names if value == each or Path(value) == directory / each / "model"]
     heads = (source if source in names else source.split("/")[0] for source in sources)
     parents = tuple(dict.fromkeys(head for head in heads if head in names and head != name))
     return replace(stage, parents=parents)
