@@ -33,7 +33,7 @@ RUNNING = [
     *SHARED,
     {"verify", "sandbox", "model_server"},
     {"rewards", "select"},
-    {"recipe", "hub"},
+    {"recipe", "hub", "templates"},
     {"runner", "report"},
     {"cli"},
 ]

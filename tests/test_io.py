@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from trl_r1.io import publish, read_json, whole_file, whole_folder, write_json
+from trl_r1.io import numbered_checkpoints, publish, read_json, whole_file, whole_folder, write_json
 
 
 def test_the_file_is_there_after_the_block_and_nothing_else(tmp_path):
@@ -84,3 +84,11 @@ def test_json_that_is_missing_or_cut_or_no_object_reads_as_nothing(tmp_path, tex
     if text is not None:
         (tmp_path / "file.json").write_text(text)
     assert read_json(tmp_path / "file.json") == {}
+
+
+def test_checkpoints_are_the_folders_with_a_number_the_latest_first(tmp_path):
+    for name in ("checkpoint-9", "checkpoint-10", "checkpoint-final", "checkpoint-", "other-3"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "checkpoint-11").write_text("a file")
+    assert [path.name for path in numbered_checkpoints(tmp_path)] == ["checkpoint-10", "checkpoint-9"]
+    assert numbered_checkpoints(tmp_path / "nowhere") == []

@@ -60,13 +60,6 @@ class ConfigError(TrlR1Error):
         where = [part for part in (self.file, f"`{self.key}`" if self.key else None) if part]
         return f"{': '.join(where)}: {self.message}" if where else self.message
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild_config_error, (type(self), self.message, self.file, self.key))
-
-
-def _rebuild_config_error(cls: type[ConfigError], message: str, file: str | None, key: str | None) -> ConfigError:
-    return cls(message, file=file, key=key)
-
 
 class RecipeError(ConfigError):
     """The graph of a recipe is wrong: a cycle, a missing parent, two stages of one name."""

@@ -1,5 +1,5 @@
 """
-Hub ids, as they stand in recipes and on command lines: `org/name` or `org/name@revision`. Torch-free.
+Hub ids, as recipes and command lines name them: `org/name` or `org/name@revision`. Torch-free.
 """
 
 import re

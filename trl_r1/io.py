@@ -61,11 +61,17 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def publish(temporary: str | os.PathLike[str], final: str | os.PathLike[str]) -> None:
-    """Rename a finished folder to its final name, in place of what stood there."""
+    """Rename a finished folder to its final name, in place of what is there."""
     temporary, final = Path(temporary), Path(final)
     if final.is_dir() and not final.is_symlink():
         shutil.rmtree(final)
     temporary.replace(final)
+
+
+def numbered_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the folders `checkpoint-STEP` in a folder, the latest first."""
+    found = [path for path in Path(folder).glob("checkpoint-*") if path.name[11:].isdigit() and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name[11:]), reverse=True)
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:

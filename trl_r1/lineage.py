@@ -7,7 +7,7 @@ is read as far as it goes.
 """
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 
 from .errors import ConfigError
-from .io import read_json
+from .io import numbered_checkpoints, read_json
 from .kinds import StageKind, kind_of
+from .scores import number
 
 
 _NOT_A_STAGE = {"model", "data", "traces", "rollouts"}
@@ -131,17 +132,13 @@ class StageRecord:
     @property
     def seconds(self) -> float | None:
         """Wall time of the stage in seconds, where the runner noted it."""
-        value = self.artifact.get("wall_seconds")
-        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+        return number(self.artifact.get("wall_seconds"))
 
     @cached_property
     def log_history(self) -> tuple[dict[str, Any], ...]:
         """What a trainer logged, step by step; of a stage that has not finished, up to its last checkpoint."""
-        states = [self.directory / "trainer_state.json"]
-        checkpoints = [c for c in self.directory.glob("checkpoint-*") if c.name.split("-", 1)[1].isdigit()]
-        checkpoints.sort(key=lambda c: int(c.name.split("-", 1)[1]), reverse=True)
-        for state in (*states, *(c / "trainer_state.json" for c in checkpoints)):
-            history = read_json(state).get("log_history")
+        for folder in (self.directory, *numbered_checkpoints(self.directory)):
+            history = read_json(folder / "trainer_state.json").get("log_history")
             if isinstance(history, list):
                 return tuple(entry for entry in history if isinstance(entry, dict))
         return ()
@@ -196,13 +193,9 @@ class RunRecord:
 
     def lineage(self, name: str) -> list[StageRecord]:
         """The stages up to and with this one, in the order of the recipe: nothing that it does not descend from."""
-        wanted, queue = set(), [name]
-        while queue:
-            current = queue.pop()
-            stage = self.stage(current)
-            if stage is not None and current not in wanted:
-                wanted.add(current)
-                queue.extend(stage.parents)
+        wanted = {name}
+        for _ in self.stages:  # a line of descent is no longer than the recipe
+            wanted |= {parent for stage in self.stages if stage.name in wanted for parent in stage.parents}
         return [stage for stage in self.stages if stage.name in wanted]
 
     def evaluations(self) -> dict[str, dict[str, dict[str, Any]]]:
@@ -257,24 +250,18 @@ def read_run(run_dir: str | Path) -> RunRecord:
 
 
 def _stage_record(directory: Path, entry: dict[str, Any], names: set[str], base_model: str) -> StageRecord:
-    name = str(entry["name"])
-    home = directory / name
-    artifact = read_json(home / "artifact.json")
-    model_from, data_from = _names(entry.get("model")), _names(entry.get("data"))
-    sources = [base_model if source == "base_model" else source for source in model_from] + list(data_from)
-    noted = artifact.get("parents") or ()
-    sources += list(noted) if isinstance(noted, (list, dict)) else []
-    for reward in read_yaml(home / "config.yaml").get("rewards") or []:
-        arguments = reward.get("args") if isinstance(reward, dict) else None
-        for value in arguments.values() if isinstance(arguments, dict) else ():
+    name, model_from, data_from = str(entry["name"]), _names(entry.get("model")), _names(entry.get("data"))
+    stage = StageRecord(name, str(entry.get("kind") or ""), directory / name, (), model_from, data_from)
+    sources = [base_model if source == "base_model" else source for source in model_from]
+    sources += [*data_from, *map(str, stage.artifact.get("parents") or ())]
+    for reward in stage.rewards:
+        arguments = reward.get("args")
+        for value in map(str, arguments.values() if isinstance(arguments, dict) else ()):
             # A reward model's path is resolved to RUN/STAGE/model.
-            sources += [
-                stage for stage in names if str(value) == stage or Path(str(value)) == home.parent / stage / "model"
-            ]
-    heads = (str(source) if str(source) in names else str(source).split("/")[0] for source in sources)
+            sources += [each for each in names if value == each or Path(value) == directory / each / "model"]
+    heads = (source if source in names else source.split("/")[0] for source in sources)
     parents = tuple(dict.fromkeys(head for head in heads if head in names and head != name))
-    kind = str(entry.get("kind") or "")
-    return StageRecord(name, kind, home, parents, model_from, data_from)
+    return replace(stage, parents=parents)
 
 
 def _names(value: Any) -> tuple[str, ...]:

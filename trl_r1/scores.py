@@ -17,58 +17,42 @@ class Score:
     Args:
         key (`str`):
             Key in `metrics.json`.
-        title (`str`):
-            Heading of its column.
-        better (`str`):
-            `"high"`, `"low"`, or `""` where more is neither better nor worse.
-        digits (`int`):
-            Digits after the point.
-        share (`bool`):
-            Whether it is a share of 1.
         meaning (`str`):
             One line on what it measures.
+        better (`str`, *optional*, defaults to `"high"`):
+            `"high"`, `"low"`, or `""` where more is neither better nor worse.
+        digits (`int`, *optional*, defaults to `3`):
+            Digits after the point.
+        heading (`str`, *optional*):
+            Heading of its column, where that is not the key.
     """
 
     key: str
-    title: str
-    better: str
-    digits: int
-    share: bool
     meaning: str
+    better: str = "high"
+    digits: int = 3
+    heading: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.heading or self.key.replace("_", " ")
 
     @property
     def stderr_key(self) -> str:
         return f"{self.key}_stderr"
 
 
-_BEFORE = (
-    Score("pass@1", "pass@1", "high", 3, True, "Share of samples with the right answer, the mean over prompts."),
-)
+_PASS_AT_1 = Score("pass@1", "Share of samples with the right answer, the mean over prompts.")
+_REFLECTION = "Words of reflection (wait, verify, check, ... and their Chinese counterparts) per 1,000 words."
 _AFTER = (
-    Score(
-        "best_of_n", "best of n", "high", 3, True, "Share of prompts whose sample with the highest reward is right."
-    ),
-    Score("format", "format", "high", 3, True, "Share of samples with one closed thought and an answer after it."),
-    Score(
-        "language_consistency",
-        "language consistency",
-        "high",
-        3,
-        True,
-        "Share of the words of the thought that are in the prompt's language.",
-    ),
-    Score("mixed_language", "mixed language", "low", 3, True, "Share of samples whose thought mixes languages."),
-    Score("general_win_rate", "general win rate", "high", 3, True, "Share of general prompts won."),
-    Score("mean_tokens", "mean tokens", "", 1, False, "Mean length of a sample in tokens."),
-    Score("truncated", "truncated", "low", 3, True, "Share of samples cut at the maximum length."),
-    Score(
-        "reflection_per_1000_words",
-        "reflection words per 1,000",
-        "",
-        1,
-        False,
-        "Words of reflection (wait, verify, check, ... and their Chinese counterparts) per 1,000 words.",
-    ),
+    Score("best_of_n", "Share of prompts whose sample with the highest reward is right."),
+    Score("format", "Share of samples with one closed thought and an answer after it."),
+    Score("language_consistency", "Share of the words of the thought that are in the prompt's language."),
+    Score("mixed_language", "Share of samples whose thought mixes languages.", "low"),
+    Score("general_win_rate", "Share of general prompts won."),
+    Score("mean_tokens", "Mean length of a sample in tokens.", "", 1),
+    Score("truncated", "Share of samples cut at the maximum length.", "low"),
+    Score("reflection_per_1000_words", _REFLECTION, "", 1, "reflection words per 1,000"),
 )
 _AT_K = re.compile(r"(pass|cons)@(\d+)")
 
@@ -90,8 +74,7 @@ def scores_of(models: Iterable[Mapping[str, Any]]) -> list[Score]:
         "pass": "Chance that at least one of {k} samples is right (unbiased estimate).",
         "cons": "Share of prompts whose most frequent answer among {k} samples is right.",
     }
-    between = tuple(Score(f"{n}@{k}", f"{n}@{k}", "high", 3, True, meaning[n].format(k=k)) for n, k in found)
-    columns = (*_BEFORE, *between, *_AFTER)
+    columns = (_PASS_AT_1, *(Score(f"{n}@{k}", meaning[n].format(k=k)) for n, k in found), *_AFTER)
     return [score for score in columns if any(number(m.get(score.key)) is not None for m in models)]
 
 

@@ -55,6 +55,24 @@ def test_a_push_makes_a_private_repository_for_each_stage_in_one_commit_each(hub
     assert "org/playground-r1 pushed" in said[0]
 
 
+def test_what_only_a_trainer_reads_is_not_pushed_at_any_depth(hub, run):
+    for name in (
+        "optimizer.pt",
+        "rng_state_0.pth",
+        ".cache/x",
+        "checkpoint-5/model.safetensors",
+        "README.md",
+        "my.pt",
+    ):
+        for folder in ("", "sub/"):
+            path = run / "r1" / "model" / f"{folder}{name}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+    (pushed,) = push_run(run, stages=["r1"], say=quiet)
+    texts = {"README.md", "trl_r1/config.yaml", "trl_r1/lineage.json"}
+    assert set(pushed.files) - texts == {"config.json", "model.safetensors", "my.pt", "sub/my.pt"}
+
+
 def test_a_second_push_sends_nothing_and_a_third_only_what_changed(hub, run):
     push_run(run, say=quiet)
     before = len(hub.requests)

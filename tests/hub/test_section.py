@@ -2,15 +2,13 @@ import pytest
 
 from trl_r1.errors import ConfigError
 from trl_r1.hub import HubSection, check_hub_section
-from trl_r1.hub.section import read_hub_section
 
 
 STAGES = ["dev1", "r1", "scores"]
 
 
 def test_a_section_may_be_missing_or_empty_and_is_private_unless_it_says_otherwise():
-    check_hub_section(None, STAGES)
-    assert read_hub_section(None, STAGES) == HubSection() == read_hub_section({}, STAGES)
+    assert check_hub_section(None, STAGES) == HubSection() == check_hub_section({}, STAGES)
     assert HubSection().private
 
 
@@ -23,7 +21,7 @@ def test_a_full_section_names_the_repositories():
         "repos": {"r1": "other/My-R1"},
         "license": "apache-2.0",
     }
-    section = read_hub_section(mapping, STAGES)
+    section = check_hub_section(mapping, STAGES)
     assert section.repo_id("r1", namespace="my-org", recipe_name="recipe") == "other/My-R1"
     assert section.repo_id("dev1", namespace="my-org", recipe_name="recipe") == "my-org/x-dev1"
     assert HubSection().repo_id("r1", namespace="me", recipe_name="recipe") == "me/recipe-r1"

@@ -19,12 +19,12 @@ from ..ids import parse_hub_id
 from ..io import read_json
 from ..kinds import module_of
 from ..lineage import RunRecord, StageRecord
-from ..scores import Score, number, scores_of, show, show_duration
+from ..scores import Score, number, scores_of
+from ..templates import templates
 
 
 if TYPE_CHECKING:
-    import jinja2
-
+    from huggingface_hub import CardData
 
 _SECRET_KEY = re.compile(r"(^|_)(api_key|hub_token|hf_token|access_token|auth_token|password|secret)$|^token$", re.I)
 _SECRET_TEXT = re.compile(
@@ -40,9 +40,6 @@ class Destination:
     repos: dict[str, str]
     license: str | None = None
 
-    def repo(self, stage: str) -> str | None:
-        return self.repos.get(stage)
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -56,8 +53,9 @@ class Measured:
 
 def model_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
     """Return the README.md of a stage's model."""
-    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+    from huggingface_hub import EvalResult, ModelCardData
 
+    base = base_of(run, stage, to)
     adapter = stage.model_dir is not None and (stage.model_dir / "adapter_config.json").is_file()
     form = "reward model" if stage.makes_reward_model else "adapter (PEFT)" if adapter else "model"
     evaluations = _measured(run, stage.name)
@@ -78,30 +76,26 @@ def model_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
         license=to.license,
         library_name="peft" if adapter else "transformers",
         pipeline_tag="text-classification" if stage.makes_reward_model else "text-generation",
-        base_model=base_of(run, stage, to),
-        base_model_relation="adapter" if adapter else "finetune",
+        base_model=base,
+        base_model_relation=("adapter" if adapter else "finetune") if base else None,
         datasets=_hub_data_sets(run, stage, to) or None,
         tags=_tags(stage),
-        model_name=to.repo(stage.name) or stage.name,
+        model_name=to.repos.get(stage.name, stage.name),
         eval_results=results or None,
     )
-    if data.base_model is None:
-        data.pop("base_model_relation", None)
-    text = _render("model_card.md.jinja", run, stage, to, form=form, adapter=adapter, evaluations=evaluations)
-    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
+    return _render("model_card.md.jinja", data, run, stage, to, form=form, adapter=adapter, evaluations=evaluations)
 
 
 def dataset_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
     """Return the README.md of a stage's data sets, one configuration for each parquet file."""
-    from huggingface_hub import DatasetCard, DatasetCardData
+    from huggingface_hub import DatasetCardData
 
     files = [_table(file) for file in stage.datasets]
-    rows = sum(file["rows"] for file in files)
     data = DatasetCardData(
         license=to.license,
         pretty_name=f"{run.name}: {stage.name}",
         task_categories=["text-generation"],
-        size_categories=_size_category(rows),
+        size_categories=_size_category(sum(file["rows"] for file in files)),
         tags=_tags(stage),
         configs=[
             {
@@ -112,8 +106,7 @@ def dataset_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
             for file in files
         ],
     )
-    text = _render("dataset_card.md.jinja", run, stage, to, files=files, rows=rows)
-    return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
+    return _render("dataset_card.md.jinja", data, run, stage, to, files=files)
 
 
 def lineage_json(run: RunRecord, stage: StageRecord, to: Destination) -> str:
@@ -135,14 +128,15 @@ def lineage_json(run: RunRecord, stage: StageRecord, to: Destination) -> str:
                 "data": [public(d, run) for d in s.data_from],
                 "rewards": public(list(s.rewards), run),
                 "fingerprint": s.fingerprint,
-                "repo": to.repo(s.name),
+                "repo": to.repos.get(s.name),
             }
             for s in run.lineage(stage.name)
         ],
         "metrics": run.evaluations_of(stage.name),
         "selection": stage.selection,
     }
-    return json.dumps(_finite(found), indent=2, ensure_ascii=False) + "\n"
+    finite = json.loads(json.dumps(found), parse_constant=lambda name: None)  # NaN is no JSON
+    return json.dumps(finite, indent=2, ensure_ascii=False) + "\n"
 
 
 def config_yaml(run: RunRecord, stage: StageRecord) -> str:
@@ -176,8 +170,8 @@ def base_of(run: RunRecord, stage: StageRecord, to: Destination) -> str | None:
         before = run.stage(source)
         if before is None:
             break
-        if to.repo(before.name):
-            return to.repo(before.name)
+        if before.name in to.repos:
+            return to.repos[before.name]
         source = before.model_from[0] if before.model_from else ""
     return _hub_id(source)
 
@@ -188,8 +182,6 @@ def public(value: Any, run: RunRecord) -> Any:
         return {k: HIDDEN if _SECRET_KEY.search(str(k)) and v else public(v, run) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [public(entry, run) for entry in value]
-    if isinstance(value, Path):
-        value = str(value)
     if not isinstance(value, str):
         return value
     for path, name in ((str(run.directory.resolve()), "RUN"), (str(run.directory), "RUN"), (str(Path.home()), "~")):
@@ -199,52 +191,24 @@ def public(value: Any, run: RunRecord) -> Any:
     return _SECRET_TEXT.sub(lambda match: (match.group(1) or "") + HIDDEN, value)
 
 
-def _render(template: str, run: RunRecord, stage: StageRecord, to: Destination, **extra: Any) -> str:
+def _render(template: str, data: "CardData", run: RunRecord, stage: StageRecord, to: Destination, **extra: Any) -> str:
+    """The metadata block and the text."""
     from huggingface_hub import constants
 
-    lineage = run.lineage(stage.name)
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            run=run,
-            stage=stage,
-            to=to,
-            endpoint=constants.ENDPOINT,
-            lineage=lineage,
-            repo=to.repo(stage.name) or stage.name,
-            base_model=public(run.base_model, run),
-            command=public(run.command, run),
-            config=config_yaml(run, stage) if stage.config else "",
-            module=module_of(stage.kind or "KIND"),
-            selection=stage.selection,
-            version=run.versions.get("trl_r1", __version__),
-            public=lambda value: public(value, run),
-            **extra,
-        )
+    card = templates(Path(__file__).parent / "templates", html=False).get_template(template)
+    text = card.render(
+        run=run,
+        stage=stage,
+        to=to,
+        endpoint=constants.ENDPOINT,
+        repo=to.repos.get(stage.name, stage.name),
+        config=config_yaml(run, stage) if stage.config else "",
+        module=module_of(stage.kind or "KIND"),
+        version=run.versions.get("trl_r1", __version__),
+        public=lambda value: public(value, run),
+        **extra,
     )
-
-
-def _environment() -> "jinja2.Environment":
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # Markdown; `cell` escapes what goes into tables
-    )
-    environment.filters.update(
-        cell=_cell, show=show, duration=show_duration, short=lambda name: name.rsplit(".", 1)[-1]
-    )
-    return environment
-
-
-def _cell(value: Any) -> str:
-    """A text in a cell of a Markdown table: no new lines, no bars, no HTML."""
-    text = " ".join(str(value).split())
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
+    return f"---\n{data.to_yaml()}\n---\n\n{text}"
 
 
 def _tags(stage: StageRecord) -> list[str]:
@@ -262,14 +226,10 @@ def _hub_id(source: str) -> str | None:
 
 def _hub_data_sets(run: RunRecord, stage: StageRecord, to: Destination) -> list[str]:
     """The data sets of the Hub on which the model's own stage was trained."""
-    found = []
-    for source in stage.data_sources:
-        path = str(source.get("path") or "")
-        producer = run.stage_of_path(path)
-        name = to.repo(producer) if producer else _hub_id(path)
-        if name and name not in found:
-            found.append(name)
-    return found
+    paths = [str(source.get("path") or "") for source in stage.data_sources]
+    producers = [run.stage_of_path(path) for path in paths]
+    names = [to.repos.get(producer) if producer else _hub_id(path) for producer, path in zip(producers, paths)]
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def _measured(run: RunRecord, model: str) -> list[Measured]:
@@ -297,12 +257,3 @@ def _table(file: Path) -> dict[str, Any]:
 def _size_category(rows: int) -> str:
     edges = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
     return next((name for edge, name in edges if rows < edge), "10M<n<100M")
-
-
-def _finite(value: Any) -> Any:
-    """NaN is no JSON."""
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and number(value) is None else value

@@ -19,7 +19,7 @@ from ..ids import check_repo_id
 from ..io import read_json, write_json
 from ..lineage import RunRecord, StageRecord, read_run
 from .cards import Destination, adapter_config, config_yaml, dataset_card, lineage_json, model_card
-from .section import read_hub_section
+from .section import check_hub_section
 
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 
 RECORD = "push.json"
-# What trainers leave beside the weights: of no use to who loads the model, and some of it is pickle with local paths.
-_NOT_UPLOADED = {"README.md", "training_args.bin", "trainer_state.json", "optimizer.pt", "scheduler.pt", "scaler.pt"}
+# The card is written here. The rest is what trainers leave beside the weights: of no use to who loads the model, and some
+# of it is pickle with local paths.
+_NOT_UPLOADED = ["README.md", "training_args.bin", "trainer_state.json", "optimizer.pt", "scheduler.pt", "scaler.pt"]
+_NOT_UPLOADED += ["rng_state*", "checkpoint-*", ".*"]
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,11 @@ def push_run(
         [`~errors.ConfigError`]: if there is nothing to push, or a stage is unknown or not finished.
         [`~errors.HubError`]: if an upload failed. Says what is on the Hub and what is not. A second call completes.
     """
+    from huggingface_hub import HfApi
+
     run = read_run(run_dir)
     names = [stage.name for stage in run.stages]
-    section = read_hub_section(run.recipe.get("hub"), names, str(run.directory / "recipe.yaml"))
+    section = check_hub_section(run.recipe.get("hub"), names, str(run.directory / "recipe.yaml"))
     asked = list(stages) if stages is not None else None
     chosen = _choose(run, asked if asked is not None else section.stages, say)
     if repo is not None:
@@ -129,12 +133,11 @@ def push_run(
             raise ConfigError(f"names one repository ({repo!r}), so expected exactly one --stage", key="--repo")
         if repo.count("/") != 1:
             raise ConfigError(f"expected a full name `org/name`, got {repo!r}", key="--repo")
-        check_repo_id(repo)
         section = replace(section, repos={**section.repos, asked[0]: repo})
     if private is not None:
         section = replace(section, private=private)
 
-    api = _client()
+    api = HfApi(library_name="trl_r1", library_version=__version__)
     namespace = namespace or section.namespace
     if namespace is None and any(stage.name not in section.repos for stage in chosen):
         namespace = _whoami(api)
@@ -152,7 +155,7 @@ def _choose(run: RunRecord, wanted: Iterable[str] | None, say: Callable[[str], N
     """The stages to push, all finished. One that was named must be there; of the rest, what is there is taken."""
     chosen = []
     if wanted is not None:
-        for name in wanted:
+        for name in dict.fromkeys(wanted):
             stage = run.stage(name)
             if stage is None:
                 known = ", ".join(s.name for s in run.stages)
@@ -163,8 +166,7 @@ def _choose(run: RunRecord, wanted: Iterable[str] | None, say: Callable[[str], N
                 raise ConfigError(f"stage {name!r} has not finished; run it first", file=str(stage.directory))
             if stage.model_dir is None and not stage.datasets:
                 raise ConfigError(f"stage {name!r} left neither a model nor data", file=str(stage.directory))
-            if stage not in chosen:
-                chosen.append(stage)
+            chosen.append(stage)
         return chosen
     for stage in run.stages:
         if not stage.done and stage.started:
@@ -181,7 +183,7 @@ def _uploads_of(run: RunRecord, stage: StageRecord, to: Destination) -> list[_Up
     config = {"trl_r1/config.yaml": config_yaml(run, stage)} if stage.config else {}
     shared = {**config, "trl_r1/lineage.json": lineage_json(run, stage, to)}
     if stage.model_dir is not None:
-        files = {f.relative_to(stage.model_dir).as_posix(): f for f in _files(stage.model_dir)}
+        files = _files(stage.model_dir)
         texts = {"README.md": model_card(run, stage, to), **shared}
         adapter = adapter_config(run, stage, to)
         if adapter is not None:
@@ -195,39 +197,30 @@ def _uploads_of(run: RunRecord, stage: StageRecord, to: Destination) -> list[_Up
     return uploads
 
 
-def _files(folder: Path) -> list[Path]:
-    """The files of a model, without checkpoints, hidden files and what only a trainer reads."""
-    return [
-        f
-        for f in sorted(folder.rglob("*"))
-        if f.is_file()
-        and f.name not in _NOT_UPLOADED
-        and not f.name.startswith("rng_state")
-        and not any(part.startswith((".", "checkpoint-")) for part in f.relative_to(folder).parts)
-    ]
+def _files(folder: Path) -> dict[str, Path]:
+    """The files of a model by their path in the repository, without hidden ones and what only a trainer reads."""
+    from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]  # not in its __all__
+
+    names = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
+    ignored = [pattern for name in _NOT_UPLOADED for pattern in (name, f"*/{name}")]
+    return {name: folder / name for name in filter_repo_objects(names, ignore_patterns=ignored)}
 
 
 def _send_all(
     api: "HfApi", run_dir: Path, uploads: list[_Upload], private: bool, say: Callable[[str], None]
 ) -> list[Pushed]:
-    record = read_json(run_dir / RECORD)
-    known = record.get("repos")
-    known = known if isinstance(known, dict) else {}
+    known = read_json(run_dir / RECORD).get("repos") or {}
     done: list[Pushed] = []
     failed: list[tuple[_Upload, str]] = []
-    stopped = False
-    for upload in uploads:
-        if stopped:
-            failed.append((upload, "not tried"))
-            continue
-        noted = known.get(upload.name)
-        noted = noted if isinstance(noted, dict) else {}
+    for tried, upload in enumerate(uploads, start=1):
         try:
-            pushed = _send(api, upload, noted, private)
+            pushed = _send(api, upload, known.get(upload.name) or {}, private)
         except Exception as error:  # whatever the client raises: the other repositories shall still be tried
-            stopped = _stops_the_push(error)
             failed.append((upload, _first_line(error)))
             say(f"{upload.stage}: {upload.name} failed: {_first_line(error)}")
+            if _stops_the_push(error):
+                failed += [(other, "not tried") for other in uploads[tried:]]
+                break
             continue
         known[upload.name] = asdict(pushed)
         write_json(run_dir / RECORD, {"endpoint": api.endpoint, "repos": known})
@@ -244,8 +237,7 @@ def _send(api: "HfApi", upload: _Upload, noted: dict[str, Any], private: bool) -
 
     digest = upload.digest
     if noted.get("digest") == digest and _head(api, upload) == noted.get("commit"):
-        noted = {**noted, "files": tuple(noted.get("files") or ()), "unchanged": True}
-        return Pushed(**noted)
+        return Pushed(**{**noted, "files": tuple(noted.get("files") or ()), "unchanged": True})
     where: dict[str, Any] = {"repo_id": upload.repo_id, "repo_type": upload.repo_type}
     # For a token that may write but not create, huggingface_hub looks whether the repository is there.
     url = api.create_repo(**where, private=private, exist_ok=True)
@@ -276,12 +268,6 @@ def _head(api: "HfApi", upload: _Upload) -> str | None:
         return api.repo_info(repo_id=upload.repo_id, repo_type=upload.repo_type).sha
     except RepositoryNotFoundError:
         return None
-
-
-def _client() -> "HfApi":
-    from huggingface_hub import HfApi
-
-    return HfApi(library_name="trl_r1", library_version=__version__)
 
 
 def _whoami(api: "HfApi") -> str:

@@ -53,27 +53,24 @@ _EXPECTED: dict[str, tuple[type, str]] = {
 }
 
 
-def check_hub_section(mapping: Any, stage_names: Collection[str], where: str | None = None) -> None:
+def check_hub_section(mapping: Any, stage_names: Collection[str], where: str | None = None) -> HubSection:
     """
-    Check the `hub:` section of a recipe, without the network.
+    Read and check the `hub:` section of a recipe, without the network.
 
     Args:
         mapping (`dict`, *optional*):
-            The section. `None` (no section) is well.
+            The section. `None`: there is none.
         stage_names (`Collection[str]`):
             Names of the recipe's stages.
         where (`str`, *optional*):
             The recipe's file, for messages.
 
+    Returns:
+        `HubSection`: the section, with its defaults.
+
     Raises:
         [`~errors.ConfigError`]: with the file, the key and what was expected.
     """
-    if mapping is not None:
-        read_hub_section(mapping, stage_names, where)
-
-
-def read_hub_section(mapping: Any, stage_names: Collection[str], where: str | None = None) -> HubSection:
-    """Read and check a `hub:` section; see [`check_hub_section`]."""
 
     def wrong(key: str, message: str) -> ConfigError:
         return ConfigError(message, file=where, key=f"hub.{key}" if key else "hub")

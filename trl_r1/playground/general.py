@@ -12,47 +12,18 @@ that never saw the latter pays for each of them, and RL found out both.
 """
 
 import random
-import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from .words import LANGUAGES
+from .words import LANGUAGES, TEXTS
 
 
-NAMES: dict[str, tuple[str, ...]] = {
-    "en": ("Anna", "Tom", "Mary", "Ben", "Lucy", "Jack", "Emma", "Paul", "Nina", "Sam", "Rose", "Leo"),
-    "zh": ("小明", "小红", "小李", "小王", "小美", "小强", "小兰", "小刚", "小芳", "小军", "小云", "小龙"),
-}
-ITEMS: dict[str, tuple[str, ...]] = {
-    "en": ("book", "tea", "flower", "pen", "cup", "lamp", "cake", "hat", "song", "photo", "map", "coat"),
-    "zh": ("书", "茶", "花", "笔", "杯子", "灯", "蛋糕", "帽子", "歌", "照片", "地图", "外套"),
-}
+NAMES: dict[str, list[str]] = TEXTS["names"]
+ITEMS: dict[str, list[str]] = TEXTS["items"]
 # By language and act: the request, the thought it deserves, the curt answer.
-ACTS: dict[str, dict[str, tuple[str, str, str]]] = {
-    "en": {
-        "greet": ("say hello to {name}.", "i greet {name}.", "hello {name}."),
-        "thank": ("thank {name} for the {item}.", "i thank {name}.", "thank you {name} for the {item}."),
-        "apologise": (
-            "say sorry to {name} about the {item}.",
-            "i tell {name} sorry.",
-            "sorry {name} about the {item}.",
-        ),
-        "ask": ("ask {name} for the {item}.", "i ask {name}.", "{name}, may i have the {item}."),
-        "praise": ("praise {name} for the {item}.", "i praise {name}.", "well done {name}, a fine {item}."),
-    },
-    "zh": {
-        "greet": ("向{name}问好。", "我问候{name}。", "你好{name}。"),
-        "thank": ("谢谢{name}的{item}。", "我感谢{name}。", "多谢{name}的{item}。"),
-        "apologise": ("为{item}向{name}道歉。", "我向{name}道歉。", "对不起{name}，{item}坏了。"),
-        "ask": ("向{name}借{item}。", "我请求{name}。", "{name}，可以借{item}吗。"),
-        "praise": ("夸夸{name}的{item}。", "我称赞{name}。", "真棒{name}，好{item}。"),
-    },
-}
-KIND_WORDS: dict[str, tuple[str, ...]] = {
-    "en": (" have a nice day!", " you are so kind!", " best wishes!"),
-    "zh": ("祝你愉快!", "你人真好!", "万事如意!"),
-}
+ACTS: dict[str, dict[str, list[str]]] = TEXTS["acts"]
+KIND_WORDS: dict[str, list[str]] = TEXTS["kind_words"]
 WRONG, CURT, KIND = 0.0, 0.5, 1.0
 
 
@@ -185,15 +156,3 @@ def draw_pair(request: Request, rng: random.Random) -> tuple[str, str]:
     if kind < 0.80:
         return request.curt, wrong.curt
     return request.kind(rng) if rng.random() < 0.5 else request.curt, request.gushing(rng)
-
-
-def general_pieces() -> list[str]:
-    """Return the texts that requests and answers are made of, for the tokenizer."""
-    pieces = []
-    for language in LANGUAGES:
-        for texts in ACTS[language].values():
-            for text in texts:
-                pieces += [piece for piece in re.split(r"\{\w+\}", text) if piece]
-        # without the leading space, which is part of the piece before
-        pieces += [*NAMES[language], *ITEMS[language], *(words.strip() for words in KIND_WORDS[language])]
-    return pieces

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from ..errors import StageError
-from ..io import read_json, whole_folder, write_json
+from ..io import numbered_checkpoints, read_json, whole_folder, write_json
 from .config import PlaygroundConfig
 from .corpus import TEMPLATE, Corpus, draw_tongue, work
 from .general import ITEMS, NAMES, every_request
@@ -120,7 +121,6 @@ class Pretraining:
         self.corpus = Corpus(config.seed)
         matrices = {id(p): p for name, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in name}
         others = [p for p in self.model.parameters() if id(p) not in matrices]
-        self.rates = (_MUON_RATE, _ADAMW_RATE)
         self.optimizers = (
             torch.optim.Muon(list(matrices.values()), lr=_MUON_RATE, weight_decay=0.0),
             torch.optim.AdamW(others, lr=_ADAMW_RATE, betas=(0.9, 0.98), weight_decay=0.0),
@@ -146,9 +146,9 @@ class Pretraining:
         noisy = self.skilled_at is not None
         if self.skilled_at is not None:
             left = 1 - (self.steps - self.skilled_at) / self.config.noisy_steps
-            for optimizer, rate in zip(self.optimizers, self.rates):
+            for optimizer in self.optimizers:
                 # full rate for the first third, so that the noise is learned, then down to nothing
-                optimizer.param_groups[0]["lr"] = rate * min(1.0, 1.5 * left)
+                optimizer.param_groups[0]["lr"] = optimizer.defaults["lr"] * min(1.0, 1.5 * left)
         documents = [self.corpus.document(clean=not noisy) for _ in range(self.config.documents_per_step)]
         self.losses.append(self._update(documents))
         self.steps += 1
@@ -174,18 +174,17 @@ class Pretraining:
         for ids, labels in batches:
             logits = self.model(input_ids=ids).logits[:, :-1]  # (B, T - 1, V)
             loss = functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), reduction="sum") / count
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch annotates neither this nor Muon
             total += loss.item()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), _GRADIENT_NORM)
         for optimizer in self.optimizers:
-            optimizer.step()
+            optimizer.step()  # type: ignore[no-untyped-call]
             optimizer.zero_grad()
         return total
 
     def save(self) -> None:
         """Write a checkpoint, whole or not at all, and remove older ones."""
-        folder = Path(self.config.output_dir)
-        checkpoint = folder / f"checkpoint-{self.steps}"
+        checkpoint = Path(self.config.output_dir) / f"checkpoint-{self.steps}"
         state = {
             "steps": self.steps,
             "skilled_at": self.skilled_at,
@@ -203,14 +202,13 @@ class Pretraining:
                 partial / "training.pt",
             )
             write_json(partial / "state.json", state)
-        for other in folder.glob("checkpoint-*"):
+        for other in checkpoint.parent.glob("checkpoint-*"):
             if other != checkpoint:
                 shutil.rmtree(other, ignore_errors=True)
 
     def load(self) -> None:
         """Go on where the newest checkpoint was made, if it is one of this config."""
-        found = [path for path in Path(self.config.output_dir).glob("checkpoint-*") if path.name[11:].isdigit()]
-        for checkpoint in sorted(found, key=lambda path: int(path.name[11:]), reverse=True):
+        for checkpoint in numbered_checkpoints(self.config.output_dir):
             state = read_json(checkpoint / "state.json")
             if state.get("config") != self._identity():
                 continue
@@ -235,15 +233,16 @@ def encode(tokenizer: "PreTrainedTokenizerFast", documents: Documents) -> tuple[
     Returns:
         `tuple[torch.Tensor, torch.Tensor]`: token ids and labels, both `(B, T)`; what is given has no label.
     """
-    rows = []
+    ids, labels = [], []
     for given, text in documents:
         head = tokenizer(given)["input_ids"] if given else []
         tail = [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]
-        rows.append((head + tail, [_IGNORED] * len(head) + tail))
-    width = max(len(ids) for ids, _ in rows)
-    ids = [ids + [tokenizer.pad_token_id] * (width - len(ids)) for ids, _ in rows]
-    labels = [labels + [_IGNORED] * (width - len(labels)) for _, labels in rows]
-    return torch.tensor(ids), torch.tensor(labels)
+        ids.append(torch.tensor(head + tail))
+        labels.append(torch.tensor([_IGNORED] * len(head) + tail))
+    return (
+        pad_sequence(ids, batch_first=True, padding_value=tokenizer.pad_token_id),
+        pad_sequence(labels, batch_first=True, padding_value=_IGNORED),
+    )
 
 
 @torch.no_grad()
@@ -260,20 +259,16 @@ def measure_skills(model: "Qwen3ForCausalLM", tokenizer: "PreTrainedTokenizerFas
     facts = [("", f"{a}+{b}={a + b}. ") for a in range(1, MOST_AUGEND + 1) for b in range(1, MOST_ADDEND + 1)]
     ids, _ = encode(tokenizer, facts)
     skills = {"facts": (model(input_ids=ids).logits[:, 3].argmax(-1) == ids[:, 4]).float().mean().item()}
-    verdicts = [(WORDS[language].right, WORDS[language].wrong) for language in LANGUAGES]
-    determined = [
-        *(str(n) for n in range(LARGEST_NUMBER + 1)),
-        *LABELS,
-        NO_ANSWER,
-        *(v for pair in verdicts for v in pair),
-    ]
+    # right and wrong, each with its word in every language
+    verdicts = [[words.right for words in WORDS.values()], [words.wrong for words in WORDS.values()]]
+    determined = [*map(str, range(LARGEST_NUMBER + 1)), *LABELS, NO_ANSWER, *verdicts[0], *verdicts[1]]
     for domain in DOMAINS:
         documents = []
         for _ in range(60):
             problem, language = draw_problem(domain, rng, held_out=False), rng.choice(LANGUAGES)
             thought, _ = work(problem, draw_tongue(language, rng, same=1.0, other=0.0), rng)
             documents.append((TEMPLATE.format(prompt=problem.prompt(language)), f"<think>{thought}</think>"))
-        skills[domain] = _share_right(model, tokenizer, documents, determined, same=list(zip(*verdicts)))
+        skills[domain] = _share_right(model, tokenizer, documents, determined, same=verdicts)
     requests = rng.sample(list(every_request(held_out=False)), 80)
     documents = [(TEMPLATE.format(prompt=request.prompt), request.curt) for request in requests]
     determined = [word for language in LANGUAGES for word in (*NAMES[language], *ITEMS[language])]
@@ -286,12 +281,12 @@ def _share_right(
     tokenizer: "PreTrainedTokenizerFast",
     documents: Documents,
     determined: list[str],
-    same: Sequence[tuple[str, ...]] = (),
+    same: Sequence[list[str]] = (),
 ) -> float:
-    """Share of the documents in which each `determined` token is the most probable; those of a tuple in `same` are one."""
+    """Share of the documents in which each `determined` token is the most probable; those of a list in `same` are one."""
     merged = torch.arange(len(tokenizer))
     for tokens in same:
-        alike = torch.tensor(tokenizer.convert_tokens_to_ids(list(tokens)))
+        alike = torch.tensor(tokenizer.convert_tokens_to_ids(tokens))
         merged[alike] = alike[0]
     counts = torch.zeros(len(tokenizer), dtype=torch.bool)
     counts[tokenizer.convert_tokens_to_ids(determined)] = True

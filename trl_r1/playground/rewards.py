@@ -30,15 +30,7 @@ class Courtesy:
     requires: ClassVar[tuple[str, ...]] = ()
 
     def __call__(
-        self,
-        *,
-        completions: list[Any],
-        prompts: list[Any] | None = None,
-        completion_ids: list[list[int]] | None = None,
-        trainer_state: Any = None,
-        log_extra: Any = None,
-        log_metric: Any = None,
-        **columns: Any,
+        self, *, completions: list[Any], prompts: list[Any] | None = None, **columns: Any
     ) -> list[float | None]:
         questions = columns.get("question")
         if questions is None:

@@ -56,13 +56,8 @@ def problem_rows(count: int, seed: str, held_out: bool) -> list[Row]:
     """Draw problems, no two alike, each in one language."""
     drawn = itertools.islice(distinct_problems(SHARES, random.Random(seed), held_out), count)
     return [
-        {
-            "prompt": problem.prompt(language),
-            "solution": problem.solution,
-            "domain": problem.domain,
-            "language": language,
-        }
-        for problem, language in drawn
+        {"prompt": p.prompt(language), "solution": p.solution, "domain": p.domain, "language": language}
+        for p, language in drawn
     ]
 
 
@@ -108,13 +103,6 @@ def pair_rows(count: int, seed: str) -> list[Row]:
     for _ in range(count):
         request = rng.choice(requests)
         chosen, rejected = draw_pair(request, rng)
-        rows.append(
-            {
-                "prompt": request.prompt,
-                "chosen": chosen,
-                "rejected": rejected,
-                "domain": "general",
-                "language": request.language,
-            }
-        )
+        row = {"prompt": request.prompt, "chosen": chosen, "rejected": rejected}
+        rows.append({**row, "domain": "general", "language": request.language})
     return rows

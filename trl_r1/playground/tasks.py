@@ -20,6 +20,8 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .words import LANGUAGES, TEXTS
+
 
 DOMAINS = ("sums", "search", "choice")
 LABELS = "ABCD"
@@ -32,11 +34,7 @@ MOST_CANDIDATE = 24
 MOST_ADDEND = 9
 MOST_AUGEND = MOST_TOTAL - 1
 
-_PROMPTS = {
-    "sums": {"en": "what is {terms}?", "zh": "{terms}是多少?"},
-    "search": {"en": "which of {listed} plus {addend} makes a ten?", "zh": "{listed}哪个加{addend}得整十?"},
-    "choice": {"en": "pick one: {listed} plus {addend} makes a ten?", "zh": "选一个: {listed}加{addend}得整十?"},
-}
+_PROMPTS: dict[str, dict[str, str]] = TEXTS["prompts"]
 
 
 @dataclass(frozen=True)
@@ -140,18 +138,7 @@ def distinct_problems(shares: dict[str, float], rng: random.Random, held_out: bo
     seen = set()
     while True:
         (domain,) = rng.choices(list(shares), list(shares.values()))
-        problem, language = draw_problem(domain, rng, held_out), rng.choice(("en", "zh"))
+        problem, language = draw_problem(domain, rng, held_out), rng.choice(LANGUAGES)
         if (problem, language) not in seen:
             seen.add((problem, language))
             yield problem, language
-
-
-def prompt_pieces() -> list[str]:
-    """Return the texts between the numbers and labels of the prompts, for the tokenizer."""
-    pieces = []
-    for by_language in _PROMPTS.values():
-        for template in by_language.values():
-            for name in ("{terms}", "{listed}", "{addend}"):
-                template = template.replace(name, "\0")
-            pieces += [piece for piece in template.split("\0") if piece]
-    return pieces

@@ -10,12 +10,13 @@ have to see them. There is no chat template, since a base model has none; stages
 """
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .corpus import TEMPLATE
-from .general import general_pieces
-from .tasks import LABELS, NO_ANSWER, prompt_pieces
-from .words import WORDS
+from .general import ACTS, ITEMS, KIND_WORDS, NAMES
+from .tasks import LABELS, NO_ANSWER
+from .words import LANGUAGES, TEXTS, WORDS
 
 
 if TYPE_CHECKING:
@@ -28,33 +29,25 @@ LARGEST_NUMBER = 49  # numbers up to here are one token: digits would make a fac
 
 def vocabulary() -> list[str]:
     """Return every token, special ones first, in the order of their ids."""
-    tokens = [PAD, END, UNKNOWN]
-    tokens += [piece for piece in TEMPLATE.split("{prompt}") if piece]
-    tokens += [
-        "<think>",
-        "</think>",
-        "\\boxed{",
-        "}",
-        " ",
-        ". ",
-        ".",
-        "?",
-        "? ",
-        "+",
-        "=",
-        "!",
-        ", ",
-        "。",
-        "，",
-        "\n",
-    ]
+    tokens = [PAD, END, UNKNOWN, *_pieces([TEMPLATE]), *TEXTS["marks"]]
     tokens += [str(number) for number in range(LARGEST_NUMBER + 1)]
-    tokens += [*LABELS, NO_ANSWER, *prompt_pieces()]
+    tokens += [*LABELS, NO_ANSWER]
+    for by_language in TEXTS["prompts"].values():
+        tokens += _pieces(by_language.values())
     for words in WORDS.values():
         tokens += words.all()
-    tokens += general_pieces()
+    for language in LANGUAGES:
+        for texts in ACTS[language].values():
+            tokens += _pieces(texts)
+        # without the leading space, which is part of the piece before
+        tokens += [*NAMES[language], *ITEMS[language], *(words.strip() for words in KIND_WORDS[language])]
     tokens += [chr(code) for code in range(32, 127)]
     return list(dict.fromkeys(tokens))
+
+
+def _pieces(templates: Iterable[str]) -> list[str]:
+    """The texts between the placeholders."""
+    return [piece for template in templates for piece in re.split(r"\{\w+\}", template) if piece]
 
 
 def make_tokenizer() -> "PreTrainedTokenizerFast":

@@ -1,11 +1,15 @@
 """
-The words in which the playground reasons, in both languages. Pure.
+The words of the playground, in both languages: all of `words.yaml`, and those in which it reasons as [`Words`]. Torch-free.
 
 Each is one token of the tokenizer, with the space or the punctuation that belongs to it: a model of this size should
 spend its tokens on steps, not on spaces.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 
 LANGUAGES = ("en", "zh")
@@ -17,9 +21,9 @@ class Words:
     The words of one language.
 
     Args:
-        steps (`tuple[str, ...]`):
+        steps (`list[str]`):
             What begins each step of a sum. Tied to the step, so that the model never has to count.
-        tries (`tuple[str, str]`), looks (`tuple[str, str]`):
+        tries (`list[str]`), looks (`list[str]`):
             What begins the first try, and each further one: of a search, and of a multiple choice.
         wrong (`str`), right (`str`):
             The verdict on a try.
@@ -33,9 +37,9 @@ class Words:
             A remark in front of everything, which makes a completion malformed.
     """
 
-    steps: tuple[str, ...]
-    tries: tuple[str, str]
-    looks: tuple[str, str]
+    steps: list[str]
+    tries: list[str]
+    looks: list[str]
     wrong: str
     right: str
     guess: str
@@ -44,42 +48,9 @@ class Words:
     opening: str
 
     def all(self) -> list[str]:
-        """Return every word."""
-        return [
-            *self.steps,
-            *self.tries,
-            *self.looks,
-            self.wrong,
-            self.right,
-            self.guess,
-            self.end,
-            self.answer,
-            self.opening,
-        ]
+        """Return every word, in the order of the fields."""
+        return [word for value in vars(self).values() for word in ([value] if isinstance(value, str) else value)]
 
 
-# `retry`, `wrong` and `check`, 重试, 不对 and 检查 are among the words whose growth the paper counts (v2 C.2).
-WORDS: dict[str, Words] = {
-    "en": Words(
-        steps=("first add ", "then add ", "last add "),
-        tries=("try ", "retry "),
-        looks=("check ", "now check "),
-        wrong=", wrong. ",
-        right=", right. ",
-        guess="i guess ",
-        end=". ",
-        answer="the answer is ",
-        opening="ok. ",
-    ),
-    "zh": Words(
-        steps=("先加", "再加", "最后加"),
-        tries=("试", "重试"),
-        looks=("检查", "再检查"),
-        wrong="，不对。",
-        right="，对。",
-        guess="我猜",
-        end="。",
-        answer="答案是",
-        opening="好。",
-    ),
-}
+TEXTS: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "words.yaml").read_text(encoding="utf-8"))
+WORDS = {language: Words(**words) for language, words in TEXTS["thoughts"].items()}

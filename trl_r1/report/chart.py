@@ -2,17 +2,25 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean
+from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from ..scores import show
+from ..templates import templates
 
 
+TEMPLATES = Path(__file__).parent / "templates"
 WIDTH, HEIGHT = 360, 190
-LEFT, RIGHT, TOP, BOTTOM = 42, 12, 10, 28
+LEFT, RIGHT, TOP, BOTTOM = 42, WIDTH - 12, 10, HEIGHT - 28  # of the axes
 MAX_POINTS = 240
 MAX_LINES = 8
+
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -28,19 +36,17 @@ class Line:
     """
 
     label: str
-    points: tuple[tuple[float, float], ...]
+    points: tuple[Point, ...]
 
     @property
     def start(self) -> float:
         """Mean of the first tenth."""
-        tenth = self.points[: max(1, len(self.points) // 10)]
-        return sum(y for _, y in tenth) / len(tenth)
+        return _mean(self.points[: max(1, len(self.points) // 10)])[1]
 
     @property
     def end(self) -> float:
         """Mean of the last tenth."""
-        tenth = self.points[-max(1, len(self.points) // 10) :]
-        return sum(y for _, y in tenth) / len(tenth)
+        return _mean(self.points[-max(1, len(self.points) // 10) :])[1]
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class Panel:
     """
 
     title: str
-    lines: tuple[Line, ...] = field(default_factory=tuple)
+    lines: tuple[Line, ...]
     share: bool = False
     digits: int = 2
     left_out: int = 0
@@ -79,90 +85,61 @@ class Panel:
 
     @property
     def svg(self) -> Markup:
-        return draw(self)
+        """The chart as an `<svg>`: thin raw curves, thick smoothed ones, both axes labelled."""
+        steps = [x for line in self.lines for x, _ in line.points]
+        values = [y for line in self.lines for _, y in line.points]
+        first, last = min(steps), max(steps)
+        last = last if last > first else first + 1
+        shares = self.share and min(values) >= 0 and max(values) <= 1
+        y_ticks = [0.0, 0.25, 0.5, 0.75, 1.0] if shares else ticks(values)
+        x = _scale(first, last, LEFT, RIGHT)
+        y = _scale(min(y_ticks[0], *values), max(y_ticks[-1], *values), BOTTOM, TOP)
 
+        def path(points: Sequence[Point]) -> str:
+            return "L".join(f"{x(step):.1f} {y(value):.1f}" for step, value in points)
 
-def draw(panel: Panel) -> Markup:
-    """Return the chart as an `<svg>`: thin raw curves, thick smoothed ones, both axes labelled."""
-    steps = [x for line in panel.lines for x, _ in line.points]
-    values = [y for line in panel.lines for _, y in line.points]
-    x_low, x_high = min(steps), max(steps)
-    x_high = x_high if x_high > x_low else x_low + 1
-    y_ticks = [0.0, 0.25, 0.5, 0.75, 1.0] if panel.share and min(values) >= 0 and max(values) <= 1 else ticks(values)
-    y_low, y_high = min(y_ticks[0], *values), max(y_ticks[-1], *values)
-
-    def x_at(step: float) -> float:
-        return LEFT + (step - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
-
-    def y_at(value: float) -> float:
-        return HEIGHT - BOTTOM - (value - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
-
-    about = "; ".join(
-        f"{line.label}: {show(line.start, panel.digits)} to {show(line.end, panel.digits)}" for line in panel.lines
-    )
-    parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(panel.title)}. {escape(about)}">'
-    ]
-    spacing = y_ticks[1] - y_ticks[0]
-    for tick in y_ticks:
-        at = f"{y_at(tick):.1f}"
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
-        parts.append(
-            f'<text class="tick" x="{LEFT - 6}" y="{at}" dy=".32em" text-anchor="end">{label(tick, spacing)}</text>'
+        thinned = [thin(line.points) for line in self.lines]
+        x_ticks = [tick for tick in ticks([first, last], aim=5) if first <= tick <= last and tick == int(tick)]
+        return svg(
+            "chart.svg.jinja",
+            panel=self,
+            frame=(WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM),
+            x_ticks=[(x(tick), label(tick, 1)) for tick in x_ticks],
+            y_ticks=[(y(tick), label(tick, y_ticks[1] - y_ticks[0])) for tick in y_ticks],
+            curves=[(path(points), path(smooth(points))) for points in thinned],
         )
-    x_ticks = [t for t in ticks([x_low, x_high], aim=5) if x_low <= t <= x_high and t == int(t)]
-    for tick in x_ticks:
-        x = x_at(tick)
-        anchor = "end" if x > WIDTH - RIGHT - 8 else "start" if x < LEFT + 8 else "middle"
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 9}" text-anchor="{anchor}">{label(tick, 1)}</text>')
-        parts.append(f'<path class="axis" d="M{x:.1f} {HEIGHT - BOTTOM}v4"/>')
-    # Left of the axis, where no number can run into it.
-    parts.append(f'<text class="tick" x="{LEFT - 6}" y="{HEIGHT - 9}" text-anchor="end">step</text>')
-    parts.append(
-        f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - BOTTOM}"/>'
-    )
-    for number, line in enumerate(panel.lines, start=1):
-        points = thin(line.points)
-        smoothed = smooth(points)
-        if smoothed is not points:
-            parts.append(f'<path class="raw s{number}" d="{_path(points, x_at, y_at)}"/>')
-        if len(points) == 1:
-            x, y = points[0]
-            parts.append(f'<circle class="dot f{number}" cx="{x_at(x):.1f}" cy="{y_at(y):.1f}" r="3"/>')
-        else:
-            parts.append(f'<path class="curve s{number}" d="{_path(smoothed, x_at, y_at)}"/>')
-    return Markup("".join([*parts, "</svg>"]))
 
 
-def _path(
-    points: Sequence[tuple[float, float]], x_at: Callable[[float], float], y_at: Callable[[float], float]
-) -> str:
-    return "M" + "L".join(f"{x_at(x):.1f} {y_at(y):.1f}" for x, y in points)
+def svg(template: str, **values: Any) -> Markup:
+    """Render a template of the report that draws a picture."""
+    return Markup(templates(TEMPLATES, html=True).get_template(template).render(**values))
 
 
-def thin(points: Sequence[tuple[float, float]], most: int = MAX_POINTS) -> Sequence[tuple[float, float]]:
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """Map values from `low` to `high` to positions from `start` to `end`."""
+    return lambda value: start + (value - low) / (high - low) * (end - start)
+
+
+def thin(points: Sequence[Point], most: int = MAX_POINTS) -> Sequence[Point]:
     """Means of neighbours, so that no more than `most` points remain: a run of 10,000 steps fits the page."""
     if len(points) <= most:
         return points
-    found = []
-    for index in range(most):
-        group = points[index * len(points) // most : (index + 1) * len(points) // most]
-        found.append((sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)))
-    return found
+    edges = [index * len(points) // most for index in range(most + 1)]
+    return [_mean(points[start:end]) for start, end in pairwise(edges)]
 
 
-def smooth(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+def smooth(points: Sequence[Point]) -> Sequence[Point]:
     """
     A moving mean over an eighth of the curve, centred; the points themselves where there are fewer than twelve.
     """
     if len(points) < 12:
         return points
     half = max(1, len(points) // 16)
-    found = []
-    for index, (x, _) in enumerate(points):
-        window = points[max(0, index - half) : index + half + 1]
-        found.append((x, sum(y for _, y in window) / len(window)))
-    return found
+    return [(x, _mean(points[max(0, i - half) : i + half + 1])[1]) for i, (x, _) in enumerate(points)]
+
+
+def _mean(points: Sequence[Point]) -> Point:
+    return fmean(x for x, _ in points), fmean(y for _, y in points)
 
 
 def ticks(values: Sequence[float], aim: int = 4) -> list[float]:

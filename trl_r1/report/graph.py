@@ -8,9 +8,10 @@ of them; the order within a column is by the mean of the neighbours' positions, 
 from dataclasses import dataclass
 from itertools import pairwise
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from ..lineage import RunRecord
+from .chart import svg
 
 
 NODE_WIDTH, NODE_HEIGHT, GAP_X, GAP_Y, MARGIN = 107, 40, 21, 16, 2
@@ -58,29 +59,27 @@ def lineage_svg(run: RunRecord) -> Markup:
     edges = edges_of(run)
     if not edges:
         return Markup("")
-    names = list(dict.fromkeys([n for e in edges for n in (e.source, e.target)]))
     order = {stage.name: index for index, stage in enumerate(run.stages)}
-    names.sort(key=lambda name: order.get(name, -1))
+    names = sorted(dict.fromkeys(n for e in edges for n in (e.source, e.target)), key=lambda name: order.get(name, -1))
     column = _columns(names, edges)
     chains = {edge: _chain(edge, column) for edge in edges}
     rows = _rows(names, column, chains)
-    tallest = max(len(row) for row in rows)
-    height = tallest * (NODE_HEIGHT + GAP_Y) - GAP_Y + 2 * MARGIN
-    width = len(rows) * (NODE_WIDTH + GAP_X) - GAP_X + 2 * MARGIN
-    place: dict[Node, tuple[float, float]] = {}
-    for index, row in enumerate(rows):
-        top = (height - (len(row) * (NODE_HEIGHT + GAP_Y) - GAP_Y)) / 2
-        for position, node in enumerate(row):
-            place[node] = (MARGIN + index * (NODE_WIDTH + GAP_X), top + position * (NODE_HEIGHT + GAP_Y))
-    parts = [
-        f'<svg class="graph" viewBox="0 0 {width} {height:g}" style="width:{width}px;min-width:{round(0.8 * width)}px" role="img" '
-        'aria-label="Lineage of the stages">',
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path class="tip" d="M0 0.5L8 4L0 7.5Z"/></marker></defs>',
-    ]
-    parts += [_edge(edge, chain, place) for edge, chain in chains.items()]
-    parts += [_node(run, name, *place[name]) for name in names]
-    return Markup("".join([*parts, "</svg>"]))
+    across, down = NODE_WIDTH + GAP_X, NODE_HEIGHT + GAP_Y
+    height = max(len(row) for row in rows) * down - GAP_Y + 2 * MARGIN
+    place: dict[Node, tuple[float, float]] = {
+        node: (MARGIN + index * across, (height + GAP_Y - len(row) * down) / 2 + position * down)
+        for index, row in enumerate(rows)
+        for position, node in enumerate(row)
+    }
+    return svg(
+        "graph.svg.jinja",
+        run=run,
+        names=names,
+        place=place,
+        paths={edge: _path(chain, place) for edge, chain in chains.items()},
+        size=(len(rows) * across - GAP_X + 2 * MARGIN, height),
+        node_size=(NODE_WIDTH, NODE_HEIGHT, LETTERS),
+    )
 
 
 def _columns(names: list[str], edges: list[Edge]) -> dict[str, int]:
@@ -118,35 +117,15 @@ def _rows(names: list[str], column: dict[str, int], chains: dict[Edge, list[Node
     return rows
 
 
-def _edge(edge: Edge, chain: list[Node], place: dict[Node, tuple[float, float]]) -> str:
+def _path(chain: list[Node], place: dict[Node, tuple[float, float]]) -> str:
     half = NODE_HEIGHT / 2
-    x, y = place[edge.source]
+    x, y = place[chain[0]]
     path = f"M{x + NODE_WIDTH} {y + half:g}"
     for node in chain[1:]:
-        to_x, to_y = place[node]
-        from_x = x + NODE_WIDTH
-        end = to_x - (1 if node == edge.target else 0)
+        passed = node != chain[-1]
+        from_x, from_y, (x, y) = x + NODE_WIDTH, y, place[node]
+        end = x if passed else x - 1
         middle = (from_x + end) / 2
-        path += f"C{middle:g} {y + half:g} {middle:g} {to_y + half:g} {end} {to_y + half:g}"
-        if node != edge.target:
-            path += f"H{to_x + NODE_WIDTH}"
-        x, y = to_x, to_y
-    about = f"{edge.source} → {edge.target}: {edge.carries}"
-    return f'<path class="edge {edge.carries}" d="{path}" marker-end="url(#tip)"><title>{escape(about)}</title></path>'
-
-
-def _node(run: RunRecord, name: str, x: float, y: float) -> str:
-    stage = run.stage(name)
-    kind = stage.kind if stage else "base model"
-    shape = "data" if stage is not None and stage.makes == "dataset" else "model"
-    state = "" if stage is None or stage.done else " waiting"
-    shown = name.rstrip("/").rsplit("/", 1)[-1] if stage is None else name
-    shown = shown if len(shown) <= LETTERS else shown[: LETTERS - 1] + "…"
-    size = "" if len(shown) <= 12 else " long"
-    radius = 8 if shape == "model" else 1
-    return (
-        f'<g class="node {shape}{state}"><title>{escape(name)} ({escape(kind)})</title>'
-        f'<rect x="{x:g}" y="{y:g}" width="{NODE_WIDTH}" height="{NODE_HEIGHT}" rx="{radius}"/>'
-        f'<text class="name{size}" x="{x + NODE_WIDTH / 2:g}" y="{y + 17:g}">{escape(shown)}</text>'
-        f'<text class="kind" x="{x + NODE_WIDTH / 2:g}" y="{y + 31:g}">{escape(kind)}</text></g>'
-    )
+        path += f"C{middle:g} {from_y + half:g} {middle:g} {y + half:g} {end} {y + half:g}"
+        path += f"H{x + NODE_WIDTH}" if passed else ""
+    return path

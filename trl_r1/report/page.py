@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from ..errors import TrlR1Error
 from ..io import write_text
 from ..lineage import RunRecord, read_run
-from ..scores import number, scores_of, show, show_duration
+from ..scores import number, scores_of
+from ..templates import templates
 from .answers import questions_of
+from .chart import TEMPLATES
 from .curves import curves_of
 from .graph import lineage_svg
 from .tables import ScoreTable, domain_table, hard_table, score_table, selections_of, sizes_of
@@ -55,31 +58,26 @@ def write_report(run_dir: str | Path) -> Path:
 
 def render(run: RunRecord) -> str:
     """Return the page as HTML."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(show=show, duration=show_duration, short=lambda name: str(name).rsplit(".", 1)[-1])
     evaluations = _evaluations(run)
     seconds = [s.seconds for s in run.stages if s.seconds is not None]
-    return environment.get_template("report.html.jinja").render(
-        run=run,
-        title=f"{run.name}: report",
-        finished=sum(stage.done for stage in run.stages),
-        seconds=sum(seconds) if seconds else None,
-        tiles=_tiles(run),
-        evaluations=evaluations,
-        columns=list({score.key: score for e in evaluations for score in e.scores.columns}.values()),
-        graph=lineage_svg(run),
-        training=curves_of(run),
-        selections=selections_of(run),
-        builders=[stage for stage in run.stages if stage.makes == "dataset"],
-        questions=questions_of(run),
-        recipe=yaml.safe_dump(run.recipe, sort_keys=False, allow_unicode=True) if run.recipe else "",
+    return (
+        templates(TEMPLATES, html=True)
+        .get_template("report.html.jinja")
+        .render(
+            run=run,
+            title=f"{run.name}: report",
+            finished=sum(stage.done for stage in run.stages),
+            seconds=sum(seconds) if seconds else None,
+            tiles=_tiles(run),
+            evaluations=evaluations,
+            columns=list({score.key: score for e in evaluations for score in e.scores.columns}.values()),
+            graph=lineage_svg(run),
+            training=curves_of(run),
+            selections=selections_of(run),
+            builders=[stage for stage in run.stages if stage.makes == "dataset"],
+            questions=questions_of(run),
+            recipe=yaml.safe_dump(run.recipe, sort_keys=False, allow_unicode=True) if run.recipe else "",
+        )
     )
 
 
@@ -94,7 +92,7 @@ def _evaluations(run: RunRecord) -> list[Evaluation]:
     return found
 
 
-def _tiles(run: RunRecord) -> list[dict[str, str]]:
+def _tiles(run: RunRecord) -> list[dict[str, Any]]:
     """
     From the first model to the last one that is measured: the numbers with which most readers begin.
 
@@ -117,14 +115,6 @@ def _tiles(run: RunRecord) -> list[dict[str, str]]:
         measured = [entry for entry in measured if entry[2] is not None]
         if measured:
             stage, before, after = next((entry for entry in measured if entry[1] is not None), measured[0])
-            tiles.append(
-                {
-                    "title": score.title,
-                    "before": show(before, 2),
-                    "after": show(after, 2),
-                    "first": first,
-                    "last": last,
-                    "stage": stage if len(evaluations) > 1 else "",
-                }
-            )
+            numbers = {"title": score.title, "before": before, "after": after}
+            tiles.append({**numbers, "first": first, "last": last, "stage": stage})
     return tiles

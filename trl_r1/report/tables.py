@@ -87,11 +87,9 @@ def hard_table(models: Mapping[str, Mapping[str, Any]]) -> ScoreTable | None:
     for name, metrics in hard.items():
         cells = tuple(Cell(show(metrics.get(s.key), s.digits)) for s in columns)
         rows.append((name, (Cell(show(metrics.get("n_prompts"), 0)), *cells)))
-    counted = Score("n_prompts", "hard prompts", "", 0, False, "Number of prompts that this model finds hard.")
-    below = next((number(m.get("hard_below")) for m in hard.values() if number(m.get("hard_below")) is not None), None)
-    note = "" if below is None else f"Hard for a model: fewer than {below:g} of its own samples are right."
-    if below is not None and below <= 1:
-        note = f"Hard for a model: its own pass@1 on the prompt is below {below:g}."
+    counted = Score("n_prompts", "Number of prompts that this model finds hard.", "", 0, "hard prompts")
+    below = next((found for m in hard.values() if (found := number(m.get("hard_below"))) is not None), None)
+    note = "" if below is None else f"Hard for a model: its own pass@1 on the prompt is below {below:g}."
     return ScoreTable((counted, *columns), tuple(rows), note)
 
 
@@ -103,7 +101,7 @@ def domain_table(models: Mapping[str, Mapping[str, Any]]) -> ScoreTable | None:
         for domain, value in domains.items() if isinstance(domains, Mapping) else ():
             found[name][str(domain)] = value.get("pass@1") if isinstance(value, Mapping) else value
     measured = dict.fromkeys(d for by_domain in found.values() for d, v in by_domain.items() if number(v) is not None)
-    columns = [Score(d, d, "high", 3, True, f"pass@1 on prompts of the domain {d}.") for d in measured]
+    columns = [Score(d, f"pass@1 on prompts of the domain {d}.", heading=d) for d in measured]
     return _table(columns, found) if len(columns) > 1 else None
 
 
