@@ -158,7 +158,7 @@ class _Reading:
         self.problems.append(kind(message, file=self.document.at(*keys), key=dotted(*keys) or None))
 
     def apply(self, overrides: list[str]) -> None:
-        names = [str(s.get("name")) for s in self.data["stages"] if isinstance(s, dict)]
+        stages = {str(stage.get("name")): stage for stage in self.data["stages"] if isinstance(stage, dict)}
         for text in overrides:
             path, equals, raw = text.partition("=")
             keys = path.strip().split(".")
@@ -169,7 +169,9 @@ class _Reading:
                 value = yaml.safe_load(raw)
             except yaml.YAMLError:
                 value = raw
-            if len(keys) > 1 and keys[0] in names:
+            if len(keys) == 2 and keys[0] in stages and keys[1] in hints_of(_StageKeys):
+                stages[keys[0]][keys[1]] = value
+            elif len(keys) > 1 and keys[0] in stages:
                 self.stage_overrides.setdefault(keys[0], []).append((keys[1:], value, text))
             elif len(keys) > 2 and keys[0] == "data" and keys[1] in (self.data.get("data") or {}):
                 sources = self.data["data"][keys[1]]
@@ -179,10 +181,10 @@ class _Reading:
             elif len(keys) == 1 and keys[0] in hints_of(_RecipeKeys) and keys[0] not in ("stages", "data"):
                 self.data[keys[0]] = value
             else:
-                known = [*names, *(f"data.{name}" for name in self.data.get("data") or {})]
+                known = [*stages, *(f"data.{name}" for name in self.data.get("data") or {})]
                 self.problems.append(
                     RecipeError(
-                        f"no stage or data of this name; this recipe has {listed(known)}{did_you_mean(keys[0], names)}",
+                        f"no stage or data of this name; this recipe has {listed(known)}{did_you_mean(keys[0], stages)}",
                         file="--set",
                         key=path,
                     )
@@ -245,12 +247,8 @@ class _Reading:
         if not isinstance(raw, dict):
             self.wrong("expected a mapping with `name` and `kind`", *at)
             return None
-        known = hints_of(_StageKeys)
-        raw = {**raw, **{k[0]: v for k, v, _ in self.overrides_of(raw.get("name")) if len(k) == 1 and k[0] in known}}
         keys = self.checked(_StageKeys, raw, *at)
         if not _NAME.fullmatch(keys.name):
-            if not keys.name and raw.get("name"):
-                return None
             self.wrong(f"is {raw.get('name')!r}; expected a name of letters, digits, `-` and `_`", *at, "name")
             return None
         if keys.kind not in known_kinds() and not _MODULE.fullmatch(keys.kind):
@@ -264,22 +262,18 @@ class _Reading:
             )
             return None
         config, origins, config_file = self.config(keys, env, at)
-        data = keys.data if isinstance(keys.data, list) else [keys.data] if keys.data is not None else []
         return Stage(
             name=keys.name,
             kind=keys.kind,
             config=config,
             model=keys.model,
-            data=data,
+            data=keys.data if isinstance(keys.data, list) else [keys.data] if keys.data is not None else [],
             accelerate=self.accelerate(keys.accelerate, at),
             num_processes=self.processes(keys, num_processes, at),
             config_file=config_file,
             origins=origins,
             at=self.document.at(*at),
         )
-
-    def overrides_of(self, name: Any) -> list[tuple[list[str], Any, str]]:
-        return self.stage_overrides.get(name, []) if isinstance(name, str) else []
 
     def config(
         self, keys: _StageKeys, env: dict[str, str], at: tuple[str | int, ...]
@@ -292,22 +286,18 @@ class _Reading:
         if config_file is not None:
             try:
                 document = read_document(config_file)
+                # The file's own seed is for running it alone: here the recipe's counts.
+                config = {key: value for key, value in deepcopy(document.data).items() if key != "seed"}
+                origins = {key: document.at(key) for key in config}
             except ConfigError as error:
                 self.problems.append(error)
-            else:
-                config = deepcopy(document.data)
-                origins = {key: document.at(key) for key in config}
-        config.pop("seed", None)  # the file's own seed is for running it alone: here the recipe's counts
-        for key, value in keys.set.items():
-            config[key] = value
-            origins[key] = self.document.at(*at, "set", key)
+        config |= keys.set
+        origins |= {key: self.document.at(*at, "set", key) for key in keys.set}
         own = config.get("env")
         if env and (own is None or isinstance(own, dict)):
             config["env"] = {**env, **(own or {})}
             origins.setdefault("env", self.document.at("env"))
-        for path, value, text in self.overrides_of(keys.name):
-            if len(path) == 1 and path[0] in hints_of(_StageKeys):
-                continue
+        for path, value, text in self.stage_overrides.get(keys.name, ()):
             if not _put(config, path, value):
                 self.problems.append(ConfigError("no such place in the config", file="--set", key=text))
             origins[path[0]] = f"--set {text}"
@@ -338,26 +328,16 @@ class _Reading:
         return None
 
     def unique_names(self) -> None:
-        first: dict[str, str] = {}
+        taken = {name: f"`{name}` is a data set and a stage" for name in self.data.get("data") or {}}
+        taken["base_model"] = "`base_model` is the name of the recipe's base model"
         for i, raw in enumerate(self.data["stages"]):
             name = raw.get("name") if isinstance(raw, dict) else None
             if not isinstance(name, str):
                 continue
-            if name in first:
-                self.wrong(
-                    f"two stages are called `{name}` (the other at {first[name]}); expected names that differ",
-                    "stages",
-                    i,
-                    "name",
-                    kind=RecipeError,
-                )
-            elif name in (self.data.get("data") or {}):
-                self.wrong(f"`{name}` is a data set and a stage; expected names that differ", "stages", i, "name")
-            elif name == "base_model":
-                self.wrong(
-                    "`base_model` is the name of the recipe's base model; expected another name", "stages", i, "name"
-                )
-            first.setdefault(name, self.document.at("stages", i))
+            if name in taken:
+                self.wrong(f"{taken[name]}; expected names that differ", "stages", i, "name", kind=RecipeError)
+            other = self.document.at("stages", i)
+            taken.setdefault(name, f"two stages are called `{name}` (the other at {other})")
 
 
 def _put(config: dict[str, Any], keys: list[str], value: Any) -> bool:
