@@ -12,9 +12,8 @@ from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from .references import ResolvedStage
+from .references import ResolvedStage, with_texts
 
 
 PACKAGES = ("trl_r1", "trl", "transformers", "torch", "accelerate", "peft", "datasets", "math-verify")
@@ -49,7 +48,8 @@ def fingerprints(stages: list[ResolvedStage]) -> dict[str, str]:
         digests = {str(path): content_digest(path) for path in item.inputs}
         identity = {
             "kind": item.stage.kind,
-            "config": _without_paths(item.config, digests),
+            # The same data in another folder are the same data.
+            "config": with_texts(item.config, lambda text, known=digests: known.get(text, text)),
             "inputs": sorted(digests.values()),
             "processes": item.stage.num_processes,
             "parents": {parent: found[parent] for parent in item.parents},
@@ -85,15 +85,6 @@ def _file_digest(path: str, size: int, changed: int) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _without_paths(value: Any, digests: dict[str, str]) -> Any:
-    """Replace local paths by the hash of their contents: the same data in another folder are the same data."""
-    if isinstance(value, dict):
-        return {key: _without_paths(item, digests) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_paths(item, digests) for item in value]
-    return digests.get(value, value) if isinstance(value, str) else value
 
 
 def _own_code(item: ResolvedStage) -> dict[str, str]:

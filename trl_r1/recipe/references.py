@@ -7,6 +7,7 @@ moved to another folder.
 """
 
 import re
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,16 +67,18 @@ class ResolvedStage:
 
     def placed(self, run_dir: str | Path) -> dict[str, Any]:
         """Return the configuration with the run's folder filled in."""
-        return {key: fill_run(value, str(run_dir)) for key, value in self.config.items()}
+        return {
+            key: with_texts(value, lambda text: text.replace(RUN, str(run_dir))) for key, value in self.config.items()
+        }
 
 
-def fill_run(value: Any, run_dir: str) -> Any:
-    """Return `value` with `${run}` replaced in every text."""
+def with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a value of a config with every text in it changed; keys stay."""
     if isinstance(value, dict):
-        return {key: fill_run(item, run_dir) for key, item in value.items()}
+        return {key: with_texts(item, change) for key, item in value.items()}
     if isinstance(value, list):
-        return [fill_run(item, run_dir) for item in value]
-    return value.replace(RUN, run_dir) if isinstance(value, str) else value
+        return [with_texts(item, change) for item in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def resolve(recipe: Recipe) -> tuple[list[ResolvedStage], list[ConfigError]]:

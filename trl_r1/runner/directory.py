@@ -21,7 +21,7 @@ from typing import Any
 from ..errors import ConfigError, EnvironmentalError
 from ..io import read_json, write_json
 from ..recipe import Artifact, Recipe, shown
-from ..recipe.records import now
+from ..recipe.records import now, read_record
 
 
 RUN_FILE = "run.json"
@@ -64,10 +64,7 @@ class Attempt:
 
 def read_attempt(folder: Path) -> Attempt | None:
     """Return what is known of a started stage, or `None`."""
-    found = read_json(folder / STARTED_FILE)
-    if "fingerprint" not in found:
-        return None
-    return Attempt(**{key: value for key, value in found.items() if key in Attempt.__dataclass_fields__})
+    return read_record(Attempt, folder / STARTED_FILE)
 
 
 def write_attempt(folder: Path, attempt: Attempt) -> None:
@@ -177,16 +174,13 @@ def retire(run_dir: Path, stage: str) -> Path | None:
         `Path`, *optional*: the new place; `None` where there was nothing.
     """
     folder = run_dir / stage
-    if not folder.exists():
-        return None
-    if not any(folder.iterdir()):
+    if not folder.exists() or not any(folder.iterdir()):
         return None
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    place = run_dir / OLD_FOLDER / f"{stage}-{stamp}"
-    count = 1
+    place, count = run_dir / OLD_FOLDER / f"{stage}-{stamp}", 1
     while place.exists():
         count += 1
-        place = run_dir / OLD_FOLDER / f"{stage}-{stamp}-{count}"
+        place = place.with_name(f"{stage}-{stamp}-{count}")
     place.parent.mkdir(exist_ok=True)
     os.rename(folder, place)
     return place
@@ -250,6 +244,4 @@ def end_leftovers(run_dir: Path, patience_s: float = 10.0) -> list[int]:
 def artifact_of(folder: Path, fingerprint: str) -> Artifact | None:
     """Return a finished stage's artifact where it has this fingerprint and all of its files, else `None`."""
     artifact = Artifact.read(folder)
-    return (
-        artifact if artifact is not None and artifact.fingerprint == fingerprint and artifact.whole(folder) else None
-    )
+    return artifact if artifact and artifact.fingerprint == fingerprint and artifact.whole(folder) else None

@@ -8,9 +8,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import ConfigError
+from ..lineage import read_yaml
 from ..recipe import Artifact, Recipe, ResolvedStage, fingerprints, package_versions
 from ..recipe.references import RUN
 from .directory import CONFIG_FILE, artifact_of, read_attempt
@@ -149,11 +148,10 @@ def what_changed(item: ResolvedStage, folder: Path, artifact: Artifact | None = 
         `str`: keys of its config with their former values where these are short, else packages with their versions,
         else what is left: the contents of its inputs, its code, how many processes it runs in.
     """
-    try:
-        before = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        root = str(Path(before["output_dir"]).parent)  # the run may have been moved
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+    before = read_yaml(folder / CONFIG_FILE)
+    if not before:
         return "its config, data or packages"
+    root = str(Path(str(before.get("output_dir"))).parent)  # the run may have been moved
     then = {key: _text(value).replace(root, RUN) for key, value in before.items()}
     now = {key: _text(value) for key, value in item.config.items()}
     keys = [key for key in {**then, **now} if then.get(key) != now.get(key)]
