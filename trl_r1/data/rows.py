@@ -205,7 +205,7 @@ def _unreadable(source: DataSource, error: Exception) -> DataError:
     return DataError(f"cannot be read: {reason}", file=source.path, key="path")
 
 
-def _read(source: DataSource, streaming: bool = False) -> "Dataset":
+def _read(source: DataSource, **options: Any) -> "Dataset":
     import datasets
 
     path = Path(source.path).expanduser()
@@ -224,13 +224,13 @@ def _read(source: DataSource, streaming: bool = False) -> "Dataset":
                     file=source.path,
                     key="path",
                 )
-            # Without a size of batches, `datasets` takes that of the first row group, which an empty file lacks.
-            batches = {"batch_size": 1000} if streaming and reader == "parquet" else {}
-            return datasets.load_dataset(reader, data_files=str(path), split="train", streaming=streaming, **batches)
+            if options and reader == "parquet":  # by default as large as the first row group: an empty file has none
+                options["batch_size"] = 1000
+            return datasets.load_dataset(reader, data_files=str(path), split="train", **options)
         name, revision = parse_hub_id(source.path)
         if revision is None and not path.exists() and (path.suffix in (*_READERS, ".gz") or name.count("/") != 1):
             raise DataError("no such file or folder", file=source.path, key="path")
-        return datasets.load_dataset(name, source.config, split=source.split, revision=revision, streaming=streaming)
+        return datasets.load_dataset(name, source.config, split=source.split, revision=revision, **options)
     except ConfigError as error:
         raise DataError(error.message, file=source.path, key="path") from error
     except Exception as error:
