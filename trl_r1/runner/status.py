@@ -13,20 +13,18 @@ from .display import Display, progress_text, table
 from .launch import read_progress
 
 
-def status(run_dir: Path, display: Display | None = None) -> int:
+def status(run_dir: Path) -> int:
     """
     Print how far a run is.
 
     Args:
         run_dir (`Path`):
             The run.
-        display (`Display`, *optional*):
-            Where to write.
 
     Raises:
         `ConfigError`: it is no run.
     """
-    display = display or Display()
+    display = Display()
     record = read_run(run_dir)
     found = record.run
     if not found:
