@@ -116,20 +116,18 @@ def _state_of(
         return State.AGAIN, "asked for by --from"
     if artifact_of(folder, wanted) is not None and not waiting:
         return State.DONE, ""
-    if artifact is not None:
-        if artifact.fingerprint != wanted:
-            changed = [parent for parent in item.parents if artifact.parents.get(parent) != prints[parent]]
-            return State.AGAIN, f"{', '.join(changed) or what_changed(item, folder, artifact)} changed"
-        if waiting:
-            return State.AGAIN, f"{', '.join(waiting)} runs first"
+    if artifact is not None and artifact.fingerprint != wanted:
+        changed = [parent for parent in item.parents if artifact.parents.get(parent) != prints[parent]]
+        return State.AGAIN, f"{', '.join(changed) or what_changed(item, folder, artifact)} changed"
+    if artifact is None and attempt is None:
+        return State.RUN, ""
+    if waiting:
+        return State.AGAIN, f"{', '.join(waiting)} runs first"
+    if artifact is not None or attempt is None:
         return State.AGAIN, "files of it are missing"
-    if attempt is not None:
-        if attempt.fingerprint == wanted and not waiting:
-            return State.RESUME, attempt.outcome or "interrupted"
-        if waiting:
-            return State.AGAIN, f"{', '.join(waiting)} runs first"
-        return State.AGAIN, f"{what_changed(item, folder)} changed since it was started"
-    return State.RUN, ""
+    if attempt.fingerprint == wanted:
+        return State.RESUME, attempt.outcome or "interrupted"
+    return State.AGAIN, f"{what_changed(item, folder)} changed since it was started"
 
 
 def what_changed(item: ResolvedStage, folder: Path, artifact: Artifact | None = None) -> str:
