@@ -67,8 +67,11 @@ def make_parser() -> argparse.ArgumentParser:
         "playground my_playground --seed 1",
     )
     for sub in (run, plan, audit):
-        optional = {"nargs": "?"} if sub is audit else {}
-        sub.add_argument("recipe", help="a recipe's YAML file, or the name of one that ships with trl_r1", **optional)
+        sub.add_argument(
+            "recipe",
+            help="a recipe's YAML file, or the name of one that ships with trl_r1",
+            nargs="?" if sub is audit else None,
+        )
         sub.add_argument(
             "--set",
             dest="overrides",
@@ -146,7 +149,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        return args.run(args, argv)
+        code: int = args.run(args, argv)
+        return code
     except TrlR1Error as error:
         problems = error.problems if isinstance(error, ConfigError) else [error]
         for problem in problems:

@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from .references import ResolvedStage, with_texts
 
@@ -45,20 +46,23 @@ def fingerprints(stages: list[ResolvedStage]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for item in stages:
-        digests = {str(path): content_digest(path) for path in item.inputs}
-        identity = {
-            "kind": item.stage.kind,
-            # The same data in another folder are the same data.
-            "config": with_texts(item.config, lambda text, known=digests: known.get(text, text)),
-            "inputs": sorted(digests.values()),
-            "processes": item.stage.num_processes,
-            "parents": {parent: found[parent] for parent in item.parents},
-            "versions": package_versions(),
-            "code": _own_code(item),
-        }
-        text = json.dumps(identity, sort_keys=True, ensure_ascii=False, default=str)
+        text = json.dumps(_identity(item, found), sort_keys=True, ensure_ascii=False, default=str)
         found[item.name] = hashlib.sha256(text.encode()).hexdigest()[:32]
     return found
+
+
+def _identity(item: ResolvedStage, found: dict[str, str]) -> dict[str, Any]:
+    digests = {str(path): content_digest(path) for path in item.inputs}
+    return {
+        "kind": item.stage.kind,
+        # The same data in another folder are the same data.
+        "config": with_texts(item.config, lambda text: digests.get(text, text)),
+        "inputs": sorted(digests.values()),
+        "processes": item.stage.num_processes,
+        "parents": {parent: found[parent] for parent in item.parents},
+        "versions": package_versions(),
+        "code": _own_code(item),
+    }
 
 
 def content_digest(path: Path) -> str:

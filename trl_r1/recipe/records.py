@@ -166,7 +166,7 @@ class Artifact:
 def read_record(cls: type[Record], path: Path) -> Record | None:
     """Return a record as its file gives it; `None` where there is none, or a field without a default is missing."""
     found = read_json(path)
-    known = {each.name: each.default for each in fields(cls)}
+    known = {each.name: each.default for each in fields(cls)}  # type: ignore[arg-type]  # a dataclass, for which there is no public type
     if any(default is MISSING and name not in found for name, default in known.items()):
         return None
     return cls(**{key: value for key, value in found.items() if key in known})

@@ -25,7 +25,9 @@ from typing import Any
 from ..errors import ConfigError, did_you_mean
 from ..model_server import run_coroutine
 from ..typed import make
-from .scheduled import AsyncScheduled, Scheduled, is_async, name_of, required_columns
+from .scheduled import AsyncScheduled, Scheduled, is_async
+from .scheduled import name_of as name_of
+from .scheduled import required_columns as required_columns
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def make_reward(spec: RewardSpec, key: str = "rewards") -> Callable[..., Any]:
     if spec.args and not makes_one:
         raise ConfigError(f"`{spec.func}` is ready as it is, expected no arguments", key=f"{key}.args")
     try:
-        reward = found(**spec.args) if makes_one else found
+        reward: Callable[..., Any] = found(**spec.args) if makes_one else found
         if callable(check := getattr(reward, "check_machine", None)):  # a jail, a compiler
             check()
     except ConfigError as error:
