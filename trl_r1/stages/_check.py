@@ -15,6 +15,7 @@ out where this machine lacks it.
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -30,6 +31,10 @@ from ..kinds import kind_of
 from ..rewards.schedule import declared_rewards, load_reward
 from ..rewards.scheduled import required_columns
 from ..typed import check_fields, hints_of, make
+
+
+# A document of JSON is read whole, which a plan does only up to this size.
+_LARGE_BYTES = 64 << 20
 
 
 def check_stage(
@@ -57,7 +62,8 @@ def check_stage(
     Returns:
         `dict[str, Any]`: `problems`, each with `key`, `message` and `type`, the name of an error; `converted`, values by
         key that a field takes as another type; `rewards`, each with `key`, `func`, `domains` and `requires`; `columns`,
-        by each source's path a list of their names, or text that says why it cannot be read.
+        by each source's path a list of their names, or text that says why it cannot be read; `None` where that would
+        take long.
     """
     columns = {source["path"]: _columns(source["path"], source.get("split") or "train") for source in sources}
     record: dict[str, Any] = {"problems": [], "converted": {}, "rewards": [], "columns": columns}
@@ -103,7 +109,9 @@ def check_stage(
     return record
 
 
-def _columns(path: str, split: str) -> list[str] | str:
+def _columns(path: str, split: str) -> list[str] | str | None:
+    if path.endswith(".json") and os.path.getsize(path) > _LARGE_BYTES:
+        return None
     try:
         return columns_of(DataSource(path, split=split))
     except DataError as error:
