@@ -86,9 +86,7 @@ def _file_digest(path: str, size: int, changed: int) -> str:
         if size > _WHOLE_BYTES:
             digest.update(f"{size} {changed}".encode() + file.read(_END_BYTES))
             file.seek(-_END_BYTES, os.SEEK_END)
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, lambda: digest).hexdigest()
 
 
 def _own_code(item: ResolvedStage) -> dict[str, str]:

@@ -134,8 +134,7 @@ def _accelerate(item: ResolvedStage) -> dict[str, Any]:
 
 def _problem(item: ResolvedStage, found: dict[str, Any]) -> ConfigError:
     key, message = found["key"], found["message"]
-    kind = getattr(errors, found["type"], ConfigError)
-    kind = kind if issubclass(kind, ConfigError) else ConfigError
+    kind: type[ConfigError] = getattr(errors, found["type"], ConfigError)
     if key == "kind":
         return kind(message, file=item.stage.at, key=f"stages.{item.name}.kind")
     if key in _FROM_RECIPE and message.startswith("is missing"):

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ..errors import ConfigError, EnvironmentalError
 from ..io import read_json, write_json
@@ -131,19 +131,15 @@ def locked(run_dir: Path) -> Iterator[None]:
     Raises:
         `EnvironmentalError`: another runner holds it.
     """
-    import fcntl
-
     run_dir.mkdir(parents=True, exist_ok=True)
     with open(run_dir / LOCK_FILE, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(file):
             file.seek(0)
             pid = file.read().strip() or "unknown"
             raise EnvironmentalError(
                 f"{shown(run_dir)}: another trl-r1 (process {pid}) is running in this directory; expected to be the only "
                 f"one. `trl-r1 status {shown(run_dir)}` shows how far it is"
-            ) from None
+            )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -152,18 +148,25 @@ def locked(run_dir: Path) -> Iterator[None]:
 
 def runner_of(run_dir: Path) -> int | None:
     """Return the process that runs in this directory now, 0 where its number is unknown, or `None` for none."""
+    try:
+        with open(run_dir / LOCK_FILE, "r+", encoding="utf-8") as file:
+            if _lock(file):
+                return None
+            text = file.read().strip()
+            return int(text) if text.isdigit() else 0
+    except OSError:
+        return None
+
+
+def _lock(file: TextIO) -> bool:
+    """Lock a file until it is closed; return whether that was possible."""
     import fcntl
 
     try:
-        with open(run_dir / LOCK_FILE, "r+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                text = file.read().strip()
-                return int(text) if text.isdigit() else 0
-    except OSError:
-        pass
-    return None
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def retire(run_dir: Path, stage: str) -> Path | None:
