@@ -132,9 +132,15 @@ def test_options_of_run():
     args = make_parser().parse_args(
         ["run", "r1", "--output-dir", "o", "--seed", "2", "--from", "a", "--only", "b", "--set", "a.b=c", "--dry-run"]
     )
-    assert (args.recipe, args.output_dir, args.seed, args.again_from, args.only, args.overrides, args.dry_run) == (
-        *("r1", "o", 2, ["a"], ["b"], ["a.b=c"], True),
-    )
+    assert (
+        args.recipe,
+        str(args.output_dir),
+        args.seed,
+        args.again_from,
+        args.only,
+        args.overrides,
+        args.dry_run,
+    ) == (*("r1", "o", 2, ["a"], ["b"], ["a.b=c"], True),)
 
 
 def test_a_terminal_shows_one_live_line_per_running_stage(tmp_path):

@@ -5,13 +5,16 @@ Help, plan and status load no torch; modules are imported when a command needs t
 """
 
 import argparse
+import os
+import subprocess
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
+from . import __version__
+from .errors import ConfigError, TrlR1Error
 
-if TYPE_CHECKING:
-    from .runner.run import RunOptions
 
 _EXAMPLES = """\
 examples:
@@ -39,16 +42,36 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
-    def command(name: str, text: str, example: str) -> argparse.ArgumentParser:
-        return commands.add_parser(
-            name,
+    def command(run: Callable[..., int], text: str, example: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            run.__name__.lstrip("_"),
             help=text,
             description=text[0].upper() + text[1:] + ".",
-            epilog=f"example:\n  {example}",
+            epilog=f"example:\n  trl-r1 {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        sub.set_defaults(run=run)
+        return sub
 
-    def overrides(sub: argparse.ArgumentParser) -> None:
+    run = command(_run, "run a recipe, or go on with it", "run recipes/r1/recipe.yaml --output-dir /data/r1")
+    plan = command(_plan, "check a recipe and say what would run", "plan r1 --set r1.learning_rate=1e-6")
+    status = command(_status, "say how far a run is", "status runs/playground")
+    audit = command(
+        _audit, "try known exploits on the rewards that a recipe declares, and say which would pay", "audit r1"
+    )
+    report = command(_report, "write a run's report again", "report runs/playground")
+    push = command(_push, "push a run's models and data sets to the Hub", "push runs/r1 --stage r1 --repo me/my-r1")
+    playground = command(
+        _playground,
+        "make the playground: a tokenizer, a base model and data small enough for a CPU",
+        "playground my_playground --seed 1",
+    )
+    for sub in (run, plan, audit):
+        sub.add_argument(
+            "recipe",
+            help="a recipe's YAML file, or the name of one that ships with trl_r1",
+            nargs="?" if sub is audit else None,
+        )
         sub.add_argument(
             "--set",
             dest="overrides",
@@ -57,13 +80,14 @@ def make_parser() -> argparse.ArgumentParser:
             metavar="STAGE.KEY=VALUE",
             help="override a key of a stage's config, of `data.NAME` or of the recipe; may be repeated",
         )
-
-    run = command("run", "run a recipe, or go on with it", "trl-r1 run recipes/r1/recipe.yaml --output-dir /data/r1")
-    plan = command("plan", "check a recipe and say what would run", "trl-r1 plan r1 --set r1.learning_rate=1e-6")
+    for sub in (status, report, push):
+        sub.add_argument("directory", type=Path, help="the run's directory")
     for sub in (run, plan):
-        sub.add_argument("recipe", help="a recipe's YAML file, or the name of one that ships with trl_r1")
         sub.add_argument(
-            "--output-dir", metavar="DIR", help="the run's directory (default: runs/NAME, with --seed runs/NAME-seedN)"
+            "--output-dir",
+            type=Path,
+            metavar="DIR",
+            help="the run's directory (default: runs/NAME, with --seed runs/NAME-seedN)",
         )
         sub.add_argument("--seed", type=int, help="seed of all stages, in place of the recipe's")
         sub.add_argument(
@@ -77,43 +101,28 @@ def make_parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--only", action="append", default=[], metavar="STAGE", help="run this stage and no other; may be repeated"
         )
-        overrides(sub)
     run.add_argument("--dry-run", action="store_true", help="say what would run, with the commands; change nothing")
     run.add_argument("--parallel", type=int, metavar="N", help="run up to N independent stages at once")
     run.add_argument(
         "--grace",
+        dest="grace_s",
         type=float,
         default=10.0,
         metavar="SECONDS",
         help="time a stage has to end after Ctrl-C (default: 10)",
     )
-    status = command("status", "say how far a run is", "trl-r1 status runs/playground")
-    status.add_argument("directory", help="the run's directory")
-    audit = command(
-        "audit", "try known exploits on the rewards that a recipe declares, and say which would pay", "trl-r1 audit r1"
-    )
-    audit.add_argument("recipe", nargs="?", help="a recipe's YAML file, or the name of one that ships with trl_r1")
-    overrides(audit)
     audit.add_argument("--list", action="store_true", help="print the exploits, what each does and whom it fools")
-    report = command("report", "write a run's report again", "trl-r1 report runs/playground")
-    report.add_argument("directory", help="the run's directory")
-    push = command(
-        "push", "push a run's models and data sets to the Hub", "trl-r1 push runs/r1 --stage r1 --repo me/my-r1"
-    )
-    push.add_argument("directory", help="the run's directory")
     push.add_argument("--stage", action="append", metavar="STAGE", help="push this stage; may be repeated")
     push.add_argument("--repo", metavar="OWNER/NAME", help="full name of the repository, with one --stage")
     push.add_argument("--namespace", metavar="OWNER", help="user or organization (default: the recipe's, or yours)")
     seen = push.add_mutually_exclusive_group()
     seen.add_argument(
-        "--private", action="store_true", help="make new repositories private (default: as the recipe says)"
+        "--private",
+        action="store_true",
+        default=None,
+        help="make new repositories private (default: as the recipe says)",
     )
-    seen.add_argument("--public", action="store_true", help="make new repositories public")
-    playground = command(
-        "playground",
-        "make the playground: a tokenizer, a base model and data small enough for a CPU",
-        "trl-r1 playground my_playground --seed 1",
-    )
+    seen.add_argument("--public", dest="private", action="store_false", help="make new repositories public")
     playground.add_argument("directory", help="where to put it")
     playground.add_argument("options", nargs=argparse.REMAINDER, help="keys of the stage's config: --key value")
     return parser
@@ -134,66 +143,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
     if args.version:
-        from . import __version__
-
         print(f"trl_r1 {__version__}")
         return 0
     if args.command is None:
         parser.print_help()
         return 2
-    from .errors import ConfigErrors, TrlR1Error
-
     try:
-        return _COMMANDS[args.command](args, argv)
-    except ConfigErrors as error:
-        count = len(error.problems)
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        if count > 1:
-            print(f"{count} problems; nothing was run.", file=sys.stderr)
-        return error.exit_code
+        code: int = args.run(args, argv)
+        return code
     except TrlR1Error as error:
-        print(f"error: {error}", file=sys.stderr)
+        problems = error.problems if isinstance(error, ConfigError) else [error]
+        for problem in problems:
+            print(f"error: {problem}", file=sys.stderr)
+        if len(problems) > 1:
+            print(f"{len(problems)} problems; nothing was run.", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `trl-r1 plan ... | head`
-        import os
-
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
-def _options(args: argparse.Namespace, argv: list[str]) -> "RunOptions":
-    import os
-    from pathlib import Path
-
+def _options(args: argparse.Namespace, argv: list[str]) -> Any:
     from .runner.run import RunOptions
 
     # As `python -m` does for a stage: a user's own rewards and stages may be in the current folder.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    return RunOptions(
-        recipe=args.recipe,
-        output_dir=Path(args.output_dir) if args.output_dir else None,
-        seed=args.seed,
-        again_from=args.again_from,
-        only=args.only,
-        overrides=args.overrides,
-        command=["trl-r1", *argv],
-    )
+    given = {key: value for key, value in vars(args).items() if key in RunOptions.__dataclass_fields__}
+    return RunOptions(**{**given, "command": ["trl-r1", *argv]})
 
 
 def _run(args: argparse.Namespace, argv: list[str]) -> int:
-    from .errors import ConfigError
     from .runner.run import run
 
-    options = _options(args, argv)
     if args.parallel is not None and args.parallel < 1:
         raise ConfigError(f"is {args.parallel}; expected at least 1", key="--parallel")
-    options.dry_run, options.parallel, options.grace_s = args.dry_run, args.parallel, args.grace
-    return run(options)
+    return run(_options(args, argv))
 
 
 def _plan(args: argparse.Namespace, argv: list[str]) -> int:
@@ -204,19 +192,16 @@ def _plan(args: argparse.Namespace, argv: list[str]) -> int:
 
 
 def _status(args: argparse.Namespace, argv: list[str]) -> int:
-    from pathlib import Path
-
     from .runner.status import status
 
-    return status(Path(args.directory))
+    return status(args.directory)
 
 
 def _audit(args: argparse.Namespace, argv: list[str]) -> int:
-    from .errors import ConfigError
-    from .runner.audit import audit, list_exploits
+    from .runner.audit import audit
 
     if args.list:
-        return list_exploits()
+        return subprocess.call([sys.executable, "-m", "trl_r1.audit", "--list"])
     if args.recipe is None:
         raise ConfigError("expected a recipe, or `--list`", key="RECIPE")
     return audit(args.recipe, overrides=args.overrides)
@@ -232,27 +217,13 @@ def _report(args: argparse.Namespace, argv: list[str]) -> int:
 def _push(args: argparse.Namespace, argv: list[str]) -> int:
     from .hub import push_run
 
-    private = True if args.private else False if args.public else None
-    push_run(args.directory, repo=args.repo, namespace=args.namespace, stages=args.stage, private=private)
+    push_run(args.directory, repo=args.repo, namespace=args.namespace, stages=args.stage, private=args.private)
     return 0
 
 
 def _playground(args: argparse.Namespace, argv: list[str]) -> int:
-    import subprocess
-
     command = [sys.executable, "-m", "trl_r1.stages.playground", "--output_dir", args.directory, *args.options]
     return subprocess.call(command)
-
-
-_COMMANDS = {
-    "run": _run,
-    "plan": _plan,
-    "status": _status,
-    "audit": _audit,
-    "report": _report,
-    "push": _push,
-    "playground": _playground,
-}
 
 
 if __name__ == "__main__":

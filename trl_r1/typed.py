@@ -7,6 +7,7 @@ YAML 1.1); nothing else is converted.
 """
 
 import collections.abc
+import contextlib
 import dataclasses
 import re
 import types
@@ -147,28 +148,21 @@ def make(
 def _made(cls: type, values: Mapping[str, Any], context: str) -> Any:
     fields = [field for field in dataclasses.fields(cls) if field.init]
     given = {field.name: values[field.name] for field in fields if field.name in values}
-    missing = [
-        field.name
-        for field in fields
-        if field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
-        and field.name not in given
-    ]
+    missing = {field.name for field in fields if _default(field) is dataclasses.MISSING} - given.keys()
     if missing:
-        expected = {name: _described(hint) for name, hint in hints_of(cls).items()}
-        raise ConfigErrors([ConfigError(f"is missing; expected {expected[name]}", key=name) for name in missing])
+        hints = hints_of(cls).items()
+        raise ConfigErrors(
+            ConfigError(f"is missing; expected {_described(hint)}", key=name)
+            for name, hint in hints
+            if name in missing
+        )
     try:
         return cls(**given)
     except ConfigErrors:
         raise
     except ConfigError as error:
-        field = next((field for field in fields if field.name == error.key), None)
-        if (
-            field is not None
-            and not _default(field)
-            and field.name not in given
-            and error.message.startswith("expected ")
-        ):
+        empty = {field.name for field in fields if not _default(field)} - given.keys()
+        if error.key in empty and error.message.startswith("expected "):
             raise type(error)(f"is missing; {error.message}", file=error.file, key=error.key) from error
         raise
     except (ValueError, TypeError, ArithmeticError, LookupError, ImportError, OSError) as error:
@@ -208,60 +202,47 @@ def _values(hint: Any) -> list[str]:
 
 
 def _typed(value: Any, hint: Any, convert: bool) -> Any:
-    alternatives = _alternatives(hint)
-    if len(alternatives) > 1:
-        for alternative in alternatives:
-            try:
-                return _typed(value, alternative, convert)
-            except _Mismatch:
-                continue
-        raise _Mismatch
-    (hint,) = alternatives
-    origin, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
+    *others, hint = _alternatives(hint)
+    for other in others:
+        with contextlib.suppress(_Mismatch):
+            return _typed(value, other, convert)
+    origin, arguments = typing.get_origin(hint) or hint, typing.get_args(hint) or (Any,)
+    if origin in _PLAIN:
+        return _plain(value, str if origin is Path else origin, convert)
+    if origin in _LISTS and isinstance(value, (list, tuple)):
+        return [_typed(item, arguments[0], convert) for item in value]
+    if origin in _MAPPINGS and isinstance(value, Mapping):
+        return {key: _typed(item, arguments[-1], convert) for key, item in value.items()}
     if origin is typing.Literal:
         right = any(value == each and type(value) is type(each) for each in arguments)
     elif origin is type(None):
         right = value is None
-    elif origin in _PLAIN:
-        return _plain(value, str if origin is Path else origin, convert)
-    elif _values(origin):
-        right = value in _values(origin)
-    elif origin in _LISTS:
-        right = isinstance(value, (list, tuple))
-        if right and arguments:
-            return [_typed(item, arguments[0], convert) for item in value]
-    elif origin in _MAPPINGS:
-        right = isinstance(value, Mapping)
-        if right and arguments:
-            return {key: _typed(item, arguments[-1], convert) for key, item in value.items()}
+    elif values := _values(origin):
+        right = value in values
     else:
-        return value
+        right = origin not in (*_LISTS, *_MAPPINGS)
     if not right:
         raise _Mismatch
     return value
 
 
 def _plain(value: Any, kind: type, convert: bool) -> Any:
-    if kind in (str, bool) and isinstance(value, kind):
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
-    if kind in (int, float) and isinstance(value, (int, kind)) and not isinstance(value, bool):
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return value
-    if convert and isinstance(value, str):
-        if kind is bool and value.lower() in (*_TRUE, *_FALSE):
-            return value.lower() in _TRUE
-        if kind in (int, float):
-            try:
-                return kind(value)
-            except ValueError:
-                pass
+    if convert and isinstance(value, str) and kind is bool and value.lower() in (*_TRUE, *_FALSE):
+        return value.lower() in _TRUE
+    if convert and isinstance(value, str) and kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(value)
     raise _Mismatch
 
 
 def _described(hint: Any) -> str:
-    alternatives = _alternatives(hint)
-    if len(alternatives) > 1:
-        return " or ".join(dict.fromkeys(map(_described, alternatives)))
-    (hint,) = alternatives
+    *others, hint = _alternatives(hint)
+    if others:
+        return " or ".join(dict.fromkeys(map(_described, (*others, hint))))
     origin, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
     if origin is typing.Literal or _values(origin):
         return "one of " + ", ".join(f"`{each}`" for each in arguments or _values(origin))

@@ -6,6 +6,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from trl_r1.data import DataSource, load_prompts, load_rows, parse_sources, prompt_id, read_solution
+from trl_r1.data.rows import columns_of
 from trl_r1.errors import DataError
 
 
@@ -243,3 +244,28 @@ def test_messages_of_one_turn_each_are_prompt_and_completion_in_one_column(tmp_p
     source = DataSource(str(tmp_path / "x.jsonl"), prompt_column="messages", completion_column="messages")
     rows = load_rows([source], "sft")
     assert (rows["prompt"][:], rows["completion"][:]) == (["1 + 1?"], ["<think>easy</think>2"])
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.jsonl.gz", "a.parquet", "saved", "folder"])
+def test_the_columns_of_a_source_are_known_without_its_rows(tmp_path, name):
+    rows = Dataset.from_list([{"prompt": "1+1?", "solution": "2"}, {"prompt": "1+2?", "solution": "3"}])
+    path = tmp_path / name
+    if name == "saved":
+        rows.save_to_disk(path)
+    elif name == "folder":
+        path.mkdir()
+        rows.to_json(path / "train.jsonl")
+    elif name == "a.json":
+        path.write_text('[{"prompt": "1+1?", "solution": "2"}]')
+    elif name == "a.jsonl.gz":
+        path.write_bytes(gzip.compress(b'{"prompt": "1+1?", "solution": "2"}\n'))
+    else:
+        {"a.jsonl": rows.to_json, "a.csv": rows.to_csv, "a.parquet": rows.to_parquet}[name](path)
+    assert columns_of(DataSource(str(path))) == ["prompt", "solution"]
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.jsonl", "\n"), ("a.json", "[]"), ("a.csv", "prompt,solution\n")])
+def test_a_source_without_a_row_has_no_columns(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match="expected at least one row"):
+        columns_of(DataSource(str(tmp_path / name)))

@@ -1,6 +1,7 @@
 """A recipe of toy stages, and ways to run it."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -107,6 +108,11 @@ def check_here(stages: list[dict]) -> list[dict]:
 @pytest.fixture(autouse=True)
 def _checked_here(monkeypatch):
     monkeypatch.setattr(configs, "ask", check_here)
+    logger = logging.getLogger("datasets")  # its handler writes to a stream that an earlier test has closed
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(before)
 
 
 @pytest.fixture

@@ -108,6 +108,18 @@ def test_values_are_returned_as_their_fields_take_them_and_rewards_with_their_co
     assert (reward["key"], tuple(reward["requires"])) == ("rewards[0]", ("solution",))
 
 
+def test_of_each_source_the_columns_or_why_it_cannot_be_read(tmp_path):
+    rows, broken, large = tmp_path / "rows.jsonl", tmp_path / "broken.parquet", tmp_path / "large.json"
+    rows.write_text('{"prompt": "1+1?"}\n{"prompt": "1+2?", "solution": "3"}\n')
+    broken.write_text("no parquet")
+    with open(large, "wb") as file:
+        file.truncate((64 << 20) + 1)
+    columns = check_stage("grpo", GRPO, sources=[{"path": str(path)} for path in (rows, broken, large)])["columns"]
+    assert columns[str(rows)] == ["prompt", "solution"]
+    assert columns[str(broken)].startswith("cannot be read: ")
+    assert columns[str(large)] is None
+
+
 def test_a_module_that_does_not_import_is_named(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "half_made").mkdir()

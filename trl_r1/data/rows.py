@@ -178,7 +178,34 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
     return dataset
 
 
-def _read(source: DataSource) -> "Dataset":
+def columns_of(source: DataSource) -> list[str]:
+    """
+    Return the columns of a source, of which no more than the beginning is read.
+
+    Args:
+        source ([`DataSource`]):
+            Where the rows are.
+
+    Raises:
+        [`~errors.DataError`]: if it cannot be read, or there is no row in it.
+    """
+    dataset = _read(source, streaming=True)
+    try:
+        first = next(iter(dataset), None)
+    except Exception as error:
+        raise _unreadable(source, error) from error
+    if first is None:
+        raise DataError("expected at least one row, got none", file=source.path, key="path")
+    return list(first)
+
+
+def _unreadable(source: DataSource, error: Exception) -> DataError:
+    cause = error.__cause__ or error
+    reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else f"{type(cause).__name__}: {cause}"
+    return DataError(f"cannot be read: {reason}", file=source.path, key="path")
+
+
+def _read(source: DataSource, **options: Any) -> "Dataset":
     import datasets
 
     path = Path(source.path).expanduser()
@@ -197,16 +224,17 @@ def _read(source: DataSource) -> "Dataset":
                     file=source.path,
                     key="path",
                 )
-            return datasets.load_dataset(reader, data_files=str(path), split="train")
+            if options and reader == "parquet":  # by default as large as the first row group: an empty file has none
+                options["batch_size"] = 1000
+            return datasets.load_dataset(reader, data_files=str(path), split="train", **options)
         name, revision = parse_hub_id(source.path)
         if revision is None and not path.exists() and (path.suffix in (*_READERS, ".gz") or name.count("/") != 1):
             raise DataError("no such file or folder", file=source.path, key="path")
-        return datasets.load_dataset(name, source.config, split=source.split, revision=revision)
+        return datasets.load_dataset(name, source.config, split=source.split, revision=revision, **options)
     except ConfigError as error:
         raise DataError(error.message, file=source.path, key="path") from error
     except Exception as error:
-        cause = error.__cause__ or error
-        raise DataError(f"cannot be read: {type(cause).__name__}: {cause}", file=source.path, key="path") from error
+        raise _unreadable(source, error) from error
 
 
 def _canonical_features(features: Mapping[str, Any], taken: set[str], kind: str) -> "Features":

@@ -66,11 +66,10 @@ def read_document(path: str | Path) -> Document:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(f"cannot be read ({reason}); expected a YAML file", file=shown(path)) from None
-    lines: dict[tuple[str | int, ...], int] = {}
-    loader = _Loader(text)
+    reading = _Reading(path, _Loader(text))
     try:
-        node = loader.get_single_node()
-        data = {} if node is None else _build(loader, node, (), lines, path)
+        node = reading.loader.get_single_node()
+        data = {} if node is None else reading.build(node, ())
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = f"{shown(path)}:{mark.line + 1}" if mark else shown(path)
@@ -78,45 +77,47 @@ def read_document(path: str | Path) -> Document:
     except RecursionError:
         raise ConfigError("an alias refers to itself", file=shown(path)) from None
     finally:
-        loader.dispose()
+        reading.loader.dispose()
     if not isinstance(data, dict):
         raise ConfigError(f"holds a {type(data).__name__}; expected a mapping of keys to values", file=shown(path))
-    return Document(path, data, lines)
+    return Document(path, data, reading.lines)
 
 
-def _build(
-    loader: Any, node: yaml.Node, at: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int], path: Path
-) -> Any:
-    lines.setdefault(at, node.start_mark.line + 1)
-    if isinstance(node, yaml.SequenceNode):
-        return [_build(loader, item, (*at, i), lines, path) for i, item in enumerate(node.value)]
-    if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node)
-    written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-    for i, name in enumerate(written):
-        if name in written[:i]:
-            mark = next(key for key, _ in reversed(node.value) if key.value == name).start_mark
-            raise ConfigError(
-                "is given twice in one mapping; expected once",
-                file=f"{shown(path)}:{mark.line + 1}",
-                key=dotted(*at, name),
-            )
-    loader.flatten_mapping(node)  # merge keys, `<<: *defaults`
-    built = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node)
-        # Numbers may be keys of inner mappings (`{8200: 65536}`); a bare `no` or `null` was never meant as one.
-        if not (isinstance(key, str) or (at and isinstance(key, int) and not isinstance(key, bool))):
-            mark = key_node.start_mark
-            hint = f'; write "{key_node.value}" in quotes' if isinstance(key_node, yaml.ScalarNode) else ""
-            raise ConfigError(
-                f"a key is a {type(key).__name__}, expected text{hint}",
-                file=f"{shown(path)}:{mark.line + 1}",
-                key=dotted(*at, key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"),
-            )
-        lines[(*at, key)] = key_node.start_mark.line + 1
-        built[key] = _build(loader, value_node, (*at, key), lines, path)
-    return built
+@dataclass
+class _Reading:
+    """One reading of one file: its loader, and the lines of the keys that were met."""
+
+    path: Path
+    loader: Any
+    lines: dict[tuple[str | int, ...], int] = field(default_factory=dict)
+
+    def build(self, node: yaml.Node, at: tuple[str | int, ...]) -> Any:
+        self.lines.setdefault(at, node.start_mark.line + 1)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item, (*at, i)) for i, item in enumerate(node.value)]
+        if not isinstance(node, yaml.MappingNode):
+            return self.loader.construct_object(node)
+        written: set[str] = set()
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode) and key_node.value != "<<":
+                if key_node.value in written:
+                    raise self.refusal("is given twice in one mapping; expected once", key_node, at)
+                written.add(key_node.value)
+        self.loader.flatten_mapping(node)  # merge keys, `<<: *defaults`
+        built = {}
+        for key_node, value_node in node.value:
+            key = self.loader.construct_object(key_node)
+            # Numbers may be keys of inner mappings (`{8200: 65536}`); a bare `no` or `null` was never meant as one.
+            if not (isinstance(key, str) or (at and isinstance(key, int) and not isinstance(key, bool))):
+                hint = f'; write "{key_node.value}" in quotes' if isinstance(key_node, yaml.ScalarNode) else ""
+                raise self.refusal(f"a key is a {type(key).__name__}, expected text{hint}", key_node, at)
+            self.lines[(*at, key)] = key_node.start_mark.line + 1
+            built[key] = self.build(value_node, (*at, key))
+        return built
+
+    def refusal(self, message: str, key: yaml.Node, at: tuple[str | int, ...]) -> ConfigError:
+        named = dotted(*at, key.value if isinstance(key, yaml.ScalarNode) else "?")
+        return ConfigError(message, file=f"{shown(self.path)}:{key.start_mark.line + 1}", key=named)
 
 
 def dotted(*keys: str | int) -> str:

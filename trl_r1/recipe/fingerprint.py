@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .references import ResolvedStage
+from .references import ResolvedStage, with_texts
 
 
 PACKAGES = ("trl_r1", "trl", "transformers", "torch", "accelerate", "peft", "datasets", "math-verify")
@@ -46,19 +46,23 @@ def fingerprints(stages: list[ResolvedStage]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for item in stages:
-        digests = {str(path): content_digest(path) for path in item.inputs}
-        identity = {
-            "kind": item.stage.kind,
-            "config": _without_paths(item.config, digests),
-            "inputs": sorted(digests.values()),
-            "processes": item.stage.num_processes,
-            "parents": {parent: found[parent] for parent in item.parents},
-            "versions": package_versions(),
-            "code": _own_code(item),
-        }
-        text = json.dumps(identity, sort_keys=True, ensure_ascii=False, default=str)
+        text = json.dumps(_identity(item, found), sort_keys=True, ensure_ascii=False, default=str)
         found[item.name] = hashlib.sha256(text.encode()).hexdigest()[:32]
     return found
+
+
+def _identity(item: ResolvedStage, found: dict[str, str]) -> dict[str, Any]:
+    digests = {str(path): content_digest(path) for path in item.inputs}
+    return {
+        "kind": item.stage.kind,
+        # The same data in another folder are the same data.
+        "config": with_texts(item.config, lambda text: digests.get(text, text)),
+        "inputs": sorted(digests.values()),
+        "processes": item.stage.num_processes,
+        "parents": {parent: found[parent] for parent in item.parents},
+        "versions": package_versions(),
+        "code": _own_code(item),
+    }
 
 
 def content_digest(path: Path) -> str:
@@ -82,18 +86,7 @@ def _file_digest(path: str, size: int, changed: int) -> str:
         if size > _WHOLE_BYTES:
             digest.update(f"{size} {changed}".encode() + file.read(_END_BYTES))
             file.seek(-_END_BYTES, os.SEEK_END)
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _without_paths(value: Any, digests: dict[str, str]) -> Any:
-    """Replace local paths by the hash of their contents: the same data in another folder are the same data."""
-    if isinstance(value, dict):
-        return {key: _without_paths(item, digests) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_paths(item, digests) for item in value]
-    return digests.get(value, value) if isinstance(value, str) else value
+        return hashlib.file_digest(file, lambda: digest).hexdigest()
 
 
 def _own_code(item: ResolvedStage) -> dict[str, str]:

@@ -7,25 +7,55 @@ Everything that is wrong is collected and reported at once, so that a file is fi
 import re
 from collections.abc import Iterable
 from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from ..errors import ConfigError, ConfigErrors, RecipeError, did_you_mean, listed
 from ..kinds import known_kinds
+from ..typed import check_fields, hints_of
 from .document import Document, dotted, read_document
 from .records import Recipe, Stage
 
 
-RECIPE_KEYS = (
-    *("name", "base_model", "seed", "parallel", "num_processes", "disk_gb", "env", "data", "hub", "report", "stages"),
-)
-STAGE_KEYS = ("name", "kind", "model", "data", "config", "accelerate", "num_processes", "set")
+Keys = TypeVar("Keys", "_RecipeKeys", "_StageKeys")
 
 # A stage's name is the name of its folder and the first part of `stage.key` and `stage/data`: no dots, no slashes.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+@dataclass(frozen=True)
+class _RecipeKeys:
+    """The keys of a recipe, as its file gives them."""
+
+    name: str = ""
+    base_model: str | None = None
+    seed: int = 0
+    parallel: int = 1
+    num_processes: int | None = None
+    disk_gb: float = 1.0
+    env: dict[str, str | int | float] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    hub: dict[str, Any] | None = None
+    report: dict[str, Any] | None = None
+    stages: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _StageKeys:
+    """The keys of a stage, as the recipe gives them."""
+
+    name: str = ""
+    kind: str = ""
+    model: str | list[str] | dict[str, str] | None = None
+    data: str | dict[str, Any] | list[str | dict[str, Any]] | None = None
+    config: str | None = None
+    accelerate: str | None = None
+    num_processes: int | None = None
+    set: dict[str, Any] = field(default_factory=dict)
 
 
 def recipe_homes() -> list[Path]:
@@ -128,7 +158,7 @@ class _Reading:
         self.problems.append(kind(message, file=self.document.at(*keys), key=dotted(*keys) or None))
 
     def apply(self, overrides: list[str]) -> None:
-        names = [str(s.get("name")) for s in self.data["stages"] if isinstance(s, dict)]
+        stages = {str(stage.get("name")): stage for stage in self.data["stages"] if isinstance(stage, dict)}
         for text in overrides:
             path, equals, raw = text.partition("=")
             keys = path.strip().split(".")
@@ -139,82 +169,67 @@ class _Reading:
                 value = yaml.safe_load(raw)
             except yaml.YAMLError:
                 value = raw
-            if len(keys) > 1 and keys[0] in names:
+            if len(keys) == 2 and keys[0] in stages and keys[1] in hints_of(_StageKeys):
+                stages[keys[0]][keys[1]] = value
+            elif len(keys) > 1 and keys[0] in stages:
                 self.stage_overrides.setdefault(keys[0], []).append((keys[1:], value, text))
             elif len(keys) > 2 and keys[0] == "data" and keys[1] in (self.data.get("data") or {}):
                 sources = self.data["data"][keys[1]]
                 for source in sources if isinstance(sources, list) else [sources]:
                     if isinstance(source, dict):
                         source[".".join(keys[2:])] = value
-            elif len(keys) == 1 and keys[0] in RECIPE_KEYS and keys[0] not in ("stages", "data"):
+            elif len(keys) == 1 and keys[0] in hints_of(_RecipeKeys) and keys[0] not in ("stages", "data"):
                 self.data[keys[0]] = value
             else:
-                known = [*names, *(f"data.{name}" for name in self.data.get("data") or {})]
+                known = [*stages, *(f"data.{name}" for name in self.data.get("data") or {})]
                 self.problems.append(
                     RecipeError(
-                        f"no stage or data of this name; this recipe has {listed(known)}{did_you_mean(keys[0], names)}",
+                        f"no stage or data of this name; this recipe has {listed(known)}{did_you_mean(keys[0], stages)}",
                         file="--set",
                         key=path,
                     )
                 )
 
+    def checked(self, cls: type[Keys], mapping: dict[str, Any], *at: str | int) -> Keys:
+        """Return the values of a mapping that are right; what is wrong is noted, and the default takes its place."""
+        given = {key: value for key, value in mapping.items() if value is not None or key not in hints_of(cls)}
+        right, problems = check_fields([cls], given)
+        for problem in problems:
+            self.wrong(problem.message, *at, problem.key or "")
+        return cls(**right)
+
+    def at_least_one(self, value: int | None, *at: str | int) -> None:
+        if value is not None and value < 1:
+            self.wrong(f"is {value}; expected at least 1", *at)
+
     def recipe(self) -> tuple[Recipe, list[ConfigError]]:
-        self.known_keys(self.data, RECIPE_KEYS)
-        name = self.typed("name", str, "a name", required=True)
-        if name is not None and not re.fullmatch(r"[\w.-]+", name):
-            self.wrong(f"is {name!r}; expected letters, digits, `-`, `_`, `.`: it names the run directory", "name")
-        seed = self.typed("seed", int, "a whole number", default=0)
-        parallel = self.typed("parallel", int, "a whole number of at least 1", default=1)
-        if isinstance(parallel, int) and parallel < 1:
-            self.wrong(f"is {parallel}; expected at least 1", "parallel")
-            parallel = 1
-        disk_gb = self.typed("disk_gb", (int, float), "a number of GB", default=1.0)
-        env = self.environment(self.typed("env", dict, "a mapping of variables", default={}))
-        data = self.sources()
-        found = [self.stage(i, raw, env) for i, raw in enumerate(self.data["stages"])]
-        stages = [stage for stage in found if stage is not None]
+        keys = self.checked(_RecipeKeys, self.data)
+        if self.data.get("name") is None:
+            self.wrong("is missing; expected a name", "name")
+        elif keys.name and not re.fullmatch(r"[\w.-]+", keys.name):
+            self.wrong(
+                f"is {keys.name!r}; expected letters, digits, `-`, `_`, `.`: it names the run directory", "name"
+            )
+        self.at_least_one(keys.parallel, "parallel")
+        data = self.sources(keys.data)
+        env = {key: str(value) for key, value in keys.env.items()}
+        found = [self.stage(i, raw, env, keys.num_processes) for i, raw in enumerate(keys.stages)]
         self.unique_names()
         recipe = Recipe(
-            name=name or self.document.path.stem,
+            name=keys.name or self.document.path.stem,
             path=self.document.path,
-            stages=tuple(stages),
-            base_model=self.typed("base_model", str, "a Hub id, a folder or a stage"),
-            seed=seed if seed is not None else 0,
-            parallel=parallel or 1,
+            stages=tuple(stage for stage in found if stage is not None),
+            base_model=keys.base_model,
+            seed=keys.seed,
+            parallel=max(1, keys.parallel),
             data=data,
-            disk_gb=float(disk_gb or 0.0),
-            hub=self.typed("hub", dict, "a mapping"),
-            report=self.typed("report", dict, "a mapping"),
+            disk_gb=float(keys.disk_gb),
+            hub=keys.hub,
+            report=keys.report,
         )
         return recipe, self.problems
 
-    def known_keys(self, mapping: dict[str, Any], known: tuple[str, ...], *at: str | int) -> None:
-        for key in mapping:
-            if key not in known:
-                self.wrong(f"unknown key; expected one of {listed(known)}{did_you_mean(key, known)}", *at, key)
-
-    def typed(self, key: str, kind: Any, expected: str, *, default: Any = None, required: bool = False) -> Any:
-        value = self.data.get(key)
-        if value is None:
-            if required:
-                self.wrong(f"is missing; expected {expected}", key)
-            return default
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            self.wrong(f"is {value!r}; expected {expected}", key)
-            return default
-        return value
-
-    def environment(self, env: dict[str, Any]) -> dict[str, str]:
-        for key, value in env.items():
-            if isinstance(value, (dict, list)) or value is None:
-                self.wrong(f"is {value!r}; expected text or a number", "env", key)
-        return {key: str(value) for key, value in env.items()}
-
-    def sources(self) -> dict[str, list[dict[str, Any]]]:
-        data = self.data.get("data") or {}
-        if not isinstance(data, dict):
-            self.wrong("expected a mapping of names to data sources", "data")
-            return {}
+    def sources(self, data: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
         found = {}
         for name, value in data.items():
             sources = value if isinstance(value, list) else [value]
@@ -227,148 +242,102 @@ class _Reading:
                 found[name] = sources
         return found
 
-    def stage(self, i: int, raw: Any, env: dict[str, str]) -> Stage | None:
+    def stage(self, i: int, raw: Any, env: dict[str, str], num_processes: int | None) -> Stage | None:
         at = ("stages", i)
         if not isinstance(raw, dict):
             self.wrong("expected a mapping with `name` and `kind`", *at)
             return None
-        name = raw.get("name")
-        raw = {**raw, **{k[0]: v for k, v, _ in self.overrides_of(name) if len(k) == 1 and k[0] in STAGE_KEYS}}
-        self.known_keys(raw, STAGE_KEYS, *at)
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            self.wrong(f"is {name!r}; expected a name of letters, digits, `-` and `_`", *at, "name")
+        keys = self.checked(_StageKeys, raw, *at)
+        if not _NAME.fullmatch(keys.name):
+            self.wrong(f"is {raw.get('name')!r}; expected a name of letters, digits, `-` and `_`", *at, "name")
             return None
-        kind = raw.get("kind")
-        if not isinstance(kind, str) or not (kind in known_kinds() or _MODULE.fullmatch(kind)):
+        if keys.kind not in known_kinds() and not _MODULE.fullmatch(keys.kind):
+            kinds = known_kinds()
             self.wrong(
-                f"unknown kind {kind!r} of stage `{name}`; expected one of {listed(known_kinds())}, or the dotted name of a "
-                f"module of your own{did_you_mean(str(kind), known_kinds())}",
+                f"unknown kind {raw.get('kind')!r} of stage `{keys.name}`; expected one of {listed(kinds)}, or the dotted "
+                f"name of a module of your own{did_you_mean(keys.kind, kinds)}",
                 *at,
                 "kind",
                 kind=RecipeError,
             )
             return None
-        config, origins, config_file = self.config(raw, name, env, at)
+        config, origins, config_file = self.config(keys, env, at)
         return Stage(
-            name=name,
-            kind=kind,
+            name=keys.name,
+            kind=keys.kind,
             config=config,
-            model=self.model(raw.get("model"), at),
-            data=self.data_names(raw.get("data"), at),
-            accelerate=self.accelerate(raw.get("accelerate"), at),
-            num_processes=self.processes(raw, at),
+            model=keys.model,
+            data=keys.data if isinstance(keys.data, list) else [keys.data] if keys.data is not None else [],
+            accelerate=self.accelerate(keys.accelerate, at),
+            num_processes=self.processes(keys, num_processes, at),
             config_file=config_file,
             origins=origins,
             at=self.document.at(*at),
         )
 
-    def overrides_of(self, name: Any) -> list[tuple[list[str], Any, str]]:
-        return self.stage_overrides.get(name, []) if isinstance(name, str) else []
-
     def config(
-        self, raw: dict[str, Any], name: str, env: dict[str, str], at: tuple[str | int, ...]
+        self, keys: _StageKeys, env: dict[str, str], at: tuple[str | int, ...]
     ) -> tuple[dict[str, Any], dict[str, str], Path | None]:
         config: dict[str, Any] = {}
         origins: dict[str, str] = {}
         config_file = None
-        if raw.get("config") is not None:
-            config_file = self.file(raw["config"], "a YAML file, relative to the recipe", *at, "config")
+        if keys.config is not None:
+            config_file = self.file(keys.config, "a YAML file, relative to the recipe", *at, "config")
         if config_file is not None:
             try:
                 document = read_document(config_file)
+                # The file's own seed is for running it alone: here the recipe's counts.
+                config = {key: value for key, value in deepcopy(document.data).items() if key != "seed"}
+                origins = {key: document.at(key) for key in config}
             except ConfigError as error:
                 self.problems.append(error)
-            else:
-                config = deepcopy(document.data)
-                origins = {key: document.at(key) for key in config}
-        inline = raw.get("set") or {}
-        if not isinstance(inline, dict):
-            self.wrong("expected a mapping of config keys", *at, "set")
-            inline = {}
-        config.pop("seed", None)  # the file's own seed is for running it alone: here the recipe's counts
-        for key, value in inline.items():
-            config[key] = value
-            origins[key] = self.document.at(*at, "set", key)
+        config |= keys.set
+        origins |= {key: self.document.at(*at, "set", key) for key in keys.set}
         own = config.get("env")
         if env and (own is None or isinstance(own, dict)):
             config["env"] = {**env, **(own or {})}
             origins.setdefault("env", self.document.at("env"))
-        for keys, value, text in self.overrides_of(name):
-            if len(keys) == 1 and keys[0] in STAGE_KEYS:
-                continue
-            if not _put(config, keys, value):
+        for path, value, text in self.stage_overrides.get(keys.name, ()):
+            if not _put(config, path, value):
                 self.problems.append(ConfigError("no such place in the config", file="--set", key=text))
-            origins[keys[0]] = f"--set {text}"
+            origins[path[0]] = f"--set {text}"
         return config, origins, config_file
 
-    def processes(self, raw: dict[str, Any], at: tuple[str | int, ...]) -> int | None:
-        value, where = raw.get("num_processes"), (*at, "num_processes")
-        if value is None and raw.get("accelerate") is not None:
-            value, where = self.data.get("num_processes"), ("num_processes",)
-        if value is None:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            self.wrong(f"is {value!r}; expected a whole number of at least 1", *where)
-            return None
-        if raw.get("accelerate") is None:
+    def processes(self, keys: _StageKeys, of_recipe: int | None, at: tuple[str | int, ...]) -> int | None:
+        value, where = keys.num_processes, (*at, "num_processes")
+        if value is None and keys.accelerate is not None:
+            value, where = of_recipe, ("num_processes",)
+        self.at_least_one(value, *where)
+        if value is not None and keys.accelerate is None:
             self.wrong("expected `accelerate:` beside it, which starts the processes", *where)
         return value
 
-    def model(self, value: Any, at: tuple[str | int, ...]) -> str | list[str] | dict[str, str] | None:
-        several = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
-        if isinstance(value, (str, list, dict)) and several and all(isinstance(item, str) for item in several):
-            return value
+    def accelerate(self, value: str | None, at: tuple[str | int, ...]) -> Path | None:
         if value is None:
             return None
-        self.wrong(f"is {value!r}; expected `base_model`, a stage, a Hub id or a folder", *at, "model")
-        return None
+        named = {p.stem: p for home in reversed(recipe_homes()) for p in (home / "accelerate").glob("*.yaml")}
+        return named.get(value) or self.file(
+            value, f"one of {listed(sorted(named))} or a YAML file, relative to the recipe", *at, "accelerate"
+        )
 
-    def data_names(self, value: Any, at: tuple[str | int, ...]) -> list[str | dict[str, Any]]:
-        values = value if isinstance(value, list) else [] if value is None else [value]
-        for item in values:
-            if not (isinstance(item, str) or (isinstance(item, dict) and {"path", "source"} & item.keys())):
-                self.wrong(f"is {item!r}; expected names of data or stages, or mappings with `source`", *at, "data")
-                return []
-        return values
-
-    def accelerate(self, value: Any, at: tuple[str | int, ...]) -> Path | None:
-        if value is None:
-            return None
-        for home in recipe_homes():
-            if isinstance(value, str) and (home / "accelerate" / f"{value}.yaml").is_file():
-                return home / "accelerate" / f"{value}.yaml"
-        named = sorted({p.stem for home in recipe_homes() for p in (home / "accelerate").glob("*.yaml")})
-        return self.file(value, f"one of {listed(named)} or a YAML file, relative to the recipe", *at, "accelerate")
-
-    def file(self, value: Any, expected: str, *at: str | int) -> Path | None:
-        if isinstance(value, str):
-            path = self.folder / Path(value).expanduser()
-            if path.is_file():
-                return path
+    def file(self, value: str, expected: str, *at: str | int) -> Path | None:
+        path = self.folder / Path(value).expanduser()
+        if path.is_file():
+            return path
         self.wrong(f"is {value!r}, and no such file; expected {expected}", *at)
         return None
 
     def unique_names(self) -> None:
-        first: dict[str, str] = {}
+        taken = {name: f"`{name}` is a data set and a stage" for name in self.data.get("data") or {}}
+        taken["base_model"] = "`base_model` is the name of the recipe's base model"
         for i, raw in enumerate(self.data["stages"]):
             name = raw.get("name") if isinstance(raw, dict) else None
             if not isinstance(name, str):
                 continue
-            if name in first:
-                self.wrong(
-                    f"two stages are called `{name}` (the other at {first[name]}); expected names that differ",
-                    "stages",
-                    i,
-                    "name",
-                    kind=RecipeError,
-                )
-            elif name in (self.data.get("data") or {}):
-                self.wrong(f"`{name}` is a data set and a stage; expected names that differ", "stages", i, "name")
-            elif name == "base_model":
-                self.wrong(
-                    "`base_model` is the name of the recipe's base model; expected another name", "stages", i, "name"
-                )
-            first.setdefault(name, self.document.at("stages", i))
+            if name in taken:
+                self.wrong(f"{taken[name]}; expected names that differ", "stages", i, "name", kind=RecipeError)
+            other = self.document.at("stages", i)
+            taken.setdefault(name, f"two stages are called `{name}` (the other at {other})")
 
 
 def _put(config: dict[str, Any], keys: list[str], value: Any) -> bool:

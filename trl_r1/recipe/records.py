@@ -3,16 +3,18 @@ The records of a recipe: `Recipe`, `Stage`, `Artifact`, and what a stage has mad
 """
 
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..io import read_json, write_json
 from ..kinds import module_of
 
 
 ARTIFACT_FILE = "artifact.json"
+
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
@@ -148,10 +150,7 @@ class Artifact:
     @classmethod
     def read(cls, folder: str | Path) -> "Artifact | None":
         """Return the artifact of a stage's folder, or `None` where the stage has not finished."""
-        found = read_json(Path(folder) / ARTIFACT_FILE)
-        if not {"stage", "kind", "path", "fingerprint"} <= found.keys():
-            return None
-        return cls(**{key: value for key, value in found.items() if key in cls.__dataclass_fields__})
+        return read_record(cls, Path(folder) / ARTIFACT_FILE)
 
     def whole(self, folder: str | Path) -> bool:
         """Whether every output file is still there in its size."""
@@ -162,6 +161,15 @@ class Artifact:
             except OSError:
                 return False
         return True
+
+
+def read_record(cls: type[Record], path: Path) -> Record | None:
+    """Return a record as its file gives it; `None` where there is none, or a field without a default is missing."""
+    found = read_json(path)
+    known = {each.name: each.default for each in fields(cls)}  # type: ignore[arg-type]  # a dataclass, for which there is no public type
+    if any(default is MISSING and name not in found for name, default in known.items()):
+        return None
+    return cls(**{key: value for key, value in found.items() if key in known})
 
 
 def now() -> str:

@@ -7,6 +7,7 @@ moved to another folder.
 """
 
 import re
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,16 +67,18 @@ class ResolvedStage:
 
     def placed(self, run_dir: str | Path) -> dict[str, Any]:
         """Return the configuration with the run's folder filled in."""
-        return {key: fill_run(value, str(run_dir)) for key, value in self.config.items()}
+        return {
+            key: with_texts(value, lambda text: text.replace(RUN, str(run_dir))) for key, value in self.config.items()
+        }
 
 
-def fill_run(value: Any, run_dir: str) -> Any:
-    """Return `value` with `${run}` replaced in every text."""
+def with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a value of a config with every text in it changed; keys stay."""
     if isinstance(value, dict):
-        return {key: fill_run(item, run_dir) for key, item in value.items()}
+        return {key: with_texts(item, change) for key, item in value.items()}
     if isinstance(value, list):
-        return [fill_run(item, run_dir) for item in value]
-    return value.replace(RUN, run_dir) if isinstance(value, str) else value
+        return [with_texts(item, change) for item in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def resolve(recipe: Recipe) -> tuple[list[ResolvedStage], list[ConfigError]]:
@@ -162,20 +165,22 @@ class _Resolving:
         takes = self.kind.model if self.kind else "one"
         if takes == "none":
             self.wrong(f"a stage of kind `{self.stage.kind}` takes no model; expected no `model`", "model")
-            return
-        if takes == "one":
-            if not isinstance(model, str):
-                self.wrong(f"a stage of kind `{self.stage.kind}` starts from one model; expected one name", "model")
-                return
+        elif takes == "several":
+            config["models"] = {name: self.model_place(item, "model") for name, item in self.named(model)}
+        elif isinstance(model, str):
             config["model_name_or_path"] = self.model_place(model, "model")
-            return
-        named = model if isinstance(model, dict) else {}
-        for item in [model] if isinstance(model, str) else [] if isinstance(model, dict) else model:
-            name = "base" if item == "base_model" else item.split("@")[0].rstrip("/").rsplit("/", 1)[-1]
-            if name in named:
-                self.wrong(f"two models are called `{name}`; expected a mapping of names to models", "model")
-            named = {**named, name: item}
-        config["models"] = {name: self.model_place(item, "model") for name, item in named.items()}
+        else:
+            self.wrong(f"a stage of kind `{self.stage.kind}` starts from one model; expected one name", "model")
+
+    def named(self, model: str | list[str] | dict[str, str]) -> list[tuple[str, str]]:
+        """Return each of several models with its name."""
+        if isinstance(model, dict):
+            return list(model.items())
+        items = [model] if isinstance(model, str) else model
+        names = ["base" if item == "base_model" else Path(item.split("@")[0]).name for item in items]
+        for name in {name for name in names if names.count(name) > 1}:
+            self.wrong(f"two models are called `{name}`; expected a mapping of names to models", "model")
+        return list(zip(names, items))
 
     def model_place(self, name: str, key: str) -> str:
         names = [stage.name for stage in self.recipe.stages]
@@ -188,9 +193,8 @@ class _Resolving:
             self.parents.append(name)
             self.makes(name, "model", "a model", key)
             return f"{RUN}/{name}/model"
-        local = self.local(name)
-        if local is not None:
-            return self.outside(local)
+        if local := self.local(name):
+            return local
         if _HUB_ID.fullmatch(name) and not name.startswith("."):
             return name
         self.wrong(
@@ -214,23 +218,23 @@ class _Resolving:
 
     def sources(self, item: str | dict[str, Any]) -> list[dict[str, Any]]:
         if isinstance(item, dict):
-            rest = {key: value for key, value in item.items() if key != "source"}
-            if "source" not in item:
-                return [self.file_source(rest, None)]
-            return [{**source, **rest} for source in self.sources(item["source"])] if self.is_name(item) else []
+            source, rest = item.get("source"), {key: value for key, value in item.items() if key != "source"}
+            if source is None:
+                return [self.file_source(rest)]
+            if isinstance(source, str):
+                return [{**each, **rest} for each in self.sources(source)]
+            self.wrong(f"`source` is {source!r}; expected the name of data or of a stage", "data")
+            return []
         if item in self.recipe.data:
             sources = self.recipe.data[item]
             found = []
-            for source in sources:
-                if "source" in source:
-                    if source["source"] == item or source["source"] in self.recipe.data:
-                        self.wrong(f"data `{item}` names other data; expected a stage or a `path`", "data")
-                        continue
-                    found += [
-                        {"name": item, **{k: v for k, v in s.items() if k != "name"}} for s in self.sources(source)
-                    ]
+            for each in sources:
+                if "source" not in each:
+                    found.append(self.file_source({"name": item, **each} if len(sources) == 1 else each))
+                elif each["source"] in self.recipe.data:
+                    self.wrong(f"data `{item}` names other data; expected a stage or a `path`", "data")
                 else:
-                    found.append(self.file_source(source, item if len(sources) == 1 else None))
+                    found += [{**made, "name": item} for made in self.sources(each)]
             return found
         name, _, part = item.partition("/")
         names = [stage.name for stage in self.recipe.stages]
@@ -249,40 +253,27 @@ class _Resolving:
         )
         return []
 
-    def is_name(self, item: dict[str, Any]) -> bool:
-        if isinstance(item["source"], str):
-            return True
-        self.wrong(f"`source` is {item['source']!r}; expected the name of data or of a stage", "data")
-        return False
-
-    def file_source(self, source: dict[str, Any], name: str | None) -> dict[str, Any]:
+    def file_source(self, source: dict[str, Any]) -> dict[str, Any]:
         path = source.get("path")
-        named = {"name": name} if name and "name" not in source else {}
         if not isinstance(path, str):
             self.wrong(f"`path` is {path!r}; expected a Hub id or a file", "data", DataError)
-            return {**source, **named}
-        local = self.local(path)
-        if local is not None:
-            return {**source, **named, "path": self.outside(local)}
-        if path.endswith(_DATA_SUFFIXES) or not _HUB_ID.fullmatch(path) or path.startswith("."):
-            places = " or ".join(dict.fromkeys(shown(place / Path(path).expanduser()) for place in self.places()))
+        elif local := self.local(path):
+            return {**source, "path": local}
+        elif path.endswith(_DATA_SUFFIXES) or not _HUB_ID.fullmatch(path) or path.startswith("."):
+            places = " or ".join(dict.fromkeys(map(shown, self.places(path))))
             self.wrong(f"`{path}`: no such file; expected {places}, or a Hub id `owner/name`", "data", DataError)
-        return {**source, **named}
+        return source
 
     # --- places -----------------------------------------------------------------------------------------------------
 
-    def places(self) -> tuple[Path, Path]:
-        return self.recipe.path.resolve().parent, Path.cwd()
+    def places(self, path: str) -> list[Path]:
+        return [folder / Path(path).expanduser() for folder in (self.recipe.path.resolve().parent, Path.cwd())]
 
-    def local(self, path: str) -> Path | None:
-        for place in self.places():
-            if (place / Path(path).expanduser()).exists():
-                return (place / Path(path).expanduser()).resolve()
-        return None
-
-    def outside(self, path: Path) -> str:
-        self.inputs.append(path)
-        return str(path)
+    def local(self, path: str) -> str | None:
+        """Return the place of a file or a folder beside the recipe or in the current folder, which is an input then."""
+        found = next((place.resolve() for place in self.places(path) if place.exists()), None)
+        self.inputs += [found] if found else []
+        return str(found) if found else None
 
     # --- inside the config ------------------------------------------------------------------------------------------
 
@@ -303,8 +294,12 @@ class _Resolving:
         if what == "model":
             names = {stage.name for stage in self.recipe.stages}
             names |= {"base_model"} if self.recipe.base_model else set()
-            if value in names and (at[-2:-1] != ("args",) or self.is_model_argument(func, at[-1])):
-                return self.model_place(value, ".".join(at))
+            if value in names:
+                # Imported only for a value that has the name of a stage.
+                from ..rewards.schedule import model_arguments
+
+                if at[-2:-1] != ("args",) or func is None or at[-1] in model_arguments(func):
+                    return self.model_place(value, ".".join(at))
         if what == "file":
             return self.file_place(value)
         return value
@@ -320,18 +315,12 @@ class _Resolving:
                 return what
         return None
 
-    def is_model_argument(self, func: Any, argument: str) -> bool:
-        # Imported only for an argument that has the name of a stage.
-        from ..rewards.schedule import model_arguments
-
-        return func is None or argument in model_arguments(func)
-
     def file_place(self, value: str) -> str:
         """Return the path of a file that a config names: relative to the current folder, else to the config file."""
-        if self.stage.config_file is not None and not Path(value).exists():
-            beside = self.stage.config_file.parent / value
-            if beside.is_file():
-                return self.outside(beside.resolve())
+        beside = self.stage.config_file.parent / value if self.stage.config_file else None
+        if beside and beside.is_file() and not Path(value).exists():
+            self.inputs.append(beside.resolve())
+            return str(beside.resolve())
         if Path(value).is_file():
             self.inputs.append(Path(value))
         return value

@@ -25,7 +25,9 @@ from typing import Any
 from ..errors import ConfigError, did_you_mean
 from ..model_server import run_coroutine
 from ..typed import make
-from .scheduled import AsyncScheduled, Scheduled, is_async, name_of, required_columns
+from .scheduled import AsyncScheduled, Scheduled, is_async
+from .scheduled import name_of as name_of
+from .scheduled import required_columns as required_columns
 
 
 @dataclass(frozen=True)
@@ -186,42 +188,30 @@ def make_reward(spec: RewardSpec, key: str = "rewards") -> Callable[..., Any]:
     """
     found = _imported(spec.func, f"{key}.func")
     makes_one = inspect.isclass(found) or (inspect.isfunction(found) and not _takes_completions(found))
-    if not makes_one:
-        if spec.args:
-            raise ConfigError(f"`{spec.func}` is ready as it is, expected no arguments", key=f"{key}.args")
-        return _checked(found, key)
+    if spec.args and not makes_one:
+        raise ConfigError(f"`{spec.func}` is ready as it is, expected no arguments", key=f"{key}.args")
     try:
-        inspect.signature(found).bind(**spec.args)
-    except TypeError as error:
-        raise ConfigError(
-            f"the arguments do not fit `{spec.func}{inspect.signature(found)}`: {error}", key=f"{key}.args"
-        ) from None
-    except ValueError:
-        pass  # a signature that cannot be read is tried by the call below
-    try:
-        reward = found(**spec.args)
+        reward: Callable[..., Any] = found(**spec.args) if makes_one else found
+        if callable(check := getattr(reward, "check_machine", None)):  # a jail, a compiler
+            check()
     except ConfigError as error:
         inner = f".{error.key}" if error.key else ""
         raise ConfigError(error.message, file=error.file, key=f"{key}.args{inner}") from None
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"`{spec.func}` refuses its arguments: {error}", key=f"{key}.args") from None
-    if not callable(reward):
         raise ConfigError(
-            f"`{spec.func}` makes a {type(reward).__name__}, expected a reward, which can be called", key=f"{key}.func"
-        )
-    return _checked(reward, key)
-
-
-def _checked(reward: Callable[..., Any], key: str) -> Callable[..., Any]:
-    """Have a reward that needs more of the machine than Python check that it is there: a jail, a compiler."""
-    check = getattr(reward, "check_machine", None)
-    if callable(check) and not inspect.isclass(reward):
-        try:
-            check()
-        except ConfigError as error:
-            inner = f".{error.key}" if error.key else ""
-            raise ConfigError(error.message, file=error.file, key=f"{key}.args{inner}") from None
+            f"the arguments do not fit `{spec.func}{_signature(found)}`: {error}", key=f"{key}.args"
+        ) from None
+    if not callable(reward):
+        made = type(reward).__name__
+        raise ConfigError(f"`{spec.func}` makes a {made}, expected a reward, which can be called", key=f"{key}.func")
     return reward
+
+
+def _signature(found: Callable[..., Any]) -> str:
+    try:
+        return str(inspect.signature(found))
+    except ValueError:  # one that cannot be read
+        return ""
 
 
 def call(reward: Callable[..., Any], **handed: Any) -> list[float | None]:

@@ -50,8 +50,3 @@ def audit(recipe_name: str, *, overrides: Iterable[str] = ()) -> int:
         return 0
     asked = json.dumps({"recipe": recipe.name, "rewards": entries}, default=str)
     return subprocess.run([sys.executable, "-m", "trl_r1.audit"], input=asked, text=True).returncode
-
-
-def list_exploits() -> int:
-    """Print the battery."""
-    return subprocess.run([sys.executable, "-m", "trl_r1.audit", "--list"]).returncode

@@ -12,8 +12,7 @@ from typing import Any
 from ..errors import ConfigError, ConfigErrors, DataError, did_you_mean, listed
 from ..recipe import Recipe, ResolvedStage, read_recipe, resolve, shown
 from ..recipe.references import RUN
-from .columns import columns_of
-from .configs import check_configs
+from .configs import check_configs, sources_of
 from .directory import check_owner
 
 
@@ -27,6 +26,9 @@ _TRACES = ("prompt_id", "prompt", "solution", "domain", "language", "completion"
 _MEANINGS = ("prompt", "completion", "solution", "chosen", "rejected", "domain", "language")
 
 GB = 1 << 30
+
+# Of a source: its name, the domain of all of its rows, its columns; `None` what is not known beforehand.
+Offered = tuple[str, str | None, set[str] | None]
 
 
 def check(
@@ -57,11 +59,13 @@ def check(
         run_dir = Path("runs") / (recipe.name if seed is None else f"{recipe.name}-seed{seed}")
     stages, found = resolve(recipe)
     problems += found
-    checked, rewards, found = check_configs(stages, run_dir)
+    checked, records, found = check_configs(stages, run_dir)
     problems += found
     for item in checked:
-        problems += [*check_models(item), *check_data(item, checked)]
-        problems += check_reward_columns(item, rewards.get(item.name, []), checked)
+        problems += check_models(item)
+        if item.name in records:
+            offered, found = check_data(item, records[item.name]["columns"], checked)
+            problems += [*found, *check_reward_columns(item, records[item.name]["rewards"], offered)]
     problems += check_surroundings(recipe, run_dir, checked)
     if problems:
         raise ConfigErrors(list({str(problem): problem for problem in problems}.values()))
@@ -82,23 +86,25 @@ def check_models(item: ResolvedStage) -> list[ConfigError]:
     return problems
 
 
-def source_columns(source: dict[str, Any], item: ResolvedStage, stages: list[ResolvedStage]) -> set[str] | None:
+def source_columns(
+    source: dict[str, Any], item: ResolvedStage, columns: dict[str, Any], stages: list[ResolvedStage]
+) -> set[str] | None:
     """
     Return the columns that a source offers under their canonical names; `None` where they are not known beforehand.
 
     Raises:
         `DataError`: it cannot be read, or is empty.
     """
-    path = source.get("path")
-    found: tuple[str, ...] | None = None
-    if not isinstance(path, str):
-        return None
+    path = str(source.get("path"))
+    found = columns.get(path)
+    if isinstance(found, str):
+        raise DataError(found, file=shown(path), key=f"data.{source.get('name')}.path")
     if path.startswith(f"{RUN}/"):
-        name, _, rest = path[len(RUN) + 1 :].partition("/")
+        _, name, *rest = path.split("/")
         parent = next(s for s in stages if s.name == name)
-        if rest.startswith("data/"):
+        if rest[0] == "data":
             written = parent.kind.writes if parent.kind else {}
-            part = rest[len("data/") : -len(".parquet")]
+            part = rest[-1].removesuffix(".parquet")
             if written and part not in written:
                 raise DataError(
                     f"`{name}` writes no data set `{part}`; expected one of {listed(written)}{did_you_mean(part, written)}",
@@ -108,8 +114,6 @@ def source_columns(source: dict[str, Any], item: ResolvedStage, stages: list[Res
             found = written.get(part)
         else:
             found = _TRACES
-    elif Path(path).exists():
-        found = columns_of(path)
     if found is None:
         return None
     named = {meaning: source.get(f"{meaning}_column") for meaning in _MEANINGS}
@@ -124,35 +128,51 @@ def source_columns(source: dict[str, Any], item: ResolvedStage, stages: list[Res
     return {*found, *(meaning for meaning, column in named.items() if column is not None)}
 
 
-def check_data(item: ResolvedStage, stages: list[ResolvedStage]) -> list[ConfigError]:
-    """Check the files and the columns of a stage's data."""
+def check_data(
+    item: ResolvedStage, columns: dict[str, Any], stages: list[ResolvedStage]
+) -> tuple[list[Offered], list[ConfigError]]:
+    """
+    Check the columns of a stage's data.
+
+    Args:
+        item (`ResolvedStage`):
+            The stage.
+        columns (`dict[str, Any]`):
+            Columns of its local sources, as [`~stages._check.check_stage`] returns them.
+        stages (`list[ResolvedStage]`):
+            All stages.
+
+    Returns:
+        `tuple`: what each source offers, and what is wrong.
+    """
+    offered: list[Offered] = []
     problems: list[ConfigError] = []
-    for i, source in enumerate(_sources(item)):
+    for i, source in enumerate(sources_of(item)):
+        found = None
         try:
-            columns = source_columns(source, item, stages)
+            found = source_columns(source, item, columns, stages)
         except DataError as error:
-            named = f"data.{source.get('name')}.path"
-            problems.append(error if error.key else DataError(error.message, file=error.file, key=named))
-            continue
+            problems.append(error)
+        name, domain = str(source.get("name") or source.get("path")), source.get("domain")
+        if domain is None and found is not None and "domain" not in found:
+            domain = name  # as `trl_r1.data` has it
+        offered.append((name, domain, found))
         for column in (item.kind.reads if item.kind else None) or ():
-            if columns is not None and column not in columns:
-                own = sorted(
-                    columns - {each for each in _MEANINGS if source.get(f"{each}_column") not in (None, each)}
-                )
+            if found is not None and column not in found:
+                own = sorted(found - {each for each in _MEANINGS if source.get(f"{each}_column") not in (None, each)})
                 problems.append(
                     DataError(
-                        f"`{source.get('name') or source.get('path')}` has no column `{column}`, which "
-                        f"`{item.stage.kind}` reads; expected one of that name or `{column}_column: ...`. It has "
-                        f"{listed(own)}",
+                        f"`{name}` has no column `{column}`, which `{item.stage.kind}` reads; expected one of that name "
+                        f"or `{column}_column: ...`. It has {listed(own)}",
                         file=item.stage.at,
                         key=f"stages.{item.name}.data[{i}]",
                     )
                 )
-    return problems
+    return offered, problems
 
 
 def check_reward_columns(
-    item: ResolvedStage, rewards: list[dict[str, Any]], stages: list[ResolvedStage]
+    item: ResolvedStage, rewards: list[dict[str, Any]], offered: list[Offered]
 ) -> list[ConfigError]:
     """
     Check that a stage's data have the columns that its rewards read.
@@ -164,20 +184,10 @@ def check_reward_columns(
         item (`ResolvedStage`):
             The stage.
         rewards (`list[dict[str, Any]]`):
-            Its rewards, as [`check_configs`] returns them.
-        stages (`list[ResolvedStage]`):
-            All stages.
+            Its rewards, as [`~stages._check.check_stage`] returns them.
+        offered (`list[Offered]`):
+            What its data offer, as [`check_data`] returns it.
     """
-    offered: list[tuple[str, str | None, set[str] | None]] = []  # name, domain of all rows, columns
-    for source in _sources(item):
-        try:
-            columns = source_columns(source, item, stages)
-        except DataError:
-            return []  # reported by the check of the data
-        name, domain = str(source.get("name") or source.get("path")), source.get("domain")
-        if domain is None and columns is not None and "domain" not in columns:
-            domain = name  # as `trl_r1.data` has it
-        offered.append((name, domain, columns))
     problems: list[ConfigError] = []
     for reward in rewards:
         domains = reward["domains"]
@@ -198,13 +208,6 @@ def check_reward_columns(
                 for which in lacking
             ]
     return problems
-
-
-def _sources(item: ResolvedStage) -> list[dict[str, Any]]:
-    sources = item.config.get("data")
-    if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
-        return []
-    return sources
 
 
 def check_surroundings(recipe: Recipe, run_dir: Path, stages: list[ResolvedStage]) -> list[ConfigError]:

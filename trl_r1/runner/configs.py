@@ -17,6 +17,7 @@ import yaml
 from .. import errors
 from ..errors import ConfigError, EnvironmentalError
 from ..recipe import ResolvedStage, read_document, shown
+from ..recipe.references import RUN
 
 
 # The keys of a stage in the recipe that become keys of its config.
@@ -26,11 +27,25 @@ _FROM_RECIPE = {"model_name_or_path": "model", "models": "model", "data": "data"
 _OF_A_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
+def sources_of(item: ResolvedStage) -> list[dict[str, Any]]:
+    """Return a stage's data sources; none where they are no list of mappings, which its config class refuses."""
+    sources = item.config.get("data")
+    if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
+        return []
+    return sources
+
+
+def is_local(source: dict[str, Any]) -> bool:
+    """Whether a source is a file or a folder outside the run, which is there before anything runs."""
+    path = source.get("path")
+    return isinstance(path, str) and not path.startswith(RUN) and Path(path).exists()
+
+
 def check_configs(
     stages: list[ResolvedStage], run_dir: Path
-) -> tuple[list[ResolvedStage], dict[str, list[dict[str, Any]]], list[ConfigError]]:
+) -> tuple[list[ResolvedStage], dict[str, dict[str, Any]], list[ConfigError]]:
     """
-    Have the config classes and rewards of all stages made.
+    Have the config classes and rewards of all stages made, and their data looked into.
 
     Args:
         stages (`list[ResolvedStage]`):
@@ -39,8 +54,8 @@ def check_configs(
             The run's directory, which may not exist yet.
 
     Returns:
-        `tuple`: the stages, their values as their fields take them; by stage the rewards that could be made, each with
-        `key`, `func`, `domains` and the columns that it `requires`; and what was refused.
+        `tuple`: the stages, their values as their fields take them; what [`~stages._check.check_stage`] returns for each,
+        by its name; and what was refused.
     """
     problems: list[ConfigError] = []
     asked = {}
@@ -48,25 +63,24 @@ def check_configs(
         try:
             accelerate = _accelerate(item)
             if item.kind is not None:
-                config = item.placed(run_dir.absolute())
-                gpu = accelerate.get("use_cpu") is not True
                 asked[item.name] = {
                     "kind": item.stage.kind,
-                    "config": config,
+                    "config": item.placed(run_dir.absolute()),
                     "processes": world_size(item),
-                    "gpu": gpu,
+                    "gpu": accelerate.get("use_cpu") is not True,
+                    "sources": [source for source in sources_of(item) if is_local(source)],
                 }
         except ConfigError as error:
             problems.append(error)
     records = dict(zip(asked, ask(list(asked.values())) if asked else ()))
     checked = []
     for item in stages:
-        record = records.get(item.name, {"problems": (), "converted": {}})
-        # What was converted is a number or a switch: a path among the values would be the run's by now.
-        config = {key: record["converted"].get(key, value) for key, value in item.config.items()}
-        checked.append(replace(item, config=config))
-        problems += [_problem(item, found) for found in record["problems"]]
-    return checked, {name: record["rewards"] for name, record in records.items()}, problems
+        if item.name in records:
+            problems += [_problem(item, found) for found in records[item.name]["problems"]]
+            # What was converted is a number or a switch: a path among the values would be the run's by now.
+            item = replace(item, config=item.config | records[item.name]["converted"])
+        checked.append(item)
+    return checked, records, problems
 
 
 def ask(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -120,8 +134,7 @@ def _accelerate(item: ResolvedStage) -> dict[str, Any]:
 
 def _problem(item: ResolvedStage, found: dict[str, Any]) -> ConfigError:
     key, message = found["key"], found["message"]
-    kind = getattr(errors, found["type"], ConfigError)
-    kind = kind if issubclass(kind, ConfigError) else ConfigError
+    kind: type[ConfigError] = getattr(errors, found["type"], ConfigError)
     if key == "kind":
         return kind(message, file=item.stage.at, key=f"stages.{item.name}.kind")
     if key in _FROM_RECIPE and message.startswith("is missing"):

@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ..errors import ConfigError, EnvironmentalError
 from ..io import read_json, write_json
 from ..recipe import Artifact, Recipe, shown
-from ..recipe.records import now
+from ..recipe.records import now, read_record
 
 
 RUN_FILE = "run.json"
@@ -64,10 +64,7 @@ class Attempt:
 
 def read_attempt(folder: Path) -> Attempt | None:
     """Return what is known of a started stage, or `None`."""
-    found = read_json(folder / STARTED_FILE)
-    if "fingerprint" not in found:
-        return None
-    return Attempt(**{key: value for key, value in found.items() if key in Attempt.__dataclass_fields__})
+    return read_record(Attempt, folder / STARTED_FILE)
 
 
 def write_attempt(folder: Path, attempt: Attempt) -> None:
@@ -134,19 +131,15 @@ def locked(run_dir: Path) -> Iterator[None]:
     Raises:
         `EnvironmentalError`: another runner holds it.
     """
-    import fcntl
-
     run_dir.mkdir(parents=True, exist_ok=True)
     with open(run_dir / LOCK_FILE, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(file):
             file.seek(0)
             pid = file.read().strip() or "unknown"
             raise EnvironmentalError(
                 f"{shown(run_dir)}: another trl-r1 (process {pid}) is running in this directory; expected to be the only "
                 f"one. `trl-r1 status {shown(run_dir)}` shows how far it is"
-            ) from None
+            )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -155,18 +148,25 @@ def locked(run_dir: Path) -> Iterator[None]:
 
 def runner_of(run_dir: Path) -> int | None:
     """Return the process that runs in this directory now, 0 where its number is unknown, or `None` for none."""
+    try:
+        with open(run_dir / LOCK_FILE, "r+", encoding="utf-8") as file:
+            if _lock(file):
+                return None
+            text = file.read().strip()
+            return int(text) if text.isdigit() else 0
+    except OSError:
+        return None
+
+
+def _lock(file: TextIO) -> bool:
+    """Lock a file until it is closed; return whether that was possible."""
     import fcntl
 
     try:
-        with open(run_dir / LOCK_FILE, "r+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                text = file.read().strip()
-                return int(text) if text.isdigit() else 0
-    except OSError:
-        pass
-    return None
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def retire(run_dir: Path, stage: str) -> Path | None:
@@ -177,16 +177,13 @@ def retire(run_dir: Path, stage: str) -> Path | None:
         `Path`, *optional*: the new place; `None` where there was nothing.
     """
     folder = run_dir / stage
-    if not folder.exists():
-        return None
-    if not any(folder.iterdir()):
+    if not folder.exists() or not any(folder.iterdir()):
         return None
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    place = run_dir / OLD_FOLDER / f"{stage}-{stamp}"
-    count = 1
+    place, count = run_dir / OLD_FOLDER / f"{stage}-{stamp}", 1
     while place.exists():
         count += 1
-        place = run_dir / OLD_FOLDER / f"{stage}-{stamp}-{count}"
+        place = place.with_name(f"{stage}-{stamp}-{count}")
     place.parent.mkdir(exist_ok=True)
     os.rename(folder, place)
     return place
@@ -250,6 +247,4 @@ def end_leftovers(run_dir: Path, patience_s: float = 10.0) -> list[int]:
 def artifact_of(folder: Path, fingerprint: str) -> Artifact | None:
     """Return a finished stage's artifact where it has this fingerprint and all of its files, else `None`."""
     artifact = Artifact.read(folder)
-    return (
-        artifact if artifact is not None and artifact.fingerprint == fingerprint and artifact.whole(folder) else None
-    )
+    return artifact if artifact and artifact.fingerprint == fingerprint and artifact.whole(folder) else None

@@ -35,40 +35,30 @@ def progress_text(progress: dict[str, Any], eta_s: float | None) -> str:
     return "  ".join(parts)
 
 
-class Pace:
-    """How fast a stage goes, from the steps seen since it was started: a resumed one does not begin at 0."""
+class Display:
+    """
+    Live lines at the end of the standard output, with ordinary lines above them; where it is no terminal, ordinary lines.
+    """
 
     def __init__(self) -> None:
-        self.first: tuple[float, float] | None = None
+        self.out: TextIO = sys.stdout
+        self.live = self.out.isatty()
+        self.drawn = 0
+        self.first: dict[str, tuple[float, float]] = {}
+        self.said: dict[str, tuple[float, Any]] = {}
 
-    def seconds_left(self, progress: dict[str, Any], now: float) -> float | None:
-        """Return the estimate of the time left in seconds, or `None` before there is one."""
+    def seconds_left(self, name: str, progress: dict[str, Any], now: float) -> float | None:
+        """
+        Return the estimate of the time left in seconds, or `None` before there is one: from the steps seen since the stage
+        was started, as a resumed one does not begin at 0.
+        """
         step, total = number(progress.get("step")), number(progress.get("total"))
         if step is None or not total or step >= total:
             return None
-        if self.first is None or step < self.first[1]:
-            self.first = (now, step)
-        since, at = self.first
+        since, at = self.first.setdefault(name, (now, step))
+        if step < at:
+            since, at = self.first[name] = (now, step)
         return (now - since) * (total - step) / (step - at) if step > at else None
-
-
-class Display:
-    """
-    Live lines at the end of the output, with ordinary lines above them.
-
-    Args:
-        out (`TextIO`, *optional*):
-            Where to write. Defaults to the standard output.
-        live (`bool`, *optional*):
-            Whether lines may be written over. Defaults to whether `out` is a terminal.
-    """
-
-    def __init__(self, out: TextIO | None = None, live: bool | None = None):
-        self.out = out or sys.stdout
-        self.live = self.out.isatty() if live is None else live
-        self.drawn = 0
-        self.paces: dict[str, Pace] = {}
-        self.said: dict[str, tuple[float, Any]] = {}
 
     def say(self, text: str = "") -> None:
         """Write lines that stay."""
@@ -81,8 +71,7 @@ class Display:
         now = time.monotonic()
         for stage in running:
             progress = read_progress(stage.folder)
-            pace = self.paces.setdefault(stage.name, Pace())
-            text = progress_text(progress, pace.seconds_left(progress, now)) or "starting"
+            text = progress_text(progress, self.seconds_left(stage.name, progress, now)) or "starting"
             lines.append(f"  {stage.name:<18} {show_duration(int(stage.seconds)):>12}  {text}")
             if not self.live:
                 last, step = self.said.get(stage.name, (stage.started, None))
@@ -97,7 +86,7 @@ class Display:
 
     def forget(self, name: str) -> None:
         """Forget the pace of a stage that has ended."""
-        self.paces.pop(name, None)
+        self.first.pop(name, None)
         self.said.pop(name, None)
 
     def _clear(self) -> None:

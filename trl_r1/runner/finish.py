@@ -36,8 +36,10 @@ def finish(recipe: Recipe, run_dir: Path, display: Display, *, worked: bool, who
         write_report(run_dir, display)
     if whole and recipe.hub is not None:
         code = push(run_dir, display)
-    tables = print_evaluations(run_dir, display)
-    if whole and not tables:
+    evaluations = read_run(run_dir).evaluations()
+    for name, models in evaluations.items():
+        display.say(f"\n{name}\n{evaluation_table(models)}")
+    if whole and not evaluations:
         display.say(f"\nAll stages are done; what they made is in {shown(run_dir)}")
     return code
 
@@ -66,11 +68,3 @@ def push(run_dir: Path, display: Display) -> int:
         display.say(f"Nothing here is lost; `trl-r1 push {shown(run_dir)}` completes it.")
         return error.exit_code
     return 0
-
-
-def print_evaluations(run_dir: Path, display: Display) -> int:
-    """Print the table of each evaluation that has finished; return how many."""
-    evaluations = read_run(run_dir).evaluations()
-    for name, models in evaluations.items():
-        display.say(f"\n{name}\n{evaluation_table(models)}")
-    return len(evaluations)

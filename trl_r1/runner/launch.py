@@ -4,10 +4,12 @@ Start a stage in separate processes, and end it.
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -117,8 +119,16 @@ class RunningStage:
             os.write(self.requests.fileno(), letter)
 
     def log_tail(self, lines: int = 20) -> list[str]:
-        """Return the last lines that this attempt wrote."""
-        return log_tail(self.folder / LOG_FILE, lines, self.log_start)
+        """Return the last lines that this attempt wrote; of a line that was overwritten, what was there last."""
+        try:
+            with open(self.folder / LOG_FILE, "rb") as file:
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(self.log_start, end - 64 * 1024))
+                text = file.read().decode(errors="replace")
+        except OSError:
+            return []
+        whole = [line.rstrip().rpartition("\r")[2] for line in text.splitlines()]
+        return [line for line in whole if line.strip()][-lines:]
 
 
 def start(item: ResolvedStage, run_dir: Path, folder: Path) -> RunningStage:
@@ -139,9 +149,11 @@ def start(item: ResolvedStage, run_dir: Path, folder: Path) -> RunningStage:
     write_text(config_file, f"# Written by trl-r1. To run this stage by hand:\n#   {shell(command)}\n{text}")
     (folder / PROGRESS_FILE).unlink(missing_ok=True)
     supervisor = Path(__file__).with_name("supervisor.py")
-    with open(folder / LOG_FILE, "ab") as log:
+    with open(folder / LOG_FILE, "a+b") as log:
         # What was killed may have left a line, such as a progress bar, without its end.
-        log.write(f"{'' if _ends_a_line(folder / LOG_FILE) else chr(10)}=== {now()} {shell(command)}\n".encode())
+        log.seek(max(0, log.seek(0, os.SEEK_END) - 1))
+        cut = log.read(1) not in (b"", b"\n")
+        log.write(f"{chr(10) if cut else ''}=== {now()} {shell(command)}\n".encode())
         log.flush()
         log_start = log.tell()
         process = subprocess.Popen(
@@ -157,15 +169,7 @@ def start(item: ResolvedStage, run_dir: Path, folder: Path) -> RunningStage:
     return RunningStage(item, folder, process, log_start)
 
 
-def _ends_a_line(path: Path) -> bool:
-    with open(path, "rb") as file:
-        if not file.seek(0, os.SEEK_END):
-            return True
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
-
-
-def stop(running: list[RunningStage], grace_s: float, hurry: Any = None) -> None:
+def stop(running: list[RunningStage], grace_s: float, hurry: Callable[[], bool]) -> None:
     """
     End stages: interrupt, terminate, kill.
 
@@ -174,7 +178,7 @@ def stop(running: list[RunningStage], grace_s: float, hurry: Any = None) -> None
             What runs.
         grace_s (`float`):
             Seconds from the interrupt to the kill.
-        hurry (`Callable[[], bool]`, *optional*):
+        hurry (`Callable[[], bool]`):
             Whether to kill at once: a second Ctrl-C.
     """
     for letter, share in ((INTERRUPT, 0.5), (TERMINATE, 0.5), (KILL, None)):
@@ -183,7 +187,7 @@ def stop(running: list[RunningStage], grace_s: float, hurry: Any = None) -> None
             stage.ask(letter)
         until = time.monotonic() + (grace_s * share if share is not None else 30.0)
         while any(stage.poll() is None for stage in running) and time.monotonic() < until:
-            if share is not None and hurry is not None and hurry():
+            if share is not None and hurry():
                 break
             time.sleep(0.05)
     for stage in running:
@@ -206,21 +210,6 @@ def read_progress(folder: Path) -> dict[str, Any]:
     return read_json(folder / PROGRESS_FILE)
 
 
-def log_tail(path: Path, lines: int = 20, start: int = 0) -> list[str]:
-    """Return the last lines of a log, from byte `start` on; of a line that was overwritten, what stood there last."""
-    try:
-        with open(path, "rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(start, end - 64 * 1024))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return []
-    whole = [line.rstrip().rpartition("\r")[2] for line in text.splitlines()]
-    return [line for line in whole if line.strip()][-lines:]
-
-
 def shell(command: list[str]) -> str:
     """Return a command as it would be typed."""
-    import shlex
-
     return shlex.join(["python" if part == sys.executable else part for part in command])

@@ -8,9 +8,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import ConfigError
+from ..lineage import read_yaml
 from ..recipe import Artifact, Recipe, ResolvedStage, fingerprints, package_versions
 from ..recipe.references import RUN
 from .directory import CONFIG_FILE, artifact_of, read_attempt
@@ -117,20 +116,18 @@ def _state_of(
         return State.AGAIN, "asked for by --from"
     if artifact_of(folder, wanted) is not None and not waiting:
         return State.DONE, ""
-    if artifact is not None:
-        if artifact.fingerprint != wanted:
-            changed = [parent for parent in item.parents if artifact.parents.get(parent) != prints[parent]]
-            return State.AGAIN, f"{', '.join(changed) or what_changed(item, folder, artifact)} changed"
-        if waiting:
-            return State.AGAIN, f"{', '.join(waiting)} runs first"
+    if artifact is not None and artifact.fingerprint != wanted:
+        changed = [parent for parent in item.parents if artifact.parents.get(parent) != prints[parent]]
+        return State.AGAIN, f"{', '.join(changed) or what_changed(item, folder, artifact)} changed"
+    if artifact is None and attempt is None:
+        return State.RUN, ""
+    if waiting:
+        return State.AGAIN, f"{', '.join(waiting)} runs first"
+    if artifact is not None or attempt is None:
         return State.AGAIN, "files of it are missing"
-    if attempt is not None:
-        if attempt.fingerprint == wanted and not waiting:
-            return State.RESUME, attempt.outcome or "interrupted"
-        if waiting:
-            return State.AGAIN, f"{', '.join(waiting)} runs first"
-        return State.AGAIN, f"{what_changed(item, folder)} changed since it was started"
-    return State.RUN, ""
+    if attempt.fingerprint == wanted:
+        return State.RESUME, attempt.outcome or "interrupted"
+    return State.AGAIN, f"{what_changed(item, folder)} changed since it was started"
 
 
 def what_changed(item: ResolvedStage, folder: Path, artifact: Artifact | None = None) -> str:
@@ -149,11 +146,10 @@ def what_changed(item: ResolvedStage, folder: Path, artifact: Artifact | None = 
         `str`: keys of its config with their former values where these are short, else packages with their versions,
         else what is left: the contents of its inputs, its code, how many processes it runs in.
     """
-    try:
-        before = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        root = str(Path(before["output_dir"]).parent)  # the run may have been moved
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+    before = read_yaml(folder / CONFIG_FILE)
+    if not before:
         return "its config, data or packages"
+    root = str(Path(str(before.get("output_dir"))).parent)  # the run may have been moved
     then = {key: _text(value).replace(root, RUN) for key, value in before.items()}
     now = {key: _text(value) for key, value in item.config.items()}
     keys = [key for key in {**then, **now} if then.get(key) != now.get(key)]

@@ -82,29 +82,22 @@ class RunOptions:
     command: list[str] = field(default_factory=list)
 
 
-def plan(options: RunOptions, display: Display | None = None) -> list[PlannedStage]:
+def plan(options: RunOptions) -> list[PlannedStage]:
     """
     Check a recipe and print what would run, changing nothing.
 
     Raises:
         `ConfigErrors`: everything found wrong.
     """
-    display = display or Display()
+    display = Display()
     recipe, stages, run_dir = check(options.recipe, options.output_dir, overrides=options.overrides, seed=options.seed)
     planned = make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)
     display.say(f"{recipe.name} ({shown(recipe.path)}), seed {recipe.seed}, in {shown(run_dir)}\n")
     rows = []
     for stage in planned:
         state = f"{stage.state.value} ({stage.why})" if stage.why else stage.state.value
-        rows.append(
-            [
-                stage.name,
-                stage.item.stage.kind,
-                ", ".join(stage.item.parents) or "-",
-                str(world_size(stage.item)),
-                state,
-            ]
-        )
+        parents = ", ".join(stage.item.parents) or "-"
+        rows.append([stage.name, stage.item.stage.kind, parents, str(world_size(stage.item)), state])
     display.say(table(["stage", "kind", "reads from", "processes", "state"], rows, right=[3]))
     if options.dry_run:
         display.say()
@@ -121,15 +114,13 @@ def _counts(planned: list[PlannedStage]) -> str:
     return f"{done} of {len(planned)} stages are done, {left} to run."
 
 
-def run(options: RunOptions, display: Display | None = None) -> int:
+def run(options: RunOptions) -> int:
     """
     Run a recipe.
 
     Args:
         options (`RunOptions`):
             What is asked for.
-        display (`Display`, *optional*):
-            Where to write.
 
     Returns:
         `int`: 0 when all that was asked for is done; 1 when a stage failed, or 2 when it refused its config or data.
@@ -140,9 +131,9 @@ def run(options: RunOptions, display: Display | None = None) -> int:
         `Interrupted`: the user stopped the run.
     """
     if options.dry_run:
-        plan(options, display)
+        plan(options)
         return 0
-    display = display or Display()
+    display = Display()
     recipe, stages, run_dir = check(options.recipe, options.output_dir, overrides=options.overrides, seed=options.seed)
     make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)  # is what is asked for known?
     try:
@@ -311,12 +302,12 @@ class _Run:
         self.display.update([])
         rows = []
         for stage in self.planned:
-            status, seconds = self.results.get(
-                stage.name, ("not run" if stage in waiting else stage.state.value, None)
-            )
-            rows.append(
-                [stage.name, stage.item.stage.kind, status, show_duration(seconds) if seconds is not None else "-"]
-            )
+            status = "not run" if stage in waiting else stage.state.value
+            took = "-"
+            if stage.name in self.results:
+                status, seconds = self.results[stage.name]
+                took = show_duration(seconds)
+            rows.append([stage.name, stage.item.stage.kind, status, took])
         self.display.say("\n" + table(["stage", "kind", "status", "wall time"], rows, right=[3]))
         total = sum(seconds for _, seconds in self.results.values())
         took = show_duration(time.monotonic() - self.since)

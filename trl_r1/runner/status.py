@@ -4,10 +4,8 @@ How far a run is, read from its directory alone.
 
 from pathlib import Path
 
-import yaml
-
 from ..errors import ConfigError
-from ..io import read_json
+from ..lineage import read_run
 from ..recipe import Artifact, shown
 from ..scores import show_duration
 from .directory import RUN_FILE, read_attempt, runner_of
@@ -15,38 +13,32 @@ from .display import Display, progress_text, table
 from .launch import read_progress
 
 
-def status(run_dir: Path, display: Display | None = None) -> int:
+def status(run_dir: Path) -> int:
     """
     Print how far a run is.
 
     Args:
         run_dir (`Path`):
             The run.
-        display (`Display`, *optional*):
-            Where to write.
 
     Raises:
         `ConfigError`: it is no run.
     """
-    display = display or Display()
-    found = read_json(run_dir / RUN_FILE)
+    display = Display()
+    record = read_run(run_dir)
+    found = record.run
     if not found:
         raise ConfigError(f"no {RUN_FILE} in it; expected the directory of a run", file=shown(run_dir))
     runner = runner_of(run_dir)
     who = "no runner is at work" if runner is None else f"process {runner or '?'} is at work"
     display.say(f"{found.get('recipe')}, seed {found.get('seed')}, in {shown(run_dir)}: {who}\n")
-    kinds = {}
-    try:
-        recipe = yaml.safe_load((run_dir / "recipe.yaml").read_text(encoding="utf-8"))
-        kinds = {stage["name"]: stage["kind"] for stage in recipe["stages"]}
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
-        pass
+    kinds = {stage.name: stage.kind for stage in record.stages}
     rows = []
     for name in found.get("stages") or kinds:
         folder = run_dir / name
         state, seconds = stage_state(folder, runner is not None)
         progress = "" if state in ("done", "waiting") else progress_text(read_progress(folder), None)
-        rows.append([name, kinds.get(name, "?"), state, show_duration(seconds) if seconds else "-", progress])
+        rows.append([name, kinds.get(name) or "?", state, show_duration(seconds) if seconds else "-", progress])
     display.say(table(["stage", "kind", "status", "wall time", "progress"], rows, right=[3]))
     return 0
 

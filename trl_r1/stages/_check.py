@@ -1,5 +1,6 @@
 """
-Make the configs and rewards of a recipe's stages as the stages themselves will, and say what is refused.
+Make the configs and rewards of a recipe's stages as the stages themselves will, read the first rows of their data, and say
+what is refused.
 
 ```bash
 python -m trl_r1.stages._check < stages.yaml    # a list of the arguments of `check_stage`
@@ -14,24 +15,37 @@ out where this machine lacks it.
 
 import contextlib
 import json
+import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 from unittest import mock
 
 import yaml
 
-from ..errors import ConfigError, EnvironmentalError
+from ..data.rows import columns_of
+from ..data.source import DataSource
+from ..errors import ConfigError, DataError, EnvironmentalError
 from ..kinds import kind_of
 from ..rewards.schedule import declared_rewards, load_reward
 from ..rewards.scheduled import required_columns
 from ..typed import check_fields, hints_of, make
 
 
-def check_stage(kind: str, config: Mapping[str, Any], processes: int = 1, gpu: bool = True) -> dict[str, Any]:
+# A document of JSON is read whole, which a plan does only up to this size.
+_LARGE_BYTES = 64 << 20
+
+
+def check_stage(
+    kind: str,
+    config: Mapping[str, Any],
+    processes: int = 1,
+    gpu: bool = True,
+    sources: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
     """
-    Make the config classes and the rewards of one stage.
+    Make the config classes and the rewards of one stage, and look into its data.
 
     Args:
         kind (`str`):
@@ -42,12 +56,17 @@ def check_stage(kind: str, config: Mapping[str, Any], processes: int = 1, gpu: b
             In how many processes it will run.
         gpu (`bool`, *optional*, defaults to `True`):
             Whether it will run on GPUs. All that are worth training on know bfloat16 and TF32.
+        sources (`Sequence[Mapping[str, Any]]`, *optional*):
+            The data sources to look into.
 
     Returns:
         `dict[str, Any]`: `problems`, each with `key`, `message` and `type`, the name of an error; `converted`, values by
-        key that a field takes as another type; `rewards`, each with `key`, `func`, `domains` and `requires`.
+        key that a field takes as another type; `rewards`, each with `key`, `func`, `domains` and `requires`; `columns`,
+        by each source's path a list of their names, or text that says why it cannot be read; `None` where that would
+        take long.
     """
-    record: dict[str, Any] = {"problems": [], "converted": {}, "rewards": []}
+    columns = {source["path"]: _columns(source["path"], source.get("split") or "train") for source in sources}
+    record: dict[str, Any] = {"problems": [], "converted": {}, "rewards": [], "columns": columns}
 
     def refuse(error: ConfigError, key: str | None = None) -> None:
         for each in error.problems:
@@ -88,6 +107,15 @@ def check_stage(kind: str, config: Mapping[str, Any], processes: int = 1, gpu: b
                 found = {"key": key, "func": spec.func, "domains": spec.domains, "requires": required_columns(reward)}
                 record["rewards"].append(found)
     return record
+
+
+def _columns(path: str, split: str) -> list[str] | str | None:
+    if path.endswith(".json") and os.path.getsize(path) > _LARGE_BYTES:
+        return None
+    try:
+        return columns_of(DataSource(path, split=split))
+    except DataError as error:
+        return error.message
 
 
 def _without_deepspeed(config: dict[str, Any]) -> dict[str, Any]:

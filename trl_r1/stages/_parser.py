@@ -35,6 +35,7 @@ class StageParser(HfArgumentParser):
     def __init__(self, dataclass_types: Iterable[Any], **kwargs: Any) -> None:
         # An abbreviated option would be a key that only looks known.
         super().__init__(list(dataclass_types), allow_abbrev=False, **kwargs)
+        self.add_argument("--config", metavar="FILE", help="a YAML file of further keys")
 
     def error(self, message: str) -> NoReturn:
         """Raise [`~errors.ConfigError`] where argparse would print the usage of four hundred options and exit."""
@@ -61,28 +62,22 @@ class StageParser(HfArgumentParser):
         if {"-h", "--help"} & set(argv):
             self.print_help()
             raise SystemExit(0)
-        argv = [part for arg in argv for part in (arg.split("=", 1) if arg.startswith("--config=") else [arg])]
-        config: dict[str, Any] = {}
-        if "--config" in argv:
-            position = argv.index("--config") + 1
-            if position == len(argv):
-                raise ConfigError("expected the path of a YAML file", key="config")
-            self.config_file = argv[position]
-            config = read_config(self.config_file)
-            del argv[position - 1 : position + 1]
+        for action in self._actions:  # only what is given counts: the rest is in the file, or has the class's default
+            action.default, action.required = argparse.SUPPRESS, False
+        options, remaining = self.parse_known_args(argv)
+        given = vars(options)
+        self.config_file = given.pop("config", None)
+        config = read_config(self.config_file) if self.config_file else {}
         env = config.pop("env", None) or {}
         if not isinstance(env, dict):
             raise ConfigError(f"is {env!r}; expected a mapping of variables", file=self.config_file, key="env")
         os.environ.update({key: str(value) for key, value in env.items()})
-        for action in self._actions:  # only what is given counts: the rest is in the file, or has the class's default
-            action.default, action.required = argparse.SUPPRESS, False
-        options, remaining = self.parse_known_args(argv)
         if remaining:
             key = remaining[0].lstrip("-").split("=")[0].replace("-", "_")
             known = [name for cls in self.dataclass_types for name in hints_of(cls)]
             raise ConfigError(f"unknown key on the command line{did_you_mean(key, known)}", key=key)
         try:
-            return make(self.dataclass_types, {**config, **vars(options)})
+            return make(self.dataclass_types, {**config, **given})
         except ConfigError as error:
             for problem in error.problems:
                 problem.file = problem.file or self.config_file
