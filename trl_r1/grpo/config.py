@@ -11,7 +11,7 @@ section. Where it gives none, the entry says "our own choice". Everything not de
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from trl import GRPOConfig
 from ..docstrings import help_from_docstring
 from ..errors import ConfigError
 from ..language import LANGUAGES, normalize_language
+from .dynamic_sampling import check_dynamic_sampling
+from .switches import reasons_in_config, refuse
 
 
 @help_from_docstring
@@ -119,7 +121,7 @@ class R1GRPOConfig(GRPOConfig):
     per_device_eval_batch_size: int = 16
     num_generations: int | None = 16
     max_completion_length: int | None = 32768
-    max_completion_length_schedule: dict | str | None = None
+    max_completion_length_schedule: dict[Any, Any] | str | None = None
     temperature: float = 1.0
     beta: float = 0.001
     num_iterations: int = 1
@@ -157,8 +159,7 @@ class R1GRPOConfig(GRPOConfig):
                 raise ConfigError(f"expected languages of {', '.join(LANGUAGES)}, got {language!r}", key="languages")
         if self.max_tokens_per_micro_batch is not None and self.max_tokens_per_micro_batch < 1:
             raise ConfigError(
-                f"expected a number of tokens above 0, got {self.max_tokens_per_micro_batch}",
-                key="max_tokens_per_micro_batch",
+                f"expected at least 1, got {self.max_tokens_per_micro_batch}", key="max_tokens_per_micro_batch"
             )
         self.max_completion_length_schedule = read_length_schedule(self.max_completion_length_schedule)
         if self.max_completion_length_schedule and "max_new_tokens" in (self.generation_kwargs or {}):
@@ -166,6 +167,9 @@ class R1GRPOConfig(GRPOConfig):
                 "expected either it or `generation_kwargs.max_new_tokens`, which would override it; got both",
                 key="max_completion_length_schedule",
             )
+        refuse(self, reasons_in_config(self))
+        if self.dynamic_sampling:
+            check_dynamic_sampling(self)
 
 
 def read_length_schedule(schedule: Any) -> dict[int, int] | None:
@@ -182,24 +186,21 @@ def read_length_schedule(schedule: Any) -> dict[int, int] | None:
     Raises:
         [`~errors.ConfigError`]: if it is no such thing.
     """
-    expected = "expected lengths by first step, such as {8200: 65536} or [[0, 32768], [8200, 65536]]"
     if schedule is None:
         return None
     try:
-        if isinstance(schedule, str):
-            schedule = json.loads(schedule)
-        pairs = schedule.items() if isinstance(schedule, Mapping) else schedule
-        if isinstance(pairs, str) or (isinstance(pairs, Sequence) and not all(len(pair) == 2 for pair in pairs)):
+        given = json.loads(schedule) if isinstance(schedule, str) else schedule
+        pairs = list(given.items() if isinstance(given, Mapping) else given)
+        # A step may be a text, as the keys of a JSON object are, but neither 1.5 nor true.
+        lengths = {int(str(step)): length for step, length in pairs}
+        if len(lengths) < len(pairs) or any(
+            step < 0 or type(length) is not int or length < 1 for step, length in lengths.items()
+        ):
             raise ValueError
-        # `int("8200")` because the keys of a JSON object are text
-        pairs = [(int(step) if isinstance(step, str) else step, length) for step, length in pairs]
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{expected}; got {schedule!r}", key="max_completion_length_schedule") from error
-    steps = [step for step, _ in pairs]
-    whole = all(type(number) is int for pair in pairs for number in pair)
-    if not whole or any(step < 0 or length < 1 for step, length in pairs) or len(set(steps)) < len(steps):
         raise ConfigError(
-            f"{expected}, each step once, no step below 0 and no length below 1; got {schedule!r}",
+            "expected lengths by first step, such as {8200: 65536} or [[0, 32768], [8200, 65536]], each step once, no "
+            f"step below 0 and no length below 1; got {schedule!r}",
             key="max_completion_length_schedule",
-        )
-    return dict(sorted(pairs)) or None
+        ) from error
+    return dict(sorted(lengths.items())) or None

@@ -42,7 +42,7 @@ from ..resume import ExactResume
 from ..solved import accuracy_rewards
 from ..text import completion_text, prompt_ends_in_thought, style_of_template
 from ..trace import Trace, write_traces
-from .compact_generation import compact_rows, compacts
+from .compact_generation import compact_rows
 from .config import R1GRPOConfig
 from .curriculum import PromptCurriculum, SaveAtEnd
 from .dynamic_sampling import GroupReplacement, check_dynamic_sampling, join_batches
@@ -53,7 +53,7 @@ from .prompt_stream import PromptStream, check_prompt_stream
 from .reference import load_reference, save_reference
 from .rollout import FOLDER, SHARD, RemoveStaleRollouts, Rollout
 from .sampler import EpochRepeatSampler
-from .switches import MEAN_OVER_ROWS, decide, reasons_in_config, reasons_in_model, refuse
+from .switches import MEAN_OVER_ROWS, decide, reasons_in_config, reasons_in_model
 
 
 logger = get_logger(__name__)
@@ -102,12 +102,6 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         if args is None:
             name = model if isinstance(model, str) else get_config_model_id(model.config)
             args = R1GRPOConfig(f"{name.split('/')[-1]}-GRPO")
-        # What the config alone forbids is said before a model is loaded.
-        reasons = reasons_in_config(args)
-        refuse(args, reasons)
-        compacts(args)
-        if getattr(args, "dynamic_sampling", False):
-            check_dynamic_sampling(args)
         given = inspect.signature(GRPOTrainer.__init__).bind(self, model, reward_funcs, args, *rest, **named).arguments
         has_adapter = given.get("peft_config") is not None or (not isinstance(model, str) and is_peft_model(model))
         if has_adapter and args.sync_ref_model and getattr(args, "sync_ref_model_by_default", False):
@@ -118,9 +112,9 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         check_attributes(self, _step=int, _logs=dict, eos_token_ids=list, reward_func_names=list)
         sees_images = isinstance(self.processing_class, ProcessorMixin)
         self.text_tokenizer = self.processing_class.tokenizer if sees_images else self.processing_class
-        self.compacts = compacts(args, sees_images=sees_images, own_sampling=self.rollout_func is not None)
         by_model = reasons_in_model(self.model, is_vlm=sees_images, has_aux_loss=self.aux_loss_enabled)
-        self.switches = decide(args, {**by_model, **reasons})
+        self.switches = decide(args, {**by_model, **reasons_in_config(args)})
+        self.compacts = self.switches.compact_generation and self.rollout_func is None
         self.micro_batches = MicroBatches(
             self.accelerator,
             window=args.gradient_accumulation_steps,
