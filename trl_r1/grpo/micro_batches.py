@@ -107,7 +107,7 @@ class MicroBatches:
         if self.skips:
             metrics.setdefault("skipped_rows", []).append(1 - len(kept) / len(lengths))
         metrics.setdefault("padding", []).append(1 - lengths[kept].sum().item() / self._cost(longest, sizes))
-        micro_batches = [take(batch, rows) for rows in kept.to(device).split(sizes)]
+        micro_batches = [take(batch, rows) for rows in torch.split(kept.to(device), sizes)]
         # Empty calls come first: the last one is where gradients are exchanged.
         places = [call * len(sizes) // n for call in range(n + 1)]
         return [
@@ -161,10 +161,13 @@ class MicroBatches:
         if not micro_batches:
             return torch.zeros((), device=self.accelerator.device, requires_grad=True)
         done = torch.zeros((), device=self.accelerator.device)
+        # Backward as in `Trainer.training_step`.
+        deepspeed = self.accelerator.distributed_type == DistributedType.DEEPSPEED
+        further = {"scale_wrt_gas": False} if deepspeed else {}
         for micro_batch in micro_batches[:-1]:
             with self._gradients_kept_back(model):
                 loss = self.weight(call, micro_batch) * loss_of(model, micro_batch)
-                self._backward(loss)
+                self.accelerator.backward(loss, **further)
             done += loss.detach()
         return self.weight(call, micro_batches[-1]) * loss_of(model, micro_batches[-1]) + done
 
@@ -172,20 +175,15 @@ class MicroBatches:
         """What the loss of a micro-batch is multiplied by."""
         return len(micro_batch["completion_ids"]) / call["nominal_rows"] if self.mean_over_rows else 1.0
 
-    def _backward(self, loss: torch.Tensor) -> None:
-        # As `Trainer.training_step` does it.
-        deepspeed = self.accelerator.distributed_type == DistributedType.DEEPSPEED
-        self.accelerator.backward(loss, **({"scale_wrt_gas": False} if deepspeed else {}))
-
     @contextlib.contextmanager
     def _gradients_kept_back(self, model: nn.Module) -> Iterator[None]:
         """As `Trainer` keeps them back between two micro-batches: no exchange between ranks, no optimizer step."""
-        state, deepspeed = self.accelerator.gradient_state, DistributedType.DEEPSPEED
+        state = self.accelerator.gradient_state
         before = state.sync_gradients
         state._set_sync_gradients(False)
         try:
-            plain = self.accelerator.distributed_type == deepspeed
-            with contextlib.nullcontext() if plain else self.accelerator.no_sync(model):
+            deepspeed = self.accelerator.distributed_type == DistributedType.DEEPSPEED
+            with contextlib.nullcontext() if deepspeed else self.accelerator.no_sync(model):
                 yield
         finally:
             state._set_sync_gradients(before)
@@ -197,20 +195,15 @@ def join(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Args:
         entries (`Sequence[Mapping[str, Any]]`):
-            The parts: tensors and lists with a row for each completion, and values that all share.
+            The parts: tensors with a row for each completion, and values that all share.
 
     Returns:
         `dict[str, Any]`: the whole.
     """
-    return {name: _joined([entry[name] for entry in entries]) for name in entries[0]}
-
-
-def _joined(values: list[Any]) -> Any:
-    if isinstance(values[0], list):
-        return [item for value in values for item in value]
-    if isinstance(values[0], torch.Tensor) and values[0].ndim > 0:
-        return torch.cat(values)
-    return values[0]
+    return {
+        name: torch.cat([entry[name] for entry in entries]) if _has_rows(value) else value
+        for name, value in entries[0].items()
+    }
 
 
 def take(batch: Mapping[str, Any], rows: torch.Tensor) -> dict[str, Any]:
@@ -226,10 +219,8 @@ def take(batch: Mapping[str, Any], rows: torch.Tensor) -> dict[str, Any]:
     Returns:
         `dict[str, Any]`: a batch of `n` rows.
     """
+    return {name: value[rows] if _has_rows(value) else value for name, value in batch.items()}
 
-    def taken(value: Any) -> Any:
-        if isinstance(value, list):
-            return [value[row] for row in rows.tolist()]
-        return value[rows] if isinstance(value, torch.Tensor) and value.ndim > 0 else value
 
-    return {name: taken(value) for name, value in batch.items()}
+def _has_rows(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.ndim > 0

@@ -5,6 +5,7 @@ A micro-batch is padded on both sides, prompts on the left and completions on th
 times the sum of its longest prompt and its longest completion.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import torch
@@ -83,13 +84,9 @@ def partition(
         high = min(high, max(budget, low))
     number = min(number, len(lengths))
     # The smallest budget that makes no more micro-batches than that. The more it is, the fewer there are.
-    while low < high:
-        middle = (low + high) // 2
-        if len(_fill(lengths, middle, multiple)) <= number:
-            high = middle
-        else:
-            low = middle + 1
-    sizes = _fill(lengths, high, multiple)
+    budgets = range(low, high)
+    enough = bisect_left(budgets, True, key=lambda budget: len(_fill(lengths, budget, multiple)) <= number)
+    sizes = _fill(lengths, low + enough, multiple)
     while exactly and len(sizes) < number:
         widest = max((i for i, size in enumerate(sizes) if size > 1), key=lambda i: sizes[i])
         sizes[widest : widest + 1] = [sizes[widest] - sizes[widest] // 2, sizes[widest] // 2]

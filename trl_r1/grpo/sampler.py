@@ -22,16 +22,10 @@ class EpochRepeatSampler(RepeatSampler):
             The sampler that it replaces.
     """
 
+    epoch: int
+
     def __init__(self, sampler: RepeatSampler):
-        super().__init__(
-            data_source=sampler.data_source,
-            mini_repeat_count=sampler.mini_repeat_count,
-            batch_size=sampler.batch_size,
-            repeat_count=sampler.repeat_count,
-            shuffle=sampler.shuffle,
-            seed=sampler.seed,
-        )
-        self.epoch = 0
+        self.__dict__.update(vars(sampler), epoch=0)
 
     def set_epoch(self, epoch: int) -> None:
         """Go to an epoch, counted from 0."""
@@ -44,4 +38,5 @@ class EpochRepeatSampler(RepeatSampler):
                 torch.randperm(self.num_samples, generator=self.generator)
         # `set_epoch` does not reach a sampler behind every wrapper of accelerate, so count here as well.
         self.epoch += 1
-        return super().__iter__()
+        order: Iterator[int] = super().__iter__()
+        return order

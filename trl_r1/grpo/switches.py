@@ -140,7 +140,7 @@ def reasons_in_model(model: nn.Module, *, is_vlm: bool, has_aux_loss: bool) -> d
     return reasons
 
 
-def why_positions_matter(model: nn.Module) -> str | None:
+def why_positions_matter(model: Any) -> str | None:
     """
     Say why a row's log-probabilities would change if it began further left; `None` if they would not.
 
@@ -151,8 +151,7 @@ def why_positions_matter(model: nn.Module) -> str | None:
     Returns:
         `str` or `None`: the reason. A model that is not known to be free of one has one.
     """
-    config: Any = model.config
-    config = config.get_text_config()
+    config = model.config.get_text_config()
     rotary = list(_rotary_parameters(getattr(config, "rope_parameters", None)))
     if not rotary:
         return f"the positions of a {config.model_type} are not rotary: a row that begins further left has others"

@@ -151,8 +151,8 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
     # A step
 
     @override
-    def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler:
-        sampler = super()._get_train_sampler(dataset)
+    def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler[int]:
+        sampler: Sampler[int] = super()._get_train_sampler(dataset)
         self._epoch_sampler = EpochRepeatSampler(sampler) if type(sampler) is RepeatSampler else None
         return self._epoch_sampler or sampler
 
@@ -190,9 +190,10 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         """This rank's rows, with fresh prompts in place of those that are not offered this time."""
         names = self._ids_of_groups(inputs)
         kept = [curriculum.is_offered(name, f"batch {self._step}, group {i}") for i, name in enumerate(names)]
-        self._log({"prompt_curriculum/replaced": kept.count(False) / len(kept)})
-        self._log({"prompt_curriculum/known": len(curriculum.rates)})
-        fresh = iter(self._fresh_rows(kept.count(False), set(names), inputs))
+        replaced = kept.count(False)
+        known = len(curriculum.rates)
+        self._log({"prompt_curriculum/replaced": replaced / len(kept), "prompt_curriculum/known": known})
+        fresh = iter(self._fresh_rows(replaced, set(names), inputs))
         rows = [None if stays else next(fresh) for stays in kept]
         return [rows[group] or row for group, row in zip(self._groups_of_rows(len(inputs)), inputs, strict=True)]
 
@@ -252,7 +253,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
     def _without_gradient(self, rollout: Rollout, batch: Mapping[str, Any]) -> torch.Tensor:
         """The rows (B,) that cannot move the policy: no variance, no advantage, or no token that counts."""
         zero_std = [rollout.groups[group].zero_std for group in self._groups_of_rows(len(rollout))]
-        no_advantage = (batch["advantages"].view(len(rollout), -1) == 0).all(1)
+        no_advantage: torch.Tensor = (batch["advantages"].view(len(rollout), -1) == 0).all(1)
         return no_advantage.new_tensor(zero_std) | no_advantage | (_counted_tokens(batch).sum(1) == 0)
 
     def _keep(self, rollout: Rollout, further_round: int) -> None:
@@ -302,11 +303,10 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         **named: Any,
     ) -> LogProbabilities:
         compute: Callable[..., LogProbabilities] = super()._get_per_token_logps_and_entropies
-        if not self.switches.trim_padding:
-            return compute(model, input_ids, attention_mask, logits_to_keep, batch_size=batch_size, **named)
         prompt_width = input_ids.size(1) - logits_to_keep
-        model = AtOwnWidth(model, prompt_width, self.pad_to_multiple_of)
-        if batch_size is None or named.get("compute_aux_loss"):
+        if self.switches.trim_padding:
+            model = AtOwnWidth(model, prompt_width, self.pad_to_multiple_of)
+        if not self.switches.trim_padding or batch_size is None or named.get("compute_aux_loss"):
             return compute(model, input_ids, attention_mask, logits_to_keep, batch_size=batch_size, **named)
         return in_chunks_of_similar_length(
             lambda ids, mask: compute(model, ids, mask, logits_to_keep, **named),
@@ -362,7 +362,8 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
     ) -> torch.Tensor:
         if "micro_batches" in inputs:
             return self.micro_batches.loss(model, inputs, super().compute_loss)
-        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        loss: torch.Tensor = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        return loss
 
     def _groups_of_rows(self, n: int) -> list[int]:
         """The number, among the groups of all ranks, of the group of each of this rank's n rows in training."""

@@ -3,6 +3,7 @@ The config of [`R1SFTTrainer`]: TRL's, with the paper's numbers as defaults; v2 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from trl import SFTConfig
 
@@ -42,7 +43,7 @@ class R1SFTConfig(SFTConfig):
 
     def __post_init__(self) -> None:
         if self.lr_scheduler_type == "cosine_with_min_lr" and self.lr_scheduler_kwargs is None:
-            self.lr_scheduler_kwargs = {"min_lr_rate": 0.1}
+            self.lr_scheduler_kwargs: dict[str, Any] = {"min_lr_rate": 0.1}
         super().__post_init__()
         if not 0 <= self.max_truncated_share <= 1:
             raise ConfigError(
