@@ -79,12 +79,12 @@ def groups_of(
     Returns:
         `list[Group]`: in the order of the rewards.
     """
+    verdicts = list(map(is_solved, [[row[i] for i in accuracy] for row in rewards]))
     groups = []
     for start in range(0, len(rewards), num_generations):
-        rows = rewards[start : start + num_generations]
-        verdicts = [is_solved([row[i] for i in accuracy]) for row in rows]
-        zero_std = _has_zero_std(rows, weights, by_function)
-        groups.append(Group(verdicts.count(True), len(rows) - verdicts.count(None), zero_std))
+        group = slice(start, start + num_generations)
+        judged = [verdict for verdict in verdicts[group] if verdict is not None]
+        groups.append(Group(sum(judged), len(judged), _has_zero_std(rewards[group], weights, by_function)))
     return groups
 
 

@@ -77,8 +77,7 @@ def partition(
     """
     if not lengths:
         return []
-    single = [width([row], multiple) for row in lengths]
-    low, high = max(single), len(lengths) * width(lengths, multiple)
+    low, high = max(width([row], multiple) for row in lengths), len(lengths) * width(lengths, multiple)
     if budget is not None:
         number = max(number, len(_fill(lengths, max(budget, low), multiple)))
         high = min(high, max(budget, low))

@@ -5,7 +5,7 @@ A switch of [`~grpo.config.R1GRPOConfig`] that is left at `None` is on where wha
 of floating-point sums, and off elsewhere. One that is asked for where it would change the result is refused.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,7 +152,10 @@ def why_positions_matter(model: Any) -> str | None:
         `str` or `None`: the reason. A model that is not known to be free of one has one.
     """
     config = model.config.get_text_config()
-    rotary = list(_rotary_parameters(getattr(config, "rope_parameters", None)))
+    given = getattr(config, "rope_parameters", None) or {}
+    # One mapping, or one for each kind of layer.
+    by_layer = [given, *(each for each in given.values() if isinstance(each, Mapping))]
+    rotary = [each for each in by_layer if "rope_type" in each]
     if not rotary:
         return f"the positions of a {config.model_type} are not rotary: a row that begins further left has others"
     for parameters in rotary:
@@ -166,15 +169,6 @@ def why_positions_matter(model: Any) -> str | None:
     if any(isinstance(module, nn.Conv1d) for module in model.modules()):
         return "it has recurrent or convolutional layers, which are not known to be blind to padding"
     return None
-
-
-def _rotary_parameters(parameters: Any) -> Iterator[Mapping[str, Any]]:
-    """One mapping, or one for each kind of layer."""
-    if isinstance(parameters, Mapping):
-        if "rope_type" in parameters:
-            yield parameters
-        for nested in parameters.values():
-            yield from _rotary_parameters(nested)
 
 
 def refuse(args: Any, reasons: Mapping[str, str]) -> None:

@@ -52,7 +52,7 @@ from .padding import AtOwnWidth, LogProbabilities, in_chunks_of_similar_length
 from .prompt_stream import PromptStream, check_prompt_stream
 from .reference import load_reference, save_reference
 from .rollout import FOLDER, SHARD, RemoveStaleRollouts, Rollout
-from .sampler import EpochRepeatSampler
+from .sampler import go_to_epoch
 from .switches import MEAN_OVER_ROWS, decide, reasons_in_config, reasons_in_model
 
 
@@ -118,10 +118,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         self.micro_batches = MicroBatches(
             self.accelerator,
             window=args.gradient_accumulation_steps,
-            by_length=self.switches.group_by_length,
-            at_own_width=self.switches.trim_padding,
-            skips=self.switches.skip_zero_advantage,
-            budget=self.switches.max_tokens_per_micro_batch,
+            switches=self.switches,
             multiple=self.pad_to_multiple_of,
             mean_over_rows=self.loss_type in MEAN_OVER_ROWS,
         )
@@ -146,15 +143,15 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
             self.add_callback(SaveAtEnd(self.curriculum))
         self.moving_reference: torch.nn.Module | None = self.ref_model if args.sync_ref_model else None
         self._reward_seconds = 0.0
-        self._epoch_sampler: EpochRepeatSampler | None = None
+        self._prompt_sampler: Sampler[int] | None = None
 
     # A step
 
     @override
     def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler[int]:
         sampler: Sampler[int] = super()._get_train_sampler(dataset)
-        self._epoch_sampler = EpochRepeatSampler(sampler) if type(sampler) is RepeatSampler else None
-        return self._epoch_sampler or sampler
+        self._prompt_sampler = sampler
+        return sampler
 
     @override
     def _prepare_inputs(self, generation_batch: Any) -> Any:
@@ -434,9 +431,9 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
             load_reference(self.moving_reference, checkpoint, self.args.process_index)
         if self.curriculum is not None:
             self.curriculum.load(checkpoint)
-        if self._epoch_sampler is not None:
+        if isinstance(self._prompt_sampler, RepeatSampler):
             # The epoch the next step belongs to: at the end of an epoch this is a whole number.
-            self._epoch_sampler.set_epoch(int(self.state.epoch or 0))
+            go_to_epoch(self._prompt_sampler, int(self.state.epoch or 0))
 
 
 def _counted_tokens(batch: Mapping[str, Any]) -> torch.Tensor:

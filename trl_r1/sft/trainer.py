@@ -128,14 +128,18 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
         sources = inputs.pop(_SOURCE, None)
         if sources is None or self.accelerator.parallelism_config is not None:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        # TRL may call the model several times; one of its outputs has log-probabilities.
-        outputs: list[Any] = []
-        hook = model.register_forward_hook(lambda module, args, output: outputs.append(output))
+        # TRL may call the model several times; one of its outputs has log-probabilities, others the logits.
+        scored: list[Any] = []
+
+        def keep(module: Any, args: Any, output: Any) -> None:
+            if getattr(output, "log_probs", None) is not None:
+                scored.append(output)
+
+        hook = model.register_forward_hook(keep)
         try:
             result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         finally:
             hook.remove()
-        scored = [each for each in outputs if getattr(each, "log_probs", None) is not None]
         self._add_loss_by_source(scored[-1], sources)
         return result
 

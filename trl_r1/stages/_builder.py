@@ -2,7 +2,7 @@
 What the stages that build data sets do alike: sample, select, write `data/train.parquet`.
 """
 
-import importlib
+import pkgutil
 from collections.abc import Callable
 from typing import Any
 
@@ -33,7 +33,7 @@ def builder(
     )
 
     def build(sampling: Any, config: Any) -> None:
-        builds = getattr(importlib.import_module("trl_r1.builders"), function)
-        builds(sampling, config, on_shard=Progress(config.output_dir, 0, unit="shards").reach)
+        builds = pkgutil.resolve_name(f"trl_r1.builders:{function}")
+        builds(sampling, config, on_shard=Progress(config.output_dir, 0, unit="shards").update)
 
     return stage, program(stage, build)

@@ -142,11 +142,7 @@ def _rewards(config: EvaluationConfig) -> tuple[dict[str, Callable[..., Any]], l
 def _reference_scores(rows: "Dataset", name: str, scorer: Callable[..., Any]) -> dict[str, float | None]:
     """Score the references of the general prompts, once for all models."""
     references = [
-        Trace(
-            **{key: row[key] for key in ("prompt_id", "prompt", "domain", "language")},
-            completion=row["reference"],
-            extra={key: value for key, value in row.items() if value is not None},
-        )
+        Trace.of_row(row, prompt_id=row["prompt_id"], prompt=row["prompt"], completion=row["reference"])
         for row in rows
         if row["solution"] is None and row.get("reference")
     ]
