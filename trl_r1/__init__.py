@@ -6,7 +6,7 @@ Names are loaded when they are first used: `import trl_r1` costs nothing, and no
 
 import importlib
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 
 try:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["R1GRPOConfig", "R1GRPOTrainer", "R1SFTConfig", "R1SFTTrainer", "Trace", "read_traces", "write_traces"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f".{_HOME_OF[name]}", __name__), name)

@@ -4,6 +4,7 @@ in the package imports from TRL's insides.
 """
 
 import inspect
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -39,29 +40,27 @@ def check_overrides(trainer: type) -> None:
             if not getattr(method, "__override__", False):
                 continue
             base = next((base for base in classes[place + 1 :] if name in vars(base)), None)
-            problem = (
-                f"`{name}` is gone from its base classes" if base is None else _difference(method, vars(base)[name])
-            )
+            problem = f"`{name}` is gone from its base classes"
+            if base is not None:
+                difference = _difference(method, vars(base)[name])
+                problem = f"`{base.__name__}.{name}`: {difference}" if difference else ""
             if problem:
-                where = f"`{base.__name__}.{name}`: " if base is not None else ""
                 raise EnvironmentalError(
                     f"{owner.__name__} does not fit trl {trl.__version__} with transformers "
-                    f"{transformers.__version__}: {where}{problem}. Rewards and builders work all the same; for the "
+                    f"{transformers.__version__}: {problem}. Rewards and builders work all the same; for the "
                     "trainers install a version of trl that this version of trl_r1 was tested with."
                 )
 
 
 def _difference(ours: Callable[..., Any], theirs: Callable[..., Any]) -> str | None:
-    expected, found = (list(inspect.signature(method).parameters.values()) for method in (ours, theirs))
-    passes_on = expected[-1].kind is inspect.Parameter.VAR_KEYWORD
-    names = [parameter.name for parameter in expected[:-1] if passes_on] or [parameter.name for parameter in expected]
-    others = [parameter.name for parameter in found]
-    for place, name in enumerate(names):
-        if place >= len(others) or others[place] != name:
-            got = f"`{others[place]}`" if place < len(others) else "none"
-            return f"expected the parameter `{name}` at place {place}, found {got}"
-    if len(others) > len(names) and not passes_on:
-        return f"takes a further parameter `{others[len(names)]}`"
+    expected, found = (inspect.signature(method).parameters for method in (ours, theirs))
+    passes_on = [name for name, parameter in expected.items() if parameter.kind is inspect.Parameter.VAR_KEYWORD]
+    names = [name for name in expected if name not in passes_on]
+    for place, (name, other) in enumerate(itertools.zip_longest(names, found)):
+        if name is None:
+            return None if passes_on else f"takes a further parameter `{other}`"
+        if name != other:
+            return f"expected the parameter `{name}` at place {place}, found {f'`{other}`' if other else 'none'}"
     return None
 
 

@@ -11,6 +11,7 @@ python -m trl_r1.adapters ADAPTER_DIR INTO_DIR
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,12 +57,8 @@ def full_model(path: str | os.PathLike[str], into: str | os.PathLike[str]) -> st
         if read_json(place / MERGED_FROM).get("weights") == origin:
             return str(place)
     # Nothing of this process's distributed world may reach the one that merges.
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("ACCELERATE_", "TORCHELASTIC_", "FSDP_"))
-        and name not in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-    }
+    distributed = re.compile(r"(ACCELERATE|TORCHELASTIC|FSDP)_.*|(LOCAL_)?(RANK|WORLD_SIZE)|MASTER_(ADDR|PORT)")
+    environment = {name: value for name, value in os.environ.items() if not distributed.fullmatch(name)}
     command = [sys.executable, "-m", "trl_r1.adapters", str(adapter), str(into)]
     merged = subprocess.run(command, env=environment, capture_output=True, text=True)
     if merged.returncode:

@@ -101,8 +101,7 @@ class StageKind:
 
     def config_classes(self) -> list[type]:
         """Import and return the classes of `configs`; those of TRL and transformers load torch."""
-        places = (name.partition(":") for name in self.configs)
-        return [getattr(importlib.import_module(module), name) for module, _, name in places]
+        return [pkgutil.resolve_name(name) for name in self.configs]
 
 
 def module_of(kind: str) -> str:

@@ -109,27 +109,12 @@ def write_solve_rates(path: str | Path, rates: Mapping[str, SolveRates]) -> None
     import pyarrow.parquet as pq
 
     numbers = pa.list_(pa.int64())
-    schema = pa.schema(
-        [
-            ("prompt_id", pa.string()),
-            ("domain", pa.string()),
-            ("steps", numbers),
-            ("solved", numbers),
-            ("judged", numbers),
-            ("solve_rate", pa.float64()),
-            ("last_solve_rate", pa.float64()),
-        ]
-    )
+    of_prompt = [("prompt_id", pa.string()), ("domain", pa.string())]
+    of_groups = [("steps", numbers), ("solved", numbers), ("judged", numbers)]
+    derived = [("solve_rate", pa.float64()), ("last_solve_rate", pa.float64())]
+    schema = pa.schema([*of_prompt, *of_groups, *derived])
     rows = [
-        {
-            "prompt_id": name,
-            "domain": known.domain,
-            "steps": known.steps,
-            "solved": known.solved,
-            "judged": known.judged,
-            "solve_rate": known.solve_rate,
-            "last_solve_rate": known.last_solve_rate,
-        }
+        {"prompt_id": name, **vars(known), "solve_rate": known.solve_rate, "last_solve_rate": known.last_solve_rate}
         for name, known in rates.items()
     ]
     with whole_file(path) as partial:

@@ -402,7 +402,7 @@ class TestGRPOTrainer:
         assert GRPOTrainer.loss_is_scaled_for_ga is True
 
     def test_samples_rows_by_a_sampler_that_we_can_rebuild(self, probe):
-        """grpo.sampler.EpochRepeatSampler."""
+        """grpo.sampler.go_to_epoch."""
         sampler = probe._get_train_sampler()
         assert type(sampler) is RepeatSampler
         taken = list(inspect.signature(RepeatSampler).parameters)

@@ -17,6 +17,7 @@ from trl_r1.grpo.micro_batches import WITHOUT_GRADIENT, MicroBatches
 from trl_r1.grpo.padding import in_chunks_of_similar_length
 from trl_r1.grpo.prompt_stream import PromptStream, check_prompt_stream
 from trl_r1.grpo.rollout import FOLDER, SHARD, remove_rollouts_from
+from trl_r1.grpo.switches import Switches
 from trl_r1.solve_rates import SolveRates
 from trl_r1.trace import Trace
 
@@ -202,9 +203,11 @@ def rollout_of(lengths: list[int], without_gradient: list[bool] | None = None) -
     return batch if without_gradient is None else {**batch, WITHOUT_GRADIENT: torch.tensor(without_gradient)}
 
 
-def micro_batches(**changes: Any) -> MicroBatches:
-    settings = {"window": 2, "by_length": True, "at_own_width": True, "skips": False, "budget": None, "multiple": None}
-    return MicroBatches(Accelerator(cpu=True), **{**settings, "mean_over_rows": True, **changes})
+def micro_batches(window: int = 2, mean_over_rows: bool = True, **changes: Any) -> MicroBatches:
+    switches = Switches(**{"trim_padding": True, "group_by_length": True, **changes})
+    return MicroBatches(
+        Accelerator(cpu=True), window=window, switches=switches, multiple=None, mean_over_rows=mean_over_rows
+    )
 
 
 def numbers(call: dict[str, Any]) -> list[list[int]]:
@@ -223,7 +226,7 @@ class TestMicroBatches:
         assert metrics == {"padding": [0.0]}
 
     def test_rows_stay_in_their_call_where_they_are_not_to_move(self):
-        calls, metrics = micro_batches(by_length=False).divide([rollout_of([9, 1]), rollout_of([1, 9])])
+        calls, metrics = micro_batches(group_by_length=False).divide([rollout_of([9, 1]), rollout_of([1, 9])])
         assert [numbers(call) for call in calls] == [[[0, 1]], [[0, 1]]]
         assert metrics["padding"] == [pytest.approx(1 - 14 / 22)] * 2
 
@@ -233,22 +236,24 @@ class TestMicroBatches:
 
     def test_rows_without_gradient_are_left_out_but_for_one(self):
         marked = rollout_of([3, 3, 3, 3], [True, False, True, True])
-        calls, metrics = micro_batches(skips=True, window=1).divide([marked])
+        calls, metrics = micro_batches(skip_zero_advantage=True, window=1).divide([marked])
         assert [numbers(call) for call in calls] == [[[1]]]
         assert calls[0]["nominal_rows"] == 4
         assert metrics["skipped_rows"] == [0.75]
         none = rollout_of([3, 2, 3, 3], [True] * 4)
-        assert numbers(micro_batches(skips=True, window=1).divide([none])[0][0]) == [[1]]  # the shortest
+        assert numbers(micro_batches(skip_zero_advantage=True, window=1).divide([none])[0][0]) == [[1]]  # the shortest
 
     def test_a_call_takes_several_micro_batches_where_the_budget_asks_for_it(self):
-        calls, _ = micro_batches(window=1, budget=14).divide([rollout_of([5, 5, 5, 5])])
+        calls, _ = micro_batches(window=1, max_tokens_per_micro_batch=14).divide([rollout_of([5, 5, 5, 5])])
         assert [len(part) for part in numbers(calls[0])] == [2, 2]
 
     @pytest.mark.parametrize("mean_over_rows", [True, False])
     def test_losses_add_up(self, mean_over_rows):
         # A model of one weight; the loss is a mean, or a sum, over rows.
         model = torch.nn.Linear(1, 1, bias=False)
-        calls, _ = micro_batches(window=1, budget=14, mean_over_rows=mean_over_rows).divide([rollout_of([5, 5, 5, 1])])
+        calls, _ = micro_batches(window=1, max_tokens_per_micro_batch=14, mean_over_rows=mean_over_rows).divide(
+            [rollout_of([5, 5, 5, 1])]
+        )
 
         def loss_of(model, batch):
             rows = model.weight.squeeze() * batch["completion_mask"].sum(1)

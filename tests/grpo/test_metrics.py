@@ -80,7 +80,8 @@ class TestEmergence:
 
     def test_only_the_thought_is_looked_at_where_there_is_one(self):
         counts = count_emergence(["<think>so be it</think> wait wait"], ["en"], [False], ["en"])
-        assert (counts["words"], sum(counts["reflection"].values())) == (3, 0)
+        assert counts["words"] == 3
+        assert not any(count for name, count in counts.items() if name.startswith("reflection/"))
 
     def test_nothing_said_is_nothing_counted(self):
         metrics = emergence_metrics([count_emergence(["12 + 3 = 15"], ["en"], [False])])

@@ -12,9 +12,10 @@ from transformers import AutoModelForCausalLM
 from trl import GRPOTrainer
 
 from trl_r1 import R1GRPOTrainer, R1SFTTrainer, read_traces
+from trl_r1._compat import RepeatSampler
 from trl_r1.errors import EnvironmentalError
 from trl_r1.grpo.reference import is_sharded, load_reference, save_reference
-from trl_r1.grpo.sampler import EpochRepeatSampler
+from trl_r1.grpo.sampler import go_to_epoch
 
 from .tiny import DigitReward, grpo_config, sft_config, sums, told
 
@@ -314,31 +315,21 @@ def test_a_sharded_reference_is_saved_and_loaded_by_its_shards(model_path, tmp_p
         torch.distributed.destroy_process_group()
 
 
-class TestEpochRepeatSampler:
-    def make(self) -> EpochRepeatSampler:
-        from trl_r1._compat import RepeatSampler
-
-        return EpochRepeatSampler(RepeatSampler(range(7), mini_repeat_count=2, batch_size=3, repeat_count=2, seed=5))
-
-    def test_goes_through_the_same_permutations_as_trl(self):
-        from trl_r1._compat import RepeatSampler
-
-        stock = RepeatSampler(range(7), mini_repeat_count=2, batch_size=3, repeat_count=2, seed=5)
-        ours = self.make()
-        epochs = [list(stock) for _ in range(4)]
-        assert [list(ours) for _ in range(4)] == epochs
-        assert epochs[0] != epochs[1]
+class TestGoToEpoch:
+    def make(self, **changes: Any) -> RepeatSampler:
+        settings = {"mini_repeat_count": 2, "batch_size": 3, "repeat_count": 2, "seed": 5, **changes}
+        return RepeatSampler(range(7), **settings)
 
     @pytest.mark.parametrize("epoch", [0, 1, 3])
-    def test_can_be_told_where_to_start(self, epoch):
+    def test_the_order_goes_on_as_trl_s_does(self, epoch):
         through = self.make()
         epochs = [list(through) for _ in range(5)]
+        assert epochs[0] != epochs[1]
         anew = self.make()
-        anew.set_epoch(epoch)
+        go_to_epoch(anew, epoch)
         assert [list(anew), list(anew)] == epochs[epoch : epoch + 2]
 
     def test_keeps_order_without_shuffle(self):
-        from trl_r1._compat import RepeatSampler
-
-        stock = RepeatSampler(range(6), mini_repeat_count=1, batch_size=2, shuffle=False)
-        assert list(EpochRepeatSampler(stock)) == list(range(6))
+        stock = self.make(mini_repeat_count=1, repeat_count=1, shuffle=False)
+        go_to_epoch(stock, 2)
+        assert list(stock) == list(range(6))

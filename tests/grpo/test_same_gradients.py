@@ -22,6 +22,7 @@ from transformers import (
 from trl import GRPOTrainer
 
 from trl_r1 import R1GRPOTrainer
+from trl_r1.grpo import config as config_module
 from trl_r1.grpo import micro_batches, padding, switches
 from trl_r1.grpo import trainer as trainer_module
 
@@ -279,7 +280,8 @@ def test_wrong_mathematics_is_seen(break_it, stock, model_path, tmp_path, monkey
 
 @pytest.fixture
 def anything_goes(monkeypatch):
-    monkeypatch.setattr(trainer_module, "reasons_in_config", lambda args: {})
+    for module in (config_module, trainer_module):
+        monkeypatch.setattr(module, "reasons_in_config", lambda args: {})
     monkeypatch.setattr(trainer_module, "reasons_in_model", lambda model, **facts: {})
 
 

@@ -60,21 +60,25 @@ def test_padding_is_not_trimmed_where_positions_are_not_relative(model, reason, 
 
 
 def test_what_is_left_open_is_on_where_exact(model_path, tmp_path):
-    assert make(model_path, tmp_path, beta=0.0, **UNDECIDED).switches == Switches(True, True, None, True)
-    assert make(model_path, tmp_path, beta=0.1, **UNDECIDED).switches == Switches(True, True, None, False)
+    assert make(model_path, tmp_path, beta=0.0, **UNDECIDED).switches == Switches(True, True, None, True, True)
+    assert make(model_path, tmp_path, beta=0.1, **UNDECIDED).switches == Switches(True, True, None, False, True)
 
 
 @pytest.mark.parametrize(
     ("settings", "on", "said"),
     [
-        ({"loss_type": "bnpo"}, Switches(True), ["group_by_length", "skip_zero_advantage", "bnpo"]),
+        (
+            {"loss_type": "bnpo"},
+            Switches(True, compact_generation=True),
+            ["group_by_length", "skip_zero_advantage", "bnpo"],
+        ),
         (
             {"gradient_accumulation_steps": 2, "steps_per_generation": 3},
-            Switches(True, False, None, True),
+            Switches(True, False, None, True, True),
             ["group_by_length", "do not divide"],
         ),
-        ({}, Switches(True, True, None, True), []),
-        ({"beta": 0.1}, Switches(True, True), []),
+        ({}, Switches(True, True, None, True, True), []),
+        ({"beta": 0.1}, Switches(True, True, compact_generation=True), []),
     ],
     ids=str,
 )
@@ -90,7 +94,7 @@ def test_what_is_left_open_and_not_exact_is_off_with_one_line(settings, on, said
 def test_without_relative_positions_grouping_is_off_as_well(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="trl_r1.grpo.switches"):
         trainer = make(gpt2(tmp_path / "model"), tmp_path, beta=0.0, **UNDECIDED)
-    assert trainer.switches == Switches(skip_zero_advantage=True)
+    assert trainer.switches == Switches(skip_zero_advantage=True, compact_generation=True)
     assert "trim_padding" in caplog.text
 
 

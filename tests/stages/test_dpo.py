@@ -18,6 +18,7 @@ from trl_r1.errors import ConfigError
 from trl_r1.hub.cards import Destination, model_card
 from trl_r1.lineage import read_run
 from trl_r1.stages import dpo
+from trl_r1.stages._pairs import usable_pairs
 
 from .tiny import CHAT_TEMPLATE, make_config
 
@@ -27,6 +28,7 @@ KILLED_AT_STEP_4 = """
 import os, signal, sys
 from transformers import TrainerCallback, trainer
 from trl_r1.stages import dpo
+from trl_r1.stages._pairs import usable_pairs
 
 class Kill(TrainerCallback):
     def on_save(self, args, state, control, **kwargs):
@@ -120,8 +122,8 @@ def test_what_is_wrong_is_refused_with_file_and_key(changes, says, run, capsys):
 def test_a_pair_that_would_lose_its_end_is_left_out():
     ids = [{"prompt_ids": [1] * 4, "chosen_ids": [2] * n, "rejected_ids": [3] * 2} for n in (1, 4, 5)]
     rows = Dataset.from_list(ids)
-    assert [len(row["chosen_ids"]) for row in dpo.whole_pairs(rows, 8)] == [1, 4]
-    assert len(dpo.whole_pairs(rows, None)) == 3
+    assert [len(row["chosen_ids"]) for row in usable_pairs(rows, 8)] == [1, 4]
+    assert len(usable_pairs(rows, None)) == 3
 
 
 def test_a_template_that_drops_the_reasoning_is_refused(base):
@@ -132,7 +134,7 @@ def test_a_template_that_drops_the_reasoning_is_refused(base):
     tokenizer.chat_template = CHAT_TEMPLATE.replace(
         "{{ message['content'] }} <eos>", "{{ message['content'].split('</think>')[-1] }} <eos>"
     )
-    with pytest.raises(ConfigError, match="drops the <think> block"):
+    with pytest.raises(ConfigError, match="drops the reasoning"):
         dpo.check_template(rows, tokenizer)
     dpo.check_template(Dataset.from_list([dpo.rendered(pair, "plain")]), tokenizer)
 

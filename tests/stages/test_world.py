@@ -103,9 +103,9 @@ def test_models_that_drift_apart_are_found(monkeypatch):
     model = torch.nn.Linear(2, 2)
     check = SameWeightsEverywhere()
     args, state = SimpleNamespace(world_size=2), SimpleNamespace(global_step=1)
-    monkeypatch.setattr("accelerate.utils.gather", lambda one: torch.cat([one, one]))
+    monkeypatch.setattr(_world, "gather", lambda one: torch.cat([one, one]))
     check.on_step_end(args, state, None, model=model)
-    monkeypatch.setattr("accelerate.utils.gather", lambda one: torch.cat([one, one + 0.1]))
+    monkeypatch.setattr(_world, "gather", lambda one: torch.cat([one, one + 0.1]))
     check.on_step_end(args, state, None, model=model)  # looked at once only
     with pytest.raises(EnvironmentalError, match="different models"):
         SameWeightsEverywhere().on_step_end(args, state, None, model=model)

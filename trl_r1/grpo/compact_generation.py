@@ -20,49 +20,9 @@ from torch import nn
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from ..errors import ConfigError
-
 
 # The share of the rows in the cache that must have ended before they are taken out: each time, the cache is copied.
 ENDED_SHARE = 1 / 8
-
-
-def compacts(args: Any, *, sees_images: bool = False, own_sampling: bool = False) -> bool:
-    """
-    Decide whether rows that have ended are left out of generation.
-
-    Args:
-        args ([`~grpo.config.R1GRPOConfig`]):
-            The trainer's. TRL's own config, which has no `compact_generation`, leaves none out.
-        sees_images (`bool`, *optional*, defaults to `False`):
-            Whether the model sees images.
-        own_sampling (`bool`, *optional*, defaults to `False`):
-            Whether the user samples by a function of their own.
-
-    Raises:
-        [`~errors.ConfigError`]: if it is asked for where it cannot be.
-    """
-    asked = getattr(args, "compact_generation", False)
-    if asked is False:
-        return False
-    reason = _why_not(args)
-    if sees_images:
-        reason = "rows of a model that sees images are not taken out one by one"
-    if asked and reason:
-        raise ConfigError(reason, key="compact_generation")
-    return reason is None and not own_sampling
-
-
-def _why_not(args: Any) -> str | None:
-    for name in ("use_vllm", "use_transformers_continuous_batching"):
-        if getattr(args, name, False):
-            return f"`{name}` leaves out rows that have ended by itself"
-    given = args.generation_kwargs or {}
-    cache = args.cache_implementation or given.get("cache_implementation")
-    if cache not in (None, "dynamic", "dynamic_full"):
-        return f"rows are taken out of a cache that grows; got `cache_implementation: {cache}`"
-    beams = next((name for name in ("num_beams", "num_return_sequences") if (given.get(name) or 1) > 1), None)
-    return f"rows are completions of their own; got `{beams}` above 1" if beams else None
 
 
 @contextlib.contextmanager

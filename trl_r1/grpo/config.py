@@ -1,8 +1,8 @@
 """
 The config of [`R1GRPOTrainer`]: TRL's, with the paper's numbers as defaults and the fields that TRL lacks.
 
-Where the paper gives a value, its source is in the field's help: v1 and v2 are the versions of arXiv 2501.12948, cited by
-section. Where it gives none, the help says "our own choice". Everything not declared here is TRL's.
+Where the paper gives a value, its source is in the field's entry: v1 and v2 are the versions of arXiv 2501.12948, cited by
+section. Where it gives none, the entry says "our own choice". Everything not declared here is TRL's.
 
 ```python
 >>> from trl_r1 import R1GRPOConfig
@@ -11,16 +11,20 @@ section. Where it gives none, the help says "our own choice". Everything not dec
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from trl import GRPOConfig
 
+from ..docstrings import help_from_docstring
 from ..errors import ConfigError
 from ..language import LANGUAGES, normalize_language
+from .dynamic_sampling import check_dynamic_sampling
+from .switches import reasons_in_config, refuse
 
 
+@help_from_docstring
 @dataclass
 class R1GRPOConfig(GRPOConfig):
     r"""
@@ -31,25 +35,50 @@ class R1GRPOConfig(GRPOConfig):
     number of devices`, and its rollout of 8,192 completions serves 16 such steps (`steps_per_generation = 16 *
     gradient_accumulation_steps`).
 
-    Each field's help has its source. Where there is more to say:
-
     Args:
+        learning_rate (`float`, *optional*, defaults to `3e-6`):
+            Learning rate. Paper, v2 2.1: 3e-6.
+        lr_scheduler_type (`str`, *optional*, defaults to `"constant"`):
+            Learning rate schedule. Our own choice: the paper names one rate and no schedule.
+        per_device_train_batch_size (`int`, *optional*, defaults to `16`):
+            Completions per device and forward pass. Our own choice: one whole group.
+        per_device_eval_batch_size (`int`, *optional*, defaults to `16`):
+            Completions per device in evaluation. Our own choice: one whole group.
+        num_generations (`int`, *optional*, defaults to `16`):
+            Completions per question (G). Paper, v2 2.1: 16.
+        max_completion_length (`int`, *optional*, defaults to `32768`):
+            Maximum tokens of a completion. Paper, v2 2.1: 32,768 before step 8,200.
         max_completion_length_schedule (`dict[int, int]`, *optional*):
-            Maximum length in tokens by the step from which it holds: the paper's is `{8200: 65536}` (v2 2.1). Before
-            its first step `max_completion_length` holds. A list of `[step, length]` pairs is accepted too. It takes
-            effect with the first completions that are sampled at or after the step. With vLLM, `vllm_max_model_length`
+            Maximum tokens of a completion by the step from which it holds. Paper, v2 2.1: `{8200: 65536}`. Before its
+            first step `max_completion_length` holds. A list of `[step, length]` pairs is accepted too. It takes effect with the first completions that are sampled at or after the step. With vLLM, `vllm_max_model_length`
             must hold a prompt with the longest of them.
+        temperature (`float`, *optional*, defaults to `1.0`):
+            Sampling temperature. Paper, v2 2.1: 1; R1's second RL stage 0.7 (v2 3.2.2).
+        beta (`float`, *optional*, defaults to `0.001`):
+            KL coefficient. Paper, v2 2.1: 0.001.
+        num_iterations (`int`, *optional*, defaults to `1`):
+            Inner epochs over a rollout. Paper, v2 2.1: 1.
         epsilon (`float`, *optional*, defaults to `0.2`):
-            Clip ratio. R1-Zero's is not stated, so this is TRL's. R1's RL stages use 10 (v2 3.2.1), which caps the
+            Clip ratio. R1-Zero's is not stated, so this is TRL's default. R1's RL stages use 10 (v2 3.2.1), which caps the
             ratio at 11 where the advantage is positive and clips nothing where it is negative (our inference).
         loss_type (`str`, *optional*, defaults to `"grpo"`):
-            v1 eq. 1-3, DeepSeekMath (arXiv 2402.03300) eq. 3: the mean over completions of the mean over tokens.
+            Loss. Paper, v1 eq. 1-3, and DeepSeekMath (arXiv 2402.03300) eq. 3: `grpo`, the mean over completions of the
+            mean over tokens.
+        scale_rewards (`str`, *optional*, defaults to `"group"`):
+            How advantages are scaled. Paper, v1 eq. 3: by the standard deviation of their group.
         use_bias_correction_kl (`bool`, *optional*, defaults to `False`):
-            v1 eq. 2 has the KL term without importance ratio; DeepSeek introduced the ratio later (V3.2).
+            Whether the KL term carries the importance ratio. Paper, v1 eq. 2: it does not; DeepSeek introduced the
+            ratio later (V3.2).
         sync_ref_model (`bool`, *optional*):
-            Whether to replace the reference policy every `ref_model_sync_steps` steps (v2 2.1). By default on wherever
-            there is a reference model to replace: off where `beta` is 0 and with PEFT. A `True` in the config is
-            taken at its word, and TRL raises where there is no such model.
+            Whether to replace the reference policy every `ref_model_sync_steps` steps. Paper, v2 2.1: yes. By
+            default on wherever there is a reference model to replace: off where `beta` is 0 and with PEFT. With an
+            explicit `True`, TRL raises where there is no such model.
+        ref_model_mixup_alpha (`float`, *optional*, defaults to `1.0`):
+            Share of the policy in the new reference. Paper, v2 2.1: all of it.
+        ref_model_sync_steps (`int`, *optional*, defaults to `400`):
+            Steps between two replacements of the reference. Paper, v2 2.1: 400.
+        save_rollouts (`bool`, *optional*, defaults to `False`):
+            Whether to keep what is sampled in training as trace shards in `output_dir/rollouts/`.
         compact_generation (`bool`, *optional*):
             Whether rows that have ended are left out of transformers' `generate` ([`~grpo.compact_generation`]).
             Samples the same, but for rounding: now and then a token tips. `None`: on where possible, that is with a
@@ -57,6 +86,8 @@ class R1GRPOConfig(GRPOConfig):
         dynamic_sampling (`bool`, *optional*, defaults to `False`):
             Whether groups without variance in their rewards are replaced by groups of fresh prompts (DAPO, arXiv
             2503.14476, eq. 11; see [`~grpo.dynamic_sampling`]). Not in R1's training.
+        max_sampling_rounds (`int`, *optional*, defaults to `4`):
+            Further rounds of sampling per generation at most, with `dynamic_sampling`. Our own choice: 4.
         trim_padding (`bool`, *optional*):
             Whether log-probabilities of the policy, the old policy and the reference are computed without the columns
             that are padding in all rows of a pass ([`~grpo.padding`]). Changes the order of floating-point sums
@@ -84,118 +115,33 @@ class R1GRPOConfig(GRPOConfig):
             [`trl_r1.language`] knows. With one language to a script, as in `["en", "zh"]`, no word list is loaded.
     """
 
-    learning_rate: float = field(default=3e-6, metadata={"help": "Learning rate. Paper, v2 2.1: 3e-6."})
-    lr_scheduler_type: str = field(
-        default="constant",
-        metadata={"help": "Learning rate schedule. Our own choice: the paper names one rate and no schedule."},
-    )
-    per_device_train_batch_size: int = field(
-        default=16, metadata={"help": "Completions per device and forward pass. Our own choice: one whole group."}
-    )
-    per_device_eval_batch_size: int = field(
-        default=16, metadata={"help": "Completions per device in evaluation. Our own choice: one whole group."}
-    )
-    num_generations: int | None = field(
-        default=16, metadata={"help": "Completions per question (G). Paper, v2 2.1: 16."}
-    )
-    max_completion_length: int | None = field(
-        default=32768, metadata={"help": "Maximum tokens of a completion. Paper, v2 2.1: 32,768 before step 8,200."}
-    )
-    max_completion_length_schedule: dict | str | None = field(
-        default=None,
-        metadata={
-            "help": "Maximum tokens of a completion by the step from which it holds, as a mapping or as a list of "
-            "[step, length] pairs; before its first step `max_completion_length` holds. Paper, v2 2.1: {8200: 65536}."
-        },
-    )
-    temperature: float = field(
-        default=1.0, metadata={"help": "Sampling temperature. Paper, v2 2.1: 1; R1's second RL stage 0.7 (v2 3.2.2)."}
-    )
-    beta: float = field(default=0.001, metadata={"help": "KL coefficient. Paper, v2 2.1: 0.001."})
-    num_iterations: int = field(default=1, metadata={"help": "Inner epochs over a rollout. Paper, v2 2.1: 1."})
-    epsilon: float = field(
-        default=0.2,
-        metadata={"help": "Clip ratio. R1-Zero's is not stated: TRL's default. R1's RL stages: 10 (v2 3.2.1)."},
-    )
-    loss_type: str = field(
-        default="grpo",
-        metadata={"help": "Loss. Paper, v1 eq. 1-3: `grpo`, the mean over completions of the mean over tokens."},
-    )
-    scale_rewards: str = field(
-        default="group",
-        metadata={"help": "How advantages are scaled. Paper, v1 eq. 3: by the standard deviation of their group."},
-    )
-    use_bias_correction_kl: bool = field(
-        default=False,
-        metadata={"help": "Whether the KL term carries the importance ratio. Paper, v1 eq. 2: it does not."},
-    )
-    sync_ref_model: bool | None = field(
-        default=None,
-        metadata={
-            "help": "Whether to replace the reference policy every `ref_model_sync_steps` steps. Paper, v2 2.1: yes. "
-            "Default: yes, but not where there is no reference model to replace (beta 0, PEFT)."
-        },
-    )
-    ref_model_mixup_alpha: float = field(
-        default=1.0, metadata={"help": "Share of the policy in the new reference. Paper, v2 2.1: all of it."}
-    )
-    ref_model_sync_steps: int = field(
-        default=400, metadata={"help": "Steps between two replacements of the reference. Paper, v2 2.1: 400."}
-    )
-    save_rollouts: bool = field(
-        default=False,
-        metadata={"help": "Whether to keep what is sampled in training as trace shards in `output_dir/rollouts/`."},
-    )
-    compact_generation: bool | None = field(
-        default=None,
-        metadata={
-            "help": "Whether rows that have ended are left out of transformers' `generate`. None: where possible."
-        },
-    )
-    dynamic_sampling: bool = field(
-        default=False,
-        metadata={
-            "help": "Whether groups without variance in their rewards are replaced by groups of fresh prompts (DAPO)."
-        },
-    )
-    max_sampling_rounds: int = field(
-        default=4,
-        metadata={
-            "help": "Further rounds of sampling per generation at most, with `dynamic_sampling`. Our own choice: 4."
-        },
-    )
-    trim_padding: bool | None = field(
-        default=None,
-        metadata={
-            "help": "Whether log-probabilities are computed without columns that are padding in all rows. Default: where "
-            "exact (rotary positions)."
-        },
-    )
-    group_by_length: bool | None = field(
-        default=None,
-        metadata={
-            "help": "Whether the rows of an optimizer step are divided into micro-batches by length. Default: where exact."
-        },
-    )
-    max_tokens_per_micro_batch: int | None = field(
-        default=None,
-        metadata={"help": "The most tokens, padding included, in a forward and backward pass. None: no such limit."},
-    )
-    skip_zero_advantage: bool | None = field(
-        default=None,
-        metadata={
-            "help": "Whether rows that cannot move the policy are left out of forward and backward. Default: at beta 0, "
-            "where exact."
-        },
-    )
-    prompt_curriculum: bool = field(
-        default=False,
-        metadata={"help": "Whether prompts that were mastered or hopeless when last seen are offered less often."},
-    )
-    languages: list[str] | None = field(
-        default=None,
-        metadata={"help": "The languages that may occur (ISO 639-1), for the metrics that count words. Default: all."},
-    )
+    learning_rate: float = 3e-6
+    lr_scheduler_type: str = "constant"
+    per_device_train_batch_size: int = 16
+    per_device_eval_batch_size: int = 16
+    num_generations: int | None = 16
+    max_completion_length: int | None = 32768
+    max_completion_length_schedule: dict[Any, Any] | str | None = None
+    temperature: float = 1.0
+    beta: float = 0.001
+    num_iterations: int = 1
+    epsilon: float = 0.2
+    loss_type: str = "grpo"
+    scale_rewards: str = "group"
+    use_bias_correction_kl: bool = False
+    sync_ref_model: bool | None = None
+    ref_model_mixup_alpha: float = 1.0
+    ref_model_sync_steps: int = 400
+    save_rollouts: bool = False
+    compact_generation: bool | None = None
+    dynamic_sampling: bool = False
+    max_sampling_rounds: int = 4
+    trim_padding: bool | None = None
+    group_by_length: bool | None = None
+    max_tokens_per_micro_batch: int | None = None
+    skip_zero_advantage: bool | None = None
+    prompt_curriculum: bool = False
+    languages: list[str] | None = None
 
     def __post_init__(self) -> None:
         # Whether the user asked for it decides what happens with PEFT, which only the trainer sees.
@@ -213,8 +159,7 @@ class R1GRPOConfig(GRPOConfig):
                 raise ConfigError(f"expected languages of {', '.join(LANGUAGES)}, got {language!r}", key="languages")
         if self.max_tokens_per_micro_batch is not None and self.max_tokens_per_micro_batch < 1:
             raise ConfigError(
-                f"expected a number of tokens above 0, got {self.max_tokens_per_micro_batch}",
-                key="max_tokens_per_micro_batch",
+                f"expected at least 1, got {self.max_tokens_per_micro_batch}", key="max_tokens_per_micro_batch"
             )
         self.max_completion_length_schedule = read_length_schedule(self.max_completion_length_schedule)
         if self.max_completion_length_schedule and "max_new_tokens" in (self.generation_kwargs or {}):
@@ -222,6 +167,9 @@ class R1GRPOConfig(GRPOConfig):
                 "expected either it or `generation_kwargs.max_new_tokens`, which would override it; got both",
                 key="max_completion_length_schedule",
             )
+        refuse(self, reasons_in_config(self))
+        if self.dynamic_sampling:
+            check_dynamic_sampling(self)
 
 
 def read_length_schedule(schedule: Any) -> dict[int, int] | None:
@@ -238,24 +186,21 @@ def read_length_schedule(schedule: Any) -> dict[int, int] | None:
     Raises:
         [`~errors.ConfigError`]: if it is no such thing.
     """
-    expected = "expected lengths by first step, such as {8200: 65536} or [[0, 32768], [8200, 65536]]"
     if schedule is None:
         return None
     try:
-        if isinstance(schedule, str):
-            schedule = json.loads(schedule)
-        pairs = schedule.items() if isinstance(schedule, Mapping) else schedule
-        if isinstance(pairs, str) or (isinstance(pairs, Sequence) and not all(len(pair) == 2 for pair in pairs)):
+        given = json.loads(schedule) if isinstance(schedule, str) else schedule
+        pairs = list(given.items() if isinstance(given, Mapping) else given)
+        # A step may be a text, as the keys of a JSON object are, but neither 1.5 nor true.
+        lengths = {int(str(step)): length for step, length in pairs}
+        if len(lengths) < len(pairs) or any(
+            step < 0 or type(length) is not int or length < 1 for step, length in lengths.items()
+        ):
             raise ValueError
-        # `int("8200")` because the keys of a JSON object are text
-        pairs = [(int(step) if isinstance(step, str) else step, length) for step, length in pairs]
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{expected}; got {schedule!r}", key="max_completion_length_schedule") from error
-    steps = [step for step, _ in pairs]
-    whole = all(type(number) is int for pair in pairs for number in pair)
-    if not whole or any(step < 0 or length < 1 for step, length in pairs) or len(set(steps)) < len(steps):
         raise ConfigError(
-            f"{expected}, each step once, no step below 0 and no length below 1; got {schedule!r}",
+            "expected lengths by first step, such as {8200: 65536} or [[0, 32768], [8200, 65536]], each step once, no "
+            f"step below 0 and no length below 1; got {schedule!r}",
             key="max_completion_length_schedule",
-        )
-    return dict(sorted(pairs)) or None
+        ) from error
+    return dict(sorted(lengths.items())) or None

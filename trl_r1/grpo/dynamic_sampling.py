@@ -56,55 +56,64 @@ class GroupReplacement:
             This process.
         max_rounds (`int`):
             Further rounds at most.
-
-    Attributes:
-        places (`list[tuple[int, int]]`):
-            For each group of this rank's batch where it comes from: the round, 0 being what was offered, and the group
-            within this rank's part of it.
-        rounds (`int`):
-            Further rounds so far.
     """
 
     def __init__(self, has_variance: Sequence[bool], ranks: int, rank: int, max_rounds: int):
-        self.rounds = 0
         self._rank, self._ranks, self._max_rounds = rank, ranks, max_rounds
-        by_rank = self._by_rank(has_variance)
-        self.places = [(0, group) for group in range(len(by_rank[rank]))]
-        self._to_replace = [group for group, varies in enumerate(by_rank[rank]) if not varies]
-        self._missing = [groups.count(False) for groups in by_rank]
-        self._offered = self._sampled = len(has_variance)
-        self._with_variance = sum(has_variance)
+        self._sampled = [list(has_variance)]  # of each round, 0 being what was offered
+
+    @property
+    def rounds(self) -> int:
+        """Further rounds so far."""
+        return len(self._sampled) - 1
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """
+        For each group of this rank's batch where it comes from: the round, 0 being what was offered, and the group
+        within this rank's part of it.
+        """
+        offered, *further = self._of_rank(self._rank)
+        fresh = (
+            (number, group)
+            for number, groups in enumerate(further, 1)
+            for group, varies in enumerate(groups)
+            if varies
+        )
+        return [(0, group) if varies else next(fresh, (0, group)) for group, varies in enumerate(offered)]
 
     def groups_to_sample(self) -> int:
         """How many groups each rank is to sample in a further round: 0 if none is missing, or no round is left."""
-        missing = max(self._missing)
+        missing = max(self._missing())
         if not missing or self.rounds == self._max_rounds:
             return 0
         # As many as are missing, divided by the share of groups that had variance so far.
-        return min(len(self.places), math.ceil(missing * self._sampled / max(self._with_variance, 1)))
+        with_variance = max(sum(map(sum, self._sampled)), 1)
+        return min(
+            len(self._sampled[0]) // self._ranks, math.ceil(missing * sum(map(len, self._sampled)) / with_variance)
+        )
 
     def add(self, has_variance: Sequence[bool]) -> None:
         """Take in a further round: whether its groups, of all ranks one after another, have variance."""
-        self.rounds += 1
-        by_rank = self._by_rank(has_variance)
-        for group, varies in enumerate(by_rank[self._rank]):
-            if varies and self._to_replace:
-                self.places[self._to_replace.pop(0)] = (self.rounds, group)
-        self._missing = [max(0, missing - groups.count(True)) for missing, groups in zip(self._missing, by_rank)]
-        self._sampled += len(has_variance)
-        self._with_variance += sum(has_variance)
+        self._sampled.append(list(has_variance))
 
     def metrics(self, num_generations: int) -> dict[str, float]:
         """What is logged, given the completions of a group."""
         return {
             "dynamic_sampling/rounds": self.rounds,
-            "dynamic_sampling/extra_completions": (self._sampled - self._offered) * num_generations,
-            "dynamic_sampling/frac_reward_zero_std": sum(self._missing) / self._offered,
+            "dynamic_sampling/extra_completions": sum(map(len, self._sampled[1:])) * num_generations,
+            "dynamic_sampling/frac_reward_zero_std": sum(self._missing()) / len(self._sampled[0]),
         }
 
-    def _by_rank(self, groups: Sequence[bool]) -> list[list[bool]]:
-        n = len(groups) // self._ranks
-        return [list(groups[rank * n : (rank + 1) * n]) for rank in range(self._ranks)]
+    def _missing(self) -> list[int]:
+        """How many groups each rank's batch lacks."""
+        by_rank = map(self._of_rank, range(self._ranks))
+        return [max(0, offered.count(False) - sum(map(sum, further))) for offered, *further in by_rank]
+
+    def _of_rank(self, rank: int) -> list[list[bool]]:
+        """Whether a rank's groups have variance, of each round."""
+        sizes = [len(groups) // self._ranks for groups in self._sampled]
+        return [groups[rank * n : (rank + 1) * n] for groups, n in zip(self._sampled, sizes)]
 
 
 def check_dynamic_sampling(args: Any, columns: Sequence[str] | None = None) -> None:
@@ -125,22 +134,25 @@ def check_dynamic_sampling(args: Any, columns: Sequence[str] | None = None) -> N
         raise ConfigError(
             f"batches with images are not joined; the data have the column {images[0]!r}", key="dynamic_sampling"
         )
-    reason = "advantages are scaled over the whole batch as it was sampled, which is not the one that is trained on"
-    if args.scale_rewards == "batch":
-        reason = f"with `scale_rewards: batch` {reason}; expected `group` or `none`"
-    elif args.multi_objective_aggregation == "normalize_then_sum":
-        reason = f"with `multi_objective_aggregation: normalize_then_sum` {reason}; expected `sum_then_normalize`"
-    elif args.per_device_train_batch_size * args.steps_per_generation % args.num_generations:
-        rows = args.per_device_train_batch_size * args.steps_per_generation
-        reason = (
-            f"each process replaces its own groups, so the completions that it samples (per_device_train_batch_size x "
-            f"steps_per_generation = {rows}) must be a multiple of num_generations = {args.num_generations}"
+    for name, wrong, right in (
+        ("scale_rewards", "batch", "`group` or `none`"),
+        ("multi_objective_aggregation", "normalize_then_sum", "`sum_then_normalize`"),
+    ):
+        if getattr(args, name) == wrong:
+            raise ConfigError(
+                f"with `{name}: {wrong}` advantages are scaled over the whole batch as it was sampled, which is not "
+                f"the one that is trained on; expected {right}",
+                key="dynamic_sampling",
+            )
+    rows = args.per_device_train_batch_size * args.steps_per_generation
+    if rows % args.num_generations:
+        raise ConfigError(
+            "each process replaces its own groups, so the completions that it samples (per_device_train_batch_size x "
+            f"steps_per_generation = {rows}) must be a multiple of num_generations = {args.num_generations}",
+            key="dynamic_sampling",
         )
-    elif args.max_sampling_rounds < 1:
+    if args.max_sampling_rounds < 1:
         raise ConfigError(f"expected at least 1, got {args.max_sampling_rounds}", key="max_sampling_rounds")
-    else:
-        return
-    raise ConfigError(reason, key="dynamic_sampling")
 
 
 def join_batches(
@@ -161,31 +173,19 @@ def join_batches(
     Returns:
         `dict[str, Any]`: the batch, without `num_items_in_batch`, which all ranks have in common.
     """
-    starts = [0]
-    for batch in batches:
-        starts.append(starts[-1] + batch["advantages"].size(0))
-    order = torch.tensor(
-        [starts[number] + row for number, row in chosen], device=batches[0]["advantages"].device, dtype=torch.long
-    )
     joined = {}
-    for name in batches[0]:
-        if name == "num_items_in_batch":
-            continue
+    for name in (name for name in batches[0] if name != "num_items_in_batch"):
         parts = [batch[name] for batch in batches]
-        if name not in PADDING and any(part.dim() != 1 for part in parts):
-            raise NotImplementedError(f"TRL's batch has {name!r}, of which dynamic sampling does not know the padding")
         if name in PADDING:
             side, value = PADDING[name]
-            parts = _padded(parts, side, pad_token_id if value == "pad" else value)
-        joined[name] = torch.cat(parts)[order]
+            width = max(part.size(1) for part in parts)
+            value = pad_token_id if value == "pad" else value
+            parts = [_padded(part, width - part.size(1), side, value) for part in parts]
+        elif any(part.dim() != 1 for part in parts):
+            raise NotImplementedError(f"TRL's batch has {name!r}, of which dynamic sampling does not know the padding")
+        joined[name] = torch.stack([parts[number][row] for number, row in chosen])
     return joined
 
 
-def _padded(tensors: Sequence[torch.Tensor], side: str, value: Any) -> list[torch.Tensor]:
-    width = max(tensor.size(1) for tensor in tensors)
-    return [
-        torch.nn.functional.pad(
-            tensor, (width - tensor.size(1), 0) if side == "left" else (0, width - tensor.size(1)), value=value
-        )
-        for tensor in tensors
-    ]
+def _padded(tensor: torch.Tensor, columns: int, side: str, value: float) -> torch.Tensor:
+    return torch.nn.functional.pad(tensor, (columns, 0) if side == "left" else (0, columns), value=value)

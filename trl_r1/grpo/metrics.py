@@ -15,17 +15,18 @@ The share of groups without variance is TRL's `frac_reward_zero_std`.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from statistics import fmean
 
 from ..language import detect, normalize_language, word_counts
 from ..solved import is_solved
 from ..text import REFLECTION_WORDS, count_reflection_words, split_completion
 
 
-_WORDS = tuple(word for words in REFLECTION_WORDS.values() for word in words)
+_REFLECTION = tuple(f"reflection/{word}" for words in REFLECTION_WORDS.values() for word in words)
+_COUNTED = ("words", "language_share", "language_known", "truncated", "completions", *_REFLECTION)
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,12 @@ def groups_of(
     Returns:
         `list[Group]`: in the order of the rewards.
     """
-    starts = range(0, len(rewards), num_generations)
-    zero_std = [_has_zero_std(rewards[start : start + num_generations], weights, by_function) for start in starts]
     verdicts = list(map(is_solved, [[row[i] for i in accuracy] for row in rewards]))
     groups = []
-    for start, equal in zip(starts, zero_std, strict=True):
-        group = verdicts[start : start + num_generations]
-        groups.append(Group(group.count(True), len(group) - group.count(None), equal))
+    for start in range(0, len(rewards), num_generations):
+        group = slice(start, start + num_generations)
+        judged = [verdict for verdict in verdicts[group] if verdict is not None]
+        groups.append(Group(sum(judged), len(judged), _has_zero_std(rewards[group], weights, by_function)))
     return groups
 
 
@@ -117,9 +117,9 @@ def group_metrics(groups: Sequence[Group], domains: Sequence[str | None]) -> dic
     if not judged:
         return {}
     rates = [rate for rate, _ in judged]
-    metrics = {"solve_rate": _mean(rates), "pass@G": _mean([rate > 0 for rate in rates])}
+    metrics = {"solve_rate": fmean(rates), "pass@G": fmean([rate > 0 for rate in rates])}
     for known in sorted({domain for _, domain in judged if domain is not None}):
-        metrics[f"solve_rate/{known}"] = _mean([rate for rate, domain in judged if domain == known])
+        metrics[f"solve_rate/{known}"] = fmean([rate for rate, domain in judged if domain == known])
     return metrics
 
 
@@ -128,7 +128,7 @@ def count_emergence(
     targets: Sequence[str | None],
     truncated: Sequence[bool],
     languages: Sequence[str] | None = None,
-) -> dict[str, Any]:
+) -> dict[str, float]:
     """
     Count, in one rank's completions, what [`emergence_metrics`] adds up over all ranks.
 
@@ -143,53 +143,44 @@ def count_emergence(
             The languages that may occur.
 
     Returns:
-        `dict[str, Any]`: plain numbers.
+        `dict[str, float]`: numbers by name.
     """
-    reflection = dict.fromkeys(_WORDS, 0)
-    words = 0
-    shares = []
+    counts: dict[str, float] = dict.fromkeys(_COUNTED, 0)
+    counts["completions"], counts["truncated"] = len(texts), sum(map(bool, truncated))
     for text, target in zip(texts, targets, strict=True):
         # A thought that the prompt opened and that has no end has no tag either: then it is the whole completion.
         thought = split_completion(text).thought or text
         by_language = word_counts(thought, languages)
         total = sum(by_language.values())
-        words += total
+        counts["words"] += total
         for word, count in count_reflection_words(thought).items():
-            reflection[word] += count
+            counts[f"reflection/{word}"] += count
         if target is not None and total:
-            shares.append(by_language.get(normalize_language(target), 0) / total)
-    return {
-        "words": words,
-        "reflection": reflection,
-        "language_share": sum(shares),
-        "language_known": len(shares),
-        "truncated": sum(map(bool, truncated)),
-        "completions": len(texts),
-    }
+            counts["language_share"] += by_language.get(normalize_language(target), 0) / total
+            counts["language_known"] += 1
+    return counts
 
 
-def emergence_metrics(counts: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+def emergence_metrics(counts: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """
     Turn the ranks' counts into metrics.
 
     Args:
-        counts (`Iterable[Mapping[str, Any]]`):
+        counts (`Sequence[Mapping[str, float]]`):
             What [`count_emergence`] returned on each rank.
 
     Returns:
         `dict[str, float]`: metrics by name. What nothing was counted for is left out.
     """
-    counts = list(counts)
-    words, known, completions = (sum(c[name] for c in counts) for name in ("words", "language_known", "completions"))
+    total = {name: sum(count[name] for count in counts) for name in _COUNTED}
     metrics = {}
-    if words:
-        rates = {word: 1000 * sum(c["reflection"][word] for c in counts) / words for word in _WORDS}
-        metrics["reflection_per_1000_words"] = sum(rates.values())
-        metrics.update((f"reflection/{word}", rate) for word, rate in rates.items())
-    if known:
-        metrics["language_share"] = sum(c["language_share"] for c in counts) / known
-    if completions:
-        metrics["truncated"] = sum(c["truncated"] for c in counts) / completions
+    if total["words"]:
+        rates = {name: 1000 * total[name] / total["words"] for name in _REFLECTION}
+        metrics = {"reflection_per_1000_words": sum(rates.values()), **rates}
+    if total["language_known"]:
+        metrics["language_share"] = total["language_share"] / total["language_known"]
+    if total["completions"]:
+        metrics["truncated"] = total["truncated"] / total["completions"]
     return metrics
 
 
@@ -210,7 +201,3 @@ def group_tokens(lengths: Sequence[int], size: int) -> list[list[int]]:
             Completions to a group.
     """
     return [list(lengths[i - i % size : i - i % size + size]) for i in range(len(lengths))]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

@@ -28,6 +28,7 @@ from accelerate.utils import DistributedType
 from torch import nn
 
 from .partition import longest_of_all_ranks, partition, row_lengths, width
+from .switches import Switches
 
 
 # One process, or gradients that are exchanged in the last call alone.
@@ -46,14 +47,10 @@ class MicroBatches:
             The ranks, which go through the same micro-batches.
         window (`int`):
             Calls of `training_step` to an optimizer step (`gradient_accumulation_steps`).
-        by_length (`bool`):
-            Whether rows move between the calls of a step, to those of similar length.
-        at_own_width (`bool`):
-            Whether a pass is computed at the width of its rows ([`~grpo.padding`]).
-        skips (`bool`):
-            Whether rows that are marked by [`WITHOUT_GRADIENT`] are left out.
-        budget (`int`, *optional*):
-            The most tokens of a micro-batch, padding included.
+        switches ([`~grpo.switches.Switches`]):
+            Whether rows move between the calls of a step, to those of similar length (`group_by_length`), whether a pass
+            is computed at the width of its rows (`trim_padding`), whether rows that are marked by [`WITHOUT_GRADIENT`]
+            are left out (`skip_zero_advantage`), and the most tokens of a micro-batch (`max_tokens_per_micro_batch`).
         multiple (`int`, *optional*):
             What the width of each side is rounded up to.
         mean_over_rows (`bool`):
@@ -62,10 +59,7 @@ class MicroBatches:
 
     accelerator: Accelerator
     window: int
-    by_length: bool
-    at_own_width: bool
-    skips: bool
-    budget: int | None
+    switches: Switches
     multiple: int | None
     mean_over_rows: bool
 
@@ -83,7 +77,7 @@ class MicroBatches:
         """
         # Rows may move within one optimizer step, and within one rollout.
         span, rollout = 1, len(calls)
-        if self.by_length and (self.window % rollout == 0 or rollout % self.window == 0):
+        if self.switches.group_by_length and (self.window % rollout == 0 or rollout % self.window == 0):
             span = min(self.window, rollout)
         metrics: dict[str, list[float]] = {}
         divided = []
@@ -99,15 +93,17 @@ class MicroBatches:
         sides = batch["prompt_mask"].size(1), batch["completion_mask"].size(1)
         lengths = row_lengths(torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1), sides[0])
         kept = self._kept(lengths, without_gradient, n)
-        if self.by_length:
+        if self.switches.group_by_length:
             kept = kept[lengths[kept].sum(1).argsort(descending=True, stable=True)]
-        computed = lengths[kept] if self.at_own_width else torch.tensor([sides] * len(kept))
+        computed = lengths[kept] if self.switches.trim_padding else torch.tensor([sides] * len(kept))
         longest = longest_of_all_ranks(self.accelerator, computed)
-        sizes = partition(longest, n, self.budget, self.multiple, exactly=self._fills_every_call)
-        if self.skips:
+        sizes = partition(
+            longest, n, self.switches.max_tokens_per_micro_batch, self.multiple, exactly=self._fills_every_call
+        )
+        if self.switches.skip_zero_advantage:
             metrics.setdefault("skipped_rows", []).append(1 - len(kept) / len(lengths))
         metrics.setdefault("padding", []).append(1 - lengths[kept].sum().item() / self._cost(longest, sizes))
-        micro_batches = [take(batch, rows) for rows in kept.to(device).split(sizes)]
+        micro_batches = [take(batch, rows) for rows in torch.split(kept.to(device), sizes)]
         # Empty calls come first: the last one is where gradients are exchanged.
         places = [call * len(sizes) // n for call in range(n + 1)]
         return [
@@ -128,8 +124,8 @@ class MicroBatches:
 
     def _cost(self, longest: Sequence[tuple[int, int]], sizes: Sequence[int]) -> int:
         """Tokens of all micro-batches, padding included."""
-        ends = list(itertools.accumulate(sizes))
-        return sum(size * width(longest[end - size : end], self.multiple) for size, end in zip(sizes, ends))
+        starts = itertools.accumulate(sizes, initial=0)
+        return sum(size * width(longest[start : start + size], self.multiple) for start, size in zip(starts, sizes))
 
     @property
     def _fills_every_call(self) -> bool:
@@ -180,12 +176,12 @@ class MicroBatches:
     @contextlib.contextmanager
     def _gradients_kept_back(self, model: nn.Module) -> Iterator[None]:
         """As `Trainer` keeps them back between two micro-batches: no exchange between ranks, no optimizer step."""
-        state, deepspeed = self.accelerator.gradient_state, DistributedType.DEEPSPEED
+        state = self.accelerator.gradient_state
         before = state.sync_gradients
         state._set_sync_gradients(False)
         try:
-            plain = self.accelerator.distributed_type == deepspeed
-            with contextlib.nullcontext() if plain else self.accelerator.no_sync(model):
+            deepspeed = self.accelerator.distributed_type == DistributedType.DEEPSPEED
+            with contextlib.nullcontext() if deepspeed else self.accelerator.no_sync(model):
                 yield
         finally:
             state._set_sync_gradients(before)
@@ -197,20 +193,15 @@ def join(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Args:
         entries (`Sequence[Mapping[str, Any]]`):
-            The parts: tensors and lists with a row for each completion, and values that all share.
+            The parts: tensors with a row for each completion, and values that all share.
 
     Returns:
         `dict[str, Any]`: the whole.
     """
-    return {name: _joined([entry[name] for entry in entries]) for name in entries[0]}
-
-
-def _joined(values: list[Any]) -> Any:
-    if isinstance(values[0], list):
-        return [item for value in values for item in value]
-    if isinstance(values[0], torch.Tensor) and values[0].ndim > 0:
-        return torch.cat(values)
-    return values[0]
+    return {
+        name: torch.cat([entry[name] for entry in entries]) if _has_rows(value) else value
+        for name, value in entries[0].items()
+    }
 
 
 def take(batch: Mapping[str, Any], rows: torch.Tensor) -> dict[str, Any]:
@@ -226,10 +217,8 @@ def take(batch: Mapping[str, Any], rows: torch.Tensor) -> dict[str, Any]:
     Returns:
         `dict[str, Any]`: a batch of `n` rows.
     """
+    return {name: value[rows] if _has_rows(value) else value for name, value in batch.items()}
 
-    def taken(value: Any) -> Any:
-        if isinstance(value, list):
-            return [value[row] for row in rows.tolist()]
-        return value[rows] if isinstance(value, torch.Tensor) and value.ndim > 0 else value
 
-    return {name: taken(value) for name, value in batch.items()}
+def _has_rows(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.ndim > 0

@@ -61,11 +61,11 @@ def in_chunks_of_similar_length(
     sizes = partition(longest, number=-(-len(order) // rows), budget=budget, multiple=multiple)
     chunks = [
         log_probabilities(input_ids[chosen], attention_mask[chosen])
-        for chosen in order.to(input_ids.device).split(sizes)
+        for chosen in torch.split(order.to(input_ids.device), sizes)
     ]
     back = order.argsort().to(input_ids.device)
-    log_probs, entropies, _ = (None if parts[0] is None else torch.cat(parts)[back] for parts in zip(*chunks))
-    return log_probs, entropies, None
+    log_probs, entropies, _ = zip(*chunks)
+    return torch.cat(log_probs)[back], None if entropies[0] is None else torch.cat(entropies)[back], None
 
 
 class AtOwnWidth:
@@ -102,11 +102,8 @@ class AtOwnWidth:
 
     def _margins(self, attention_mask: torch.Tensor) -> tuple[int, int]:
         """Columns that can go on the left and on the right."""
-        used = attention_mask.any(dim=0).tolist()
-        prompt, completion = used[: self._prompt_width], used[self._prompt_width :]
-        first = prompt.index(True) if any(prompt) else len(prompt) - 1
-        last = len(completion) - completion[::-1].index(True) if any(completion) else 1
-        return (
-            max(0, len(prompt) - rounded_up(len(prompt) - first, self._multiple)),
-            max(0, len(completion) - rounded_up(last, self._multiple)),
-        )
+        prompt = self._prompt_width
+        used = attention_mask.any(dim=0).nonzero()[:, 0].tolist() or [prompt]
+        left = prompt - rounded_up(prompt - used[0], self._multiple)
+        right = attention_mask.size(1) - prompt - rounded_up(used[-1] + 1 - prompt, self._multiple)
+        return max(0, left), max(0, right)

@@ -5,6 +5,7 @@ A micro-batch is padded on both sides, prompts on the left and completions on th
 times the sum of its longest prompt and its longest completion.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import torch
@@ -76,20 +77,15 @@ def partition(
     """
     if not lengths:
         return []
-    single = [width([row], multiple) for row in lengths]
-    low, high = max(single), len(lengths) * width(lengths, multiple)
+    low, high = max(width([row], multiple) for row in lengths), len(lengths) * width(lengths, multiple)
     if budget is not None:
         number = max(number, len(_fill(lengths, max(budget, low), multiple)))
         high = min(high, max(budget, low))
     number = min(number, len(lengths))
     # The smallest budget that makes no more micro-batches than that. The more it is, the fewer there are.
-    while low < high:
-        middle = (low + high) // 2
-        if len(_fill(lengths, middle, multiple)) <= number:
-            high = middle
-        else:
-            low = middle + 1
-    sizes = _fill(lengths, high, multiple)
+    budgets = range(low, high)
+    enough = bisect_left(budgets, True, key=lambda budget: len(_fill(lengths, budget, multiple)) <= number)
+    sizes = _fill(lengths, low + enough, multiple)
     while exactly and len(sizes) < number:
         widest = max((i for i, size in enumerate(sizes) if size > 1), key=lambda i: sizes[i])
         sizes[widest : widest + 1] = [sizes[widest] - sizes[widest] // 2, sizes[widest] // 2]

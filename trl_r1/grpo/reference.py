@@ -4,6 +4,7 @@ where the reference is sharded (ZeRO-3, FSDP).
 """
 
 import os
+from typing import Any
 
 import torch
 from accelerate.utils import extract_model_from_parallel
@@ -57,7 +58,7 @@ def load_reference(model: nn.Module, folder: str, rank: int) -> None:
     if not is_sharded(model):
         extract_model_from_parallel(model).load_state_dict(saved)
         return
-    parameters = dict(model.named_parameters())
+    parameters: dict[str, Any] = dict(model.named_parameters())
     gathered = [parameter for parameter in parameters.values() if hasattr(parameter, "ds_tensor")]
     if gathered:
         # Small parameters stay gathered under ZeRO-3; they are gathered anew, from the loaded shards, when needed.
@@ -73,10 +74,7 @@ def is_sharded(model: nn.Module) -> bool:
     ) or any(isinstance(module, FullyShardedDataParallel) for module in model.modules())
 
 
-def _local(parameter: nn.Parameter) -> torch.Tensor:
-    """The memory in which this rank holds its part of a parameter."""
-    if hasattr(parameter, "ds_tensor"):
-        return parameter.ds_tensor.data
-    if isinstance(parameter, DTensor):
-        return parameter.data.to_local()
-    return parameter.data
+def _local(parameter: Any) -> torch.Tensor:
+    """The memory in which this rank holds its part of a parameter: ZeRO-3's, FSDP2's, or all of it."""
+    part: torch.Tensor = getattr(parameter, "ds_tensor", parameter).data
+    return part.to_local() if isinstance(part, DTensor) else part

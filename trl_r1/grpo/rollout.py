@@ -81,10 +81,8 @@ def remove_rollouts_from(output_dir: str, step: int) -> int:
     Returns:
         `int`: how many were removed.
     """
-    found = [
-        (match, path) for path in Path(output_dir, FOLDER).glob("*.parquet") if (match := _SHARD.fullmatch(path.name))
-    ]
-    stale = [path for match, path in found if int(match[1]) >= step]
+    shards = Path(output_dir, FOLDER).glob("*.parquet")
+    stale = [path for path in shards if (match := _SHARD.fullmatch(path.name)) and int(match[1]) >= step]
     for path in stale:
         path.unlink()
     return len(stale)

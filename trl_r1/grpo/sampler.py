@@ -2,46 +2,24 @@
 TRL's order of prompts, from any epoch on (see docs/upstream/repeat_sampler_epoch.md).
 """
 
-from collections.abc import Iterator
-
 import torch
 
 from .._compat import RepeatSampler
 
 
-class EpochRepeatSampler(RepeatSampler):
+def go_to_epoch(sampler: RepeatSampler, epoch: int) -> None:
     """
-    TRL's sampler, which can be set to an epoch.
+    Let a sampler that was built anew go on with the order of an epoch.
 
-    TRL's goes on from one permutation to the next as it is iterated, so a sampler built anew in the middle of the third
-    epoch would start with the first one's prompts. This one yields the same permutations in the same order, and a new
-    one can be told where to start.
+    TRL's draws one permutation after another as it is iterated, so in the middle of the third epoch a new one would
+    start with the first epoch's prompts. Here it draws, and drops, those of the epochs that are over.
 
     Args:
         sampler ([`~trl.trainer.utils.RepeatSampler`]):
-            The sampler that it replaces.
+            The sampler, before it is iterated.
+        epoch (`int`):
+            The epoch, counted from 0.
     """
-
-    def __init__(self, sampler: RepeatSampler):
-        super().__init__(
-            data_source=sampler.data_source,
-            mini_repeat_count=sampler.mini_repeat_count,
-            batch_size=sampler.batch_size,
-            repeat_count=sampler.repeat_count,
-            shuffle=sampler.shuffle,
-            seed=sampler.seed,
-        )
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to an epoch, counted from 0."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        if self.shuffle and self.seed is not None:
-            self.generator.manual_seed(self.seed)
-            for _ in range(self.epoch):
-                torch.randperm(self.num_samples, generator=self.generator)
-        # `set_epoch` does not reach a sampler behind every wrapper of accelerate, so count here as well.
-        self.epoch += 1
-        return super().__iter__()
+    if sampler.shuffle:
+        for _ in range(epoch):
+            torch.randperm(sampler.num_samples, generator=sampler.generator)

@@ -5,7 +5,7 @@ A switch of [`~grpo.config.R1GRPOConfig`] that is left at `None` is on where wha
 of floating-point sums, and off elsewhere. One that is asked for where it would change the result is refused.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ MEAN_OVER_ROWS = ("grpo", "sapo", "luspo", "dr_grpo")
 # Frequencies that change with the length of what the model is shown.
 _LENGTH_DEPENDENT = ("dynamic", "longrope")
 _RELATIVE_LAYERS = {"full_attention", "sliding_attention"}
+_REARRANGING = ("group_by_length", "max_tokens_per_micro_batch", "skip_zero_advantage")
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,15 @@ class Switches:
             See [`~grpo.micro_batches`].
         skip_zero_advantage (`bool`, *optional*, defaults to `False`):
             See [`~grpo.metrics.groups_of`].
+        compact_generation (`bool`, *optional*, defaults to `False`):
+            See [`~grpo.compact_generation`].
     """
 
     trim_padding: bool = False
     group_by_length: bool = False
     max_tokens_per_micro_batch: int | None = None
     skip_zero_advantage: bool = False
+    compact_generation: bool = False
 
     @property
     def rearranges(self) -> bool:
@@ -61,12 +65,12 @@ def reasons_in_config(args: Any) -> dict[str, str]:
             The config.
 
     Returns:
-        `dict[str, str]`: the reason by the name of the switch, in words that follow "not exact, since".
+        `dict[str, str]`: the reason by the name of the switch, in words that follow "not possible, since".
     """
     reasons = {}
     together = _why_rows_depend_on_each_other(args)
     if together:
-        reasons = dict.fromkeys(("group_by_length", "max_tokens_per_micro_batch", "skip_zero_advantage"), together)
+        reasons = dict.fromkeys(_REARRANGING, together)
     window, rollout = args.gradient_accumulation_steps, args.steps_per_generation
     if window % rollout and rollout % window:
         reasons.setdefault(
@@ -80,6 +84,9 @@ def reasons_in_config(args: Any) -> dict[str, str]:
         )
     if str(getattr(args.optim, "value", args.optim)) in ("lomo", "adalomo"):
         reasons.setdefault("max_tokens_per_micro_batch", f"`optim` ({args.optim}) updates within each backward pass")
+    compaction = _why_rows_that_have_ended_stay(args)
+    if compaction:
+        reasons["compact_generation"] = compaction
     return reasons
 
 
@@ -91,6 +98,18 @@ def _why_rows_depend_on_each_other(args: Any) -> str | None:
     if args.top_entropy_quantile < 1:
         return "`top_entropy_quantile` below 1 picks tokens by a quantile of the micro-batch"
     return None
+
+
+def _why_rows_that_have_ended_stay(args: Any) -> str | None:
+    for name in ("use_vllm", "use_transformers_continuous_batching"):
+        if getattr(args, name, False):
+            return f"`{name}` leaves out rows that have ended by itself"
+    given = args.generation_kwargs or {}
+    cache = args.cache_implementation or given.get("cache_implementation")
+    if cache not in (None, "dynamic", "dynamic_full"):
+        return f"rows are taken out of a cache that grows; got `cache_implementation: {cache}`"
+    beams = next((name for name in ("num_beams", "num_return_sequences") if (given.get(name) or 1) > 1), None)
+    return f"rows are completions of their own; got `{beams}` above 1" if beams else None
 
 
 def reasons_in_model(model: nn.Module, *, is_vlm: bool, has_aux_loss: bool) -> dict[str, str]:
@@ -108,19 +127,20 @@ def reasons_in_model(model: nn.Module, *, is_vlm: bool, has_aux_loss: bool) -> d
     Returns:
         `dict[str, str]`: as [`reasons_in_config`].
     """
-    rearranging = ("group_by_length", "max_tokens_per_micro_batch", "skip_zero_advantage")
     if is_vlm:
-        return dict.fromkeys(("trim_padding", *rearranging), "the images of a row travel apart from its tokens")
+        return dict.fromkeys(
+            ("trim_padding", "compact_generation", *_REARRANGING), "the images of a row travel apart from its tokens"
+        )
     reasons = {}
     if has_aux_loss:
-        reasons = dict.fromkeys(rearranging, "the load of the experts is balanced over the tokens of a micro-batch")
+        reasons = dict.fromkeys(_REARRANGING, "the load of the experts is balanced over the tokens of a micro-batch")
     positions = why_positions_matter(model)
     if positions:
         reasons["trim_padding"] = positions
     return reasons
 
 
-def why_positions_matter(model: nn.Module) -> str | None:
+def why_positions_matter(model: Any) -> str | None:
     """
     Say why a row's log-probabilities would change if it began further left; `None` if they would not.
 
@@ -132,7 +152,10 @@ def why_positions_matter(model: nn.Module) -> str | None:
         `str` or `None`: the reason. A model that is not known to be free of one has one.
     """
     config = model.config.get_text_config()
-    rotary = list(_rotary_parameters(getattr(config, "rope_parameters", None)))
+    given = getattr(config, "rope_parameters", None) or {}
+    # One mapping, or one for each kind of layer.
+    by_layer = [given, *(each for each in given.values() if isinstance(each, Mapping))]
+    rotary = [each for each in by_layer if "rope_type" in each]
     if not rotary:
         return f"the positions of a {config.model_type} are not rotary: a row that begins further left has others"
     for parameters in rotary:
@@ -146,15 +169,6 @@ def why_positions_matter(model: nn.Module) -> str | None:
     if any(isinstance(module, nn.Conv1d) for module in model.modules()):
         return "it has recurrent or convolutional layers, which are not known to be blind to padding"
     return None
-
-
-def _rotary_parameters(parameters: Any) -> Iterator[Mapping[str, Any]]:
-    """One mapping, or one for each kind of layer."""
-    if isinstance(parameters, Mapping):
-        if "rope_type" in parameters:
-            yield parameters
-        for nested in parameters.values():
-            yield from _rotary_parameters(nested)
 
 
 def refuse(args: Any, reasons: Mapping[str, str]) -> None:
@@ -173,7 +187,7 @@ def refuse(args: Any, reasons: Mapping[str, str]) -> None:
     for name, reason in reasons.items():
         # A switch that is left at its default is `None`, and a budget a number.
         if getattr(args, name, None):
-            raise ConfigError(f"not exact here, since {reason}; expected false or nothing", key=name)
+            raise ConfigError(f"not possible here, since {reason}; expected false or nothing", key=name)
 
 
 def decide(args: Any, reasons: Mapping[str, str]) -> Switches:
@@ -198,13 +212,9 @@ def decide(args: Any, reasons: Mapping[str, str]) -> Switches:
     on["max_tokens_per_micro_batch"] = asked["max_tokens_per_micro_batch"] or None
     if asked["group_by_length"] is None and not on["trim_padding"]:
         on["group_by_length"] = False  # without it there is nothing to win
-    off = [
-        f"`{name}`: {reasons[name]}"
-        for name, value in asked.items()
-        # That it is on at `beta` 0 alone is part of its definition.
-        if value is None and name in reasons and not (name == "skip_zero_advantage" and args.beta != 0)
-        if name != "max_tokens_per_micro_batch"
-    ]
+    # That one is on at `beta` 0 alone, and another with a cache that grows, is part of their definition.
+    silent = {"max_tokens_per_micro_batch", "compact_generation", *(["skip_zero_advantage"] if args.beta else [])}
+    off = [f"`{name}`: {why}" for name, why in reasons.items() if asked[name] is None and name not in silent]
     if off:
         logger.warning(f"Off, since not exact here: {'; '.join(off)}.")
     return Switches(**on)

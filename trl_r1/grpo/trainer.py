@@ -42,7 +42,7 @@ from ..resume import ExactResume
 from ..solved import accuracy_rewards
 from ..text import completion_text, prompt_ends_in_thought, style_of_template
 from ..trace import Trace, write_traces
-from .compact_generation import compact_rows, compacts
+from .compact_generation import compact_rows
 from .config import R1GRPOConfig
 from .curriculum import PromptCurriculum, SaveAtEnd
 from .dynamic_sampling import GroupReplacement, check_dynamic_sampling, join_batches
@@ -52,8 +52,8 @@ from .padding import AtOwnWidth, LogProbabilities, in_chunks_of_similar_length
 from .prompt_stream import PromptStream, check_prompt_stream
 from .reference import load_reference, save_reference
 from .rollout import FOLDER, SHARD, RemoveStaleRollouts, Rollout
-from .sampler import EpochRepeatSampler
-from .switches import MEAN_OVER_ROWS, decide, reasons_in_config, reasons_in_model, refuse
+from .sampler import go_to_epoch
+from .switches import MEAN_OVER_ROWS, decide, reasons_in_config, reasons_in_model
 
 
 logger = get_logger(__name__)
@@ -102,12 +102,6 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         if args is None:
             name = model if isinstance(model, str) else get_config_model_id(model.config)
             args = R1GRPOConfig(f"{name.split('/')[-1]}-GRPO")
-        # What the config alone forbids is said before a model is loaded.
-        reasons = reasons_in_config(args)
-        refuse(args, reasons)
-        compacts(args)
-        if getattr(args, "dynamic_sampling", False):
-            check_dynamic_sampling(args)
         given = inspect.signature(GRPOTrainer.__init__).bind(self, model, reward_funcs, args, *rest, **named).arguments
         has_adapter = given.get("peft_config") is not None or (not isinstance(model, str) and is_peft_model(model))
         if has_adapter and args.sync_ref_model and getattr(args, "sync_ref_model_by_default", False):
@@ -118,16 +112,13 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         check_attributes(self, _step=int, _logs=dict, eos_token_ids=list, reward_func_names=list)
         sees_images = isinstance(self.processing_class, ProcessorMixin)
         self.text_tokenizer = self.processing_class.tokenizer if sees_images else self.processing_class
-        self.compacts = compacts(args, sees_images=sees_images, own_sampling=self.rollout_func is not None)
         by_model = reasons_in_model(self.model, is_vlm=sees_images, has_aux_loss=self.aux_loss_enabled)
-        self.switches = decide(args, {**by_model, **reasons})
+        self.switches = decide(args, {**by_model, **reasons_in_config(args)})
+        self.compacts = self.switches.compact_generation and self.rollout_func is None
         self.micro_batches = MicroBatches(
             self.accelerator,
             window=args.gradient_accumulation_steps,
-            by_length=self.switches.group_by_length,
-            at_own_width=self.switches.trim_padding,
-            skips=self.switches.skip_zero_advantage,
-            budget=self.switches.max_tokens_per_micro_batch,
+            switches=self.switches,
             multiple=self.pad_to_multiple_of,
             mean_over_rows=self.loss_type in MEAN_OVER_ROWS,
         )
@@ -152,15 +143,15 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
             self.add_callback(SaveAtEnd(self.curriculum))
         self.moving_reference: torch.nn.Module | None = self.ref_model if args.sync_ref_model else None
         self._reward_seconds = 0.0
-        self._epoch_sampler: EpochRepeatSampler | None = None
+        self._prompt_sampler: Sampler[int] | None = None
 
     # A step
 
     @override
-    def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler:
-        sampler = super()._get_train_sampler(dataset)
-        self._epoch_sampler = EpochRepeatSampler(sampler) if type(sampler) is RepeatSampler else None
-        return self._epoch_sampler or sampler
+    def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler[int]:
+        sampler: Sampler[int] = super()._get_train_sampler(dataset)
+        self._prompt_sampler = sampler
+        return sampler
 
     @override
     def _prepare_inputs(self, generation_batch: Any) -> Any:
@@ -196,9 +187,10 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         """This rank's rows, with fresh prompts in place of those that are not offered this time."""
         names = self._ids_of_groups(inputs)
         kept = [curriculum.is_offered(name, f"batch {self._step}, group {i}") for i, name in enumerate(names)]
-        self._log({"prompt_curriculum/replaced": kept.count(False) / len(kept)})
-        self._log({"prompt_curriculum/known": len(curriculum.rates)})
-        fresh = iter(self._fresh_rows(kept.count(False), set(names), inputs))
+        replaced = kept.count(False)
+        known = len(curriculum.rates)
+        self._log({"prompt_curriculum/replaced": replaced / len(kept), "prompt_curriculum/known": known})
+        fresh = iter(self._fresh_rows(replaced, set(names), inputs))
         rows = [None if stays else next(fresh) for stays in kept]
         return [rows[group] or row for group, row in zip(self._groups_of_rows(len(inputs)), inputs, strict=True)]
 
@@ -258,7 +250,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
     def _without_gradient(self, rollout: Rollout, batch: Mapping[str, Any]) -> torch.Tensor:
         """The rows (B,) that cannot move the policy: no variance, no advantage, or no token that counts."""
         zero_std = [rollout.groups[group].zero_std for group in self._groups_of_rows(len(rollout))]
-        no_advantage = (batch["advantages"].view(len(rollout), -1) == 0).all(1)
+        no_advantage: torch.Tensor = (batch["advantages"].view(len(rollout), -1) == 0).all(1)
         return no_advantage.new_tensor(zero_std) | no_advantage | (_counted_tokens(batch).sum(1) == 0)
 
     def _keep(self, rollout: Rollout, further_round: int) -> None:
@@ -308,11 +300,10 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         **named: Any,
     ) -> LogProbabilities:
         compute: Callable[..., LogProbabilities] = super()._get_per_token_logps_and_entropies
-        if not self.switches.trim_padding:
-            return compute(model, input_ids, attention_mask, logits_to_keep, batch_size=batch_size, **named)
         prompt_width = input_ids.size(1) - logits_to_keep
-        model = AtOwnWidth(model, prompt_width, self.pad_to_multiple_of)
-        if batch_size is None or named.get("compute_aux_loss"):
+        if self.switches.trim_padding:
+            model = AtOwnWidth(model, prompt_width, self.pad_to_multiple_of)
+        if not self.switches.trim_padding or batch_size is None or named.get("compute_aux_loss"):
             return compute(model, input_ids, attention_mask, logits_to_keep, batch_size=batch_size, **named)
         return in_chunks_of_similar_length(
             lambda ids, mask: compute(model, ids, mask, logits_to_keep, **named),
@@ -368,7 +359,8 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
     ) -> torch.Tensor:
         if "micro_batches" in inputs:
             return self.micro_batches.loss(model, inputs, super().compute_loss)
-        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        loss: torch.Tensor = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        return loss
 
     def _groups_of_rows(self, n: int) -> list[int]:
         """The number, among the groups of all ranks, of the group of each of this rank's n rows in training."""
@@ -439,9 +431,9 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
             load_reference(self.moving_reference, checkpoint, self.args.process_index)
         if self.curriculum is not None:
             self.curriculum.load(checkpoint)
-        if self._epoch_sampler is not None:
+        if isinstance(self._prompt_sampler, RepeatSampler):
             # The epoch the next step belongs to: at the end of an epoch this is a whole number.
-            self._epoch_sampler.set_epoch(int(self.state.epoch or 0))
+            go_to_epoch(self._prompt_sampler, int(self.state.epoch or 0))
 
 
 def _counted_tokens(batch: Mapping[str, Any]) -> torch.Tensor:

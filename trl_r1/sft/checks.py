@@ -53,8 +53,8 @@ def check_template_keeps_reasoning(
             raise ConfigError(
                 f"the chat template drops the reasoning of assistant turn {turns.index(dropped[0]) + 1} of "
                 f"{len(turns)}: nothing of its <think> block would be trained on. Expected a template that keeps it. "
-                "Give one by `chat_template_path` (TRL has such versions of many templates: `chat_templates/*_training."
-                "jinja` in its package), or use rows whose prompt and completion are plain text.",
+                "The `sft` stage takes one as `chat_template_path` (TRL has such versions of many templates: "
+                "`chat_templates/*_training.jinja` in its package); or use rows of plain text.",
                 key="chat_template",
             )
 

@@ -2,13 +2,16 @@
 The config of [`R1SFTTrainer`]: TRL's, with the paper's numbers as defaults; v2 is version 2 of arXiv 2501.12948.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 from trl import SFTConfig
 
+from ..docstrings import help_from_docstring
 from ..errors import ConfigError
 
 
+@help_from_docstring
 @dataclass
 class R1SFTConfig(SFTConfig):
     r"""
@@ -17,38 +20,30 @@ class R1SFTConfig(SFTConfig):
     The paper's batch is 128 (v2 B.4.2), and 64 in distillation (v2 B.4.3): `per_device_train_batch_size *
     gradient_accumulation_steps * number of devices`.
 
-    Each field's help has its source. Where there is more to say:
-
     Args:
         learning_rate (`float`, *optional*, defaults to `5e-5`):
-            Distillation has a rate of its own for each base (v2 Table 6).
+            First learning rate. Paper, v2 B.4.2: 5e-5; distillation has a rate of its own for each base (v2 Table 6).
+        lr_scheduler_type (`str`, *optional*, defaults to `"cosine_with_min_lr"`):
+            Learning rate schedule. Paper, v2 B.4.2: cosine to a tenth of the first rate, which is what this one does
+            where `lr_scheduler_kwargs` is not set.
+        num_train_epochs (`float`, *optional*, defaults to `2.0`):
+            Epochs. Paper, v2 B.4.2: 2-3.
+        max_length (`int`, *optional*, defaults to `32768`):
+            Maximum tokens of a row, prompt included. Paper, v2 B.4.2: 32,768.
         max_truncated_share (`float`, *optional*, defaults to `0.01`):
-            Share of the training rows that `max_length` may cut. What is cut is the end, where the answer is. Training is
-            refused above it.
+            Share of the training rows that `max_length` may cut; more is refused. What is cut is the end, where the
+            answer is. Our own choice: 0.01.
     """
 
-    learning_rate: float = field(default=5e-5, metadata={"help": "First learning rate. Paper, v2 B.4.2: 5e-5."})
-    lr_scheduler_type: str = field(
-        default="cosine_with_min_lr",
-        metadata={
-            "help": "Learning rate schedule. Paper, v2 B.4.2: cosine to a tenth of the first rate, which is what this "
-            "one does where `lr_scheduler_kwargs` is not set."
-        },
-    )
-    num_train_epochs: float = field(default=2.0, metadata={"help": "Epochs. Paper, v2 B.4.2: 2-3."})
-    max_length: int | None = field(
-        default=32768, metadata={"help": "Maximum tokens of a row, prompt included. Paper, v2 B.4.2: 32,768."}
-    )
-    max_truncated_share: float = field(
-        default=0.01,
-        metadata={
-            "help": "Share of the training rows that `max_length` may cut; more is refused. Our own choice: 0.01."
-        },
-    )
+    learning_rate: float = 5e-5
+    lr_scheduler_type: str = "cosine_with_min_lr"
+    num_train_epochs: float = 2.0
+    max_length: int | None = 32768
+    max_truncated_share: float = 0.01
 
     def __post_init__(self) -> None:
         if self.lr_scheduler_type == "cosine_with_min_lr" and self.lr_scheduler_kwargs is None:
-            self.lr_scheduler_kwargs = {"min_lr_rate": 0.1}
+            self.lr_scheduler_kwargs: dict[str, Any] = {"min_lr_rate": 0.1}
         super().__post_init__()
         if not 0 <= self.max_truncated_share <= 1:
             raise ConfigError(

@@ -91,9 +91,10 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
             rows = dataset.take(100)
 
         def render(messages: list[dict[str, Any]], row: Mapping[str, Any]) -> str:
-            return processing_class.apply_chat_template(
+            text: str = processing_class.apply_chat_template(
                 messages, tokenize=False, chat_template=self.chat_template, **(row.get("chat_template_kwargs") or {})
             )
+            return text
 
         check_template_keeps_reasoning((maybe_convert_to_chatml(dict(row)) for row in rows), render)
 
@@ -127,9 +128,19 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
         sources = inputs.pop(_SOURCE, None)
         if sources is None or self.accelerator.parallelism_config is not None:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        tapped = _Tapped(model)
-        result = super().compute_loss(tapped, inputs, return_outputs, num_items_in_batch)
-        self._add_loss_by_source(tapped.outputs, sources)
+        # TRL may call the model several times; one of its outputs has log-probabilities, others the logits.
+        scored: list[Any] = []
+
+        def keep(module: Any, args: Any, output: Any) -> None:
+            if getattr(output, "log_probs", None) is not None:
+                scored.append(output)
+
+        hook = model.register_forward_hook(keep)
+        try:
+            result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        finally:
+            hook.remove()
+        self._add_loss_by_source(scored[-1], sources)
         return result
 
     def _add_loss_by_source(self, outputs: Any, sources: torch.Tensor) -> None:
@@ -172,23 +183,6 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
         self._source_sums["train"] = state["loss_by_source"]
 
 
-class _Tapped:
-    """A model whose last outputs with log-probabilities can be looked at afterwards."""
-
-    def __init__(self, model: torch.nn.Module):
-        self._model = model
-        self.outputs: Any = None
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        outputs = self._model(*args, **kwargs)
-        if getattr(outputs, "log_probs", None) is not None:
-            self.outputs = outputs
-        return outputs
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-
 @dataclass
 class _KeepSources:
     """Collate as `collator` does, with the number of each token's source; -1 for padding and for no source."""
@@ -196,7 +190,7 @@ class _KeepSources:
     collator: Any
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        batch = self.collator(examples)
+        batch: dict[str, Any] = self.collator(examples)
         if any(_SOURCE not in example for example in examples):
             return batch
         sources = [torch.as_tensor(example[_SOURCE]).expand(len(example["input_ids"])) for example in examples]

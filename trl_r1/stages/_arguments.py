@@ -31,12 +31,13 @@ class StageArguments:
             With `use_peft`: whether to save the full model, the adapter merged into its base, instead of the adapter.
     """
 
-    data: list[dict[str, Any]] | None = None
-    prompt_template: str | None = None
+    # Without a default: `None` is refused below, with the form that is expected.
+    data: list[dict[str, Any]] = None  # type: ignore[assignment]
+    prompt_template: str = None  # type: ignore[assignment]
     expect_processes: int | None = None
     merge_adapter: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.data:
             raise ConfigError("expected a list of data sources, each a mapping with at least `path`", key="data")
         parse_sources(self.data)
@@ -60,17 +61,12 @@ class GRPOStageArguments(StageArguments):
             `until_step`.
     """
 
-    rewards: list[dict[str, Any]] | None = None
+    rewards: list[dict[str, Any]] = None  # type: ignore[assignment]  # refused below
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not self.rewards:
             raise ConfigError("expected a list of rewards, each a mapping with at least `func`", key="rewards")
-
-
-@dataclass
-class SFTStageArguments(StageArguments):
-    """Keys of the `sft` stage."""
 
 
 @help_from_docstring

@@ -2,38 +2,38 @@
 What the stages that build data sets do alike: sample, select, write `data/train.parquet`.
 """
 
-import importlib
+import pkgutil
 from collections.abc import Callable
 from typing import Any
 
 from ..builders.outputs import SFT_COLUMNS
 from ..kinds import StageKind
-from ._common import Progress
+from ._common import Progress, program
 
 
-def builder(config: str, columns: tuple[str, ...] = SFT_COLUMNS) -> StageKind:
+def builder(
+    config: str, function: str, columns: tuple[str, ...] = SFT_COLUMNS
+) -> tuple[StageKind, Callable[..., int]]:
     """
-    Return the description of a stage that samples and builds a data set.
+    Return the description and the `main` of a stage that samples and builds a data set.
 
     Args:
         config (`str`):
             The builder's dataclass in `trl_r1.builders.config`; the other is [`~sampling.SamplingConfig`].
+        function (`str`):
+            The builder's function in `trl_r1.builders`.
         columns (`tuple[str, ...]`, *optional*):
             The columns of what it writes.
     """
-    return StageKind(
+    stage = StageKind(
         configs=("trl_r1.sampling.config:SamplingConfig", f"trl_r1.builders.config:{config}"),
         leaves=("data/train.parquet",),
         writes={"train": columns},
         references={"held_out": "data", "rewards.*.args.model": "model", "judge.args.model": "model"},
     )
 
-
-def build_by(name: str) -> Callable[[Any, Any], None]:
-    """Return what runs the function of this name in `trl_r1.builders`, with its progress written down."""
-
     def build(sampling: Any, config: Any) -> None:
-        function = getattr(importlib.import_module("trl_r1.builders"), name)
-        function(sampling, config, on_shard=Progress(config.output_dir, 0, unit="shards").reach)
+        builds = pkgutil.resolve_name(f"trl_r1.builders:{function}")
+        builds(sampling, config, on_shard=Progress(config.output_dir, 0, unit="shards").update)
 
-    return build
+    return stage, program(stage, build)

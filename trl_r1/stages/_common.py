@@ -121,14 +121,13 @@ class Progress:
         self.output_dir, self.total, self.unit, self.seconds_between = output_dir, total, unit, seconds_between
         self._written = float("-inf")
 
-    def update(self, step: int, **info: float) -> None:
-        """Say that `step` units are done, with numbers worth showing beside them."""
+    def update(self, step: int, total: int | None = None, /, **info: float) -> None:
+        """
+        Say that `step` units are done, with numbers worth showing beside them; of `total`, where the size of the work
+        shows only when it has begun.
+        """
+        self.total = self.total if total is None else total
         now = time.monotonic()
         if step >= self.total or now - self._written >= self.seconds_between:
             self._written = now
             write_progress(self.output_dir, step, self.total, self.unit, info)
-
-    def reach(self, step: int, total: int) -> None:
-        """Say that `step` of `total` units are done, for work whose size shows only when it has begun."""
-        self.total = total
-        self.update(step)

@@ -16,13 +16,14 @@ import os
 import re
 import shutil
 import zipfile
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..adapters import MERGED, full_model
+from ..adapters import MERGED, full_model, is_adapter
 from ..errors import ConfigError, EnvironmentalError
 from ..ids import parse_hub_id
 from ..io import publish, read_json, write_json
@@ -131,12 +132,8 @@ def remove_broken_checkpoints(output_dir: str | os.PathLike[str]) -> None:
 
 def _checkpoints(output_dir: str | os.PathLike[str]) -> list[Path]:
     """Directories of checkpoints, the latest first."""
-    found = [
-        (int(match[1]), path)
-        for path in Path(output_dir).glob("checkpoint-*")
-        if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and path.is_dir()
-    ]
-    return [path for _, path in sorted(found, reverse=True)]
+    found = [path for path in Path(output_dir).glob("checkpoint-*") if path.name[11:].isdecimal() and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name[11:]), reverse=True)
 
 
 def _is_whole(checkpoint: Path) -> bool:
@@ -169,10 +166,8 @@ def _model_path(model_name_or_path: str | None, args: TrainingArguments) -> tupl
     elif path.startswith(("/", ".", "~")):
         raise ConfigError(f"expected a directory, but there is none: {path}", key="model_name_or_path")
     into = (Path(str(args.output_dir)) / START_MODEL).resolve()
-    if args.process_index == 0:
-        full_model(path, into)
-    args.distributed_state.wait_for_everyone()
-    return full_model(path, into), revision
+    with args.main_process_first(local=False, desc="merging the adapter"):
+        return full_model(path, into), revision
 
 
 class ReportProgress(TrainerCallback):
@@ -234,7 +229,7 @@ def train_and_save(
     trainer.add_callback(SameWeightsEverywhere())
     if not args.push_to_hub:
         # TRL's card calls what starts from a local folder "a fine-tuned version of None"; `trl_r1.hub` writes ours.
-        trainer.create_model_card = lambda *args, **kwargs: None  # type: ignore[method-assign]
+        trainer.create_model_card = lambda *args, **kwargs: None
 
     checkpoint = _checkpoint_to_resume(args)
     if checkpoint is not None:
@@ -263,12 +258,12 @@ def train_and_save(
     if accelerator.is_main_process:
         # The arguments of one training, pickled: no part of the model.
         (temporary / "training_args.bin").unlink(missing_ok=True)
-        if merge_adapter and (temporary / "adapter_config.json").is_file():
+        if merge_adapter and is_adapter(temporary):
             _merge_in_place(temporary)
         full_model(temporary, output_dir / MERGED)  # of an adapter, for all that comes after it
         if complete is not None:
             complete(temporary)
-        if not (temporary / "adapter_config.json").is_file():
+        if not is_adapter(temporary):
             shutil.rmtree(output_dir / START_MODEL, ignore_errors=True)  # an adapter would need it as its base
         publish(temporary, output_dir / "model")
         print(f"The model is in {output_dir / 'model'}", flush=True)
@@ -279,14 +274,14 @@ def train_and_save(
 
 def _checkpoint_to_resume(args: TrainingArguments) -> Path | None:
     """The config's own checkpoint where it names one; otherwise the last whole one of this stage."""
-    if args.resume_from_checkpoint and str(args.resume_from_checkpoint).lower() not in ("true", "false"):
-        checkpoint = Path(args.resume_from_checkpoint)
-        if not _is_whole(checkpoint):
-            raise ConfigError(f"expected a whole checkpoint, found none at {checkpoint}", key="resume_from_checkpoint")
-        return checkpoint
-    if str(args.resume_from_checkpoint).lower() == "false":
+    asked = args.resume_from_checkpoint
+    if str(asked).lower() == "false":
         return None
-    return last_whole_checkpoint(str(args.output_dir))
+    if not asked or str(asked).lower() == "true":
+        return last_whole_checkpoint(str(args.output_dir))
+    if not _is_whole(Path(asked)):
+        raise ConfigError(f"expected a whole checkpoint, found none at {asked}", key="resume_from_checkpoint")
+    return Path(asked)
 
 
 def _end_at_last_step(trainer: Trainer, checkpoint: Path) -> None:
@@ -317,16 +312,17 @@ def _merge_in_place(adapter: Path) -> None:
 def _metrics(state: TrainerState, result: Mapping[str, float]) -> dict[str, Any]:
     """The stage's numbers: steps, run time, and each logged metric averaged over the last tenth of its log lines."""
     lines = [line for line in state.log_history if "train_runtime" not in line]
-    last = lines[-max(1, len(lines) // 10) :] if lines else []
-    names = sorted({name for line in last for name, value in line.items() if isinstance(value, (int, float))})
-    names = [name for name in names if name not in ("step", "epoch")]
-    means = {}
-    for name in names:
-        values = [line[name] for line in last if isinstance(line.get(name), (int, float))]
-        means[name] = sum(values) / len(values)
     train = dict(result)
-    losses = [line["loss"] for line in lines if isinstance(line.get("loss"), (int, float))]
-    if losses and "train_loss" in train:
+    if "train_loss" in train:
         # The trainer's own mean begins at the checkpoint that was resumed; the log goes back to the first step.
-        train["train_loss"] = sum(losses) / len(losses)
-    return {"steps": state.global_step, "train": train, "last": means}
+        train["train_loss"] = _means(lines).get("loss", train["train_loss"])
+    return {"steps": state.global_step, "train": train, "last": _means(lines[-max(1, len(lines) // 10) :])}
+
+
+def _means(lines: list[dict[str, Any]]) -> dict[str, float]:
+    values: dict[str, list[float]] = defaultdict(list)
+    for line in lines:
+        for name, value in line.items():
+            if isinstance(value, (int, float)) and name not in ("step", "epoch"):
+                values[name].append(value)
+    return {name: sum(values[name]) / len(values[name]) for name in sorted(values)}

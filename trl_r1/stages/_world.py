@@ -8,8 +8,11 @@ and after its first step whether the copies of the model are still equal.
 """
 
 import os
+import re
 from typing import Any
 
+import torch
+from accelerate.utils import gather, parse_flag_from_env
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ..errors import ConfigError, EnvironmentalError
@@ -38,12 +41,12 @@ def check_world(args: TrainingArguments, expect_processes: int | None = None) ->
                 f"{'each process is alone' if found == 1 else f'there are {found}'}. {_hint(source, asked)}"
             )
     strategy = str(getattr(state.distributed_type, "value", state.distributed_type))
-    if _flag("ACCELERATE_USE_FSDP") and strategy != "FSDP" and state.device.type == "cpu":
+    if parse_flag_from_env("ACCELERATE_USE_FSDP") and strategy != "FSDP" and state.device.type == "cpu":
         raise EnvironmentalError(
             "FSDP was asked for, but accelerate does not shard, nor average gradients, on CPUs: nothing would be "
             "distributed. Use `cpu_ddp` or `cpu_zero3` of recipes/accelerate/."
         )
-    if _flag("ACCELERATE_USE_DEEPSPEED") and args.deepspeed_plugin is None:
+    if parse_flag_from_env("ACCELERATE_USE_DEEPSPEED") and args.deepspeed_plugin is None:
         raise EnvironmentalError("DeepSpeed was asked for, but the trainer was set up without it.")
     if args.deepspeed_plugin is not None and args.deepspeed_plugin.zero_stage == 3:
         zero = args.deepspeed_plugin.deepspeed_config.get("zero_optimization", {})
@@ -72,8 +75,8 @@ def check_strategy(accelerator: Any) -> None:
         [`~errors.EnvironmentalError`]: if the strategy is not in force.
     """
     strategy = str(getattr(accelerator.distributed_type, "value", accelerator.distributed_type))
-    for flag, name in (("ACCELERATE_USE_DEEPSPEED", "DEEPSPEED"), ("ACCELERATE_USE_FSDP", "FSDP")):
-        if _flag(flag) and strategy != name:
+    for name in ("DEEPSPEED", "FSDP"):
+        if parse_flag_from_env(f"ACCELERATE_USE_{name}") and strategy != name:
             raise EnvironmentalError(f"{name} was asked for, but accelerate set up {strategy}.")
     if strategy == "DEEPSPEED":
         asked, found = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE"), accelerator.state.deepspeed_plugin.zero_stage
@@ -94,9 +97,6 @@ class SameWeightsEverywhere(TrainerCallback):
         if self._checked or args.world_size == 1:
             return
         self._checked = True
-        import torch
-        from accelerate.utils import gather
-
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         # Shards differ by design: ZeRO-3 marks its parameters, FSDP2's are DTensors, FSDP1's are flat.
         if any(hasattr(p, "ds_id") or hasattr(p, "placements") or hasattr(p, "_is_flat_param") for p in parameters):
@@ -110,23 +110,15 @@ class SameWeightsEverywhere(TrainerCallback):
             )
 
 
-def _flag(name: str) -> bool:
-    return os.environ.get(name, "false").lower() in ("true", "1")
-
-
 def _asked(expect_processes: int | None) -> list[tuple[str, int]]:
     """Who asked for how many processes."""
-    asked = []
-    if expect_processes is not None:
-        asked.append(("`expect_processes`", expect_processes))
-    if os.environ.get("TRL_R1_WORLD_SIZE"):
-        asked.append(("the runner", int(os.environ["TRL_R1_WORLD_SIZE"])))
-    if os.environ.get("WORLD_SIZE"):
-        asked.append(("the launcher", int(os.environ["WORLD_SIZE"])))
-    launched = _asked_of_accelerate_launch()
-    if launched is not None:
-        asked.append(("`accelerate launch`", launched))
-    return asked
+    asked = {
+        "`expect_processes`": expect_processes,
+        "the runner": os.environ.get("TRL_R1_WORLD_SIZE"),
+        "the launcher": os.environ.get("WORLD_SIZE"),
+        "`accelerate launch`": _asked_of_accelerate_launch(),
+    }
+    return [(source, int(number)) for source, number in asked.items() if number]
 
 
 def _asked_of_accelerate_launch() -> int | None:
@@ -143,17 +135,9 @@ def _asked_of_accelerate_launch() -> int | None:
         command = psutil.Process().parent().cmdline()
     except (psutil.Error, AttributeError):
         return None
-    start = next(
-        (
-            position + 1
-            for position, word in enumerate(command[:6])
-            if word == "accelerate.commands.launch"
-            or os.path.basename(word) == "accelerate-launch"
-            or (word == "launch" and os.path.basename(command[position - 1]).startswith("accelerate"))
-        ),
-        None,
-    )
-    if start is None:
+    launcher = re.compile(r"(^|[/ ])accelerate(-| |[.]commands[.])launch$")
+    starts = (place for place in range(1, min(len(command), 6) + 1) if launcher.search(" ".join(command[:place])))
+    if (start := next(starts, None)) is None:
         return None
     try:
         arguments, _ = launch_command_parser().parse_known_args(command[start:])

@@ -13,14 +13,15 @@ A killed stage resumes as TRL's trainers do, from its last checkpoint and with t
 reference is the model that the stage starts from: one that moves (`sync_ref_model`) is in no checkpoint, and is refused.
 """
 
-import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError
 from ..kinds import Curve, StageKind
-from ..text import render_prompt, split_completion
+from ..sft.checks import check_template_keeps_reasoning
+from ..text import render_prompt
 from ._common import program
+from ._pairs import usable_pairs
 
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from trl import DPOConfig, ModelConfig
 
     from ._arguments import StageArguments
-
-logger = logging.getLogger(__name__)
 
 STAGE = StageKind(
     configs=("trl:DPOConfig", "trl_r1.stages._arguments:StageArguments", "trl:ModelConfig"),
@@ -71,13 +70,11 @@ def train(args: "DPOConfig", stage: "StageArguments", model: "ModelConfig") -> N
             key="sync_ref_model",
         )
     with args.main_process_first(desc="loading the pairs"):
-        pairs = load_rows(parse_sources(stage.data or ()), "preference", seed=args.seed)
-        pairs = pairs.map(
-            rendered, fn_kwargs={"template": stage.prompt_template}, remove_columns=pairs.column_names
-        ).filter(lambda pair: pair["chosen"] != pair["rejected"])
+        pairs = load_rows(parse_sources(stage.data), "preference", seed=args.seed)
+        pairs = pairs.map(rendered, fn_kwargs={"template": stage.prompt_template}, remove_columns=pairs.column_names)
     trainer = DPOTrainer(train_dataset=pairs, **trainer_arguments(args, model))
     check_template(pairs, trainer.processing_class)
-    trainer.train_dataset = whole_pairs(trainer.train_dataset, args.max_length)
+    trainer.train_dataset = usable_pairs(trainer.train_dataset, args.max_length)
     train_and_save(trainer, merge_adapter=stage.merge_adapter)
 
 
@@ -103,42 +100,10 @@ def check_template(pairs: "Dataset", tokenizer: Any) -> None:
     Raises:
         [`~errors.ConfigError`]: if a thought does not come out of the template.
     """
-    for pair in pairs:
-        thought = None if isinstance(pair["chosen"], str) else split_completion(pair["chosen"][0]["content"]).thought
-        if thought and thought.strip():
-            if thought.strip() not in tokenizer.apply_chat_template(pair["prompt"] + pair["chosen"], tokenize=False):
-                raise ConfigError(
-                    "the model's chat template drops the <think> block of a response, so none would be trained on; "
-                    "expected a template that keeps it, or another than `chat`",
-                    key="prompt_template",
-                )
-            return
-
-
-def whole_pairs(pairs: "Dataset", max_length: int | None) -> "Dataset":
-    """
-    Leave out the pairs that TRL would cut: what is cut is the end, where the answer is.
-
-    Args:
-        pairs (`datasets.Dataset`):
-            The trainer's, with `prompt_ids`, `chosen_ids` and `rejected_ids`.
-        max_length (`int`, *optional*):
-            The most tokens of a prompt with its response.
-
-    Raises:
-        [`~errors.DataError`]: if no pair is left.
-    """
-
-    def fits(pair: dict[str, list[int]]) -> bool:
-        longest = len(pair["prompt_ids"]) + max(len(pair["chosen_ids"]), len(pair["rejected_ids"]))
-        return max_length is None or longest <= max_length
-
-    whole = pairs.filter(fits)
-    if len(whole) < len(pairs):
-        logger.warning("%d of %d pairs are longer than max_length and left out", len(pairs) - len(whole), len(pairs))
-    if len(whole) == 0:
-        raise DataError(f"expected pairs of two different responses of at most {max_length} tokens", key="data")
-    return whole
+    check_template_keeps_reasoning(
+        ({"prompt": pair["prompt"], "completion": pair["chosen"]} for pair in pairs),
+        lambda messages, row: tokenizer.apply_chat_template(messages, tokenize=False),
+    )
 
 
 main = program(STAGE, train)

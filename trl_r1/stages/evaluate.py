@@ -85,11 +85,15 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
         sampled = partial(sample, model, rows, settings[name], out_dir / "traces", name=name, stem=name)
         if engine_of(settings[name].backend).needs_own_process and len(config.models) > 1:
             _in_own_process(sampled, model)
+
+        def report(shards: int, total: int, done: int = done) -> None:
+            progress.update(done + shards)
+
         traces = list(
             sampled(
                 finish=lambda traces: score_traces(traces, rewards),
                 finish_key=[config.rewards, config.best_of_n, config.general_scorer, config.style, config.languages],
-                on_shard=_from(done, progress),
+                on_shard=report,
             )
         )
         done += shards[name]
@@ -117,15 +121,7 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
 
 def sampling_of(name: str, sampling: SamplingConfig, config: EvaluationConfig) -> SamplingConfig:
     """Return how one model is sampled: the stage's settings with those of `by_model`."""
-    known = [each.name for each in dataclasses.fields(sampling)]
-    changes = config.by_model.get(name, {})
-    for key in changes:
-        if key not in known:
-            raise ConfigError(f"unknown key; expected one of {', '.join(known)}", key=f"by_model.{name}.{key}")
-    try:
-        return dataclasses.replace(sampling, **changes)
-    except TypeError as error:
-        raise ConfigError(str(error), key=f"by_model.{name}") from error
+    return dataclasses.replace(sampling, **config.by_model.get(name, {}))
 
 
 def _rewards(config: EvaluationConfig) -> tuple[dict[str, Callable[..., Any]], list[str], str | None, str | None]:
@@ -146,21 +142,13 @@ def _rewards(config: EvaluationConfig) -> tuple[dict[str, Callable[..., Any]], l
 def _reference_scores(rows: "Dataset", name: str, scorer: Callable[..., Any]) -> dict[str, float | None]:
     """Score the references of the general prompts, once for all models."""
     references = [
-        Trace(
-            **{key: row[key] for key in ("prompt_id", "prompt", "domain", "language")},
-            completion=row["reference"],
-            extra={key: value for key, value in row.items() if value is not None},
-        )
+        Trace.of_row(row, prompt_id=row["prompt_id"], prompt=row["prompt"], completion=row["reference"])
         for row in rows
         if row["solution"] is None and row.get("reference")
     ]
     if not references:
         raise ConfigError("expected rows with a `reference` and no `solution` to score against", key="general_scorer")
     return {trace.prompt_id: trace.rewards[name] for trace in score_traces(references, {name: scorer})}
-
-
-def _from(done: int, progress: Progress) -> Callable[[int, int], None]:
-    return lambda shards, _: progress.update(done + shards)
 
 
 def _in_own_process(sampled: Callable[[], Iterator[Trace]], model: str) -> None:

@@ -11,13 +11,10 @@ The config is a flat YAML: the fields of [`~sampling.SamplingConfig`] and of [`~
 
 import sys
 
-from ._builder import build_by, builder
-from ._common import program
+from ._builder import builder
 
 
-STAGE = builder("GeneralConfig")
-
-main = program(STAGE, build_by("build_general"))
+STAGE, main = builder("GeneralConfig", "build_general")
 
 if __name__ == "__main__":
     sys.exit(main())

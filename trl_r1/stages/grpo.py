@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DataError
 from ..kinds import Curve, StageKind
-from ..rewards.schedule import name_of, required_columns
+from ..rewards.scheduled import name_of, required_columns
 from ._common import program
 
 

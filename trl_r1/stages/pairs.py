@@ -12,13 +12,10 @@ The config is a flat YAML: the fields of [`~sampling.SamplingConfig`] and of [`~
 import sys
 
 from ..builders.outputs import PAIR_COLUMNS
-from ._builder import build_by, builder
-from ._common import program
+from ._builder import builder
 
 
-STAGE = builder("PairsConfig", PAIR_COLUMNS)
-
-main = program(STAGE, build_by("build_pairs"))
+STAGE, main = builder("PairsConfig", "build_pairs", PAIR_COLUMNS)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -72,8 +72,7 @@ def write_model(config: PlaygroundConfig) -> None:
     progress = Progress(config.output_dir, config.max_clean_steps + config.noisy_steps)
 
     def report(step: int, total: int, info: dict[str, float]) -> None:
-        progress.total = total
-        progress.update(step, **info)
+        progress.update(step, total, **info)
 
     model, history = pretrain(config, tokenizer, report)
     with whole_folder(Path(config.output_dir) / "model") as partial:

@@ -11,13 +11,10 @@ The config is a flat YAML: the fields of [`~sampling.SamplingConfig`] and of [`~
 
 import sys
 
-from ._builder import build_by, builder
-from ._common import program
+from ._builder import builder
 
 
-STAGE = builder("RejectionConfig")
-
-main = program(STAGE, build_by("build_rejection"))
+STAGE, main = builder("RejectionConfig", "build_rejection")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,14 +13,13 @@ The paper's safety model is pointwise (responses labelled safe or unsafe); here 
 safe and an unsafe response, with `part: all`.
 """
 
-import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError
 from ..kinds import Curve, StageKind
 from ..rewards.preference_text import PreferenceForm
 from ._common import program
+from ._pairs import usable_pairs
 
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from trl import ModelConfig, RewardConfig
 
     from ._arguments import RewardStageArguments
-
-logger = logging.getLogger(__name__)
 
 STAGE = StageKind(
     configs=(
@@ -111,24 +108,7 @@ def tokenized(pairs: "Dataset", tokenizer: Any, form: PreferenceForm) -> "Datase
     def ids(row: dict[str, Any]) -> dict[str, list[int]]:
         return {f"{side}_ids": form.token_ids(tokenizer, row["prompt"], row[side]) for side in ("chosen", "rejected")}
 
-    def usable(row: dict[str, Any]) -> bool:
-        longest = max(len(row["chosen_ids"]), len(row["rejected_ids"]))
-        return row["chosen_ids"] != row["rejected_ids"] and (form.max_length is None or longest <= form.max_length)
-
-    rows = pairs.map(ids, remove_columns=pairs.column_names).filter(usable)
-    if len(rows) < len(pairs):
-        logger.warning(
-            "%d of %d pairs are left out: longer than max_length, or both sides alike",
-            len(pairs) - len(rows),
-            len(pairs),
-        )
-    if len(rows) == 0:
-        raise DataError(
-            f"expected pairs of two different responses of at most {form.max_length} tokens, got none among "
-            f"{len(pairs)}",
-            key="data",
-        )
-    return rows
+    return usable_pairs(pairs.map(ids, remove_columns=pairs.column_names), form.max_length)
 
 
 main = program(STAGE, train)

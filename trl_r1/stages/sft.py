@@ -6,7 +6,7 @@ accelerate launch --config_file recipes/accelerate/zero3.yaml -m trl_r1.stages.s
 ```
 
 The config is a flat TRL YAML: the fields of [`~sft.config.R1SFTConfig`], of TRL's `ModelConfig` and of
-[`~stages._arguments.SFTStageArguments`]. The loss is on the completion alone. Distillation is this stage with another
+[`~stages._arguments.StageArguments`]. The loss is on the completion alone. Distillation is this stage with another
 base.
 """
 
@@ -20,10 +20,10 @@ from ._common import program
 if TYPE_CHECKING:
     from trl import ModelConfig, SFTConfig
 
-    from ._arguments import SFTStageArguments
+    from ._arguments import StageArguments
 
 STAGE = StageKind(
-    configs=("trl_r1.sft.config:R1SFTConfig", "trl_r1.stages._arguments:SFTStageArguments", "trl:ModelConfig"),
+    configs=("trl_r1.sft.config:R1SFTConfig", "trl_r1.stages._arguments:StageArguments", "trl:ModelConfig"),
     leaves=("model",),
     reads=("prompt", "completion"),
     references={"chat_template_path": "file"},
@@ -38,14 +38,14 @@ STAGE = StageKind(
 COLUMNS = ("prompt", "completion", "source", "domain", "language", "prompt_id")
 
 
-def train(args: "SFTConfig", stage: "SFTStageArguments", model: "ModelConfig") -> None:
+def train(args: "SFTConfig", stage: "StageArguments", model: "ModelConfig") -> None:
     """
     Fine-tune a model on prompts with completions.
 
     Args:
         args ([`~sft.config.R1SFTConfig`]):
             The trainer's arguments.
-        stage ([`~stages._arguments.SFTStageArguments`]):
+        stage ([`~stages._arguments.StageArguments`]):
             Data and template.
         model ([`~trl.ModelConfig`]):
             The model to start from, and LoRA.
