@@ -26,7 +26,7 @@ from typing import Any
 
 from .data.source import parse_sources
 from .docstrings import help_from_docstring
-from .errors import ConfigError, ConfigErrors
+from .errors import ConfigError, ConfigErrors, expect
 from .language import word_counts
 from .sampling.config import SamplingConfig
 from .solved import is_solved
@@ -90,19 +90,16 @@ class EvaluationConfig:
     hard_chosen_by: int = 4
 
     def __post_init__(self) -> None:
-        if not self.models:
-            raise ConfigError("expected at least one model", key="models")
+        expect(self, "models", bool(self.models), "at least one model")
         for name, changes in self.by_model.items():
             if name not in self.models:
                 raise ConfigError(f"expected one of {', '.join(self.models)}, got {name!r}", key="by_model")
             if problems := check_fields([SamplingConfig], changes, f"by_model.{name}")[1]:
                 raise ConfigErrors(problems)
-        if any(k < 1 for k in self.pass_at_k):
-            raise ConfigError(f"expected numbers above 0, got {self.pass_at_k}", key="pass_at_k")
-        if self.hard_below is not None and not 0 < self.hard_below <= 1:
-            raise ConfigError(f"expected a share above 0 and at most 1, got {self.hard_below}", key="hard_below")
-        if self.hard_chosen_by < 1:
-            raise ConfigError(f"expected at least 1, got {self.hard_chosen_by}", key="hard_chosen_by")
+        expect(self, "pass_at_k", all(k >= 1 for k in self.pass_at_k), "numbers above 0")
+        share = self.hard_below is None or 0 < self.hard_below <= 1
+        expect(self, "hard_below", share, "a share above 0 and at most 1")
+        expect(self, "hard_chosen_by", self.hard_chosen_by >= 1, "at least 1")
         parse_sources(self.data)
 
 

@@ -8,6 +8,7 @@ reading here is the strict one: a thought that is opened and never closed has no
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -303,11 +304,7 @@ def count_reflection_words(text: str) -> dict[str, int]:
         `dict[str, int]`: count by word, in lower case; words that do not occur are left out. Inflected forms
         (`errors`, `checked`) are other words and do not count.
     """
-    counts: dict[str, int] = {}
     words = _ENGLISH_REFLECTION.findall(text)
     if not text.isascii():
         words += _CHINESE_REFLECTION.findall(text)
-    for word in words:
-        word = word.lower()
-        counts[word] = counts.get(word, 0) + 1
-    return counts
+    return dict(Counter(map(str.lower, words)))

@@ -85,7 +85,7 @@ class Trace:
             **known (`Any`):
                 The other fields.
         """
-        texts = {name: _text(row.get(name)) for name in ("solution", "domain", "language")}
+        texts: dict[str, Any] = {name: _text(row.get(name)) for name in ("solution", "domain", "language")}
         extra = {name: value for name, value in row.items() if name not in _IN_FIELDS and _is_json(value)}
         return cls(**texts, extra=extra, **known)
 

@@ -97,7 +97,7 @@ def test_where_nothing_is_kept_the_reasons_are_told(config, tmp_path):
     [
         ({"rules": {"max_per_promt": 1}}, "rules.max_per_promt"),
         ({"rules": {"prefer": "best"}}, "rules.prefer"),
-        ({"rules": {"max_per_prompt": "two"}}, "rules"),
+        ({"rules": {"max_per_prompt": "two"}}, "rules.max_per_prompt"),
         ({"rewards": [{"func": "trl_r1.rewards.Nothing"}]}, "rewards[0].func"),
         ({"data": [{"pth": "x"}]}, "data[0]"),
         ({"held_out": [{"pth": "x"}]}, "held_out[0]"),
