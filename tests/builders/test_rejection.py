@@ -115,5 +115,5 @@ def test_a_wrong_config_is_refused_before_anything_is_sampled(config, change, ke
 
 def test_a_form_without_a_place_for_the_thought_is_refused():
     with pytest.raises(ConfigError) as error:
-        RejectionConfig(data=[], output_dir="x", model_name_or_path="m", form="{answer}")
+        RejectionConfig(data=["x.jsonl"], output_dir="x", model_name_or_path="m", form="{answer}")
     assert error.value.key == "form"

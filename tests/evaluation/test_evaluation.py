@@ -242,7 +242,7 @@ def test_a_prompt_without_samples_to_measure_is_not_reported_as_hard():
 )
 def test_a_wrong_setting_is_refused_by_its_key(change, key):
     with pytest.raises(ConfigError) as error:
-        EvaluationConfig(**{"models": {"base": "x"}, "data": [], "output_dir": "y", **change})
+        EvaluationConfig(**{"models": {"base": "x"}, "data": ["x.jsonl"], "output_dir": "y", **change})
     assert error.value.key == key
 
 
