@@ -18,10 +18,10 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypeVar
 
-from ..errors import ConfigError, ServerError
+from ..errors import ConfigError, ServerError, expect
 
 
 T = TypeVar("T")
@@ -88,6 +88,7 @@ class Server:
 
     base_url: str
     model: str
+    _: KW_ONLY
     api_key_variable: str = "OPENAI_API_KEY"
     timeout_seconds: float = 600.0
     retries: int = 6
@@ -97,17 +98,15 @@ class Server:
         if not isinstance(self.base_url, str) or not _ADDRESS.fullmatch(self.base_url):
             # What is not an address may be a key, or hold one.
             raise ConfigError("expected an address such as http://localhost:8000/v1, without a key", key="base_url")
-        if not isinstance(self.model, str) or not self.model:
-            raise ConfigError(f"expected the model's name at the server, got {self.model!r}", key="model")
+        expect(self, "model", isinstance(self.model, str) and self.model != "", "the model's name at the server")
         if not isinstance(self.api_key_variable, str) or not _VARIABLE.fullmatch(self.api_key_variable):
             raise ConfigError(
                 "expected the name of an environment variable that holds the key, not the key", key="api_key_variable"
             )
-        if not self.timeout_seconds > 0:
-            raise ConfigError(f"expected seconds above 0, got {self.timeout_seconds!r}", key="timeout_seconds")
+        expect(self, "timeout_seconds", self.timeout_seconds > 0, "seconds above 0")
         for key, least in (("retries", 0), ("concurrency", 1)):
-            if not isinstance(getattr(self, key), int) or getattr(self, key) < least:
-                raise ConfigError(f"expected a number from {least} on, got {getattr(self, key)!r}", key=key)
+            value = getattr(self, key)
+            expect(self, key, isinstance(value, int) and value >= least, f"a number from {least} on")
 
     @contextlib.asynccontextmanager
     async def connect(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> AsyncIterator["Connection"]:
@@ -210,7 +209,7 @@ class Connection:
         body = json.dumps(request).encode()  # in ASCII, so that half of a surrogate pair passes
         failure = ""
         for attempt in range(self.server.retries + 1):
-            asked_to_wait = None
+            asked_to_wait = 0.0
             async with self._room:
                 try:
                     answer = await asyncio.wait_for(
@@ -223,8 +222,8 @@ class Connection:
                         raise ConfigError(f"{url} refuses every request: {failure}", key="base_url")
                     if answer.status_code < 500 and answer.status_code not in _FAILS_FOR_NOW:
                         raise PromptRefused(failure)
-                    asked_to_wait = _seconds(answer.headers.get("Retry-After"))
-                except (TimeoutError, asyncio.TimeoutError):
+                    asked_to_wait = _seconds(answer.headers.get("Retry-After", ""))
+                except TimeoutError:
                     failure = f"no answer within {self.server.timeout_seconds:g} s"
                 except ValueError as error:
                     failure = f"no answer in the protocol's JSON: {_without(key, str(error))}"
@@ -232,7 +231,7 @@ class Connection:
                     failure = f"{type(error).__name__}: {_without(key, str(error))}"
             if attempt < self.server.retries:
                 doubled = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt) * random.uniform(0.75, 1.25)
-                await self._sleep(min(asked_to_wait, self.server.timeout_seconds) if asked_to_wait else doubled)
+                await self._sleep(min(asked_to_wait, self.server.timeout_seconds) if asked_to_wait > 0 else doubled)
         raise ServerError(f"{url} failed {self.server.retries + 1} times, the last time with: {failure}")
 
 
@@ -283,18 +282,13 @@ def _parts(total: int, n: int) -> list[int]:
     return [total * (i + 1) // n - total * i // n for i in range(n)]
 
 
-def _seconds(text: str | None) -> float | None:
-    """Read a `Retry-After`: seconds, or a date."""
-    if text is None:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
+def _seconds(text: str) -> float:
+    """Read a `Retry-After`: seconds, or a date; 0 where it says nothing."""
+    with contextlib.suppress(ValueError):
+        return float(text)
+    with contextlib.suppress(ValueError):
+        return email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+    return 0.0
 
 
 def _without(key: str | None, text: str) -> str:

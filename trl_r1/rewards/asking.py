@@ -8,7 +8,6 @@ The first three are failures, and a judge that fails too often stops the stage; 
 """
 
 import asyncio
-import dataclasses
 import logging
 import os
 import threading
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from ..errors import ConfigError, JudgeError, ServerError
+from ..errors import ConfigError, JudgeError, ServerError, expect
 from ..model_server import Connection, PromptRefused, Replies, Server, Spending
 from .forgery import own_verdict
 
@@ -72,9 +71,9 @@ class Judged(Generic[T]):
 
 
 @dataclass(frozen=True)
-class AskedModel:
+class AskedModel(Server):
     """
-    A model at a server that is asked for verdicts in JSON.
+    A model at a server that is asked for verdicts in JSON. What is not said here is said of [`~model_server.Server`].
 
     Args:
         base_url (`str`):
@@ -107,15 +106,9 @@ class AskedModel:
         [`~errors.ConfigError`]: if an argument is wrong.
     """
 
-    base_url: str
-    model: str
     rubric: str | None = None
     temperature: float = 0.0
     max_tokens: int = 1024
-    concurrency: int = 32
-    timeout_seconds: float = 600.0
-    retries: int = 6
-    api_key_variable: str = "OPENAI_API_KEY"
     cache_dir: str | None = None
     max_calls: int | None = None
     max_total_tokens: int | None = None
@@ -124,24 +117,15 @@ class AskedModel:
     __name__: ClassVar[str] = "asked_model"
 
     def __post_init__(self) -> None:
-        self.server()
+        super().__post_init__()
         for key in ("max_calls", "max_total_tokens"):
             budget = getattr(self, key)
-            if budget is not None and (not isinstance(budget, int) or budget < 0):
-                raise ConfigError(f"expected a number from 0 on, got {budget!r}", key=key)
-        if not 0 <= self.max_failed_share <= 1:
-            raise ConfigError(f"expected a share from 0 to 1, got {self.max_failed_share!r}", key="max_failed_share")
-        if self.temperature < 0:
-            raise ConfigError(f"expected 0 or more, got {self.temperature!r}", key="temperature")
-        if not isinstance(self.max_tokens, int) or self.max_tokens < 1:
-            raise ConfigError(f"expected a number from 1 on, got {self.max_tokens!r}", key="max_tokens")
-        if self.rubric is not None and (not isinstance(self.rubric, str) or not self.rubric.strip()):
-            raise ConfigError(f"expected a text, got {self.rubric!r}", key="rubric")
-
-    def server(self) -> Server:
-        """Return the server as a client sees it."""
-        shared = {each.name for each in dataclasses.fields(Server)}
-        return Server(**{name: getattr(self, name) for name in shared})
+            expect(self, key, budget is None or (isinstance(budget, int) and budget >= 0), "a number from 0 on")
+        expect(self, "max_failed_share", 0 <= self.max_failed_share <= 1, "a share from 0 to 1")
+        expect(self, "temperature", self.temperature >= 0, "0 or more")
+        expect(self, "max_tokens", isinstance(self.max_tokens, int) and self.max_tokens >= 1, "a number from 1 on")
+        rubric = self.rubric
+        expect(self, "rubric", rubric is None or (isinstance(rubric, str) and rubric.strip() != ""), "a text")
 
     def check_machine(self) -> None:
         """
@@ -150,7 +134,7 @@ class AskedModel:
         Raises:
             [`~errors.ConfigError`]: if it is not.
         """
-        self.server().key()
+        self.key()
 
     async def ask(self, cases: Sequence[Case], verdict: str, read: Callable[[dict[str, Any]], T]) -> list[Judged[T]]:
         """
@@ -178,7 +162,7 @@ class AskedModel:
             async with room:  # so that no budget is reserved for what only waits for its turn
                 return await self._one(case, verdict, read, connection, bench)
 
-        async with self.server().connect() as connection:
+        async with self.connect() as connection:
             asked = [asyncio.ensure_future(in_turn(case)) for case in distinct]
             try:
                 found = dict(zip(distinct, await asyncio.gather(*asked)))
