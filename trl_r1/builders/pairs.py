@@ -21,7 +21,7 @@ from ..trace import Trace, by_prompt
 from .config import PairsConfig
 from .job import Job
 from .judges import ComparisonJudge
-from .outputs import PAIR_COLUMNS
+from .outputs import PAIR_COLUMNS, sft_row
 
 
 def build_pairs(
@@ -142,15 +142,12 @@ def choose_pairs(
             partners: dict[str, list[Trace]] = {}
             for trace in judged:
                 partners.setdefault(trace.extra["pair"], []).append(trace)
-            ordered = [sorted(each, key=_score, reverse=True) for each in partners.values() if len(each) == 2]
-            found = [(chosen, rejected) for chosen, rejected in ordered]
+            both = [sorted(each, key=_score, reverse=True) for each in partners.values() if len(each) == 2]
+            found = [(better, worse) for better, worse in both]
         else:
             ranked = sorted(judged, key=_score, reverse=True)
             found = list(zip(ranked, reversed(ranked)))[: len(ranked) // 2]
-        far = sorted(
-            (pair for pair in found if _score(pair[0]) - _score(pair[1]) > config.min_gap),
-            key=lambda pair: _score(pair[1]) - _score(pair[0]),
-        )
+        far = sorted((pair for pair in found if _gap(pair) > config.min_gap), key=_gap, reverse=True)
         rejected["gap"] += len(found) - len(far)
         rejected["capped"] += len(far[config.pairs_per_prompt :])
         pairs += far[: config.pairs_per_prompt]
@@ -186,17 +183,18 @@ def balance_lengths(pairs: Sequence[tuple[Trace, Trace]], max_ratio: float) -> t
     return [pair for i, pair in enumerate(pairs) if i not in out], len(out)
 
 
+def _gap(pair: tuple[Trace, Trace]) -> float:
+    return _score(pair[0]) - _score(pair[1])
+
+
 def _score(trace: Trace) -> float:
     return trace.rewards["preference"]  # type: ignore[return-value]
 
 
 def _row(chosen: Trace, rejected: Trace) -> dict[str, Any]:
     return {
-        "prompt_id": chosen.prompt_id,
-        "prompt": chosen.prompt,
+        **sft_row(chosen),
         "chosen": chosen.completion,
         "rejected": rejected.completion,
         "domain": chosen.domain or "none",
-        "language": chosen.language,
-        "source": chosen.extra.get("source") or "",
     }

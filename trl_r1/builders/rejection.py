@@ -8,6 +8,7 @@ removed. Samples per prompt are not stated.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from ..sampling import Engine, SamplingConfig, accuracy_of, load_named, score_traces
 from ..select import Selection
@@ -40,9 +41,16 @@ def build_rejection(
         [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
         [`~errors.StageError`]: if nothing was kept.
     """
-    rewards = load_named(config.rewards)
-    job = Job(sampling, config, rewards, right_by=accuracy_of(rewards), on_shard=on_shard, engine=engine)
-    scored = job.sample(finish=partial(score_traces, rewards=rewards), finish_key=config.rewards)
-    selection = job.select(scored)
+    job, selection = sample_right_ones(sampling, config, on_shard=on_shard, engine=engine)
     job.write([sft_row(trace, config.form, job.rules.style) for trace in selection.kept], selection.to_json())
     return selection
+
+
+def sample_right_ones(
+    sampling: SamplingConfig, config: RejectionConfig, **job_arguments: Any
+) -> tuple[Job, Selection]:
+    """Sample and select by the config's rewards; `job_arguments` are those of [`~builders.job.Job`]."""
+    rewards = load_named(config.rewards)
+    job = Job(sampling, config, rewards, right_by=accuracy_of(rewards), **job_arguments)
+    scored = job.sample(finish=partial(score_traces, rewards=rewards), finish_key=config.rewards)
+    return job, job.select(scored)
