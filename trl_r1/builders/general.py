@@ -115,7 +115,7 @@ def build_general(
     candidates = []
     for i, row in enumerate(rows):
         thought = _thought(row) or thoughts.get(i)
-        for trace in answers.get(i) or [Trace("", "", row["completion"] or "")]:
+        for trace in answers.get(i) or [Trace(completion=row["completion"] or "", **_of_row(row))]:
             if trace.completion:  # else the model gave no answer to this row
                 text = _put_together(row, thought, trace.completion, simple[i], config)
                 candidates.append(dataclasses.replace(trace, completion=text, **_of_row(row)))
