@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import ConfigError, expect
+from .errors import expect
 from .language import LANGUAGES, detect, normalize_language, word_counts
 from .solved import is_solved
 from .text import STYLES, split_completion
@@ -338,12 +338,9 @@ class HeldOut:
     """
 
     def __init__(self, prompts: Iterable[str], n: int = 10):
-        if n < 1:
-            raise ConfigError(f"expected a whole number above 0, got {n!r}", key="n")
         self.n = n
-        self._grams: set[tuple[str, ...]] = set()
-        for prompt in prompts:
-            self._grams.update(self._of(prompt))
+        expect(self, "n", n >= 1, "a whole number above 0")
+        self._grams = {gram for prompt in prompts for gram in self._of(prompt)}
 
     def overlaps(self, text: str) -> bool:
         """Tell whether a text shares a run of `n` words with a held-out prompt, or is one."""

@@ -6,6 +6,7 @@ and `</think>`; the answer is what follows. Where the paper is silent (an unclos
 reading here is the strict one: a thought that is opened and never closed has no answer after it.
 """
 
+import json
 import re
 import unicodedata
 from collections import Counter
@@ -164,6 +165,11 @@ def render_prompt(template: str, prompt: str) -> str | list[dict[str, str]]:
             key="prompt_template",
         )
     return template.replace("{prompt}", prompt)
+
+
+def as_text(value: Any) -> str | None:
+    """Return a cell of a data set as text: a text as it is, nothing as `None`, all else as JSON."""
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def question_of(prompt: str | list[dict[str, Any]]) -> str:

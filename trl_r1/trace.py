@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import DataError
 from .io import whole_file
+from .text import as_text
 
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Trace:
             **known (`Any`):
                 The other fields.
         """
-        texts: dict[str, Any] = {name: _text(row.get(name)) for name in ("solution", "domain", "language")}
+        texts: dict[str, Any] = {name: as_text(row.get(name)) for name in ("solution", "domain", "language")}
         extra = {name: value for name, value in row.items() if name not in _IN_FIELDS and _is_json(value)}
         return cls(**texts, extra=extra, **known)
 
@@ -142,12 +143,6 @@ def write_traces(path: str | Path, traces: Iterable[Trace]) -> int:
     with whole_file(path) as partial:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial)
     return len(rows)
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _is_json(value: Any) -> bool:

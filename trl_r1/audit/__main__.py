@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import ConfigError, ConfigErrors
 from ..rewards.schedule import RewardSpec, load_reward
 from .battery import load_battery
-from .measure import Audit, Outcome, audit_reward
+from .measure import Audit, audit_reward
 
 
 @dataclass
@@ -75,14 +75,10 @@ def report(declared: Declared, audit: Audit) -> list[str]:
         row = f"  {outcome.exploit.id:<{width}}  {earned[0]:>7} {earned[1]:>7} {earned[2]:>7}"
         lines.append(row + ("  PAYS" if outcome.pays else ""))
     for outcome in audit.paying:
-        lines += _explained(outcome)
+        why = f" It raises {outcome.error}" if outcome.error else ""
+        lines.append(f"  - {outcome.exploit.id}: {outcome.exploit.what}{why}")
     lines.append(f"  {len(audit.outcomes)} exploits, {len(audit.paying) or 'none'} {_pay(len(audit.paying))}")
     return lines
-
-
-def _explained(outcome: Outcome) -> list[str]:
-    why = f" It raises {outcome.error}" if outcome.error else ""
-    return [f"  - {outcome.exploit.id}: {outcome.exploit.what}{why}"]
 
 
 def _pay(count: int) -> str:
