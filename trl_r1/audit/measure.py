@@ -15,7 +15,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import TrlR1Error
-from ..rewards.schedule import call, required_columns
+from ..rewards.schedule import call
+from ..rewards.scheduled import required_columns
 from ..text import STYLES, render_prompt
 from .battery import Exploit, Form, Question, load_battery, tried_in
 

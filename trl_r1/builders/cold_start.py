@@ -16,30 +16,11 @@ from ..select import Selection, select
 from ..text import split_completion
 from ..trace import Trace
 from .config import FORM, ColdStartConfig
+from .instructions import INSTRUCTIONS, fill
 from .job import Job
-from .outputs import fill, sft_row
+from .outputs import sft_row
 from .rejection import sample_right_ones
 
-
-REFINE_INSTRUCTION = """\
-Below are a question and a solution to it: the reasoning, then the answer. Rewrite both in {language}.
-
-1. Reasoning: in the first person ("I", "let me"), as natural thinking aloud. Keep every step, every check and every \
-correction of the original, in their order; add no new idea and leave none out. Make it readable: whole sentences, one \
-language, no headings, no code blocks.
-2. Answer: a short, faithful summary of the reasoning that ends in the final answer, put within \\boxed{} where the \
-question asks for a value.
-
-Write the reasoning between <think> and </think>, then the answer, and nothing else.
-
-Question:
-{prompt}
-
-Reasoning:
-{thought}
-
-Answer:
-{answer}"""
 
 _NAMES = {"en": "English", "zh": "Chinese", "fr": "French", "de": "German", "es": "Spanish", "ja": "Japanese"}
 
@@ -98,13 +79,13 @@ def _refined(
         max_completion_tokens=config.refine_max_tokens,
     )
     requests = [
-        {"prompt_id": str(i), "prompt": _request(trace, config.refine_instruction or REFINE_INSTRUCTION)}
+        {"prompt_id": str(i), "prompt": _request(trace, config.refine_instruction or INSTRUCTIONS["refine"])}
         for i, trace in enumerate(kept)
     ]
     candidates: dict[int, Trace] = {}
     for answer in sample(config.refine_model or "", requests, asking, f"{config.output_dir}/refined"):
-        written = {"completion": answer.completion, "finish_reason": answer.finish_reason, "rewards": {}}
-        candidates[int(answer.prompt_id)] = dataclasses.replace(kept[int(answer.prompt_id)], **written)
+        i, said = int(answer.prompt_id), answer.completion
+        candidates[i] = dataclasses.replace(kept[i], completion=said, finish_reason=answer.finish_reason, rewards={})
     # Length in tokens is the sampled text's; about duplicates and a prompt's share, selection has decided.
     rules = dataclasses.replace(
         job.rules,
@@ -117,7 +98,7 @@ def _refined(
     scored = dict(zip(candidates, score_traces(list(candidates.values()), job.rewards)))
     verdict = select(scored.values(), rules)
     passed = {id(trace) for trace in verdict.kept}
-    result = texts if config.if_not_refined == "original" else [None] * len(texts)
+    result: list[str | None] = texts if config.if_not_refined == "original" else [None] * len(texts)
     for i, trace in scored.items():
         if id(trace) in passed:
             result[i] = sft_row(trace, FORM)["completion"]

@@ -26,20 +26,10 @@ from ..select import Selection, select
 from ..text import split_completion
 from ..trace import Trace, by_prompt
 from .config import GeneralConfig
+from .instructions import INSTRUCTIONS, fill
 from .job import Job
-from .outputs import fill, sft_row
+from .outputs import sft_row
 
-
-THOUGHT_INSTRUCTION = """\
-Below are a query and the answer that was given to it. Write the reasoning that leads to this answer, in the first \
-person, as natural thinking aloud and in the language of the query: what is asked, what matters, how to say it. Do not \
-repeat the answer, and write nothing but the reasoning.
-
-Query:
-{prompt}
-
-Answer:
-{answer}"""
 
 # Matched against the whole query in lower case, without punctuation around it.
 SIMPLE_PATTERN = (
@@ -103,7 +93,7 @@ def build_general(
     before = shard_count(len(unanswered), sampling)
     total = before + shard_count(len(thoughtless), sampling)
     answers = _written(job, rows, unanswered, "answers", config.answer_instruction or "{prompt}", 0, total)
-    instruction = config.thought_instruction or THOUGHT_INSTRUCTION
+    instruction = config.thought_instruction or INSTRUCTIONS["thought"]
     written = _written(job, rows, thoughtless, "thoughts", instruction, before, total)
     # One that was cut is no chain of thought. What a thinking model thought about how to write it is none either.
     thoughts = {

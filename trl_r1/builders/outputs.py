@@ -2,11 +2,11 @@
 The rows of the data sets that builders write.
 """
 
-import re
 from typing import Any
 
 from ..text import split_completion
 from ..trace import Trace
+from .instructions import fill
 
 
 SFT_COLUMNS = ("prompt_id", "prompt", "completion", "solution", "domain", "language", "source")
@@ -28,8 +28,3 @@ def sft_row(trace: Trace, form: str | None = None, style: str = "think") -> dict
         "language": trace.language,
         "source": trace.extra.get("source") or "",
     }
-
-
-def fill(text: str, **values: str) -> str:
-    """Put values where a text has their names in braces, in one pass: a value may hold braces itself."""
-    return re.sub(rf"\{{({'|'.join(values)})\}}", lambda match: values[match[1]], text)

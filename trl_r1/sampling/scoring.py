@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import ConfigError
-from ..rewards.schedule import call, load_rewards, name_of, required_columns
+from ..rewards.schedule import call, load_rewards
+from ..rewards.scheduled import name_of, required_columns
 from ..solved import accuracy_rewards
 from ..trace import Trace
 
