@@ -162,22 +162,17 @@ class Selection:
         """Rejected traces by reason, in the order of `REASONS`; reasons that never applied are left out."""
         return _count(reason for _, reason in self.rejected)
 
-    @property
-    def counts_by_domain(self) -> dict[str, dict[str, int]]:
-        """Rejected traces by domain and reason."""
-        found: dict[str, list[str]] = {}
-        for trace, reason in self.rejected:
-            found.setdefault(_domain(trace), []).append(reason)
-        return {domain: _count(found[domain]) for domain in sorted(found)}
-
     def to_json(self) -> dict[str, Any]:
         """Return what `selection.json` holds: `seen`, `kept` and `rejected`, in all and by domain."""
+        by_domain: dict[str, list[str]] = {}
+        for trace, reason in sorted(self.rejected, key=lambda pair: _domain(pair[0])):
+            by_domain.setdefault(_domain(trace), []).append(reason)
         return {
             "seen": len(self.kept) + len(self.rejected),
             "kept": len(self.kept),
             "rejected": self.counts,
             "kept_by_domain": dict(sorted(Counter(map(_domain, self.kept)).items())),
-            "rejected_by_domain": self.counts_by_domain,
+            "rejected_by_domain": {domain: _count(reasons) for domain, reasons in by_domain.items()},
         }
 
 

@@ -169,40 +169,22 @@ class Connection:
             [`~errors.ConfigError`]: if it takes no request at all.
             [`~errors.ServerError`]: if it still fails after all retries.
         """
-        chat = not isinstance(prompt, str)
-        seed = parameters.pop("seed", None)
+        request = {"model": self.server.model, "stream": False, **parameters}
+        request["prompt" if isinstance(prompt, str) else "messages"] = prompt
         choices: list[Choice] = []
-        asked = 0
         while len(choices) < n:
             missing = n - len(choices)
-            request = {"model": self.server.model, "n": missing, "stream": False, **parameters}
-            request["messages" if chat else "prompt"] = prompt
-            if seed is not None:
+            choices += (await self._post({**request, "n": missing}))[:missing]
+            if "seed" in request:
                 # With the same seed the server would give the same completions once more.
-                request["seed"] = seed + asked
-            found = await self.post(
-                "chat/completions" if chat else "completions", request, lambda answer: _choices(answer, prompt)
-            )
-            choices += found[:missing]
-            asked += 1
+                request["seed"] += 1
         return choices
 
-    async def post(self, path: str, request: dict[str, Any], read: Callable[[Any], T]) -> T:
-        """
-        Send one request, again and again where the server fails for now.
-
-        Args:
-            path (`str`):
-                Path below the server's address.
-            request (`dict[str, Any]`):
-                The request's JSON.
-            read (`Callable`):
-                Makes the result of the answer's JSON; where it raises a `ValueError`, the server has failed for now.
-
-        Raises: as [`complete`].
-        """
+    async def _post(self, request: dict[str, Any]) -> list[Choice]:
+        """Send one request, again and again where the server fails for now. Raises as [`complete`]."""
         import httpx2
 
+        path = "chat/completions" if "messages" in request else "completions"
         url = f"{self.server.base_url.rstrip('/')}/{path}"
         key = self.server.key()
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
@@ -216,7 +198,7 @@ class Connection:
                         self._client.post(url, content=body, headers=headers), self.server.timeout_seconds
                     )
                     if answer.is_success:
-                        return read(json.loads(answer.content))
+                        return _choices(json.loads(answer.content), request)
                     failure = f"{answer.status_code} {_without(key, answer.text[:2000])}"
                     if answer.status_code in _WRONG_SET_UP:
                         raise ConfigError(f"{url} refuses every request: {failure}", key="base_url")
@@ -249,10 +231,12 @@ def run_coroutine(awaitable: Awaitable[T]) -> T:
         return thread.submit(asyncio.run, wait()).result()
 
 
-def _choices(answer: Any, prompt: str | list[dict[str, str]]) -> list[Choice]:
-    chat = not isinstance(prompt, str)
+def _choices(answer: Any, request: dict[str, Any]) -> list[Choice]:
+    """Read an answer; a `ValueError` where it is not the protocol's."""
     if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list) or not answer["choices"]:
         raise ValueError("an answer without a completion")
+    chat = "messages" in request
+    prompt = request["messages" if chat else "prompt"]
     texts = [_text(choice, chat) for choice in answer["choices"]]
     usage = answer["usage"] if isinstance(answer.get("usage"), dict) else {}
     completion, total = usage.get("completion_tokens"), usage.get("total_tokens")
