@@ -8,16 +8,15 @@ the refined text is verified again by the rules, and is given up where it fails 
 """
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
-from ..sampling import Engine, SamplingConfig, sample, score_traces
+from ..sampling import SamplingConfig, sample, score_traces
 from ..select import Selection, select
 from ..text import split_completion
 from ..trace import Trace
 from .config import FORM, ColdStartConfig
 from .instructions import INSTRUCTIONS, fill
-from .job import Job
+from .job import Hooks, Job
 from .outputs import sft_row
 from .rejection import sample_right_ones
 
@@ -25,13 +24,7 @@ from .rejection import sample_right_ones
 _NAMES = {"en": "English", "zh": "Chinese", "fr": "French", "de": "German", "es": "Spanish", "ja": "Japanese"}
 
 
-def build_cold_start(
-    sampling: SamplingConfig,
-    config: ColdStartConfig,
-    *,
-    on_shard: Callable[[int, int], None] | None = None,
-    engine: Engine | None = None,
-) -> Selection:
+def build_cold_start(sampling: SamplingConfig, config: ColdStartConfig, **hooks: Unpack[Hooks]) -> Selection:
     """
     Sample, select, refine, and write what was kept.
 
@@ -40,16 +33,14 @@ def build_cold_start(
             How to sample. The paper's temperature is 1.0.
         config ([`ColdStartConfig`]):
             From which model, on which prompts, what to keep and how to refine it.
-        on_shard (`Callable`, *optional*):
-            Called after each shard with the numbers of shards done and in all.
-        engine ([`~sampling.Engine`], *optional*):
-            What samples; by default the engine that `sampling` names.
+        **hooks:
+            See [`~builders.job.Hooks`].
 
     Raises:
         [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
         [`~errors.StageError`]: if nothing was kept.
     """
-    job, selection = sample_right_ones(sampling, config, on_shard=on_shard, engine=engine)
+    job, selection = sample_right_ones(sampling, config, **hooks)
     report = selection.to_json()
     # What was sampled may have a form of its own (`<answer>` tags); a refined text is written in the plain one.
     texts: list[str | None] = [sft_row(t, config.form, job.rules.style)["completion"] for t in selection.kept]

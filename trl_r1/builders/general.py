@@ -16,38 +16,22 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from ..data import load_rows
 from ..errors import ConfigError
 from ..rewards.schedule import load_rewards
-from ..sampling import Engine, SamplingConfig, named_rewards, score_traces, shard_count
+from ..sampling import SamplingConfig, named_rewards, score_traces, shard_count
 from ..select import Selection, select
 from ..text import split_completion
 from ..trace import Trace, by_prompt
 from .config import GeneralConfig
 from .instructions import INSTRUCTIONS, fill
-from .job import Job
+from .job import Hooks, Job
 from .outputs import sft_row
 
 
-# Matched against the whole query in lower case, without punctuation around it.
-SIMPLE_PATTERN = (
-    r"(hi|hey|hello|good (morning|afternoon|evening|night))( there| again| everyone)?"
-    r"|(many )?thank(s| you)( a lot| so much| very much)?|bye|good ?bye|see you( later| soon)?"
-    r"|how are you( today| doing)?|what'?s up|who are you|what are you|what('s| is) your name|ok(ay)?|yes|no"
-    r"|你好(吗|啊|呀)?|您好|嗨|哈喽|早上好|下午好|晚上好|晚安|(非常|多)?谢谢(你|您)?|再见|拜拜"
-    r"|你(是|叫)(谁|什么|什么名字)|你的?名字(是|叫)什么|好的?|是的?|不是"
-)
-
-
-def build_general(
-    sampling: SamplingConfig,
-    config: GeneralConfig,
-    *,
-    on_shard: Callable[[int, int], None] | None = None,
-    engine: Engine | None = None,
-) -> Selection:
+def build_general(sampling: SamplingConfig, config: GeneralConfig, **hooks: Unpack[Hooks]) -> Selection:
     """
     Put queries, thoughts and answers together, and write what was kept.
 
@@ -56,10 +40,8 @@ def build_general(
             How the model writes what the rows lack.
         config ([`GeneralConfig`]):
             Which rows, which model, and what to keep.
-        on_shard (`Callable`, *optional*):
-            Called after each shard with the numbers of shards done and in all.
-        engine ([`~sampling.Engine`], *optional*):
-            What samples; by default the engine that `sampling` names.
+        **hooks:
+            See [`~builders.job.Hooks`].
 
     Raises:
         [`~errors.ConfigError`]: if the config or the data are wrong, or a row lacks what only a model could write and
@@ -73,9 +55,8 @@ def build_general(
         config,
         rewards,
         load=partial(load_rows, kind="general"),
-        on_shard=on_shard,
-        engine=engine,
         right_by=() if config.min_reward is None else ("reward",),
+        **hooks,
     )
     if config.min_reward is not None:
         job.rules = dataclasses.replace(job.rules, min_reward=config.min_reward)
@@ -132,14 +113,14 @@ def is_simple(row: Mapping[str, Any], pattern: str | None = None) -> bool:
             With `prompt` and, where it is known, `simple`.
         pattern (`str`, *optional*):
             What a simple query matches as a whole, in lower case and without punctuation around it. By default
-            `SIMPLE_PATTERN`; the empty text matches none.
+            that of `instructions.yaml`; the empty text matches none.
     """
     if row.get("simple") is not None:
         return bool(row["simple"])
     if pattern == "":
         return False
     query = row["prompt"].strip().lower().strip(" .!?,~。！？，～")
-    return re.fullmatch(SIMPLE_PATTERN if pattern is None else pattern, query, re.IGNORECASE) is not None
+    return re.fullmatch(INSTRUCTIONS["simple"] if pattern is None else pattern, query, re.IGNORECASE) is not None
 
 
 def _written(

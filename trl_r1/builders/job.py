@@ -4,7 +4,7 @@ What the builders do alike: read and check everything first, then sample, select
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ..data import load_prompts, parse_sources
 from ..errors import StageError
@@ -14,6 +14,21 @@ from ..select import HeldOut, Selection, read_rules, select
 from ..trace import Trace
 from .config import BuilderConfig
 from .outputs import SFT_COLUMNS
+
+
+class Hooks(TypedDict, total=False):
+    """
+    How a caller takes part in sampling.
+
+    Args:
+        on_shard (`Callable`, *optional*):
+            Called after each shard with the numbers of shards done and in all.
+        engine ([`~sampling.Engine`], *optional*):
+            What samples; by default the engine that [`~sampling.SamplingConfig`] names.
+    """
+
+    on_shard: Callable[[int, int], None] | None
+    engine: Engine | None
 
 
 class Job:
@@ -29,10 +44,8 @@ class Job:
             What scores the samples, by name. The rows must have the columns that they read.
         load (`Callable`, *optional*, defaults to [`~data.load_prompts`]):
             Loads the rows, called with the sources and `seed`.
-        on_shard (`Callable`, *optional*):
-            Called after each shard with the numbers of shards done and in all.
-        engine ([`~sampling.Engine`], *optional*):
-            What samples; by default the engine that `sampling` names.
+        on_shard, engine:
+            See [`Hooks`].
         **rules:
             Rules where the config has none.
 

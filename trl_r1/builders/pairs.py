@@ -10,27 +10,21 @@ answer by itself the best is paired with the worst, the second best with the sec
 import dataclasses
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Unpack
 
 from ..errors import ConfigError
 from ..rewards.schedule import RewardSpec, make_reward
-from ..sampling import Engine, SamplingConfig, score_traces
+from ..sampling import SamplingConfig, score_traces
 from ..select import Selection, normalized
 from ..trace import Trace, by_prompt
 from .config import PairsConfig
-from .job import Job
+from .job import Hooks, Job
 from .judges import ComparisonJudge
 from .outputs import PAIR_COLUMNS, sft_row
 
 
-def build_pairs(
-    sampling: SamplingConfig,
-    config: PairsConfig,
-    *,
-    on_shard: Callable[[int, int], None] | None = None,
-    engine: Engine | None = None,
-) -> list[dict[str, Any]]:
+def build_pairs(sampling: SamplingConfig, config: PairsConfig, **hooks: Unpack[Hooks]) -> list[dict[str, Any]]:
     """
     Sample answers, have them compared, and write the pairs that are far enough apart.
 
@@ -39,10 +33,8 @@ def build_pairs(
             How to sample; at least two answers to a prompt.
         config ([`PairsConfig`]):
             From which model, on which prompts, and who compares.
-        on_shard (`Callable`, *optional*):
-            Called after each shard with the numbers of shards done and in all.
-        engine ([`~sampling.Engine`], *optional*):
-            What samples; by default the engine that `sampling` names.
+        **hooks:
+            See [`~builders.job.Hooks`].
 
     Returns:
         `list[dict[str, Any]]`: the rows of `data/train.parquet`.
@@ -56,7 +48,7 @@ def build_pairs(
     judge = make_reward(RewardSpec.parse(config.judge, "judge"), "judge")
     two_by_two = isinstance(judge, ComparisonJudge)
     rewards = {} if two_by_two else {"preference": judge}
-    job = Job(sampling, config, rewards, well_formed=False, on_shard=on_shard, engine=engine)
+    job = Job(sampling, config, rewards, well_formed=False, **hooks)
 
     def compare(traces: list[Trace]) -> list[Trace]:
         if isinstance(judge, ComparisonJudge):

@@ -155,23 +155,18 @@ class AskedModel(Server):
         if not cases:
             return []
         bench = self._bench()
-        distinct = list(dict.fromkeys(cases))
         room = asyncio.Semaphore(self.concurrency)
 
         async def in_turn(case: Case) -> Judged[T]:
             async with room:  # so that no budget is reserved for what only waits for its turn
                 return await self._one(case, verdict, read, connection, bench)
 
-        async with self.connect() as connection:
-            asked = [asyncio.ensure_future(in_turn(case)) for case in distinct]
-            try:
-                found = dict(zip(distinct, await asyncio.gather(*asked)))
-            except BaseException:
-                for task in asked:
-                    task.cancel()
-                await asyncio.gather(*asked, return_exceptions=True)
-                raise
-        judged = [found[case] for case in cases]
+        try:
+            async with self.connect() as connection, asyncio.TaskGroup() as group:
+                asked = {case: group.create_task(in_turn(case)) for case in dict.fromkeys(cases)}
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        judged = [asked[case].result() for case in cases]
         missing = Counter(one.reason for one in judged if one.reason != "judged")
         if missing:
             listed = ", ".join(f"{n} {reason}" for reason, n in missing.items())
