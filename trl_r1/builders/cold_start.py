@@ -18,7 +18,7 @@ from .config import FORM, ColdStartConfig
 from .instructions import INSTRUCTIONS, fill
 from .job import Hooks, Job
 from .outputs import sft_row
-from .rejection import sample_right_ones
+from .rejection import sample_and_select
 
 
 _NAMES = {"en": "English", "zh": "Chinese", "fr": "French", "de": "German", "es": "Spanish", "ja": "Japanese"}
@@ -40,7 +40,7 @@ def build_cold_start(sampling: SamplingConfig, config: ColdStartConfig, **hooks:
         [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
         [`~errors.StageError`]: if nothing was kept.
     """
-    job, selection = sample_right_ones(sampling, config, **hooks)
+    job, selection = sample_and_select(sampling, config, **hooks)
     report = selection.to_json()
     # What was sampled may have a form of its own (`<answer>` tags); a refined text is written in the plain one.
     texts: list[str | None] = [sft_row(t, config.form, job.rules.style)["completion"] for t in selection.kept]

@@ -32,12 +32,12 @@ def build_rejection(sampling: SamplingConfig, config: RejectionConfig, **hooks: 
         [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
         [`~errors.StageError`]: if nothing was kept.
     """
-    job, selection = sample_right_ones(sampling, config, **hooks)
+    job, selection = sample_and_select(sampling, config, **hooks)
     job.write([sft_row(trace, config.form, job.rules.style) for trace in selection.kept], selection.to_json())
     return selection
 
 
-def sample_right_ones(
+def sample_and_select(
     sampling: SamplingConfig, config: RejectionConfig, **hooks: Unpack[Hooks]
 ) -> tuple[Job, Selection]:
     """Sample and select by the config's rewards."""

@@ -150,7 +150,7 @@ class Connection:
         self.server = server
         self._client = client
         self._sleep = sleep
-        self._room = asyncio.Semaphore(server.concurrency)
+        self._slots = asyncio.Semaphore(server.concurrency)
 
     async def complete(self, prompt: str | list[dict[str, str]], n: int = 1, **parameters: Any) -> list[Choice]:
         """
@@ -192,7 +192,7 @@ class Connection:
         failure = ""
         for attempt in range(self.server.retries + 1):
             asked_to_wait = 0.0
-            async with self._room:
+            async with self._slots:
                 try:
                     answer = await asyncio.wait_for(
                         self._client.post(url, content=body, headers=headers), self.server.timeout_seconds

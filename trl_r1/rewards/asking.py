@@ -41,7 +41,7 @@ class Case:
         text (`str`):
             What the judge is asked.
         material (`tuple[str, ...]`):
-            What in it was written by a policy: a verdict that stands there is not the judge's.
+            What in it was written by a policy: a verdict found there is not the judge's.
         time (`int`, *optional*, defaults to `1`):
             Which time it is asked: cases that differ in this alone are judged each for itself.
     """
@@ -154,12 +154,12 @@ class AskedModel(Server):
         """
         if not cases:
             return []
-        bench = self._bench()
-        room = asyncio.Semaphore(self.concurrency)
+        state = self._state()
+        slots = asyncio.Semaphore(self.concurrency)
 
         async def in_turn(case: Case) -> Judged[T]:
-            async with room:  # so that no budget is reserved for what only waits for its turn
-                return await self._one(case, verdict, read, connection, bench)
+            async with slots:  # so that no budget is reserved for what only waits for its turn
+                return await self._one(case, verdict, read, connection, state)
 
         try:
             async with self.connect() as connection, asyncio.TaskGroup() as group:
@@ -179,7 +179,7 @@ class AskedModel(Server):
         verdict: str,
         read: Callable[[dict[str, Any]], T],
         connection: Connection,
-        bench: "_Bench",
+        state: "_State",
     ) -> Judged[T]:
         for attempt in range(2):
             request: dict[str, Any] = {
@@ -188,55 +188,52 @@ class AskedModel(Server):
                 "seed": 2 * (case.time - 1) + attempt,
             }
             address = Replies.address(self.base_url, self.model, case.text, request)
-            reply = kept = bench.replies.get(address)
+            reply = kept = state.replies.get(address)
             if reply is None:
-                if not bench.spending.reserve():
+                if not state.spending.reserve():
                     return Judged(None, "over_budget")
                 paid = None
                 try:
                     choice = (await connection.complete([{"role": "user", "content": case.text}], **request))[0]
                     reply, paid = choice.text, choice.paid_tokens
                 except PromptRefused as error:
-                    bench.count("refused", self, str(error))
+                    state.count("refused", self, str(error))
                     return Judged(None, "refused")
                 except (ServerError, ConfigError) as error:
                     # What refuses everything from the first request on is set up wrongly; later it is a failure.
-                    if isinstance(error, ConfigError) and not bench.answered:
+                    if isinstance(error, ConfigError) and not state.answered:
                         raise
-                    bench.count("unreachable", self, str(error))
+                    state.count("unreachable", self, str(error))
                     return Judged(None, "unreachable")
                 finally:
-                    bench.spending.settle(paid)
-                bench.answered = True
+                    state.spending.settle(paid)
+                state.answered = True
             try:
                 said = own_verdict(reply, verdict, case.material)
                 value = read(said)
             except (ValueError, KeyError, TypeError, OverflowError):
                 continue
             if kept is None:
-                bench.replies.put(address, reply)
-                bench.count("judged", self)
+                state.replies.put(address, reply)
+                state.count("judged", self)
             return Judged(value, "judged", str(said.get("analysis", "")))
-        bench.count("unparsable", self, f"no verdict in {reply[:200]!r}")  # type: ignore[index]
+        state.count("unparsable", self, f"no verdict in {reply[:200]!r}")  # type: ignore[index]
         return Judged(None, "unparsable")
 
-    def _bench(self) -> "_Bench":
-        key = (repr(self), self._folder(), os.getpid())
-        with _OPENING:
-            if key not in _BENCHES:
+    def _state(self) -> "_State":
+        stage = os.environ.get("TRL_R1_STAGE_DIR")
+        key = (repr(self), self.cache_dir or (os.path.join(stage, "judge") if stage else None), os.getpid())
+        with _STATES_LOCK:
+            if key not in _STATES:
                 folder = Path(key[1]) if key[1] else None
                 account = Replies.address(self.base_url, self.model)[:16]
                 file = folder / "spent" / f"{account}.json" if folder else None
-                _BENCHES[key] = _Bench(Replies(folder), Spending(file, self.max_calls, self.max_total_tokens))
-            return _BENCHES[key]
-
-    def _folder(self) -> str | None:
-        stage = os.environ.get("TRL_R1_STAGE_DIR")
-        return self.cache_dir or (os.path.join(stage, "judge") if stage else None)
+                _STATES[key] = _State(Replies(folder), Spending(file, self.max_calls, self.max_total_tokens))
+            return _STATES[key]
 
 
 @dataclass
-class _Bench:
+class _State:
     """What a process knows of one judge: kept replies, spending, and how often it has failed of late."""
 
     replies: Replies
@@ -266,6 +263,6 @@ class _Bench:
         )
 
 
-# Benches of this process, kept out of the reward, so that a pickled one is what was declared and no more.
-_BENCHES: dict[tuple[str, str | None, int], _Bench] = {}
-_OPENING = threading.Lock()
+# States of this process, kept out of the reward, so that a pickled one is what was declared and no more.
+_STATES: dict[tuple[str, str | None, int], _State] = {}
+_STATES_LOCK = threading.Lock()
