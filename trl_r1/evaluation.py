@@ -31,7 +31,7 @@ from .language import word_counts
 from .sampling.config import SamplingConfig
 from .solved import is_solved
 from .text import count_reflection_words, split_completion
-from .trace import Trace, by_prompt
+from .trace import Trace, by_prompt, grouped
 from .typed import check_fields
 from .verify import final_answer, judge
 
@@ -266,9 +266,7 @@ def summarize(
         return metrics
 
     metrics = summary(traces)
-    domains: dict[str, list[Trace]] = {}
-    for trace in traces:
-        domains.setdefault(trace.domain or "none", []).append(trace)
+    domains = grouped(traces, lambda trace: trace.domain or "none")
     if len(domains) > 1:
         metrics["by_domain"] = {domain: summary(domains[domain]) for domain in sorted(domains)}
     return metrics

@@ -22,7 +22,7 @@ from .errors import expect
 from .language import LANGUAGES, detect, normalize_language, word_counts
 from .solved import is_solved
 from .text import STYLES, split_completion
-from .trace import Trace
+from .trace import Trace, grouped
 from .typed import make
 
 
@@ -164,15 +164,13 @@ class Selection:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `selection.json` holds: `seen`, `kept` and `rejected`, in all and by domain."""
-        by_domain: dict[str, list[str]] = {}
-        for trace, reason in sorted(self.rejected, key=lambda pair: _domain(pair[0])):
-            by_domain.setdefault(_domain(trace), []).append(reason)
+        rejected = sorted(grouped(self.rejected, lambda pair: _domain(pair[0])).items())
         return {
             "seen": len(self.kept) + len(self.rejected),
             "kept": len(self.kept),
             "rejected": self.counts,
             "kept_by_domain": dict(sorted(Counter(map(_domain, self.kept)).items())),
-            "rejected_by_domain": {domain: _count(reasons) for domain, reasons in by_domain.items()},
+            "rejected_by_domain": {domain: _count(reason for _, reason in pairs) for domain, pairs in rejected},
         }
 
 

@@ -6,10 +6,10 @@ samples of an evaluation can be read by the same code.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import DataError
 from .io import whole_file
@@ -19,6 +19,8 @@ from .text import as_text
 if TYPE_CHECKING:
     import pyarrow as pa
 
+
+T = TypeVar("T")
 
 SCHEMA_VERSION = "1"
 
@@ -99,10 +101,15 @@ _REQUIRED = ("prompt_id", "prompt", "completion")
 
 def by_prompt(traces: Iterable[Trace]) -> dict[str, list[Trace]]:
     """Group traces by their prompt's id, in the order in which the prompts come."""
-    prompts: dict[str, list[Trace]] = {}
-    for trace in traces:
-        prompts.setdefault(trace.prompt_id, []).append(trace)
-    return prompts
+    return grouped(traces, lambda trace: trace.prompt_id)
+
+
+def grouped(items: Iterable[T], key: Callable[[T], str]) -> dict[str, list[T]]:
+    """Group items by their key, in the order in which the keys come."""
+    groups: dict[str, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
 
 
 def trace_schema() -> "pa.Schema":

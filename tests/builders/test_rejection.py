@@ -63,6 +63,12 @@ def test_rules_and_form_are_the_config_s(config, tmp_path):
     build_rejection(sampling(n_samples=6), config, engine=model())
     rows = pq.read_table(tmp_path / "out" / "data" / "train.parquet").to_pylist()
     assert [row["completion"][:10] for row in rows] == ["|x|I add t"] * 3
+    config.form = "{answer} since {thought}"
+    build_rejection(sampling(n_samples=6), config, engine=model())
+    answer_first = pq.read_table(tmp_path / "out" / "data" / "train.parquet").to_pylist()
+    for row, other in zip(rows, answer_first, strict=True):
+        thought, answer = row["completion"].removeprefix("|x|").split("|x|")
+        assert other["completion"] == f"{answer} since {thought}"
     selection = json.loads((tmp_path / "out" / "selection.json").read_text())
     assert selection["rejected"]["capped"] == 6
 

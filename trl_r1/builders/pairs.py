@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from ..rewards.schedule import RewardSpec, make_reward
 from ..sampling import SamplingConfig, score_traces
 from ..select import Selection, normalized
-from ..trace import Trace, by_prompt
+from ..trace import Trace, by_prompt, grouped
 from .config import PairsConfig
 from .job import Hooks, Job
 from .judges import ComparisonJudge
@@ -131,9 +131,7 @@ def choose_pairs(
         judged = [trace for trace in group if trace.rewards.get("preference") is not None]
         rejected["unjudged"] += (len(group) - len(judged) + 1) // 2
         if two_by_two:
-            partners: dict[str, list[Trace]] = {}
-            for trace in judged:
-                partners.setdefault(trace.extra["pair"], []).append(trace)
+            partners = grouped(judged, lambda trace: trace.extra["pair"])
             both = [sorted(each, key=_score, reverse=True) for each in partners.values() if len(each) == 2]
             found = [(better, worse) for better, worse in both]
         else:

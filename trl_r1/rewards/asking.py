@@ -154,12 +154,11 @@ class AskedModel(Server):
         """
         if not cases:
             return []
-        state = self._state()
         slots = asyncio.Semaphore(self.concurrency)
 
         async def in_turn(case: Case) -> Judged[T]:
             async with slots:  # so that no budget is reserved for what only waits for its turn
-                return await self._one(case, verdict, read, connection, state)
+                return await self._one(case, verdict, read, connection)
 
         try:
             async with self.connect() as connection, asyncio.TaskGroup() as group:
@@ -174,13 +173,9 @@ class AskedModel(Server):
         return judged
 
     async def _one(
-        self,
-        case: Case,
-        verdict: str,
-        read: Callable[[dict[str, Any]], T],
-        connection: Connection,
-        state: "_State",
+        self, case: Case, verdict: str, read: Callable[[dict[str, Any]], T], connection: Connection
     ) -> Judged[T]:
+        state = self._state()
         for attempt in range(2):
             request: dict[str, Any] = {
                 "temperature": self.temperature if attempt == 0 else 1.0,
