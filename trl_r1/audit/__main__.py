@@ -126,15 +126,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _tried(recipe: str, rewards: list[Declared]) -> int:
-    tried = paying = 0
-    skipped = []
+    audits = []
     for declared in rewards:
-        audit = audit_reward(declared.reward, declared.template)
-        print("\n".join(report(declared, audit)), flush=True)
-        tried += len(audit.outcomes)
-        paying += len(audit.paying)
-        if audit.skipped:
-            skipped.append(declared.name)
+        audits.append(audit_reward(declared.reward, declared.template))
+        print("\n".join(report(declared, audits[-1])), flush=True)
+    tried = sum(len(audit.outcomes) for audit in audits)
+    paying = sum(len(audit.paying) for audit in audits)
+    skipped = [declared.name for declared, audit in zip(rewards, audits) if audit.skipped]
     print(f"\n{recipe}: {len(rewards)} rewards, {tried} trials, {paying or 'none'} {_pay(paying)}")
     if skipped:
         print(f"not tried: {'; '.join(skipped)}")
