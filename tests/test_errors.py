@@ -1,4 +1,5 @@
 import pickle
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ from trl_r1.errors import (
     StageError,
     TrlR1Error,
     did_you_mean,
+    expect,
     listed,
 )
 
@@ -79,3 +81,10 @@ def test_long_lists_are_cut():
     assert listed("abc") == "`a`, `b`, `c`"
     assert listed("abcd", 2) == "`a`, `b` and 2 more"
     assert listed([]) == "none"
+
+
+def test_a_wrong_value_is_refused_with_its_key_and_what_was_expected():
+    config = SimpleNamespace(limit=0)
+    expect(config, "limit", True, "at least 0")
+    with pytest.raises(ConfigError, match=r"`limit`: expected at least 1, got 0"):
+        expect(config, "limit", False, "at least 1")

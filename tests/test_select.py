@@ -227,7 +227,8 @@ def test_rules_come_as_a_mapping_from_yaml():
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        ({"max_per_promt": 1}, "`rules.max_per_promt`: no such rule; expected one of right_by"),
+        ({"max_per_promt": 1}, "`rules.max_per_promt`: unknown key; did you mean `max_per_prompt`?"),
+        ({"max_per_prompt": "two"}, "`rules.max_per_prompt`: is 'two'; expected a whole number or null"),
         ({"prefer": "best"}, "`rules.prefer`: expected one of first, shortest, random, got 'best'"),
         ({"style": "xml"}, "`rules.style`: expected one of think, r1_zero, special_token, got 'xml'"),
         ({"max_repetition": 30}, "`rules.max_repetition`: expected a share between 0 and 1, got 30"),

@@ -6,7 +6,7 @@ import pytest
 
 from trl_r1.errors import ConfigError
 from trl_r1.language import word_counts
-from trl_r1.select import HeldOut, Rules, contaminated, repetition, select
+from trl_r1.select import HeldOut, Rules, repetition, select
 from trl_r1.trace import Trace
 
 
@@ -211,15 +211,19 @@ def test_rules_may_be_given_as_their_arguments():
     assert error.value.key == "rules.max_token"
 
 
+def contaminated(prompts, held_out, n=10):
+    return [HeldOut(held_out, n).overlaps(prompt) for prompt in prompts]
+
+
 def test_a_prompt_is_contaminated_from_just_ten_words_in_a_row():
     held_out = " ".join(words(12))
     assert contaminated([f"and {' '.join(words(10))} again"], [held_out]) == [True]
     assert contaminated([f"and {' '.join(words(9))} again"], [held_out]) == [False]
     assert contaminated([f"and {' '.join(words(9))} again"], [held_out], 9) == [True]
     assert contaminated(["one two", "one two three"], ["One two!"]) == [True, False]
-    assert contaminated([held_out], HeldOut([held_out], 12), 3) == [True]
+    assert contaminated([held_out], [held_out], 12) == [True]
     assert contaminated(["?", ""], ["", "!"]) == [False, False]
-    assert contaminated(["one"], HeldOut(["one"], 1)) == [True]
+    assert contaminated(["one"], ["one"], 1) == [True]
     with pytest.raises(ConfigError):
         HeldOut([], 0)
 

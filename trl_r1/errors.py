@@ -122,6 +122,27 @@ class HubError(TrlR1Error):
     """A push to the Hub or a download from it did not complete. Nothing local is lost."""
 
 
+def expect(config: Any, key: str, right: bool, expected: str) -> None:
+    """
+    Refuse a value of a config.
+
+    Args:
+        config (`Any`):
+            What has the value.
+        key (`str`):
+            Its attribute's name.
+        right (`bool`):
+            Whether the value is right.
+        expected (`str`):
+            What is expected, for the message.
+
+    Raises:
+        [`ConfigError`]: where the value is not right.
+    """
+    if not right:
+        raise ConfigError(f"expected {expected}, got {getattr(config, key)!r}", key=key)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `"; did you mean `this`?"`, or nothing where no known name is near."""
     near = get_close_matches(name, [str(each) for each in known], cutoff=0.6)

@@ -26,12 +26,12 @@ from typing import Any
 
 from .data.source import parse_sources
 from .docstrings import help_from_docstring
-from .errors import ConfigError, ConfigErrors
+from .errors import ConfigError, ConfigErrors, expect
 from .language import word_counts
 from .sampling.config import SamplingConfig
 from .solved import is_solved
 from .text import count_reflection_words, split_completion
-from .trace import Trace, by_prompt
+from .trace import Trace, by_prompt, grouped
 from .typed import check_fields
 from .verify import final_answer, judge
 
@@ -90,19 +90,16 @@ class EvaluationConfig:
     hard_chosen_by: int = 4
 
     def __post_init__(self) -> None:
-        if not self.models:
-            raise ConfigError("expected at least one model", key="models")
+        expect(self, "models", bool(self.models), "at least one model")
         for name, changes in self.by_model.items():
             if name not in self.models:
                 raise ConfigError(f"expected one of {', '.join(self.models)}, got {name!r}", key="by_model")
             if problems := check_fields([SamplingConfig], changes, f"by_model.{name}")[1]:
                 raise ConfigErrors(problems)
-        if any(k < 1 for k in self.pass_at_k):
-            raise ConfigError(f"expected numbers above 0, got {self.pass_at_k}", key="pass_at_k")
-        if self.hard_below is not None and not 0 < self.hard_below <= 1:
-            raise ConfigError(f"expected a share above 0 and at most 1, got {self.hard_below}", key="hard_below")
-        if self.hard_chosen_by < 1:
-            raise ConfigError(f"expected at least 1, got {self.hard_chosen_by}", key="hard_chosen_by")
+        expect(self, "pass_at_k", all(k >= 1 for k in self.pass_at_k), "numbers above 0")
+        share = self.hard_below is None or 0 < self.hard_below <= 1
+        expect(self, "hard_below", share, "a share above 0 and at most 1")
+        expect(self, "hard_chosen_by", self.hard_chosen_by >= 1, "at least 1")
         parse_sources(self.data)
 
 
@@ -269,9 +266,7 @@ def summarize(
         return metrics
 
     metrics = summary(traces)
-    domains: dict[str, list[Trace]] = {}
-    for trace in traces:
-        domains.setdefault(trace.domain or "none", []).append(trace)
+    domains = grouped(traces, lambda trace: trace.domain or "none")
     if len(domains) > 1:
         metrics["by_domain"] = {domain: summary(domains[domain]) for domain in sorted(domains)}
     return metrics
@@ -297,10 +292,10 @@ def hard_prompts(
     """
     hard: dict[str, list[Trace]] = {}
     for prompt_id, group in by_prompt(traces).items():
-        judged = [(trace, right) for trace in group if (right := _right(trace, accuracy)) is not None]
-        first, rest = judged[:chosen_by], judged[chosen_by:]
-        if rest and sum(right for _, right in first) / len(first) < below:
-            hard[prompt_id] = [trace for trace, _ in rest]
+        judged, right = _judged(group, accuracy)
+        first = right[:chosen_by]
+        if len(judged) > chosen_by and sum(first) / len(first) < below:
+            hard[prompt_id] = judged[chosen_by:]
     metrics: dict[str, Any] = {"hard_below": below, "hard_chosen_by": chosen_by, "n_prompts": len(hard)}
     metrics |= _mean("pass@1", hard, lambda trace: _right(trace, accuracy))
     return metrics | _at_k(hard, accuracy, ks, None)
@@ -314,25 +309,27 @@ def _mean(name: str, prompts: Mapping[str, list[Trace]], value: Callable[[Trace]
 def _at_k(
     prompts: Mapping[str, list[Trace]], accuracy: Sequence[str], ks: Sequence[int], best_of_n: str | None
 ) -> dict[str, float]:
-    passed: dict[int, list[float]] = {k: [] for k in ks}
-    agreed: dict[int, list[float]] = {k: [] for k in ks}
-    best: list[float] = []
+    names = [*(f"pass@{k}" for k in ks), *(f"cons@{k}" for k in ks), "best_of_n"]
+    found: dict[str, list[float]] = {name: [] for name in names}
     for prompt_id, group in prompts.items():
-        judged = [trace for trace in group if _right(trace, accuracy) is not None]
-        right = [bool(_right(trace, accuracy)) for trace in judged]
+        judged, right = _judged(group, accuracy)
         possible = [k for k in ks if k <= len(judged)]
         votes = group_votes(judged, right) if possible and any(right) and not all(right) else [0] * len(judged)
         for k in possible:
-            passed[k].append(pass_at_k(len(judged), sum(right), k))
-            agreed[k].append(consensus_at_k(votes, right, k, seed=prompt_id))
+            found[f"pass@{k}"].append(pass_at_k(len(judged), sum(right), k))
+            found[f"cons@{k}"].append(consensus_at_k(votes, right, k, seed=prompt_id))
         scores = [trace.rewards.get(best_of_n) for trace in judged] if best_of_n else []
         if any(score is not None for score in scores):
             top = max(score for score in scores if score is not None)
             winners = [is_right for is_right, score in zip(right, scores) if score == top]
-            best.append(sum(winners) / len(winners))
-    metrics = {f"pass@{k}": sum(passed[k]) / len(passed[k]) for k in ks if passed[k]}
-    metrics |= {f"cons@{k}": sum(agreed[k]) / len(agreed[k]) for k in ks if agreed[k]}
-    return metrics | ({"best_of_n": sum(best) / len(best)} if best else {})
+            found["best_of_n"].append(sum(winners) / len(winners))
+    return {name: sum(values) / len(values) for name, values in found.items() if values}
+
+
+def _judged(group: Sequence[Trace], accuracy: Sequence[str]) -> tuple[list[Trace], list[bool]]:
+    """Return the samples that the accuracy rewards judge, and whether each is right."""
+    judged = [(trace, right) for trace in group if (right := _right(trace, accuracy)) is not None]
+    return [trace for trace, _ in judged], [right for _, right in judged]
 
 
 def _right(trace: Trace, accuracy: Sequence[str]) -> bool | None:

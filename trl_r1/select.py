@@ -18,11 +18,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import ConfigError
+from .errors import expect
 from .language import LANGUAGES, detect, normalize_language, word_counts
 from .solved import is_solved
-from .text import STYLES, Parts, split_completion
-from .trace import Trace
+from .text import STYLES, split_completion
+from .trace import Trace, grouped
+from .typed import make
 
 
 REASONS = (
@@ -90,7 +91,7 @@ class Rules:
         [`~errors.ConfigError`]: if a value is not one of those named here.
     """
 
-    right_by: tuple[str, ...] = ("math_accuracy", "choice_accuracy", "code_accuracy")
+    right_by: tuple[str, ...] | str = ("math_accuracy", "choice_accuracy", "code_accuracy")
     min_reward: float = 1.0
     finished: bool = True
     well_formed: bool = True
@@ -115,16 +116,13 @@ class Rules:
         if self.languages is not None:
             object.__setattr__(self, "languages", tuple(normalize_language(x) for x in self.languages))
         for key, allowed in (("style", STYLES), ("prefer", ("first", "shortest", "random"))):
-            if getattr(self, key) not in allowed:
-                raise ConfigError(f"expected one of {', '.join(allowed)}, got {getattr(self, key)!r}", key=key)
+            expect(self, key, getattr(self, key) in allowed, f"one of {', '.join(allowed)}")
         for key in ("min_language_share", "max_repetition"):
             value = getattr(self, key)
-            if value is not None and not 0 <= value <= 1:
-                raise ConfigError(f"expected a share between 0 and 1, got {value!r}", key=key)
+            expect(self, key, value is None or 0 <= value <= 1, "a share between 0 and 1")
         for key in ("repetition_ngram", "max_per_prompt", "max_paragraph_words", "max_tokens"):
             value = getattr(self, key)
-            if value is not None and value < 1:
-                raise ConfigError(f"expected a whole number above 0, got {value!r}", key=key)
+            expect(self, key, value is None or value >= 1, "a whole number above 0")
 
 
 def read_rules(declared: Mapping[str, Any], **defaults: Any) -> Rules:
@@ -140,16 +138,8 @@ def read_rules(declared: Mapping[str, Any], **defaults: Any) -> Rules:
     Raises:
         [`~errors.ConfigError`]: on an unknown rule or a wrong value, under the key `rules`.
     """
-    known = Rules.__dataclass_fields__
-    for key in declared:
-        if key not in known:
-            raise ConfigError(f"no such rule; expected one of {', '.join(known)}", key=f"rules.{key}")
-    try:
-        return Rules(**{**defaults, **declared})
-    except ConfigError as error:
-        raise ConfigError(error.message, key=f"rules.{error.key}") from None
-    except TypeError as error:
-        raise ConfigError(str(error), key="rules") from None
+    rules: Rules = make([Rules], {**defaults, **declared}, within="rules")[0]
+    return rules
 
 
 @dataclass(frozen=True)
@@ -172,22 +162,15 @@ class Selection:
         """Rejected traces by reason, in the order of `REASONS`; reasons that never applied are left out."""
         return _count(reason for _, reason in self.rejected)
 
-    @property
-    def counts_by_domain(self) -> dict[str, dict[str, int]]:
-        """Rejected traces by domain and reason."""
-        found: dict[str, list[str]] = {}
-        for trace, reason in self.rejected:
-            found.setdefault(_domain(trace), []).append(reason)
-        return {domain: _count(found[domain]) for domain in sorted(found)}
-
     def to_json(self) -> dict[str, Any]:
         """Return what `selection.json` holds: `seen`, `kept` and `rejected`, in all and by domain."""
+        rejected = sorted(grouped(self.rejected, lambda pair: _domain(pair[0])).items())
         return {
             "seen": len(self.kept) + len(self.rejected),
             "kept": len(self.kept),
             "rejected": self.counts,
             "kept_by_domain": dict(sorted(Counter(map(_domain, self.kept)).items())),
-            "rejected_by_domain": self.counts_by_domain,
+            "rejected_by_domain": {domain: _count(reason for _, reason in pairs) for domain, pairs in rejected},
         }
 
 
@@ -279,7 +262,7 @@ def _reason(trace: Trace, rules: Rules, held_out: "HeldOut | None") -> str | Non
         return "too_short"
     if rules.max_tokens is not None and trace.n_tokens > rules.max_tokens:
         return "too_long"
-    text = _thought_or_answer(parts)
+    text = parts.thought or parts.answer or ""
     share = rules.min_language_share
     if share is not None and not _in_one_language(text, trace, share, rules.languages):
         return "language"
@@ -291,10 +274,6 @@ def _reason(trace: Trace, rules: Rules, held_out: "HeldOut | None") -> str | Non
     if not rules.code_in_thought and parts.thought and _FENCE.search(parts.thought):
         return "code_block"
     return None
-
-
-def _thought_or_answer(parts: Parts) -> str:
-    return parts.thought or parts.answer or ""
 
 
 def _in_one_language(text: str, trace: Trace, share: float, languages: tuple[str, ...] | None) -> bool:
@@ -352,12 +331,9 @@ class HeldOut:
     """
 
     def __init__(self, prompts: Iterable[str], n: int = 10):
-        if n < 1:
-            raise ConfigError(f"expected a whole number above 0, got {n!r}", key="n")
         self.n = n
-        self._grams: set[tuple[str, ...]] = set()
-        for prompt in prompts:
-            self._grams.update(self._of(prompt))
+        expect(self, "n", n >= 1, "a whole number above 0")
+        self._grams = {gram for prompt in prompts for gram in self._of(prompt)}
 
     def overlaps(self, text: str) -> bool:
         """Tell whether a text shares a run of `n` words with a held-out prompt, or is one."""

@@ -6,8 +6,10 @@ and `</think>`; the answer is what follows. Where the paper is silent (an unclos
 reading here is the strict one: a thought that is opened and never closed has no answer after it.
 """
 
+import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -165,6 +167,11 @@ def render_prompt(template: str, prompt: str) -> str | list[dict[str, str]]:
     return template.replace("{prompt}", prompt)
 
 
+def as_text(value: Any) -> str | None:
+    """Return a cell of a data set as text: a text as it is, nothing as `None`, all else as JSON."""
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
 def question_of(prompt: str | list[dict[str, Any]]) -> str:
     """
     Return what the user asked: the inverse of [`render_prompt`] as far as possible.
@@ -303,11 +310,7 @@ def count_reflection_words(text: str) -> dict[str, int]:
         `dict[str, int]`: count by word, in lower case; words that do not occur are left out. Inflected forms
         (`errors`, `checked`) are other words and do not count.
     """
-    counts: dict[str, int] = {}
     words = _ENGLISH_REFLECTION.findall(text)
     if not text.isascii():
         words += _CHINESE_REFLECTION.findall(text)
-    for word in words:
-        word = word.lower()
-        counts[word] = counts.get(word, 0) + 1
-    return counts
+    return dict(Counter(map(str.lower, words)))

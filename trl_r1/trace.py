@@ -6,18 +6,21 @@ samples of an evaluation can be read by the same code.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import DataError
 from .io import whole_file
+from .text import as_text
 
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+
+T = TypeVar("T")
 
 SCHEMA_VERSION = "1"
 
@@ -85,7 +88,7 @@ class Trace:
             **known (`Any`):
                 The other fields.
         """
-        texts = {name: _text(row.get(name)) for name in ("solution", "domain", "language")}
+        texts: dict[str, Any] = {name: as_text(row.get(name)) for name in ("solution", "domain", "language")}
         extra = {name: value for name, value in row.items() if name not in _IN_FIELDS and _is_json(value)}
         return cls(**texts, extra=extra, **known)
 
@@ -98,10 +101,15 @@ _REQUIRED = ("prompt_id", "prompt", "completion")
 
 def by_prompt(traces: Iterable[Trace]) -> dict[str, list[Trace]]:
     """Group traces by their prompt's id, in the order in which the prompts come."""
-    prompts: dict[str, list[Trace]] = {}
-    for trace in traces:
-        prompts.setdefault(trace.prompt_id, []).append(trace)
-    return prompts
+    return grouped(traces, lambda trace: trace.prompt_id)
+
+
+def grouped(items: Iterable[T], key: Callable[[T], str]) -> dict[str, list[T]]:
+    """Group items by their key, in the order in which the keys come."""
+    groups: dict[str, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
 
 
 def trace_schema() -> "pa.Schema":
@@ -142,12 +150,6 @@ def write_traces(path: str | Path, traces: Iterable[Trace]) -> int:
     with whole_file(path) as partial:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial)
     return len(rows)
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _is_json(value: Any) -> bool:

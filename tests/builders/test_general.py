@@ -143,5 +143,5 @@ def test_rows_that_lack_what_only_a_model_could_write_need_one(build):
 )
 def test_a_wrong_setting_is_refused_by_its_key(change, key):
     with pytest.raises(ConfigError) as error:
-        GeneralConfig(**{"data": [], "output_dir": "x", **change})
+        GeneralConfig(**{"data": ["x.jsonl"], "output_dir": "x", **change})
     assert error.value.key == key

@@ -63,6 +63,12 @@ def test_rules_and_form_are_the_config_s(config, tmp_path):
     build_rejection(sampling(n_samples=6), config, engine=model())
     rows = pq.read_table(tmp_path / "out" / "data" / "train.parquet").to_pylist()
     assert [row["completion"][:10] for row in rows] == ["|x|I add t"] * 3
+    config.form = "{answer} since {thought}"
+    build_rejection(sampling(n_samples=6), config, engine=model())
+    answer_first = pq.read_table(tmp_path / "out" / "data" / "train.parquet").to_pylist()
+    for row, other in zip(rows, answer_first, strict=True):
+        thought, answer = row["completion"].removeprefix("|x|").split("|x|")
+        assert other["completion"] == f"{answer} since {thought}"
     selection = json.loads((tmp_path / "out" / "selection.json").read_text())
     assert selection["rejected"]["capped"] == 6
 
@@ -97,7 +103,7 @@ def test_where_nothing_is_kept_the_reasons_are_told(config, tmp_path):
     [
         ({"rules": {"max_per_promt": 1}}, "rules.max_per_promt"),
         ({"rules": {"prefer": "best"}}, "rules.prefer"),
-        ({"rules": {"max_per_prompt": "two"}}, "rules"),
+        ({"rules": {"max_per_prompt": "two"}}, "rules.max_per_prompt"),
         ({"rewards": [{"func": "trl_r1.rewards.Nothing"}]}, "rewards[0].func"),
         ({"data": [{"pth": "x"}]}, "data[0]"),
         ({"held_out": [{"pth": "x"}]}, "held_out[0]"),
@@ -115,5 +121,5 @@ def test_a_wrong_config_is_refused_before_anything_is_sampled(config, change, ke
 
 def test_a_form_without_a_place_for_the_thought_is_refused():
     with pytest.raises(ConfigError) as error:
-        RejectionConfig(data=[], output_dir="x", model_name_or_path="m", form="{answer}")
+        RejectionConfig(data=["x.jsonl"], output_dir="x", model_name_or_path="m", form="{answer}")
     assert error.value.key == "form"

@@ -242,11 +242,11 @@ def test_a_prompt_without_samples_to_measure_is_not_reported_as_hard():
 )
 def test_a_wrong_setting_is_refused_by_its_key(change, key):
     with pytest.raises(ConfigError) as error:
-        EvaluationConfig(**{"models": {"base": "x"}, "data": [], "output_dir": "y", **change})
+        EvaluationConfig(**{"models": {"base": "x"}, "data": ["x.jsonl"], "output_dir": "y", **change})
     assert error.value.key == key
 
 
 def test_the_defaults_and_the_limits_of_an_evaluation_are_accepted():
-    config = EvaluationConfig(models={"base": "x"}, data=[], output_dir="y", hard_below=1.0)
+    config = EvaluationConfig(models={"base": "x"}, data=["x.jsonl"], output_dir="y", hard_below=1.0)
     assert config.hard_chosen_by == 4
-    EvaluationConfig(models={"base": "x"}, data=[], output_dir="y", pass_at_k=[1], hard_chosen_by=1)
+    EvaluationConfig(models={"base": "x"}, data=["x.jsonl"], output_dir="y", pass_at_k=[1], hard_chosen_by=1)

@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import ConfigError, ConfigErrors
 from ..rewards.schedule import RewardSpec, load_reward
 from .battery import load_battery
-from .measure import Audit, Outcome, audit_reward
+from .measure import Audit, audit_reward
 
 
 @dataclass
@@ -75,14 +75,10 @@ def report(declared: Declared, audit: Audit) -> list[str]:
         row = f"  {outcome.exploit.id:<{width}}  {earned[0]:>7} {earned[1]:>7} {earned[2]:>7}"
         lines.append(row + ("  PAYS" if outcome.pays else ""))
     for outcome in audit.paying:
-        lines += _explained(outcome)
+        why = f" It raises {outcome.error}" if outcome.error else ""
+        lines.append(f"  - {outcome.exploit.id}: {outcome.exploit.what}{why}")
     lines.append(f"  {len(audit.outcomes)} exploits, {len(audit.paying) or 'none'} {_pay(len(audit.paying))}")
     return lines
-
-
-def _explained(outcome: Outcome) -> list[str]:
-    why = f" It raises {outcome.error}" if outcome.error else ""
-    return [f"  - {outcome.exploit.id}: {outcome.exploit.what}{why}"]
 
 
 def _pay(count: int) -> str:
@@ -130,15 +126,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _tried(recipe: str, rewards: list[Declared]) -> int:
-    tried = paying = 0
-    skipped = []
+    audits = []
     for declared in rewards:
-        audit = audit_reward(declared.reward, declared.template)
-        print("\n".join(report(declared, audit)), flush=True)
-        tried += len(audit.outcomes)
-        paying += len(audit.paying)
-        if audit.skipped:
-            skipped.append(declared.name)
+        audits.append(audit_reward(declared.reward, declared.template))
+        print("\n".join(report(declared, audits[-1])), flush=True)
+    tried = sum(len(audit.outcomes) for audit in audits)
+    paying = sum(len(audit.paying) for audit in audits)
+    skipped = [declared.name for declared, audit in zip(rewards, audits) if audit.skipped]
     print(f"\n{recipe}: {len(rewards)} rewards, {tried} trials, {paying or 'none'} {_pay(paying)}")
     if skipped:
         print(f"not tried: {'; '.join(skipped)}")

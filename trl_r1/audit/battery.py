@@ -2,7 +2,8 @@
 The exploits, as `exploits.yaml` lists them, and how a completion is written in the style that a reward asks for.
 """
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import yaml
 
 from ..errors import ConfigError
 from ..text import STYLES
+from ..typed import make
 
 
 BATTERY = Path(__file__).with_name("exploits.yaml")
@@ -59,7 +61,7 @@ class Exploit:
             The text, with `<<think>>`, `<<answer>>` and `<<end>>` for the marks of a style.
         allowed (`float`, *optional*, defaults to `0.0`):
             How much of the way from the honest wrong completion's reward to the right one's it deserves.
-        styles (`tuple[str, ...]`, *optional*):
+        styles (`Sequence[str]`, *optional*):
             The styles in which it makes sense.
         prefilled (`bool`, *optional*, defaults to `True`):
             Whether it makes sense where the prompt opens the thought.
@@ -75,7 +77,7 @@ class Exploit:
     fools: str
     completion: str
     allowed: float = 0.0
-    styles: tuple[str, ...] = STYLES
+    styles: Sequence[str] = field(default=STYLES, hash=False)
     prefilled: bool = True
     truncated: bool = False
     repeated: str = ""
@@ -131,15 +133,11 @@ def load_battery(path: Path = BATTERY) -> tuple[dict[str, Question], tuple[Explo
     for name, row in battery["rows"].items():
         columns = {key: value for key, value in row.items() if key not in ("right", "wrong", "unless")}
         questions[name] = Question(name, row["right"], row["wrong"], row.get("unless"), columns)
-    known = {field.name for field in fields(Exploit)}
-    exploits = []
+    exploits: list[Exploit] = []
     for i, declared in enumerate(battery["exploits"]):
-        unknown = sorted(declared.keys() - known)
-        missing = sorted({"id", "row", "what", "fools", "completion"} - declared.keys())
-        if unknown or missing or declared["row"] not in questions:
-            why = f"unknown {unknown}" if unknown else f"lacks {missing}" if missing else "is of no row"
-            raise ConfigError(f"this exploit {why}", file=str(path), key=f"exploits[{i}]")
-        exploits.append(Exploit(**{**declared, "styles": tuple(declared.get("styles", STYLES))}))
+        exploits += make([Exploit], declared, within=f"exploits[{i}]")
+        if declared["row"] not in questions:
+            raise ConfigError("this exploit is of no row", file=str(path), key=f"exploits[{i}]")
     return questions, tuple(exploits)
 
 

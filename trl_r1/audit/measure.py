@@ -15,7 +15,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import TrlR1Error
-from ..rewards.schedule import call, required_columns
+from ..rewards.schedule import call
+from ..rewards.scheduled import required_columns
 from ..text import STYLES, render_prompt
 from .battery import Exploit, Form, Question, load_battery, tried_in
 
@@ -97,23 +98,22 @@ def audit_reward(reward: Callable[..., Any], prompt_template: str = "chat") -> A
     refused: dict[str, str] = {}
     measured: set[str] = set()
     for question in questions.values():
-        given = {*_columns(reward, question), "domain", "prompt_id"}
+        trial = _Trial(reward, question, form, prompt_template)
+        given = {*trial.columns(), "domain", "prompt_id"}
         missing = [name for name in required_columns(reward) if name not in given]
         if missing:
             refused.setdefault(f"it reads the column `{missing[0]}`", question.name)
             continue
         try:
-            right, wrong = _rewards(reward, question, [question.right, question.wrong], form, prompt_template)
+            right, wrong = trial.rewards([question.right, question.wrong], [False, False])
         except Exception as error:
             refused.setdefault(_said(error), question.name)
             continue
         if right is None or wrong is None or right <= wrong + 1e-9:
             continue
         measured.add(question.name)
-        if question.unless in measured:
-            continue
-        tried = tried_in(form, question.name)
-        audit.outcomes += _outcomes(reward, question, tried, form, prompt_template, right, wrong)
+        if question.unless not in measured:
+            audit.outcomes += trial.outcomes(tried_in(form, question.name), right, wrong)
     if not audit.outcomes:
         audit.skipped = next(iter(refused), "it prefers the right completion on no question of the battery")
     return audit
@@ -142,77 +142,63 @@ def _out_of_reach(reward: Any) -> str | None:
     return None
 
 
-def _columns(reward: Any, question: Question) -> dict[str, Any]:
-    """Return the columns of a question, its tests also under the name by which a `CodeAccuracy` reads them."""
-    tests = {getattr(reward, "column", "tests"): question.columns["tests"]} if "tests" in question.columns else {}
-    return {**question.columns, **tests}
+@dataclass(frozen=True)
+class _Trial:
+    """A reward that is tried on one question, with the form and the template of its completions."""
 
+    reward: Callable[..., Any]
+    question: Question
+    form: Form
+    template: str
 
-def _outcomes(
-    reward: Callable[..., Any],
-    question: Question,
-    exploits: list[Exploit],
-    form: Form,
-    prompt_template: str,
-    right: float,
-    wrong: float,
-) -> list[Outcome]:
-    cut = [exploit.truncated for exploit in exploits]
-    texts = [exploit.completion.replace("<<repeated>>", exploit.repeated * exploit.times) for exploit in exploits]
-    try:
-        earned = _rewards(reward, question, texts, form, prompt_template, cut)
-        return [Outcome(exploit, one, wrong, right) for exploit, one in zip(exploits, earned, strict=True)]
-    except Exception:
-        pass  # one of them: find out which
-    found = []
-    for exploit, text, is_cut in zip(exploits, texts, cut, strict=True):
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of the question, its tests also under the name by which a `CodeAccuracy` reads them."""
+        columns = self.question.columns
+        tests = {getattr(self.reward, "column", "tests"): columns["tests"]} if "tests" in columns else {}
+        return {**columns, **tests}
+
+    def outcomes(self, exploits: list[Exploit], right: float, wrong: float) -> list[Outcome]:
+        """Try exploits, all at once; where the reward raises an exception, each by itself."""
+        texts = [exploit.completion.replace("<<repeated>>", exploit.repeated * exploit.times) for exploit in exploits]
         try:
-            (one,) = _rewards(reward, question, [text], form, prompt_template, [is_cut])
-            found.append(Outcome(exploit, one, wrong, right))
+            earned = self.rewards(texts, [exploit.truncated for exploit in exploits])
+            return [Outcome(exploit, one, wrong, right) for exploit, one in zip(exploits, earned, strict=True)]
         except Exception as error:
-            found.append(Outcome(exploit, None, wrong, right, error=_said(error)))
-    return found
+            if len(exploits) == 1:
+                return [Outcome(exploits[0], None, wrong, right, error=_said(error))]
+            return [outcome for exploit in exploits for outcome in self.outcomes([exploit], right, wrong)]
 
-
-def _rewards(
-    reward: Callable[..., Any],
-    question: Question,
-    texts: list[str],
-    form: Form,
-    prompt_template: str,
-    truncated: list[bool] | None = None,
-) -> list[float | None]:
-    """Call a reward as a trainer would, on completions of one question."""
-    texts = [form.written(text) for text in texts]
-    count = len(texts)
-    # Each is a group of its own for rewards that compare the completions of one prompt.
-    asked = [f"({i + 1}) {question.columns['question']}" for i in range(count)]
-    prompts = [render_prompt(prompt_template, one) for one in asked]
-    columns = {name: [value] * count for name, value in _columns(reward, question).items()}
-    if form.prefilled:
-        prompts = [prompt if isinstance(prompt, list) else f"{prompt} <think>" for prompt in prompts]
-    rewards = call(
-        reward,
-        prompts=prompts,
-        completions=[
-            [{"role": "assistant", "content": text}] if isinstance(prompt, list) else text
-            for text, prompt in zip(texts, prompts, strict=True)
-        ],
-        completion_ids=[list(range(len(text.split()) + 1)) for text in texts],
-        trainer_state=SimpleNamespace(global_step=0, max_steps=1),
-        log_extra=lambda column, values: None,
-        log_metric=lambda name, value: None,
-        **{
-            **columns,
-            "question": asked,
-            "domain": [question.name] * count,
-            "prompt_id": [f"{question.name}-{i}" for i in range(count)],
-            "truncated": truncated or [False] * count,
-            "prefilled": [form.prefilled] * count,
-            "thought_style": [form.style] * count,
-        },
-    )
-    return [None if one is None or math.isnan(one) else float(one) for one in rewards]
+    def rewards(self, texts: list[str], truncated: list[bool]) -> list[float | None]:
+        """Call the reward as a trainer would, on completions of the question."""
+        count = len(texts)
+        # Each is a group of its own for rewards that compare the completions of one prompt.
+        asked = [f"({i + 1}) {self.question.columns['question']}" for i in range(count)]
+        prompts = [render_prompt(self.template, one) for one in asked]
+        texts = [self.form.written(text) for text in texts]
+        completions: list[Any] = texts
+        if self.template == "chat":
+            completions = [[{"role": "assistant", "content": text}] for text in texts]
+        elif self.form.prefilled:
+            prompts = [f"{prompt} <think>" for prompt in prompts]
+        rewards = call(
+            self.reward,
+            prompts=prompts,
+            completions=completions,
+            completion_ids=[list(range(len(text.split()) + 1)) for text in texts],
+            trainer_state=SimpleNamespace(global_step=0, max_steps=1),
+            log_extra=lambda column, values: None,
+            log_metric=lambda name, value: None,
+            **{
+                **{name: [value] * count for name, value in self.columns().items()},
+                "question": asked,
+                "domain": [self.question.name] * count,
+                "prompt_id": [f"{self.question.name}-{i}" for i in range(count)],
+                "truncated": truncated,
+                "prefilled": [self.form.prefilled] * count,
+                "thought_style": [self.form.style] * count,
+            },
+        )
+        return [None if one is None or math.isnan(one) else float(one) for one in rewards]
 
 
 def _said(error: Exception) -> str:

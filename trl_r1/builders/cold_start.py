@@ -8,49 +8,23 @@ the refined text is verified again by the rules, and is given up where it fails 
 """
 
 import dataclasses
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
-from ..sampling import Engine, SamplingConfig, accuracy_of, load_named, sample, score_traces
+from ..sampling import SamplingConfig, sample, score_traces
 from ..select import Selection, select
 from ..text import split_completion
 from ..trace import Trace
 from .config import FORM, ColdStartConfig
-from .job import Job
-from .outputs import fill, sft_row
+from .instructions import INSTRUCTIONS, fill
+from .job import Hooks, Job
+from .outputs import sft_row
+from .rejection import sample_and_select
 
-
-REFINE_INSTRUCTION = """\
-Below are a question and a solution to it: the reasoning, then the answer. Rewrite both in {language}.
-
-1. Reasoning: in the first person ("I", "let me"), as natural thinking aloud. Keep every step, every check and every \
-correction of the original, in their order; add no new idea and leave none out. Make it readable: whole sentences, one \
-language, no headings, no code blocks.
-2. Answer: a short, faithful summary of the reasoning that ends in the final answer, put within \\boxed{} where the \
-question asks for a value.
-
-Write the reasoning between <think> and </think>, then the answer, and nothing else.
-
-Question:
-{prompt}
-
-Reasoning:
-{thought}
-
-Answer:
-{answer}"""
 
 _NAMES = {"en": "English", "zh": "Chinese", "fr": "French", "de": "German", "es": "Spanish", "ja": "Japanese"}
 
 
-def build_cold_start(
-    sampling: SamplingConfig,
-    config: ColdStartConfig,
-    *,
-    on_shard: Callable[[int, int], None] | None = None,
-    engine: Engine | None = None,
-) -> Selection:
+def build_cold_start(sampling: SamplingConfig, config: ColdStartConfig, **hooks: Unpack[Hooks]) -> Selection:
     """
     Sample, select, refine, and write what was kept.
 
@@ -59,24 +33,19 @@ def build_cold_start(
             How to sample. The paper's temperature is 1.0.
         config ([`ColdStartConfig`]):
             From which model, on which prompts, what to keep and how to refine it.
-        on_shard (`Callable`, *optional*):
-            Called after each shard with the numbers of shards done and in all.
-        engine ([`~sampling.Engine`], *optional*):
-            What samples; by default the engine that `sampling` names.
+        **hooks:
+            See [`~builders.job.Hooks`].
 
     Raises:
         [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
         [`~errors.StageError`]: if nothing was kept.
     """
-    rewards = load_named(config.rewards)
-    job = Job(sampling, config, rewards, right_by=accuracy_of(rewards), on_shard=on_shard, engine=engine)
-    scored = job.sample(finish=partial(score_traces, rewards=rewards), finish_key=config.rewards)
-    selection = job.select(scored)
+    job, selection = sample_and_select(sampling, config, **hooks)
     report = selection.to_json()
     # What was sampled may have a form of its own (`<answer>` tags); a refined text is written in the plain one.
     texts: list[str | None] = [sft_row(t, config.form, job.rules.style)["completion"] for t in selection.kept]
     if config.refine_url and selection.kept:
-        texts, report["refined"] = _refined(selection.kept, texts, rewards, job, config)
+        texts, report["refined"] = _refined(selection.kept, texts, job, config)
     rows = [{**sft_row(trace), "completion": text} for trace, text in zip(selection.kept, texts) if text is not None]
     report["kept"] = len(rows)
     job.write(rows, report)
@@ -84,11 +53,7 @@ def build_cold_start(
 
 
 def _refined(
-    kept: list[Trace],
-    texts: list[str | None],
-    rewards: dict[str, Callable[..., Any]],
-    job: Job,
-    config: ColdStartConfig,
+    kept: list[Trace], texts: list[str | None], job: Job, config: ColdStartConfig
 ) -> tuple[list[str | None], dict[str, Any]]:
     """Return each kept completion refined, or what becomes of it where that fails, and how often which happened."""
     asking = dataclasses.replace(
@@ -105,16 +70,13 @@ def _refined(
         max_completion_tokens=config.refine_max_tokens,
     )
     requests = [
-        {"prompt_id": str(i), "prompt": _request(trace, config.refine_instruction or REFINE_INSTRUCTION)}
+        {"prompt_id": str(i), "prompt": _request(trace, config.refine_instruction or INSTRUCTIONS["refine"])}
         for i, trace in enumerate(kept)
     ]
-    answers = sample(config.refine_model or "", requests, asking, f"{config.output_dir}/refined")
-    candidates: dict[int, Trace] = {
-        int(answer.prompt_id): dataclasses.replace(
-            kept[int(answer.prompt_id)], completion=answer.completion, finish_reason=answer.finish_reason, rewards={}
-        )
-        for answer in answers
-    }
+    candidates: dict[int, Trace] = {}
+    for answer in sample(config.refine_model or "", requests, asking, f"{config.output_dir}/refined"):
+        i, said = int(answer.prompt_id), answer.completion
+        candidates[i] = dataclasses.replace(kept[i], completion=said, finish_reason=answer.finish_reason, rewards={})
     # Length in tokens is the sampled text's; about duplicates and a prompt's share, selection has decided.
     rules = dataclasses.replace(
         job.rules,
@@ -124,19 +86,18 @@ def _refined(
         drop_duplicates=False,
         max_per_prompt=None,
     )
-    order = sorted(candidates)
-    scored = score_traces([candidates[i] for i in order], rewards)
-    verdict = select(scored, rules)
+    scored = dict(zip(candidates, score_traces(list(candidates.values()), job.rewards)))
+    verdict = select(scored.values(), rules)
     passed = {id(trace) for trace in verdict.kept}
-    result: list[str | None] = list(texts) if config.if_not_refined == "original" else [None] * len(texts)
-    for i, trace in zip(order, scored):
+    result: list[str | None] = texts if config.if_not_refined == "original" else [None] * len(texts)
+    for i, trace in scored.items():
         if id(trace) in passed:
             result[i] = sft_row(trace, FORM)["completion"]
     outcome = {
         "asked": len(kept),
         "refined": len(passed),
         "failed": verdict.counts,
-        "without_answer": len(kept) - len(order),
+        "without_answer": len(kept) - len(scored),
         "if_not_refined": config.if_not_refined,
     }
     return result, outcome

@@ -8,9 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from ..data.source import parse_sources
 from ..docstrings import help_from_docstring
-from ..errors import ConfigError
-from ..select import Rules
-from ..typed import make
+from ..errors import ConfigError, expect
+from ..select import read_rules
 
 
 FORM = "<think>\n{thought}\n</think>\n\n{answer}"
@@ -56,7 +55,7 @@ class BuilderConfig:
         parse_sources(self.data)
         if self.held_out:
             parse_sources(self.held_out, key="held_out")
-        make([Rules], self.rules, within="rules")
+        read_rules(self.rules)
 
 
 @help_from_docstring
@@ -169,8 +168,7 @@ class GeneralConfig(BuilderConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_names(self.form, "form", "thought", "answer")
-        if self.keep_per_prompt < 1:
-            raise ConfigError(f"expected at least 1, got {self.keep_per_prompt}", key="keep_per_prompt")
+        expect(self, "keep_per_prompt", self.keep_per_prompt >= 1, "at least 1")
         if self.min_reward is not None and not self.rewards:
             raise ConfigError("expected `rewards` to compare it with", key="min_reward")
         _check_names(self.answer_instruction or None, "answer_instruction", "prompt")
@@ -214,7 +212,5 @@ class PairsConfig(BuilderConfig):
         super().__post_init__()
         if not self.judge:
             raise ConfigError("expected who compares: a mapping with `func`", key="judge")
-        if self.rounds < 1 or self.pairs_per_prompt < 1:
-            raise ConfigError("expected at least 1", key="rounds" if self.rounds < 1 else "pairs_per_prompt")
-        if self.max_length_ratio < 1:
-            raise ConfigError(f"expected at least 1, got {self.max_length_ratio}", key="max_length_ratio")
+        for key in ("rounds", "pairs_per_prompt", "max_length_ratio"):
+            expect(self, key, getattr(self, key) >= 1, "at least 1")

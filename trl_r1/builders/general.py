@@ -14,51 +14,24 @@ thought before it answers, for simple queries such as "hello" there is none. Her
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from ..data import load_rows
 from ..errors import ConfigError
 from ..rewards.schedule import load_rewards
-from ..sampling import Engine, SamplingConfig, named_rewards, score_traces, shard_count
+from ..sampling import SamplingConfig, named_rewards, score_traces, shard_count
 from ..select import Selection, select
 from ..text import split_completion
 from ..trace import Trace, by_prompt
 from .config import GeneralConfig
-from .job import Job
-from .outputs import fill, put_together, sft_row
+from .instructions import INSTRUCTIONS, fill
+from .job import Hooks, Job
+from .outputs import sft_row
 
 
-THOUGHT_INSTRUCTION = """\
-Below are a query and the answer that was given to it. Write the reasoning that leads to this answer, in the first \
-person, as natural thinking aloud and in the language of the query: what is asked, what matters, how to say it. Do not \
-repeat the answer, and write nothing but the reasoning.
-
-Query:
-{prompt}
-
-Answer:
-{answer}"""
-
-# Matched against the whole query in lower case, without punctuation around it.
-SIMPLE_PATTERN = (
-    r"(hi|hey|hello|good (morning|afternoon|evening|night))( there| again| everyone)?"
-    r"|(many )?thank(s| you)( a lot| so much| very much)?|bye|good ?bye|see you( later| soon)?"
-    r"|how are you( today| doing)?|what'?s up|who are you|what are you|what('s| is) your name|ok(ay)?|yes|no"
-    r"|你好(吗|啊|呀)?|您好|嗨|哈喽|早上好|下午好|晚上好|晚安|(非常|多)?谢谢(你|您)?|再见|拜拜"
-    r"|你(是|叫)(谁|什么|什么名字)|你的?名字(是|叫)什么|好的?|是的?|不是"
-)
-
-
-def build_general(
-    sampling: SamplingConfig,
-    config: GeneralConfig,
-    *,
-    on_shard: Callable[[int, int], None] | None = None,
-    engine: Engine | None = None,
-) -> Selection:
+def build_general(sampling: SamplingConfig, config: GeneralConfig, **hooks: Unpack[Hooks]) -> Selection:
     """
     Put queries, thoughts and answers together, and write what was kept.
 
@@ -67,10 +40,8 @@ def build_general(
             How the model writes what the rows lack.
         config ([`GeneralConfig`]):
             Which rows, which model, and what to keep.
-        on_shard (`Callable`, *optional*):
-            Called after each shard with the numbers of shards done and in all.
-        engine ([`~sampling.Engine`], *optional*):
-            What samples; by default the engine that `sampling` names.
+        **hooks:
+            See [`~builders.job.Hooks`].
 
     Raises:
         [`~errors.ConfigError`]: if the config or the data are wrong, or a row lacks what only a model could write and
@@ -84,30 +55,41 @@ def build_general(
         config,
         rewards,
         load=partial(load_rows, kind="general"),
-        on_shard=on_shard,
-        engine=engine,
         right_by=() if config.min_reward is None else ("reward",),
+        **hooks,
     )
     if config.min_reward is not None:
         job.rules = dataclasses.replace(job.rules, min_reward=config.min_reward)
     rows = list(job.rows)
     simple = [is_simple(row, config.simple_pattern) for row in rows]
 
-    writer = _Writer(job, config)
     unanswered = [i for i, row in enumerate(rows) if not row["completion"]]
     thoughtless = [i for i, row in enumerate(rows) if row["completion"] and not simple[i] and not _thought(row)]
-    writer.check(rows, unanswered, thoughtless)
-    answers = writer.answers(rows, unanswered)
-    thoughts = writer.thoughts(rows, thoughtless)
+    if (unanswered or thoughtless) and not config.model_name_or_path:
+        what = "answer" if unanswered else "chain of thought"
+        raise ConfigError(
+            f"{len(unanswered or thoughtless)} of {len(rows)} rows have no {what}; expected a model to write one",
+            key="model_name_or_path",
+        )
+    before = shard_count(len(unanswered), sampling)
+    total = before + shard_count(len(thoughtless), sampling)
+    answers = _written(job, rows, unanswered, "answers", config.answer_instruction or "{prompt}", 0, total)
+    instruction = config.thought_instruction or INSTRUCTIONS["thought"]
+    written = _written(job, rows, thoughtless, "thoughts", instruction, before, total)
+    # One that was cut is no chain of thought. What a thinking model thought about how to write it is none either.
+    thoughts = {
+        i: split_completion(trace.completion).answer
+        for i, traces in written.items()
+        for trace in traces
+        if trace.finish_reason == "stop"
+    }
     candidates = []
     for i, row in enumerate(rows):
-        # What a thinking model thought about how to write a thought is not the thought.
-        thought = _thought(row) or (split_completion(thoughts[i].completion).answer if i in thoughts else None)
+        thought = _thought(row) or thoughts.get(i)
         for trace in answers.get(i) or [Trace(completion=row["completion"] or "", **_of_row(row))]:
-            if not trace.completion:
-                continue  # the model gave no answer to this row
-            text = _put_together(row, thought, trace.completion, simple[i], config)
-            candidates.append(dataclasses.replace(trace, completion=text))
+            if trace.completion:  # else the model gave no answer to this row
+                text = _put_together(row, thought, trace.completion, simple[i], config)
+                candidates.append(dataclasses.replace(trace, completion=text, **_of_row(row)))
     candidates = _by_reward(score_traces(candidates, rewards), rewards, weights)
     selection = _select(candidates, {row["prompt_id"] for row, one in zip(rows, simple) if one}, job, config)
     job.write(
@@ -131,64 +113,56 @@ def is_simple(row: Mapping[str, Any], pattern: str | None = None) -> bool:
             With `prompt` and, where it is known, `simple`.
         pattern (`str`, *optional*):
             What a simple query matches as a whole, in lower case and without punctuation around it. By default
-            `SIMPLE_PATTERN`; the empty text matches none.
+            that of `instructions.yaml`; the empty text matches none.
     """
     if row.get("simple") is not None:
         return bool(row["simple"])
     if pattern == "":
         return False
     query = row["prompt"].strip().lower().strip(" .!?,~。！？，～")
-    return re.fullmatch(SIMPLE_PATTERN if pattern is None else pattern, query, re.IGNORECASE) is not None
+    return re.fullmatch(INSTRUCTIONS["simple"] if pattern is None else pattern, query, re.IGNORECASE) is not None
 
 
-@dataclass
-class _Writer:
-    """The model that writes what rows lack, shard by shard."""
+def _written(
+    job: Job, rows: list[dict[str, Any]], which: list[int], stem: str, instruction: str, before: int, total: int
+) -> dict[int, list[Trace]]:
+    """
+    Have the model write what some rows lack.
 
-    job: Job
-    config: GeneralConfig
-    done: int = 0
-    total: int = 0
+    Args:
+        job ([`~builders.job.Job`]):
+            What samples.
+        rows (`list[dict[str, Any]]`), which (`list[int]`):
+            All rows, and the positions of those that lack it.
+        stem (`str`):
+            What it is, and the beginning of its shards' names: `"answers"` (several to a row) or `"thoughts"` (one).
+        instruction (`str`):
+            What the model is asked.
+        before (`int`), total (`int`):
+            Shards that are done, and all of the stage's.
 
-    def check(self, rows: list[dict[str, Any]], unanswered: list[int], thoughtless: list[int]) -> None:
-        self.total = sum(shard_count(len(which), self.job.sampling) for which in (unanswered, thoughtless))
-        if self.total and not self.config.model_name_or_path:
-            what = "answer" if unanswered else "chain of thought"
-            raise ConfigError(
-                f"{len(unanswered or thoughtless)} of {len(rows)} rows have no {what}; expected a model to write one",
-                key="model_name_or_path",
-            )
-
-    def answers(self, rows: list[dict[str, Any]], which: list[int]) -> dict[int, list[Trace]]:
-        """Return sampled answers by row, as traces of the row's own query."""
-        instruction = self.config.answer_instruction or "{prompt}"
-        found: dict[int, list[Trace]] = {i: [] for i in which}
-        for i, trace in self._write(rows, which, instruction, self.job.sampling, "answers"):
-            found[i].append(dataclasses.replace(trace, **_of_row(rows[i])))
+    Returns:
+        `dict[int, list[Trace]]`: what the model wrote, by the row's position.
+    """
+    found: dict[int, list[Trace]] = {i: [] for i in which}
+    if not which:
         return found
-
-    def thoughts(self, rows: list[dict[str, Any]], which: list[int]) -> dict[int, Trace]:
-        """Return a chain of thought by row, for the answer it has. One that was cut is none."""
-        instruction = self.config.thought_instruction or THOUGHT_INSTRUCTION
-        once = dataclasses.replace(self.job.sampling, n_samples=1)
-        written = self._write(rows, which, instruction, once, "thoughts")
-        return {i: trace for i, trace in written if trace.finish_reason == "stop"}
-
-    def _write(
-        self, rows: list[dict[str, Any]], which: list[int], instruction: str, how: SamplingConfig, stem: str
-    ) -> Iterator[tuple[int, Trace]]:
-        if not which:
-            return
-        before, on_shard = self.done, self.job.on_shard
-        self.done += shard_count(len(which), how)
-        traces = self.job.sample(
-            rows=[{"prompt_id": str(i), "prompt": _fill(instruction, rows[i])} for i in which],
-            config=how,
-            stem=stem,
-            on_shard=(lambda done, _: on_shard(before + done, self.total)) if on_shard else None,
-        )
-        for trace in traces:
-            yield int(trace.prompt_id), trace
+    on_shard = job.on_shard
+    traces = job.sample(
+        rows=[
+            {
+                "prompt_id": str(i),
+                "prompt": fill(instruction, prompt=rows[i]["prompt"], answer=_answer(rows[i]["completion"] or "")),
+            }
+            for i in which
+        ],
+        config=job.sampling if stem == "answers" else dataclasses.replace(job.sampling, n_samples=1),
+        stem=stem,
+        on_shard=(lambda done, _: on_shard(before + done, total)) if on_shard else None,
+    )
+    for trace in traces:
+        found[int(trace.prompt_id)].append(trace)
+    return found
 
 
 def _of_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,21 +172,13 @@ def _of_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: row[key] for key in known}, "extra": extra}
 
 
-def _fill(instruction: str, row: Mapping[str, Any]) -> str:
-    return fill(instruction, prompt=row["prompt"], answer=_answer(row["completion"] or ""))
-
-
 def _answer(completion: str) -> str:
     return (split_completion(completion).answer or "").strip()
 
 
-def _own_thought(completion: str) -> str | None:
-    return split_completion(completion).thought or None
-
-
 def _thought(row: Mapping[str, Any]) -> str | None:
     """The chain of thought that a row brings with it: within its answer, or beside it."""
-    return _own_thought(row["completion"] or "") or row["thought"]
+    return split_completion(row["completion"] or "").thought or row["thought"]
 
 
 def _put_together(
@@ -220,10 +186,12 @@ def _put_together(
 ) -> str:
     if simple:
         # In the default form an empty thought is written as R1 itself writes it: `<think>\n\n</think>\n\n`.
-        return put_together(config.form, config.simple_thoughts.get(row["language"] or "", ""), _answer(completion))
-    if not thought or _own_thought(completion):
+        return fill(
+            config.form, thought=config.simple_thoughts.get(row["language"] or "", ""), answer=_answer(completion)
+        )
+    if not thought or split_completion(completion).thought:
         return completion  # as it was written; one without a thought is counted as malformed
-    return put_together(config.form, thought.strip(), _answer(completion))
+    return fill(config.form, thought=thought.strip(), answer=_answer(completion))
 
 
 def _by_reward(

@@ -3,14 +3,32 @@ What the builders do alike: read and check everything first, then sample, select
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TypedDict
 
 from ..data import load_prompts, parse_sources
+from ..errors import StageError
+from ..io import whole_file, write_json
 from ..sampling import Engine, SamplingConfig, check_columns, sample
 from ..select import HeldOut, Selection, read_rules, select
 from ..trace import Trace
 from .config import BuilderConfig
-from .outputs import SFT_COLUMNS, write_outputs
+from .outputs import SFT_COLUMNS
+
+
+class Hooks(TypedDict, total=False):
+    """
+    How a caller takes part in sampling.
+
+    Args:
+        on_shard (`Callable`, *optional*):
+            Called after each shard with the numbers of shards done and in all.
+        engine ([`~sampling.Engine`], *optional*):
+            What samples; by default the engine that [`~sampling.SamplingConfig`] names.
+    """
+
+    on_shard: Callable[[int, int], None] | None
+    engine: Engine | None
 
 
 class Job:
@@ -22,14 +40,12 @@ class Job:
             How to sample.
         config ([`BuilderConfig`]):
             The builder's config.
-        rewards (`Mapping[str, Callable]`, *optional*):
-            Rewards whose columns the rows must have.
+        rewards (`Mapping[str, Callable]`):
+            What scores the samples, by name. The rows must have the columns that they read.
         load (`Callable`, *optional*, defaults to [`~data.load_prompts`]):
             Loads the rows, called with the sources and `seed`.
-        on_shard (`Callable`, *optional*):
-            Called after each shard with the numbers of shards done and in all.
-        engine ([`~sampling.Engine`], *optional*):
-            What samples; by default the engine that `sampling` names.
+        on_shard, engine:
+            See [`Hooks`].
         **rules:
             Rules where the config has none.
 
@@ -41,17 +57,18 @@ class Job:
         self,
         sampling: SamplingConfig,
         config: BuilderConfig,
-        rewards: Mapping[str, Callable[..., Any]] | None = None,
+        rewards: Mapping[str, Callable[..., Any]],
         *,
         load: Callable[..., Any] = load_prompts,
         on_shard: Callable[[int, int], None] | None = None,
         engine: Engine | None = None,
         **rules: Any,
     ) -> None:
-        self.sampling, self.config, self.on_shard, self.engine = sampling, config, on_shard, engine
+        self.sampling, self.config, self.rewards = sampling, config, rewards
+        self.on_shard, self.engine = on_shard, engine
         self.rules = read_rules(config.rules, **{"right_by": (), "seed": sampling.seed, **rules})
         self.rows = load(config.data, seed=sampling.seed)
-        check_columns(rewards or {}, self.rows.column_names)
+        check_columns(rewards, self.rows.column_names)
         self.held_out = None
         if config.held_out:
             self.held_out = HeldOut(load_prompts(parse_sources(config.held_out, key="held_out"))["prompt"])
@@ -78,5 +95,31 @@ class Job:
         report: Mapping[str, Any],
         columns: tuple[str, ...] = SFT_COLUMNS,
     ) -> None:
-        """Write the data set and the report. See [`~builders.outputs.write_outputs`]."""
-        write_outputs(self.config.output_dir, rows, columns, report)
+        """
+        Write the report and the data set, each whole or not at all; the data set last.
+
+        Args:
+            rows (`Iterable[Mapping[str, Any]]`):
+                The data set's rows.
+            report (`Mapping[str, Any]`):
+                What `selection.json` holds.
+            columns (`tuple[str, ...]`, *optional*):
+                The data set's columns, all text.
+
+        Raises:
+            [`~errors.StageError`]: if nothing was kept; `selection.json`, which says why, is written all the same.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        output_dir = Path(self.config.output_dir)
+        write_json(output_dir / "selection.json", report)
+        rows = [{column: row.get(column) for column in columns} for row in rows]
+        if not rows:
+            reasons = ", ".join(f"{reason} {count}" for reason, count in report.get("rejected", {}).items())
+            raise StageError(
+                f"{output_dir}: none of {report.get('seen', 0)} was kept: {reasons or 'nothing was seen'}"
+            )
+        table = pa.Table.from_pylist(rows, schema=pa.schema([(column, pa.string()) for column in columns]))
+        with whole_file(output_dir / "data" / "train.parquet") as partial:
+            pq.write_table(table, partial)

@@ -10,27 +10,21 @@ answer by itself the best is paired with the worst, the second best with the sec
 import dataclasses
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Unpack
 
 from ..errors import ConfigError
 from ..rewards.schedule import RewardSpec, make_reward
-from ..sampling import Engine, SamplingConfig, score_traces
+from ..sampling import SamplingConfig, score_traces
 from ..select import Selection, normalized
-from ..trace import Trace, by_prompt
+from ..trace import Trace, by_prompt, grouped
 from .config import PairsConfig
-from .job import Job
+from .job import Hooks, Job
 from .judges import ComparisonJudge
-from .outputs import PAIR_COLUMNS
+from .outputs import PAIR_COLUMNS, sft_row
 
 
-def build_pairs(
-    sampling: SamplingConfig,
-    config: PairsConfig,
-    *,
-    on_shard: Callable[[int, int], None] | None = None,
-    engine: Engine | None = None,
-) -> list[dict[str, Any]]:
+def build_pairs(sampling: SamplingConfig, config: PairsConfig, **hooks: Unpack[Hooks]) -> list[dict[str, Any]]:
     """
     Sample answers, have them compared, and write the pairs that are far enough apart.
 
@@ -39,10 +33,8 @@ def build_pairs(
             How to sample; at least two answers to a prompt.
         config ([`PairsConfig`]):
             From which model, on which prompts, and who compares.
-        on_shard (`Callable`, *optional*):
-            Called after each shard with the numbers of shards done and in all.
-        engine ([`~sampling.Engine`], *optional*):
-            What samples; by default the engine that `sampling` names.
+        **hooks:
+            See [`~builders.job.Hooks`].
 
     Returns:
         `list[dict[str, Any]]`: the rows of `data/train.parquet`.
@@ -56,7 +48,7 @@ def build_pairs(
     judge = make_reward(RewardSpec.parse(config.judge, "judge"), "judge")
     two_by_two = isinstance(judge, ComparisonJudge)
     rewards = {} if two_by_two else {"preference": judge}
-    job = Job(sampling, config, rewards, well_formed=False, on_shard=on_shard, engine=engine)
+    job = Job(sampling, config, rewards, well_formed=False, **hooks)
 
     def compare(traces: list[Trace]) -> list[Trace]:
         if isinstance(judge, ComparisonJudge):
@@ -139,18 +131,13 @@ def choose_pairs(
         judged = [trace for trace in group if trace.rewards.get("preference") is not None]
         rejected["unjudged"] += (len(group) - len(judged) + 1) // 2
         if two_by_two:
-            partners: dict[str, list[Trace]] = {}
-            for trace in judged:
-                partners.setdefault(trace.extra["pair"], []).append(trace)
-            ordered = [sorted(each, key=_score, reverse=True) for each in partners.values() if len(each) == 2]
-            found = [(chosen, rejected) for chosen, rejected in ordered]
+            partners = grouped(judged, lambda trace: trace.extra["pair"])
+            both = [sorted(each, key=_score, reverse=True) for each in partners.values() if len(each) == 2]
+            found = [(better, worse) for better, worse in both]
         else:
             ranked = sorted(judged, key=_score, reverse=True)
             found = list(zip(ranked, reversed(ranked)))[: len(ranked) // 2]
-        far = sorted(
-            (pair for pair in found if _score(pair[0]) - _score(pair[1]) > config.min_gap),
-            key=lambda pair: _score(pair[1]) - _score(pair[0]),
-        )
+        far = sorted((pair for pair in found if _gap(pair) > config.min_gap), key=_gap, reverse=True)
         rejected["gap"] += len(found) - len(far)
         rejected["capped"] += len(far[config.pairs_per_prompt :])
         pairs += far[: config.pairs_per_prompt]
@@ -186,17 +173,18 @@ def balance_lengths(pairs: Sequence[tuple[Trace, Trace]], max_ratio: float) -> t
     return [pair for i, pair in enumerate(pairs) if i not in out], len(out)
 
 
+def _gap(pair: tuple[Trace, Trace]) -> float:
+    return _score(pair[0]) - _score(pair[1])
+
+
 def _score(trace: Trace) -> float:
     return trace.rewards["preference"]  # type: ignore[return-value]
 
 
 def _row(chosen: Trace, rejected: Trace) -> dict[str, Any]:
     return {
-        "prompt_id": chosen.prompt_id,
-        "prompt": chosen.prompt,
+        **sft_row(chosen),
         "chosen": chosen.completion,
         "rejected": rejected.completion,
         "domain": chosen.domain or "none",
-        "language": chosen.language,
-        "source": chosen.extra.get("source") or "",
     }

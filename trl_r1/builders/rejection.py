@@ -6,23 +6,17 @@ prompts judged by a generative reward model; chains of thought with mixed langua
 removed. Samples per prompt are not stated.
 """
 
-from collections.abc import Callable
 from functools import partial
+from typing import Unpack
 
-from ..sampling import Engine, SamplingConfig, accuracy_of, load_named, score_traces
+from ..sampling import SamplingConfig, accuracy_of, load_named, score_traces
 from ..select import Selection
 from .config import RejectionConfig
-from .job import Job
+from .job import Hooks, Job
 from .outputs import sft_row
 
 
-def build_rejection(
-    sampling: SamplingConfig,
-    config: RejectionConfig,
-    *,
-    on_shard: Callable[[int, int], None] | None = None,
-    engine: Engine | None = None,
-) -> Selection:
+def build_rejection(sampling: SamplingConfig, config: RejectionConfig, **hooks: Unpack[Hooks]) -> Selection:
     """
     Sample, select, and write what was kept.
 
@@ -31,18 +25,23 @@ def build_rejection(
             How to sample.
         config ([`RejectionConfig`]):
             From which model, on which prompts, and what to keep.
-        on_shard (`Callable`, *optional*):
-            Called after each shard with the numbers of shards done and in all.
-        engine ([`~sampling.Engine`], *optional*):
-            What samples; by default the engine that `sampling` names.
+        **hooks:
+            See [`~builders.job.Hooks`].
 
     Raises:
         [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
         [`~errors.StageError`]: if nothing was kept.
     """
-    rewards = load_named(config.rewards)
-    job = Job(sampling, config, rewards, right_by=accuracy_of(rewards), on_shard=on_shard, engine=engine)
-    scored = job.sample(finish=partial(score_traces, rewards=rewards), finish_key=config.rewards)
-    selection = job.select(scored)
+    job, selection = sample_and_select(sampling, config, **hooks)
     job.write([sft_row(trace, config.form, job.rules.style) for trace in selection.kept], selection.to_json())
     return selection
+
+
+def sample_and_select(
+    sampling: SamplingConfig, config: RejectionConfig, **hooks: Unpack[Hooks]
+) -> tuple[Job, Selection]:
+    """Sample and select by the config's rewards."""
+    rewards = load_named(config.rewards)
+    job = Job(sampling, config, rewards, right_by=accuracy_of(rewards), **hooks)
+    scored = job.sample(finish=partial(score_traces, rewards=rewards), finish_key=config.rewards)
+    return job, job.select(scored)

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError, DataError
 from ..ids import parse_hub_id
 from ..language import detect
-from ..text import question_of
+from ..text import as_text, question_of
 from .source import DataSource, parse_sources
 
 
 if TYPE_CHECKING:
-    from datasets import Dataset, Features
+    from datasets import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -129,12 +129,13 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
     Raises:
         [`~errors.DataError`]: if the source cannot be read, has no usable row, or lacks a column.
     """
+    from datasets import Features, Value
+
     dataset = _read(source)
-    required = REQUIRED_COLUMNS[kind]
+    required, optional = REQUIRED_COLUMNS[kind], OPTIONAL_COLUMNS.get(kind, ())
     if len(dataset) == 0:
         raise DataError("expected at least one row, got an empty data set", file=source.path, key="path")
     taken: dict[str, str] = {}
-    optional = OPTIONAL_COLUMNS.get(kind, ())
     for meaning in (*required, *optional, "solution", "domain", "language"):
         column, named = source.column(meaning)
         if column in dataset.column_names:
@@ -150,17 +151,16 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
         random.Random(f"{seed}:{source.label}").shuffle(order)
         dataset = dataset.select(sorted(order[: source.limit]))
     total = len(dataset)
-    features = _canonical_features(dataset.features, set(taken.values()), kind)
+    names = ["prompt_id", *required, *optional, "solution", "domain", "language", "source"]
+    if kind == "preference":
+        names.remove("solution")
+    known = {*names, *taken.values()}
+    further = {name: feature for name, feature in dataset.features.items() if name not in known}
+    features = Features({**{name: Value("string") for name in names}, **further})
     dataset = dataset.map(
         _canonical_rows,
         batched=True,
-        fn_kwargs={
-            "source": source,
-            "required": required,
-            "optional": optional,
-            "taken": taken,
-            "names": list(features),
-        },
+        fn_kwargs={"source": source, "kind": kind, "taken": taken, "names": list(features)},
         remove_columns=dataset.column_names,
         features=features,
     )
@@ -237,40 +237,16 @@ def _read(source: DataSource, **options: Any) -> "Dataset":
         raise _unreadable(source, error) from error
 
 
-def _canonical_features(features: Mapping[str, Any], taken: set[str], kind: str) -> "Features":
-    """Return the columns of the canonical rows: those of `kind`, then what the source has beside them, as it came."""
-    from datasets import Features, Value
-
-    names = [
-        "prompt_id",
-        *REQUIRED_COLUMNS[kind],
-        *OPTIONAL_COLUMNS.get(kind, ()),
-        "solution",
-        "domain",
-        "language",
-        "source",
-    ]
-    if kind == "preference":
-        names.remove("solution")
-    further = {name: feature for name, feature in features.items() if name not in taken and name not in names}
-    return Features({**{name: Value("string") for name in names}, **further})
-
-
 def _canonical_rows(
-    batch: dict[str, list[Any]],
-    source: DataSource,
-    required: tuple[str, ...],
-    optional: tuple[str, ...],
-    taken: dict[str, str],
-    names: list[str],
+    batch: dict[str, list[Any]], source: DataSource, kind: str, taken: dict[str, str], names: list[str]
 ) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for i in range(len(next(iter(batch.values())))):
         cell = {meaning: batch[column][i] for meaning, column in taken.items()}
-        row: dict[str, Any] = {meaning: _text_of(cell[meaning], meaning) for meaning in required}
+        row: dict[str, Any] = {meaning: _text_of(cell[meaning], meaning) for meaning in REQUIRED_COLUMNS[kind]}
         if not all(row.values()):
             continue
-        row.update({meaning: _text_of(cell.get(meaning), meaning) for meaning in optional})
+        row |= {meaning: _text_of(cell.get(meaning), meaning) for meaning in OPTIONAL_COLUMNS.get(kind, ())}
         row["source"] = source.label
         row["domain"] = source.domain or cell.get("domain") or source.label
         row["language"] = source.language or cell.get("language") or detect(row["prompt"])
@@ -301,31 +277,19 @@ def _text_of(value: Any, meaning: str) -> str | None:
 
 def _with_one_type_per_column(parts: list["Dataset"]) -> list["Dataset"]:
     """Make columns that differ in type between sources JSON text: rows of different files then fit in one table."""
-    from datasets import Value
+    from datasets import Features, Value
 
-    types: dict[str, Any] = {}
-    differing: set[str] = set()
-    for part in parts:
-        for name, feature in part.features.items():
-            if types.setdefault(name, feature) != feature:
-                differing.add(name)
+    first = {name: feature for part in reversed(parts) for name, feature in part.features.items()}
+    differing = {name for part in parts for name, feature in part.features.items() if feature != first[name]}
     for name in sorted(differing):
         logger.warning("column %r has different types in different sources: its values become JSON text", name)
-
-    def as_text(row: dict[str, Any]) -> dict[str, Any]:
-        return {
-            name: value
-            if value is None or isinstance(value, str)
-            else json.dumps(value, ensure_ascii=False, default=str)
-            for name, value in row.items()
-        }
-
     converted = []
     for part in parts:
-        here = sorted(differing & set(part.column_names))
-        if here:
-            features = part.features.copy()
-            features.update({name: Value("string") for name in here})
-            part = part.map(lambda row, here=here: as_text({name: row[name] for name in here}), features=features)
-        converted.append(part)
+        here = [name for name in part.column_names if name in differing]
+        features = Features({**part.features, **{name: Value("string") for name in here}})
+        converted.append(part.map(_in_text, fn_kwargs={"names": here}, features=features) if here else part)
     return converted
+
+
+def _in_text(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, str | None]:
+    return {name: as_text(row[name]) for name in names}

@@ -48,7 +48,7 @@ def schedule_prompts(
         (`dataset.select(order)`, with the trainer's own shuffle off).
 
     Raises:
-        [`~errors.DataError`]: if at step 0 no source is offered, or if shares leave no room for a source without one.
+        [`~errors.DataError`]: if at step 0 no source is offered, or if shares leave nothing for a source without one.
     """
     known = parse_sources(sources)
     rows: dict[str, list[int]] = {source.label: [] for source in known}

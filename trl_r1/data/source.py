@@ -84,15 +84,13 @@ class DataSource:
         return named or meaning, named is not None
 
 
-def parse_sources(entries: Sequence[Any], *, where: str | None = None, key: str = "data") -> list[DataSource]:
+def parse_sources(entries: Sequence[Any], *, key: str = "data") -> list[DataSource]:
     """
     Make sources of the `data:` entries of a stage.
 
     Args:
         entries (`Sequence`):
             Mappings with the fields of [`DataSource`], paths, or sources.
-        where (`str`, *optional*):
-            File that holds them, for messages.
         key (`str`, *optional*, defaults to `"data"`):
             Key that holds them, for messages.
 
@@ -108,18 +106,18 @@ def parse_sources(entries: Sequence[Any], *, where: str | None = None, key: str 
             sources.append(entry)
             continue
         if not isinstance(entry, Mapping) or "path" not in entry:
-            raise DataError(f"expected a mapping with a `path`, got {entry!r}", file=where, key=at)
+            raise DataError(f"expected a mapping with a `path`, got {entry!r}", key=at)
         try:
             sources += make([DataSource], entry, within=at)
         except ConfigError as error:
             found = error.problems[0]
-            raise DataError(found.message, file=where or found.file, key=found.key) from None
+            raise DataError(found.message, file=found.file, key=found.key) from None
     if not sources:
-        raise DataError("expected at least one source, got none", file=where, key=key)
+        raise DataError("expected at least one source, got none", key=key)
     labels = [source.label for source in sources]
     for i, label in enumerate(labels):
         if label in labels[:i]:
             raise DataError(
-                f"two sources are named {label!r}; give one of them another `name`", file=where, key=f"{key}[{i}].name"
+                f"two sources are named {label!r}; give one of them another `name`", key=f"{key}[{i}].name"
             )
     return sources

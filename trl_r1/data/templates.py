@@ -25,32 +25,19 @@ def render(dataset: "Dataset", kind: str, prompt_template: str) -> "Dataset":
         prompt_template (`str`):
             See [`~text.render_prompt`].
     """
-    chat = prompt_template == "chat"
     render_prompt(prompt_template, "")  # a wrong template is refused here, and not by a worker of `map`
-    map_row = {"grpo": _grpo_row, "sft": _sft_row, "reward": _preference_row}[kind]
-    dataset = dataset.map(
-        map_row,
-        fn_kwargs={"template": prompt_template, "chat": chat},
-        remove_columns=["prompt"] + (["chosen", "rejected"] if kind == "reward" else []),
-    )
-    return dataset
+    removed = ["prompt", "chosen", "rejected"] if kind == "reward" else ["prompt"]
+    return dataset.map(_rendered, fn_kwargs={"kind": kind, "template": prompt_template}, remove_columns=removed)
 
 
-def _grpo_row(row: dict[str, Any], template: str, chat: bool) -> dict[str, Any]:
-    return {"prompt": render_prompt(template, row["prompt"]), "question": row["prompt"]}
-
-
-def _sft_row(row: dict[str, Any], template: str, chat: bool) -> dict[str, Any]:
-    completion = row["completion"]
-    return {
-        "prompt": render_prompt(template, row["prompt"]),
-        "completion": [{"role": "assistant", "content": completion}] if chat else completion,
-    }
-
-
-def _preference_row(row: dict[str, Any], template: str, chat: bool) -> dict[str, Any]:
-    prompt = render_prompt(template, row["prompt"])
-    return {
-        which: [*prompt, {"role": "assistant", "content": row[which]}] if chat else prompt + row[which]
-        for which in ("chosen", "rejected")
-    }
+def _rendered(row: dict[str, Any], kind: str, template: str) -> dict[str, Any]:
+    prompt: Any = render_prompt(template, row["prompt"])
+    if kind == "grpo":
+        return {"prompt": prompt, "question": row["prompt"]}
+    columns = ("completion",) if kind == "sft" else ("chosen", "rejected")
+    written: dict[str, Any] = {name: row[name] for name in columns}
+    if template == "chat":
+        written = {name: [{"role": "assistant", "content": text}] for name, text in written.items()}
+    if kind == "sft":
+        return {"prompt": prompt, **written}
+    return {name: prompt + answer for name, answer in written.items()}

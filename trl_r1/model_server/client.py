@@ -18,10 +18,10 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypeVar
 
-from ..errors import ConfigError, ServerError
+from ..errors import ConfigError, ServerError, expect
 
 
 T = TypeVar("T")
@@ -88,6 +88,7 @@ class Server:
 
     base_url: str
     model: str
+    _: KW_ONLY
     api_key_variable: str = "OPENAI_API_KEY"
     timeout_seconds: float = 600.0
     retries: int = 6
@@ -97,17 +98,15 @@ class Server:
         if not isinstance(self.base_url, str) or not _ADDRESS.fullmatch(self.base_url):
             # What is not an address may be a key, or hold one.
             raise ConfigError("expected an address such as http://localhost:8000/v1, without a key", key="base_url")
-        if not isinstance(self.model, str) or not self.model:
-            raise ConfigError(f"expected the model's name at the server, got {self.model!r}", key="model")
+        expect(self, "model", isinstance(self.model, str) and self.model != "", "the model's name at the server")
         if not isinstance(self.api_key_variable, str) or not _VARIABLE.fullmatch(self.api_key_variable):
             raise ConfigError(
                 "expected the name of an environment variable that holds the key, not the key", key="api_key_variable"
             )
-        if not self.timeout_seconds > 0:
-            raise ConfigError(f"expected seconds above 0, got {self.timeout_seconds!r}", key="timeout_seconds")
+        expect(self, "timeout_seconds", self.timeout_seconds > 0, "seconds above 0")
         for key, least in (("retries", 0), ("concurrency", 1)):
-            if not isinstance(getattr(self, key), int) or getattr(self, key) < least:
-                raise ConfigError(f"expected a number from {least} on, got {getattr(self, key)!r}", key=key)
+            value = getattr(self, key)
+            expect(self, key, isinstance(value, int) and value >= least, f"a number from {least} on")
 
     @contextlib.asynccontextmanager
     async def connect(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> AsyncIterator["Connection"]:
@@ -151,7 +150,7 @@ class Connection:
         self.server = server
         self._client = client
         self._sleep = sleep
-        self._room = asyncio.Semaphore(server.concurrency)
+        self._slots = asyncio.Semaphore(server.concurrency)
 
     async def complete(self, prompt: str | list[dict[str, str]], n: int = 1, **parameters: Any) -> list[Choice]:
         """
@@ -170,61 +169,43 @@ class Connection:
             [`~errors.ConfigError`]: if it takes no request at all.
             [`~errors.ServerError`]: if it still fails after all retries.
         """
-        chat = not isinstance(prompt, str)
-        seed = parameters.pop("seed", None)
+        request = {"model": self.server.model, "stream": False, **parameters}
+        request["prompt" if isinstance(prompt, str) else "messages"] = prompt
         choices: list[Choice] = []
-        asked = 0
         while len(choices) < n:
             missing = n - len(choices)
-            request = {"model": self.server.model, "n": missing, "stream": False, **parameters}
-            request["messages" if chat else "prompt"] = prompt
-            if seed is not None:
+            choices += (await self._post({**request, "n": missing}))[:missing]
+            if "seed" in request:
                 # With the same seed the server would give the same completions once more.
-                request["seed"] = seed + asked
-            found = await self.post(
-                "chat/completions" if chat else "completions", request, lambda answer: _choices(answer, prompt)
-            )
-            choices += found[:missing]
-            asked += 1
+                request["seed"] += 1
         return choices
 
-    async def post(self, path: str, request: dict[str, Any], read: Callable[[Any], T]) -> T:
-        """
-        Send one request, again and again where the server fails for now.
-
-        Args:
-            path (`str`):
-                Path below the server's address.
-            request (`dict[str, Any]`):
-                The request's JSON.
-            read (`Callable`):
-                Makes the result of the answer's JSON; where it raises a `ValueError`, the server has failed for now.
-
-        Raises: as [`complete`].
-        """
+    async def _post(self, request: dict[str, Any]) -> list[Choice]:
+        """Send one request, again and again where the server fails for now. Raises as [`complete`]."""
         import httpx2
 
+        path = "chat/completions" if "messages" in request else "completions"
         url = f"{self.server.base_url.rstrip('/')}/{path}"
         key = self.server.key()
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
         body = json.dumps(request).encode()  # in ASCII, so that half of a surrogate pair passes
         failure = ""
         for attempt in range(self.server.retries + 1):
-            asked_to_wait = None
-            async with self._room:
+            asked_to_wait = 0.0
+            async with self._slots:
                 try:
                     answer = await asyncio.wait_for(
                         self._client.post(url, content=body, headers=headers), self.server.timeout_seconds
                     )
                     if answer.is_success:
-                        return read(json.loads(answer.content))
+                        return _choices(json.loads(answer.content), request)
                     failure = f"{answer.status_code} {_without(key, answer.text[:2000])}"
                     if answer.status_code in _WRONG_SET_UP:
                         raise ConfigError(f"{url} refuses every request: {failure}", key="base_url")
                     if answer.status_code < 500 and answer.status_code not in _FAILS_FOR_NOW:
                         raise PromptRefused(failure)
-                    asked_to_wait = _seconds(answer.headers.get("Retry-After"))
-                except (TimeoutError, asyncio.TimeoutError):
+                    asked_to_wait = _seconds(answer.headers.get("Retry-After", ""))
+                except TimeoutError:
                     failure = f"no answer within {self.server.timeout_seconds:g} s"
                 except ValueError as error:
                     failure = f"no answer in the protocol's JSON: {_without(key, str(error))}"
@@ -232,7 +213,7 @@ class Connection:
                     failure = f"{type(error).__name__}: {_without(key, str(error))}"
             if attempt < self.server.retries:
                 doubled = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt) * random.uniform(0.75, 1.25)
-                await self._sleep(min(asked_to_wait, self.server.timeout_seconds) if asked_to_wait else doubled)
+                await self._sleep(min(asked_to_wait, self.server.timeout_seconds) if asked_to_wait > 0 else doubled)
         raise ServerError(f"{url} failed {self.server.retries + 1} times, the last time with: {failure}")
 
 
@@ -250,10 +231,12 @@ def run_coroutine(awaitable: Awaitable[T]) -> T:
         return thread.submit(asyncio.run, wait()).result()
 
 
-def _choices(answer: Any, prompt: str | list[dict[str, str]]) -> list[Choice]:
-    chat = not isinstance(prompt, str)
+def _choices(answer: Any, request: dict[str, Any]) -> list[Choice]:
+    """Read an answer; a `ValueError` where it is not the protocol's."""
     if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list) or not answer["choices"]:
         raise ValueError("an answer without a completion")
+    chat = "messages" in request
+    prompt = request["messages" if chat else "prompt"]
     texts = [_text(choice, chat) for choice in answer["choices"]]
     usage = answer["usage"] if isinstance(answer.get("usage"), dict) else {}
     completion, total = usage.get("completion_tokens"), usage.get("total_tokens")
@@ -283,18 +266,13 @@ def _parts(total: int, n: int) -> list[int]:
     return [total * (i + 1) // n - total * i // n for i in range(n)]
 
 
-def _seconds(text: str | None) -> float | None:
-    """Read a `Retry-After`: seconds, or a date."""
-    if text is None:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
+def _seconds(text: str) -> float:
+    """Read a `Retry-After`: seconds, or a date; 0 where it says nothing."""
+    with contextlib.suppress(ValueError):
+        return float(text)
+    with contextlib.suppress(ValueError):
+        return email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+    return 0.0
 
 
 def _without(key: str | None, text: str) -> str:

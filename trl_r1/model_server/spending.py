@@ -30,7 +30,9 @@ class Spending:
     """
 
     def __init__(self, file: Path | None = None, max_calls: int | None = None, max_tokens: int | None = None):
-        self.file, self.max_calls, self.max_tokens = file, max_calls, max_tokens
+        self.file = file
+        declared = {"calls": max_calls, "tokens": max_tokens}
+        self.limits = {name: limit for name, limit in declared.items() if limit is not None}
         self._spent = {"calls": 0, "tokens": 0}
         self._lock = threading.Lock()
 
@@ -46,19 +48,16 @@ class Spending:
 
     def reserve(self) -> bool:
         """Count a call that is about to be made; `False` where the budget does not allow it."""
-        if self.max_calls is None and self.max_tokens is None:
+        if not self.limits:
             return True
         with self._locked() as spent:
-            if self.max_calls is not None and spent["calls"] >= self.max_calls:
-                return False
-            if self.max_tokens is not None and spent["tokens"] >= self.max_tokens:
-                return False
-            spent["calls"] += 1
-            return True
+            allowed = all(spent[name] < limit for name, limit in self.limits.items())
+            spent["calls"] += allowed
+            return allowed
 
     def settle(self, tokens: int | None) -> None:
         """Count the tokens of a reserved call; `None` takes back one that got no answer."""
-        if self.max_calls is None and self.max_tokens is None:
+        if not self.limits:
             return
         with self._locked() as spent:
             if tokens is None:

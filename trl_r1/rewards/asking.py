@@ -8,7 +8,6 @@ The first three are failures, and a judge that fails too often stops the stage; 
 """
 
 import asyncio
-import dataclasses
 import logging
 import os
 import threading
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from ..errors import ConfigError, JudgeError, ServerError
+from ..errors import ConfigError, JudgeError, ServerError, expect
 from ..model_server import Connection, PromptRefused, Replies, Server, Spending
 from .forgery import own_verdict
 
@@ -42,7 +41,7 @@ class Case:
         text (`str`):
             What the judge is asked.
         material (`tuple[str, ...]`):
-            What in it was written by a policy: a verdict that stands there is not the judge's.
+            What in it was written by a policy: a verdict found there is not the judge's.
         time (`int`, *optional*, defaults to `1`):
             Which time it is asked: cases that differ in this alone are judged each for itself.
     """
@@ -72,9 +71,9 @@ class Judged(Generic[T]):
 
 
 @dataclass(frozen=True)
-class AskedModel:
+class AskedModel(Server):
     """
-    A model at a server that is asked for verdicts in JSON.
+    A model at a server that is asked for verdicts in JSON. What is not said here is said of [`~model_server.Server`].
 
     Args:
         base_url (`str`):
@@ -107,15 +106,9 @@ class AskedModel:
         [`~errors.ConfigError`]: if an argument is wrong.
     """
 
-    base_url: str
-    model: str
     rubric: str | None = None
     temperature: float = 0.0
     max_tokens: int = 1024
-    concurrency: int = 32
-    timeout_seconds: float = 600.0
-    retries: int = 6
-    api_key_variable: str = "OPENAI_API_KEY"
     cache_dir: str | None = None
     max_calls: int | None = None
     max_total_tokens: int | None = None
@@ -124,24 +117,15 @@ class AskedModel:
     __name__: ClassVar[str] = "asked_model"
 
     def __post_init__(self) -> None:
-        self.server()
+        super().__post_init__()
         for key in ("max_calls", "max_total_tokens"):
             budget = getattr(self, key)
-            if budget is not None and (not isinstance(budget, int) or budget < 0):
-                raise ConfigError(f"expected a number from 0 on, got {budget!r}", key=key)
-        if not 0 <= self.max_failed_share <= 1:
-            raise ConfigError(f"expected a share from 0 to 1, got {self.max_failed_share!r}", key="max_failed_share")
-        if self.temperature < 0:
-            raise ConfigError(f"expected 0 or more, got {self.temperature!r}", key="temperature")
-        if not isinstance(self.max_tokens, int) or self.max_tokens < 1:
-            raise ConfigError(f"expected a number from 1 on, got {self.max_tokens!r}", key="max_tokens")
-        if self.rubric is not None and (not isinstance(self.rubric, str) or not self.rubric.strip()):
-            raise ConfigError(f"expected a text, got {self.rubric!r}", key="rubric")
-
-    def server(self) -> Server:
-        """Return the server as a client sees it."""
-        shared = {each.name for each in dataclasses.fields(Server)}
-        return Server(**{name: getattr(self, name) for name in shared})
+            expect(self, key, budget is None or (isinstance(budget, int) and budget >= 0), "a number from 0 on")
+        expect(self, "max_failed_share", 0 <= self.max_failed_share <= 1, "a share from 0 to 1")
+        expect(self, "temperature", self.temperature >= 0, "0 or more")
+        expect(self, "max_tokens", isinstance(self.max_tokens, int) and self.max_tokens >= 1, "a number from 1 on")
+        rubric = self.rubric
+        expect(self, "rubric", rubric is None or (isinstance(rubric, str) and rubric.strip() != ""), "a text")
 
     def check_machine(self) -> None:
         """
@@ -150,7 +134,7 @@ class AskedModel:
         Raises:
             [`~errors.ConfigError`]: if it is not.
         """
-        self.server().key()
+        self.key()
 
     async def ask(self, cases: Sequence[Case], verdict: str, read: Callable[[dict[str, Any]], T]) -> list[Judged[T]]:
         """
@@ -170,24 +154,18 @@ class AskedModel:
         """
         if not cases:
             return []
-        bench = self._bench()
-        distinct = list(dict.fromkeys(cases))
-        room = asyncio.Semaphore(self.concurrency)
+        slots = asyncio.Semaphore(self.concurrency)
 
         async def in_turn(case: Case) -> Judged[T]:
-            async with room:  # so that no budget is reserved for what only waits for its turn
-                return await self._one(case, verdict, read, connection, bench)
+            async with slots:  # so that no budget is reserved for what only waits for its turn
+                return await self._one(case, verdict, read, connection)
 
-        async with self.server().connect() as connection:
-            asked = [asyncio.ensure_future(in_turn(case)) for case in distinct]
-            try:
-                found = dict(zip(distinct, await asyncio.gather(*asked)))
-            except BaseException:
-                for task in asked:
-                    task.cancel()
-                await asyncio.gather(*asked, return_exceptions=True)
-                raise
-        judged = [found[case] for case in cases]
+        try:
+            async with self.connect() as connection, asyncio.TaskGroup() as group:
+                asked = {case: group.create_task(in_turn(case)) for case in dict.fromkeys(cases)}
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        judged = [asked[case].result() for case in cases]
         missing = Counter(one.reason for one in judged if one.reason != "judged")
         if missing:
             listed = ", ".join(f"{n} {reason}" for reason, n in missing.items())
@@ -195,13 +173,9 @@ class AskedModel:
         return judged
 
     async def _one(
-        self,
-        case: Case,
-        verdict: str,
-        read: Callable[[dict[str, Any]], T],
-        connection: Connection,
-        bench: "_Bench",
+        self, case: Case, verdict: str, read: Callable[[dict[str, Any]], T], connection: Connection
     ) -> Judged[T]:
+        state = self._state()
         for attempt in range(2):
             request: dict[str, Any] = {
                 "temperature": self.temperature if attempt == 0 else 1.0,
@@ -209,55 +183,52 @@ class AskedModel:
                 "seed": 2 * (case.time - 1) + attempt,
             }
             address = Replies.address(self.base_url, self.model, case.text, request)
-            reply = kept = bench.replies.get(address)
+            reply = kept = state.replies.get(address)
             if reply is None:
-                if not bench.spending.reserve():
+                if not state.spending.reserve():
                     return Judged(None, "over_budget")
                 paid = None
                 try:
                     choice = (await connection.complete([{"role": "user", "content": case.text}], **request))[0]
                     reply, paid = choice.text, choice.paid_tokens
                 except PromptRefused as error:
-                    bench.count("refused", self, str(error))
+                    state.count("refused", self, str(error))
                     return Judged(None, "refused")
                 except (ServerError, ConfigError) as error:
                     # What refuses everything from the first request on is set up wrongly; later it is a failure.
-                    if isinstance(error, ConfigError) and not bench.answered:
+                    if isinstance(error, ConfigError) and not state.answered:
                         raise
-                    bench.count("unreachable", self, str(error))
+                    state.count("unreachable", self, str(error))
                     return Judged(None, "unreachable")
                 finally:
-                    bench.spending.settle(paid)
-                bench.answered = True
+                    state.spending.settle(paid)
+                state.answered = True
             try:
                 said = own_verdict(reply, verdict, case.material)
                 value = read(said)
             except (ValueError, KeyError, TypeError, OverflowError):
                 continue
             if kept is None:
-                bench.replies.put(address, reply)
-                bench.count("judged", self)
+                state.replies.put(address, reply)
+                state.count("judged", self)
             return Judged(value, "judged", str(said.get("analysis", "")))
-        bench.count("unparsable", self, f"no verdict in {reply[:200]!r}")  # type: ignore[index]
+        state.count("unparsable", self, f"no verdict in {reply[:200]!r}")  # type: ignore[index]
         return Judged(None, "unparsable")
 
-    def _bench(self) -> "_Bench":
-        key = (repr(self), self._folder(), os.getpid())
-        with _OPENING:
-            if key not in _BENCHES:
+    def _state(self) -> "_State":
+        stage = os.environ.get("TRL_R1_STAGE_DIR")
+        key = (repr(self), self.cache_dir or (os.path.join(stage, "judge") if stage else None), os.getpid())
+        with _STATES_LOCK:
+            if key not in _STATES:
                 folder = Path(key[1]) if key[1] else None
                 account = Replies.address(self.base_url, self.model)[:16]
                 file = folder / "spent" / f"{account}.json" if folder else None
-                _BENCHES[key] = _Bench(Replies(folder), Spending(file, self.max_calls, self.max_total_tokens))
-            return _BENCHES[key]
-
-    def _folder(self) -> str | None:
-        stage = os.environ.get("TRL_R1_STAGE_DIR")
-        return self.cache_dir or (os.path.join(stage, "judge") if stage else None)
+                _STATES[key] = _State(Replies(folder), Spending(file, self.max_calls, self.max_total_tokens))
+            return _STATES[key]
 
 
 @dataclass
-class _Bench:
+class _State:
     """What a process knows of one judge: kept replies, spending, and how often it has failed of late."""
 
     replies: Replies
@@ -287,6 +258,6 @@ class _Bench:
         )
 
 
-# Benches of this process, kept out of the reward, so that a pickled one is what was declared and no more.
-_BENCHES: dict[tuple[str, str | None, int], _Bench] = {}
-_OPENING = threading.Lock()
+# States of this process, kept out of the reward, so that a pickled one is what was declared and no more.
+_STATES: dict[tuple[str, str | None, int], _State] = {}
+_STATES_LOCK = threading.Lock()

@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ..errors import ConfigError
-from .schedule import RewardSpec, call, make_reward, required_columns
+from .schedule import RewardSpec, call, make_reward
+from .scheduled import required_columns
 
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ How to sample. Torch-free.
 from dataclasses import dataclass
 
 from ..docstrings import help_from_docstring
-from ..errors import ConfigError
+from ..errors import expect
 from .engine import engine_of
 
 
@@ -89,22 +89,13 @@ class SamplingConfig:
 
     def __post_init__(self) -> None:
         for key in ("n_samples", "max_completion_tokens", "shard_prompts", "batch_size", "server_concurrency"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"expected at least 1, got {getattr(self, key)}", key=key)
-        if self.temperature < 0:
-            raise ConfigError(f"expected 0 or more, got {self.temperature}", key="temperature")
-        if not 0 < self.top_p <= 1:
-            raise ConfigError(f"expected a share above 0 and at most 1, got {self.top_p}", key="top_p")
+            expect(self, key, getattr(self, key) >= 1, "at least 1")
+        expect(self, "temperature", self.temperature >= 0, "0 or more")
+        expect(self, "top_p", 0 < self.top_p <= 1, "a share above 0 and at most 1")
         engine_of(self.backend).check(self)
 
     @property
     def distribution(self) -> dict[str, object]:
         """What a trace says about how it was sampled."""
-        return {
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "top_k": self.top_k,
-            "max_completion_tokens": self.max_completion_tokens,
-            "prompt_template": self.prompt_template,
-            "backend": self.backend,
-        }
+        keys = ("temperature", "top_p", "top_k", "max_completion_tokens", "prompt_template", "backend")
+        return {key: getattr(self, key) for key in keys}

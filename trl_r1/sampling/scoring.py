@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import ConfigError
-from ..rewards.schedule import call, load_rewards, name_of, required_columns
+from ..rewards.schedule import call, load_rewards
+from ..rewards.scheduled import name_of, required_columns
 from ..solved import accuracy_rewards
 from ..trace import Trace
 
@@ -82,42 +83,19 @@ def score_traces(traces: Sequence[Trace], rewards: Mapping[str, Callable[..., An
     """
     if not traces:
         return []
-    columns = trace_columns(traces)
-    scores: list[dict[str, float | None]] = [dict(trace.rewards) for trace in traces]
+    questions = [trace.prompt for trace in traces]
+    extra = sorted({key for trace in traces for key in trace.extra} - {"prompt", "completion", "question"})
+    # What TRL hands to rewards in training, and the columns of the data set from which the traces came.
+    handed: dict[str, Any] = dict.fromkeys(("completion_ids", "trainer_state", "log_extra", "log_metric"))
+    handed |= {"prompts": questions, "question": questions, "completions": [trace.completion for trace in traces]}
+    handed |= {name: [getattr(trace, name) for trace in traces] for name in _FROM_TRACES[1:]}
+    handed |= {key: [trace.extra.get(key) for trace in traces] for key in extra}
+    scores = [dict(trace.rewards) for trace in traces]
     for name, reward in rewards.items():
-        values = call_reward(reward, [trace.completion for trace in traces], columns)
+        values = call(reward, **handed)
+        if len(values) != len(traces):
+            message = f"the reward `{name_of(reward)}` gave {len(values)} values for {len(traces)} completions"
+            raise ConfigError(message, key="rewards")
         for score, value in zip(scores, values):
             score[name] = None if value is None else float(value)
     return [dataclasses.replace(trace, rewards=score) for trace, score in zip(traces, scores)]
-
-
-def call_reward(
-    reward: Callable[..., Any], completions: list[str], columns: dict[str, list[Any]]
-) -> list[float | None]:
-    """Call one reward as TRL does, outside of training."""
-    values = call(
-        reward,
-        prompts=columns["question"],
-        completions=completions,
-        completion_ids=None,
-        trainer_state=None,
-        log_extra=None,
-        log_metric=None,
-        **columns,
-    )
-    if len(values) != len(completions):
-        raise ConfigError(
-            f"the reward `{name_of(reward)}` gave {len(values)} values for {len(completions)} completions",
-            key="rewards",
-        )
-    return list(values)
-
-
-def trace_columns(traces: Sequence[Trace]) -> dict[str, list[Any]]:
-    """Return the columns that rewards are given: those of the data set from which the traces came."""
-    extra = sorted({key for trace in traces for key in trace.extra} - {"prompt", "completion", "question"})
-    return {
-        "question": [trace.prompt for trace in traces],
-        **{name: [getattr(trace, name) for trace in traces] for name in _FROM_TRACES[1:]},
-        **{key: [trace.extra.get(key) for trace in traces] for key in extra},
-    }

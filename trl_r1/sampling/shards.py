@@ -91,11 +91,12 @@ def sample(
     """
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
-    stem = f"{_file_name(stem)}-" if stem else ""
+    stem = re.sub(r"[^\w.-]", "_", f"{stem}-") if stem else ""
     rows = list(rows)
     files = _files(model)
     # A run's folder may be moved: a local model is known by its files, not by where they are.
-    made_with = {"model": None if files else model, "files": files, "config": _lasting(config), "rows": _digest(rows)}
+    lasting = {key: value for key, value in dataclasses.asdict(config).items() if key not in _INCIDENTAL}
+    made_with = {"model": None if files else model, "files": files, "config": lasting, "rows": _digest(rows)}
     _check_made_with(out_dir, stem, made_with)
     finished = _digest(finish_key)
     total = shard_count(len(rows), config)
@@ -106,7 +107,9 @@ def sample(
             mark = out_dir / f".{shard.stem}.finished"
             if not shard.exists():
                 if engine is None:
-                    engine = loaded = _load_engine(model, config, out_dir / f"{stem}merged")
+                    named = engine_of(config.backend)
+                    full = full_model(model, out_dir / f"{stem}merged") if named.loads_model else model
+                    engine = loaded = named(full, config)
                 part = rows[i * config.shard_prompts : (i + 1) * config.shard_prompts]
                 traces = list(_sample_shard(engine, part, config, name or model, shard_seed(config.seed, i)))
                 # The mark first: a mark without its shard says nothing, a shard without its mark would be scored again.
@@ -122,11 +125,6 @@ def sample(
     finally:
         if loaded is not None:
             loaded.close()
-
-
-def _load_engine(model: str, config: SamplingConfig, merged: Path) -> Engine:
-    engine = engine_of(config.backend)
-    return engine(full_model(model, merged) if engine.loads_model else model, config)
 
 
 def shard_seed(seed: int, shard: int) -> int:
@@ -151,14 +149,6 @@ def _sample_shard(
                 seed=seed,
                 extra={key: value for key, value in row.items() if key not in _CANONICAL and value is not None},
             )
-
-
-def _file_name(stem: str) -> str:
-    return re.sub(r"[^\w.-]", "_", stem)
-
-
-def _lasting(config: SamplingConfig) -> dict[str, Any]:
-    return {key: value for key, value in dataclasses.asdict(config).items() if key not in _INCIDENTAL}
 
 
 def _files(model: str) -> list[list[Any]]:

@@ -64,7 +64,7 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
         config ([`~evaluation.EvaluationConfig`]):
             From which models, on which prompts, and what to measure.
     """
-    settings = {name: sampling_of(name, sampling, config) for name in config.models}
+    settings = {name: dataclasses.replace(sampling, **config.by_model.get(name, {})) for name in config.models}
     most = max(each.n_samples for each in settings.values())
     for k in config.pass_at_k:
         if k > most:
@@ -117,11 +117,6 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
             )
         print(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics[name].items() if isinstance(v, float)))
     write_json(out_dir / "metrics.json", {"models": metrics})
-
-
-def sampling_of(name: str, sampling: SamplingConfig, config: EvaluationConfig) -> SamplingConfig:
-    """Return how one model is sampled: the stage's settings with those of `by_model`."""
-    return dataclasses.replace(sampling, **config.by_model.get(name, {}))
 
 
 def _rewards(config: EvaluationConfig) -> tuple[dict[str, Callable[..., Any]], list[str], str | None, str | None]:

@@ -57,19 +57,19 @@ class ServerEngine(Engine):
         }
         if self.config.top_k:
             parameters["top_k"] = self.config.top_k
+        prefix = self.config.completion_prefix
         refusals: list[str] = []
 
         async def complete(connection: Connection, i: int) -> list[Sample]:
             prompt = render_prompt(self.config.prompt_template, questions[i])
             if isinstance(prompt, str):
-                prompt += self.config.completion_prefix
+                prompt += prefix
             try:
                 # Room for the seeds of repeated requests between those of two prompts.
                 choices = await connection.complete(prompt, n, seed=(seed + 1009 * i) % 2**31, **parameters)
             except PromptRefused as error:
                 refusals.append(str(error))
                 return []
-            prefix = self.config.completion_prefix
             return [Sample(prefix + choice.text, choice.finish_reason, choice.n_tokens) for choice in choices]
 
         async def complete_all() -> list[list[Sample]]:

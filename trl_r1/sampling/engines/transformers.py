@@ -61,17 +61,12 @@ class TransformersEngine(Engine):
             with torch.inference_mode():
                 output = self.model.generate(**inputs, generation_config=self.generation)  # (B, prompt + completion)
             completions = output[:, inputs["input_ids"].shape[1] :].tolist()
-            cut = [self._until_end(completion) for completion in completions]
-            texts = self.tokenizer.batch_decode([tokens for tokens, _ in cut], skip_special_tokens=True)
-            for i, text, (tokens, ended) in zip(batch, texts, cut):
-                samples[i].append(Sample(prefixes[i] + text, "stop" if ended else "length", len(tokens)))
+            for i, tokens in zip(batch, completions):
+                length = next((n for n, token in enumerate(tokens, start=1) if token in self.ends), None)
+                text = self.tokenizer.decode(tokens[:length], skip_special_tokens=True)
+                finish_reason = "length" if length is None else "stop"
+                samples[i].append(Sample(prefixes[i] + text, finish_reason, length or len(tokens)))
         return samples
-
-    def _until_end(self, tokens: list[int]) -> tuple[list[int], bool]:
-        for position, token in enumerate(tokens):
-            if token in self.ends:
-                return tokens[: position + 1], True
-        return tokens, False
 
 
 ENGINE = TransformersEngine

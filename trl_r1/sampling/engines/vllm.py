@@ -56,20 +56,18 @@ class VllmEngine(Engine):
 def engine_arguments(model: str, config: SamplingConfig) -> dict[str, Any]:
     """Return the arguments of `vllm.LLM`."""
     name, revision = parse_hub_id(model)
-    arguments = {
+    return {
         "model": name,
+        "revision": revision,
+        "tokenizer_revision": revision,
         "dtype": config.dtype,
         "seed": config.seed,
         "tensor_parallel_size": config.tensor_parallel_size,
         "gpu_memory_utilization": config.gpu_memory_utilization,
+        "max_model_len": config.max_model_length or None,
         # The model's own generation config would add its top-k and penalties.
         "generation_config": "vllm",
     }
-    if revision:
-        arguments |= {"revision": revision, "tokenizer_revision": revision}
-    if config.max_model_length:
-        arguments["max_model_len"] = config.max_model_length
-    return arguments
 
 
 def sampling_arguments(config: SamplingConfig, n: int, seed: int) -> dict[str, Any]:
