@@ -13,7 +13,8 @@ from .language import LanguageConsistency, language_consistency
 from .length import GroupLength, group_length
 from .math import MathAccuracy, math_accuracy
 from .preference import PreferenceModel
-from .schedule import RewardSpec, Scheduled, load_rewards
+from .schedule import RewardSpec, load_rewards
+from .scheduled import Scheduled
 
 
 __all__ = [
