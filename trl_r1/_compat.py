@@ -12,7 +12,7 @@ import transformers
 import trl
 from trl.trainer.utils import RepeatSampler, get_config_model_id
 
-from .errors import EnvironmentalError
+from .errors import MachineError
 
 
 __all__ = ["RepeatSampler", "check_attributes", "check_overrides", "get_config_model_id"]
@@ -30,7 +30,7 @@ def check_overrides(trainer: type) -> None:
             One of our trainers, or a subclass. The methods are those that our classes mark by `typing.override`.
 
     Raises:
-        [`~errors.EnvironmentalError`]: with the method, and with the parameter that is not as expected.
+        [`~errors.MachineError`]: with the method, and with the parameter that is not as expected.
     """
     classes = trainer.__mro__
     for place, owner in enumerate(classes):
@@ -45,7 +45,7 @@ def check_overrides(trainer: type) -> None:
                 difference = _difference(method, vars(base)[name])
                 problem = f"`{base.__name__}.{name}`: {difference}" if difference else ""
             if problem:
-                raise EnvironmentalError(
+                raise MachineError(
                     f"{owner.__name__} does not fit trl {trl.__version__} with transformers "
                     f"{transformers.__version__}: {problem}. Rewards and builders work all the same; for the "
                     "trainers install a version of trl that this version of trl_r1 was tested with."
@@ -75,11 +75,11 @@ def check_attributes(trainer: Any, **types: type) -> None:
             What each attribute must be, by name.
 
     Raises:
-        [`~errors.EnvironmentalError`]: with the attribute.
+        [`~errors.MachineError`]: with the attribute.
     """
     for name, kind in types.items():
         if not isinstance(getattr(trainer, name, None), kind):
-            raise EnvironmentalError(
+            raise MachineError(
                 f"{type(trainer).__name__} does not fit trl {trl.__version__}: expected the attribute `{name}` of type "
                 f"{kind.__name__}, found {getattr(trainer, name, None)!r}"
             )

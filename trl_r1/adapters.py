@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .errors import ConfigError, EnvironmentalError
+from .errors import ConfigError, MachineError
 from .io import read_json, whole_folder, write_json
 
 
@@ -47,7 +47,7 @@ def full_model(path: str | os.PathLike[str], into: str | os.PathLike[str]) -> st
 
     Raises:
         [`~errors.ConfigError`]: if the adapter's config cannot be read.
-        [`~errors.EnvironmentalError`]: if the merger failed.
+        [`~errors.MachineError`]: if the merger failed.
     """
     if not is_adapter(path):
         return str(path)
@@ -62,7 +62,7 @@ def full_model(path: str | os.PathLike[str], into: str | os.PathLike[str]) -> st
     command = [sys.executable, "-m", "trl_r1.adapters", str(adapter), str(into)]
     merged = subprocess.run(command, env=environment, capture_output=True, text=True)
     if merged.returncode:
-        raise EnvironmentalError(f"{adapter}: the adapter could not be merged into its base:\n{merged.stderr[-2000:]}")
+        raise MachineError(f"{adapter}: the adapter could not be merged into its base:\n{merged.stderr[-2000:]}")
     return str(into)
 
 

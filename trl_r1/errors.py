@@ -7,7 +7,7 @@ TrlR1Error
 │   ├── RecipeError        ... in the recipe's graph: a cycle, a missing parent
 │   └── ConfigErrors       several of these, found together
 ├── DataError              a data set cannot be read, is empty or lacks a column     exit code 2
-├── EnvironmentalError     the machine: world size, disk space, a missing program    exit code 2
+├── MachineError           the machine: world size, disk space, a missing program    exit code 2
 ├── StageError             a stage ran and failed                                    exit code 1
 │   ├── ServerError        ... since a model's server gave no answer
 │   └── JudgeError         ... since a judge gave too few verdicts
@@ -94,7 +94,7 @@ class DataError(ConfigError):
     """A data set cannot be read, is empty, or lacks a column."""
 
 
-class EnvironmentalError(TrlR1Error):
+class MachineError(TrlR1Error):
     """The machine is not what the run needs: world size, disk space, a missing program."""
 
     exit_code = 2

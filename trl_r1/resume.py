@@ -25,7 +25,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from typing_extensions import override
 
 from ._compat import check_attributes, check_overrides
-from .errors import EnvironmentalError
+from .errors import MachineError
 
 
 logger = get_logger(__name__)
@@ -92,7 +92,7 @@ class ExactResume(Trainer):
             try:
                 self.load_rank_state(state)
             except (KeyError, TypeError) as error:
-                raise EnvironmentalError(
+                raise MachineError(
                     f"{checkpoint} was written by a version of trl_r1 that this one cannot resume: expected {error} in "
                     f"{_STATE.format(rank=self.args.process_index)}, found {', '.join(sorted(state))}. It is left as it "
                     "is: resume with that version, or start from its weights."

@@ -7,7 +7,7 @@ from tests.audit import weak_rewards
 from trl_r1.audit import audit_reward, load_battery
 from trl_r1.audit.__main__ import main as battery_main
 from trl_r1.cli import main
-from trl_r1.errors import EnvironmentalError
+from trl_r1.errors import MachineError
 from trl_r1.recipe import known_recipes
 from trl_r1.rewards import (
     ChoiceAccuracy,
@@ -61,7 +61,7 @@ def test_none_pays_with_the_reward_for_programs(column):
     reward = CodeAccuracy(column=column, cpu_seconds=1.0, wall_seconds=5.0)
     try:
         reward.check_machine()
-    except EnvironmentalError as error:
+    except MachineError as error:
         pytest.skip(f"programs cannot be run here: {error}")
     audit = audit_reward(reward)
     assert [outcome.exploit.id for outcome in audit.paying] == []

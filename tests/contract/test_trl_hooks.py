@@ -26,7 +26,7 @@ from trl.trainer.utils import RepeatSampler
 import trl_r1
 from trl_r1 import R1GRPOConfig, R1GRPOTrainer, R1SFTConfig, R1SFTTrainer
 from trl_r1._compat import check_attributes, check_overrides
-from trl_r1.errors import EnvironmentalError
+from trl_r1.errors import MachineError
 from trl_r1.grpo import trainer as grpo_trainer
 from trl_r1.grpo.dynamic_sampling import PADDING
 from trl_r1.preference.trainer import R1RewardTrainer
@@ -103,12 +103,12 @@ class TestOverrides:
     )  # fmt: skip
     def test_that_take_other_arguments_are_refused_when_a_trainer_is_made(self, changed, said, monkeypatch, tmp_path):
         monkeypatch.setattr(GRPOTrainer, "_calculate_rewards", changed)
-        with pytest.raises(EnvironmentalError, match=rf"`GRPOTrainer\._calculate_rewards`: .*{said}"):
+        with pytest.raises(MachineError, match=rf"`GRPOTrainer\._calculate_rewards`: .*{said}"):
             R1GRPOTrainer(str(tmp_path / "none"), DigitReward(), grpo_config(tmp_path), sums())
 
     def test_of_methods_that_are_gone_are_refused(self, monkeypatch):
         monkeypatch.delattr(GRPOTrainer, "_get_per_token_logps_and_entropies")
-        with pytest.raises(EnvironmentalError, match="`_get_per_token_logps_and_entropies` is gone"):
+        with pytest.raises(MachineError, match="`_get_per_token_logps_and_entropies` is gone"):
             check_overrides(R1GRPOTrainer)
 
     def test_a_further_parameter_that_ours_passes_on_is_none_of_our_business(self, monkeypatch):
@@ -119,7 +119,7 @@ class TestOverrides:
         check_overrides(R1GRPOTrainer)
 
     def test_an_attribute_that_is_gone_is_refused(self):
-        with pytest.raises(EnvironmentalError, match="expected the attribute `_step` of type int, found None"):
+        with pytest.raises(MachineError, match="expected the attribute `_step` of type int, found None"):
             check_attributes(SimpleNamespace(other=1), _step=int)
 
 

@@ -13,7 +13,7 @@ from trl import GRPOTrainer
 
 from trl_r1 import R1GRPOTrainer, R1SFTTrainer, read_traces
 from trl_r1._compat import RepeatSampler
-from trl_r1.errors import EnvironmentalError
+from trl_r1.errors import MachineError
 from trl_r1.grpo.reference import is_sharded, load_reference, save_reference
 from trl_r1.grpo.sampler import go_to_epoch
 
@@ -213,7 +213,7 @@ def test_a_rollout_is_kept_in_a_checkpoint_only_where_it_is_needed_again(model_p
 def test_a_moving_reference_that_is_missing_is_an_error(model_path, tmp_path):
     run(R1GRPOTrainer, model_path, tmp_path, beta=0.1, max_steps=1)
     (tmp_path / "checkpoint-1" / "trl_r1_reference.pt").unlink()
-    with pytest.raises(EnvironmentalError, match=r"trl_r1_reference\.pt is missing"):
+    with pytest.raises(MachineError, match=r"trl_r1_reference\.pt is missing"):
         run(R1GRPOTrainer, model_path, tmp_path, tmp_path / "checkpoint-1", beta=0.1)
 
 
@@ -246,12 +246,21 @@ def test_a_checkpoint_of_0_1_0_resumes_exactly(case, model_path, tmp_path):
     assert differences(uninterrupted, resumed) == []
 
 
+def test_the_adaptive_entropy_bonus_resumes_without_the_file_that_trl_writes_last(model_path, tmp_path):
+    settings = {"beta": 0.0, "use_adaptive_entropy": True, "entropy_target": 10.0, "entropy_coef_delta": 0.1}
+    uninterrupted = what_matters(run(R1GRPOTrainer, model_path, tmp_path / "whole", **settings))
+    checkpoint = copy_checkpoint(tmp_path / "whole", tmp_path / "resumed", 3)
+    (checkpoint / "entropy_ctrl_state.json").unlink()
+    resumed = what_matters(run(R1GRPOTrainer, model_path, tmp_path / "resumed", checkpoint, **settings))
+    assert differences(uninterrupted, resumed) == []
+
+
 def test_a_checkpoint_of_another_layout_is_refused_untouched(model_path, tmp_path):
     run(R1GRPOTrainer, model_path, tmp_path, beta=0.0, max_steps=1)
     checkpoint = tmp_path / "checkpoint-1"
     rewrite_state(checkpoint, lambda state: {"world_size": 1, "logs": state["logs"], "generation": {}})
     before = {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file()}
-    with pytest.raises(EnvironmentalError, match=r"expected 'rollout' in trl_r1_state_0\.pt, found generation, logs"):
+    with pytest.raises(MachineError, match=r"expected 'rollout' in trl_r1_state_0\.pt, found generation, logs"):
         run(R1GRPOTrainer, model_path, tmp_path, checkpoint, beta=0.0)
     assert {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file()} == before
 
@@ -309,7 +318,7 @@ def test_a_sharded_reference_is_saved_and_loaded_by_its_shards(model_path, tmp_p
                 parameter.zero_()
         load_reference(model, str(tmp_path / "new"), rank=0)
         assert all(torch.equal(value.to_local(), before[name]) for name, value in model.named_parameters())
-        with pytest.raises(EnvironmentalError, match="trl_r1_reference_1"):
+        with pytest.raises(MachineError, match="trl_r1_reference_1"):
             load_reference(model, str(tmp_path / "new"), rank=1)
     finally:
         torch.distributed.destroy_process_group()

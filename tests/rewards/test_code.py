@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.sandbox.conftest import needs, why_no_jail
-from trl_r1.errors import ConfigError, EnvironmentalError
+from trl_r1.errors import ConfigError, MachineError
 from trl_r1.rewards import CodeAccuracy, code_accuracy, load_rewards
 from trl_r1.rewards.code import shown
 from trl_r1.sandbox import Result
@@ -189,9 +189,9 @@ def test_a_missing_tool_chain_or_jail_is_told_before_a_run(monkeypatch, tmp_path
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(pool, "_SHARED", {})
     toolchains.toolchain.cache_clear()
-    with pytest.raises(EnvironmentalError, match="there is no `g\\+\\+`"):
+    with pytest.raises(MachineError, match="there is no `g\\+\\+`"):
         load_rewards([{"func": "trl_r1.rewards.CodeAccuracy", "args": {"languages": ["cpp"]}}])
-    with pytest.raises(EnvironmentalError, match="there is no `bwrap`"):
+    with pytest.raises(MachineError, match="there is no `bwrap`"):
         load_rewards(["trl_r1.rewards.code_accuracy"])
     toolchains.toolchain.cache_clear()
 

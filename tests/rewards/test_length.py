@@ -83,7 +83,7 @@ def test_the_reward_of_accuracy_is_declared_or_given_and_may_be_asynchronous():
 
 
 def test_ranks_that_hold_parts_of_groups_are_told(monkeypatch, caplog):
-    monkeypatch.setattr("trl_r1.rewards.length._TOLD", [])
+    monkeypatch.setattr("trl_r1.rewards.length._WARNED", [])
     rated(("p", "right", 1), ("p", "right", 2), ("q", "right", 1))
     rated(("p", "right", 1), ("p", "right", 2), ("q", "right", 1))
     assert caplog.text.count("from 1 to 2 completions") == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from trl_r1.errors import EnvironmentalError
+from trl_r1.errors import MachineError
 from trl_r1.recipe import Artifact
 from trl_r1.recipe.records import Recipe, Stage
 from trl_r1.runner import directory
@@ -134,7 +134,7 @@ def test_one_runner_at_a_time_holds_a_directory_and_its_process_is_named(tmp_pat
     assert runner_of(run_dir) is None
     with locked(run_dir):
         assert runner_of(run_dir) == os.getpid()
-        with pytest.raises(EnvironmentalError, match=rf"another trl-r1 \(process {os.getpid()}\)"), locked(run_dir):
+        with pytest.raises(MachineError, match=rf"another trl-r1 \(process {os.getpid()}\)"), locked(run_dir):
             pytest.fail("two hold it")
     assert runner_of(run_dir) is None
     with locked(run_dir):
@@ -145,7 +145,7 @@ def test_a_holder_that_did_not_say_who_it_is_has_no_number(run_dir):
     with locked(run_dir):
         (run_dir / LOCK_FILE).write_text("")
         assert runner_of(run_dir) == 0
-        with pytest.raises(EnvironmentalError, match=r"process unknown"), locked(run_dir):
+        with pytest.raises(MachineError, match=r"process unknown"), locked(run_dir):
             pytest.fail("two hold it")
 
 
@@ -225,7 +225,7 @@ def test_a_runner_that_is_itself_part_of_a_stage_does_not_end_itself(run_dir, st
 def test_one_that_will_not_go_is_said(run_dir, start, monkeypatch):
     stubborn = start(run_dir / "a")
     monkeypatch.setattr(psutil.Process, "send_signal", lambda self, number: None)
-    with pytest.raises(EnvironmentalError, match=f"processes {stubborn.pid} of a former run would not end"):
+    with pytest.raises(MachineError, match=f"processes {stubborn.pid} of a former run would not end"):
         end_leftovers(run_dir, patience_s=0.1)
 
 

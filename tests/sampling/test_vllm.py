@@ -6,7 +6,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from tests.stages.tiny import make_model
-from trl_r1.errors import EnvironmentalError
+from trl_r1.errors import MachineError
 from trl_r1.sampling import SamplingConfig
 from trl_r1.sampling.engines.vllm import VllmEngine, engine_arguments, sampling_arguments
 
@@ -84,5 +84,5 @@ def test_prompts_go_in_as_tokens_with_a_seed_each_and_come_out_as_samples(monkey
 
 def test_where_vllm_is_missing_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(EnvironmentalError, match="trl_r1\\[vllm\\]"):
+    with pytest.raises(MachineError, match="trl_r1\\[vllm\\]"):
         VllmEngine("model", CONFIG)

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from trl_r1.errors import EnvironmentalError
+from trl_r1.errors import MachineError
 from trl_r1.sandbox import Limits, Sandbox
 from trl_r1.sandbox.toolchains import toolchain
 
@@ -24,7 +24,7 @@ def why_no_jail() -> str:
     """Return why this machine has no jail, in one line; empty where it has one."""
     try:
         Sandbox(lanes=1).check_machine()
-    except EnvironmentalError as error:
+    except MachineError as error:
         return str(error).split(". Expected")[0]
     return ""
 
@@ -46,6 +46,6 @@ def needs(language: str):
     """Skip a test where a language's tools are missing."""
     try:
         toolchain(language)
-    except EnvironmentalError as error:
+    except MachineError as error:
         return pytest.mark.skip(reason=str(error))
     return ()

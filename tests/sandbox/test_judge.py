@@ -2,7 +2,7 @@
 
 import pytest
 
-from trl_r1.errors import ConfigError, EnvironmentalError
+from trl_r1.errors import ConfigError, MachineError
 from trl_r1.sandbox import Comparison, Limits, Sandbox, Submission, read_row
 from trl_r1.sandbox.toolchains import toolchain
 
@@ -229,7 +229,7 @@ def test_a_program_in_another_language(jailed, language):
 def test_limits_hold_for_compiled_programs(source, verdict):
     try:
         toolchain("c")
-    except EnvironmentalError as error:
+    except MachineError as error:
         pytest.skip(str(error))
     sandbox = Sandbox(SMALL, languages=("c",), lanes=1)
     found = verdicts(sandbox, source, {"inputs": [""], "outputs": [""]}, "c")
@@ -248,7 +248,7 @@ def test_a_missing_tool_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     toolchain.cache_clear()
     try:
-        with pytest.raises(EnvironmentalError, match=r"no `g\+\+`.*Expected g\+\+"):
+        with pytest.raises(MachineError, match=r"no `g\+\+`.*Expected g\+\+"):
             Sandbox(languages=("cpp",)).check_machine()
     finally:
         toolchain.cache_clear()

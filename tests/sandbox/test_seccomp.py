@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from trl_r1.errors import EnvironmentalError
+from trl_r1.errors import MachineError
 from trl_r1.sandbox.seccomp import _ABSENT, _REFUSED, assemble
 
 
@@ -54,5 +54,5 @@ def test_the_x32_table_ends_the_process():
 
 
 def test_an_unknown_architecture_is_told():
-    with pytest.raises(EnvironmentalError, match="riscv64"):
+    with pytest.raises(MachineError, match="riscv64"):
         assemble("riscv64")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from trl_r1.errors import ConfigError, EnvironmentalError
+from trl_r1.errors import ConfigError, MachineError
 from trl_r1.stages import _world
 from trl_r1.stages._world import SameWeightsEverywhere, check_strategy, check_world
 
@@ -38,30 +38,30 @@ def test_the_world_that_was_asked_for_passes(monkeypatch):
 
 
 def test_the_configs_number_of_processes_counts():
-    with pytest.raises(EnvironmentalError, match=r"`expect_processes` asks for 4 processes.*there are 2"):
+    with pytest.raises(MachineError, match=r"`expect_processes` asks for 4 processes.*there are 2"):
         check_world(world(2, "MULTI_CPU"), expect_processes=4)
 
 
 def test_the_runners_number_of_processes_counts(monkeypatch):
     monkeypatch.setenv("TRL_R1_WORLD_SIZE", "2")
-    with pytest.raises(EnvironmentalError, match=r"the runner asks for 2 processes.*each process is alone"):
+    with pytest.raises(MachineError, match=r"the runner asks for 2 processes.*each process is alone"):
         check_world(world(1))
 
 
 def test_processes_that_do_not_know_of_each_other_are_found(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(EnvironmentalError, match=r"each process is alone.*`use_cpu: true`"):
+    with pytest.raises(MachineError, match=r"each process is alone.*`use_cpu: true`"):
         check_world(world(1))
 
 
 def test_fsdp_on_cpus_is_refused(monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    with pytest.raises(EnvironmentalError, match="FSDP was asked for"):
+    with pytest.raises(MachineError, match="FSDP was asked for"):
         check_world(world(2, "MULTI_CPU"))
 
 
 def test_several_gpus_for_one_process_are_refused():
-    with pytest.raises(EnvironmentalError, match="8 GPUs are visible to one process"):
+    with pytest.raises(MachineError, match="8 GPUs are visible to one process"):
         check_world(world(1, device="cuda", n_gpu=8))
 
 
@@ -73,13 +73,13 @@ def test_zero3_that_could_not_save_its_model_is_refused():
 
 def test_a_strategy_that_is_not_in_force_is_found(monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    with pytest.raises(EnvironmentalError, match="trainer was set up without"):
+    with pytest.raises(MachineError, match="trainer was set up without"):
         check_world(world(2, "MULTI_GPU"))
-    with pytest.raises(EnvironmentalError, match="accelerate set up MULTI_GPU"):
+    with pytest.raises(MachineError, match="accelerate set up MULTI_GPU"):
         check_strategy(SimpleNamespace(distributed_type="MULTI_GPU"))
     monkeypatch.setenv("ACCELERATE_DEEPSPEED_ZERO_STAGE", "3")
     state = SimpleNamespace(deepspeed_plugin=SimpleNamespace(zero_stage=2))
-    with pytest.raises(EnvironmentalError, match="stage 3 was asked for"):
+    with pytest.raises(MachineError, match="stage 3 was asked for"):
         check_strategy(SimpleNamespace(distributed_type="DEEPSPEED", state=state))
 
 
@@ -107,5 +107,5 @@ def test_models_that_drift_apart_are_found(monkeypatch):
     check.on_step_end(args, state, None, model=model)
     monkeypatch.setattr(_world, "gather", lambda one: torch.cat([one, one + 0.1]))
     check.on_step_end(args, state, None, model=model)  # looked at once only
-    with pytest.raises(EnvironmentalError, match="different models"):
+    with pytest.raises(MachineError, match="different models"):
         SameWeightsEverywhere().on_step_end(args, state, None, model=model)

@@ -237,12 +237,12 @@ def test_an_interpreter_without_math_verify_says_what_is_missing(tmp_path):
     code = f"""
         import sys
         sys.path.insert(0, {str(tmp_path)!r})
-        from trl_r1.errors import EnvironmentalError
+        from trl_r1.errors import MachineError
         from trl_r1.verify import equivalent
         assert equivalent("18", "18") is True
         try:
             equivalent("\\\\binom{{5}}{{2}}", "10")
-        except EnvironmentalError as error:
+        except MachineError as error:
             print(error)
     """
     ran = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.tensor import DTensor
 
-from ..errors import EnvironmentalError
+from ..errors import MachineError
 
 
 _WHOLE = "trl_r1_reference.pt"
@@ -44,12 +44,12 @@ def load_reference(model: nn.Module, folder: str, rank: int) -> None:
     Load what [`save_reference`] saved, in place.
 
     Raises:
-        [`~errors.EnvironmentalError`]: if the checkpoint has no reference policy for this rank and strategy.
+        [`~errors.MachineError`]: if the checkpoint has no reference policy for this rank and strategy.
     """
     name = _SHARD.format(rank=rank) if is_sharded(model) else _WHOLE
     path = os.path.join(folder, name)
     if not os.path.isfile(path):
-        raise EnvironmentalError(
+        raise MachineError(
             f"{path} is missing. The reference policy moves in this run (`sync_ref_model`), and a checkpoint of "
             "R1GRPOTrainer holds it for the number of processes and the strategy (ZeRO stage, FSDP) that wrote it: "
             "resume with the same."

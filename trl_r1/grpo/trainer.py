@@ -77,7 +77,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
       their way into the traces (see [`~grpo.rollout`]); none is needed.
 
     Raises:
-        [`~errors.EnvironmentalError`]: if TRL's trainer is not as this one expects it, with what changed.
+        [`~errors.MachineError`]: if TRL's trainer is not as this one expects it, with what changed.
 
     Example:
 
@@ -404,6 +404,8 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
             "buffer": self._buffered_inputs if in_cycle else None,
             "max_completion_length": self.max_completion_length,
         }
+        # TRL writes these to a file of its own when the checkpoint already looks whole.
+        state["entropy"] = {"coefficient": self.entropy_coef, "last": self._last_world_entropy}
         if self.prompt_stream is not None:
             state["prompts_drawn"] = self.prompt_stream.position
         return state
@@ -415,6 +417,8 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         self._buffered_inputs = state["rollout"]["buffer"]
         if self.length_schedule:
             self._set_completion_length(state["rollout"]["max_completion_length"])
+        self.entropy_coef = state["entropy"]["coefficient"]
+        self._last_world_entropy = state["entropy"]["last"]
         if self.prompt_stream is not None:
             self.prompt_stream.position = state.get("prompts_drawn", 0)
 

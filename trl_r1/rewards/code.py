@@ -115,7 +115,7 @@ class CodeAccuracy:
 
         Raises:
             [`~errors.ConfigError`]: on a checker or a package that is not there.
-            [`~errors.EnvironmentalError`]: where the jail cannot be built or a tool chain is missing.
+            [`~errors.MachineError`]: where the jail cannot be built or a tool chain is missing.
         """
         self._sandbox().check_machine()
 

@@ -138,8 +138,8 @@ def _by_prompt(prompts: list[Any] | None, columns: dict[str, Any], lengths: list
     for key, length in zip(keys, lengths, strict=True):
         groups.setdefault(key, []).append(length)
     sizes = {len(group) for group in groups.values()}
-    if len(sizes) > 1 and not _TOLD:
-        _TOLD.append(True)
+    if len(sizes) > 1 and not _WARNED:
+        _WARNED.append(True)
         logger.warning(
             "group_length: prompts of one batch have from %d to %d completions. Where groups are spread over ranks, each "
             "rank compares its own part: make per_device_train_batch_size * steps_per_generation a multiple of "
@@ -150,6 +150,6 @@ def _by_prompt(prompts: list[Any] | None, columns: dict[str, Any], lengths: list
     return [groups[key] for key in keys]
 
 
-_TOLD: list[bool] = []
+_WARNED: list[bool] = []
 
 group_length = GroupLength()

@@ -122,7 +122,7 @@ def load_reward(declared: Any, key: str) -> tuple[RewardSpec, Callable[..., Any]
 
     Raises:
         [`~errors.ConfigError`]: as [`load_rewards`].
-        [`~errors.EnvironmentalError`]: if the machine lacks what the reward needs.
+        [`~errors.MachineError`]: if the machine lacks what the reward needs.
     """
     spec = RewardSpec.parse(declared, key)
     return spec, make_reward(spec, key)
@@ -184,7 +184,7 @@ def make_reward(spec: RewardSpec, key: str = "rewards") -> Callable[..., Any]:
 
     Raises:
         [`~errors.ConfigError`]: if the path does not import, leads to no reward, or the arguments do not fit.
-        [`~errors.EnvironmentalError`]: if the machine lacks what the reward needs.
+        [`~errors.MachineError`]: if the machine lacks what the reward needs.
     """
     found = _imported(spec.func, f"{key}.func")
     makes_one = inspect.isclass(found) or (inspect.isfunction(found) and not _takes_completions(found))

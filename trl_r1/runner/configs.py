@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from .. import errors
-from ..errors import ConfigError, EnvironmentalError
+from ..errors import ConfigError, MachineError
 from ..recipe import ResolvedStage, read_document, shown
 from ..recipe.references import RUN
 
@@ -95,7 +95,7 @@ def ask(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         `list[dict[str, Any]]`: what it returns, for each stage.
 
     Raises:
-        [`~errors.EnvironmentalError`]: the process ended without an answer.
+        [`~errors.MachineError`]: the process ended without an answer.
     """
     environment = {key: value for key, value in os.environ.items() if key not in _OF_A_LAUNCHER}
     ran = subprocess.run(
@@ -107,7 +107,7 @@ def ask(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     )
     if ran.returncode:
         last = "\n".join(ran.stderr.strip().splitlines()[-5:])
-        raise EnvironmentalError(f"the configs could not be checked: python ended with code {ran.returncode}\n{last}")
+        raise MachineError(f"the configs could not be checked: python ended with code {ran.returncode}\n{last}")
     records: list[dict[str, Any]] = json.loads(ran.stdout.splitlines()[-1])
     return records
 

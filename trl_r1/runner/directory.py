@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..errors import ConfigError, EnvironmentalError
+from ..errors import ConfigError, MachineError
 from ..io import read_json, write_json
 from ..recipe import Artifact, Recipe, shown
 from ..recipe.records import now, read_record
@@ -129,14 +129,14 @@ def locked(run_dir: Path) -> Iterator[None]:
     Hold a run directory for one runner.
 
     Raises:
-        `EnvironmentalError`: another runner holds it.
+        `MachineError`: another runner holds it.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     with open(run_dir / LOCK_FILE, "a+", encoding="utf-8") as file:
         if not _lock(file):
             file.seek(0)
             pid = file.read().strip() or "unknown"
-            raise EnvironmentalError(
+            raise MachineError(
                 f"{shown(run_dir)}: another trl-r1 (process {pid}) is running in this directory; expected to be the only "
                 f"one. `trl-r1 status {shown(run_dir)}` shows how far it is"
             )
@@ -206,7 +206,7 @@ def end_leftovers(run_dir: Path, patience_s: float = 10.0) -> list[int]:
         `list[int]`: the processes that were ended.
 
     Raises:
-        `EnvironmentalError`: one would not go.
+        `MachineError`: one would not go.
     """
     import psutil
 
@@ -236,7 +236,7 @@ def end_leftovers(run_dir: Path, patience_s: float = 10.0) -> list[int]:
                 continue
         _, alive = psutil.wait_procs(left, timeout=patience_s)
         if alive:
-            raise EnvironmentalError(
+            raise MachineError(
                 f"{shown(run_dir)}: processes {', '.join(str(p.pid) for p in alive)} of a former run would not end; "
                 "expected none. End them by hand, then run again"
             )

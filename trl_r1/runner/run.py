@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import EnvironmentalError, Interrupted
+from ..errors import Interrupted, MachineError
 from ..io import write_text
 from ..recipe import Artifact, Recipe, shown
 from ..recipe.records import now
@@ -127,7 +127,7 @@ def run(options: RunOptions) -> int:
 
     Raises:
         `ConfigErrors`: the recipe is wrong; nothing was run.
-        `EnvironmentalError`: another runner is in the directory, or the disk is full.
+        `MachineError`: another runner is in the directory, or the disk is full.
         `Interrupted`: the user stopped the run.
     """
     if options.dry_run:
@@ -145,7 +145,7 @@ def run(options: RunOptions) -> int:
             return _Run(recipe, planned, run_dir, options, display).run()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise EnvironmentalError(
+            raise MachineError(
                 f"{shown(run_dir)}: no space left on the disk ({error}); expected room for the run. Finished stages are "
                 "whole: make room, then run the same command again"
             ) from None

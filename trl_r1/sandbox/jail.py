@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import ConfigError, EnvironmentalError
+from ..errors import ConfigError, MachineError
 from .seccomp import assemble
 
 
@@ -84,7 +84,7 @@ class Jail:
                 except (OSError, ValueError) as error:
                     complaints.seek(0)
                     said = complaints.read().decode(errors="replace").strip()[-500:] or str(error)
-                    raise EnvironmentalError(f"the sandbox cannot be started: {said}. {_HELP}") from None
+                    raise MachineError(f"the sandbox cannot be started: {said}. {_HELP}") from None
         except BaseException:
             self.close()
             raise

@@ -100,7 +100,7 @@ class Sandbox:
         Check that this machine has the tool chains and can build the jail.
 
         Raises:
-            [`~errors.EnvironmentalError`]: where it cannot; the message names what to install.
+            [`~errors.MachineError`]: where it cannot; the message names what to install.
         """
         tests = Calls((Call("1 + 1", "equal", 2),))
         ((result,),) = self.judge([Submission("", tests)])
@@ -120,7 +120,7 @@ class Sandbox:
             first that did not pass.
 
         Raises:
-            [`~errors.EnvironmentalError`]: where this machine cannot build the jail, or lacks a tool.
+            [`~errors.MachineError`]: where this machine cannot build the jail, or lacks a tool.
         """
         pool = self._pool()
         check = self.comparison.checking()

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from ..errors import EnvironmentalError
+from ..errors import MachineError
 from .lane import Lane, LaneFailure
 
 
@@ -97,7 +97,7 @@ class LanePool:
                 return result
             except LaneFailure as error:
                 failure = error
-            except EnvironmentalError as error:
+            except MachineError as error:
                 if not self._proved:
                     raise
                 failure = LaneFailure(str(error))  # this machine can; something is amiss just now

@@ -16,7 +16,7 @@ without, mounting and making namespaces, a short second one takes from each test
 import platform
 import struct
 
-from ..errors import EnvironmentalError
+from ..errors import MachineError
 
 
 # name: (x86_64, aarch64)
@@ -129,11 +129,11 @@ def assemble(machine: str | None = None) -> tuple[bytes, bytes]:
         `tuple[bytes, bytes]`: what no process in the jail may do, and what a test may not do either.
 
     Raises:
-        [`~errors.EnvironmentalError`]: for an architecture whose system calls are not listed here.
+        [`~errors.MachineError`]: for an architecture whose system calls are not listed here.
     """
     machine = machine or platform.machine()
     if machine not in _ARCHITECTURES:
-        raise EnvironmentalError(
+        raise MachineError(
             f"the sandbox has no list of system calls for {machine}; expected one of {', '.join(_ARCHITECTURES)}"
         )
     column, audit = _ARCHITECTURES[machine]

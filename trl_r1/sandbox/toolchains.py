@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ConfigError, EnvironmentalError
+from ..errors import ConfigError, MachineError
 from .limits import MIB, Limits
 
 
@@ -197,7 +197,7 @@ def toolchain(name: str) -> Toolchain:
 
     Raises:
         [`~errors.ConfigError`]: for a language that is not known.
-        [`~errors.EnvironmentalError`]: where a tool is missing.
+        [`~errors.MachineError`]: where a tool is missing.
     """
     if name == "python":
         return Toolchain({}, ())
@@ -207,14 +207,14 @@ def toolchain(name: str) -> Toolchain:
     for tool in language.tools:
         found = shutil.which(tool)
         if found is None:
-            raise EnvironmentalError(
+            raise MachineError(
                 f"programs in {name} cannot be run: there is no `{tool}` on this machine. Expected {language.hint}"
             )
         paths[tool] = os.path.realpath(found) if tool not in ("cc", "rustc") else found
     if name == "rust":  # what stands in the path may be rustup, which chooses among several
         root = subprocess.run([paths["rustc"], "--print", "sysroot"], capture_output=True, text=True).stdout.strip()
         if not root:
-            raise EnvironmentalError("programs in rust cannot be run: `rustc --print sysroot` says nothing")
+            raise MachineError("programs in rust cannot be run: `rustc --print sysroot` says nothing")
         paths["rustc"] = str(Path(os.path.realpath(root), "bin", "rustc"))
     for path in map(Path, paths.values()):
         if not path.is_relative_to("/usr") and not path.is_relative_to("/bin"):

@@ -26,7 +26,7 @@ import yaml
 
 from ..data.rows import columns_of
 from ..data.source import DataSource
-from ..errors import ConfigError, DataError, EnvironmentalError
+from ..errors import ConfigError, DataError, MachineError
 from ..kinds import kind_of
 from ..rewards.schedule import declared_rewards, load_reward
 from ..rewards.scheduled import required_columns
@@ -101,7 +101,7 @@ def check_stage(
                 spec, reward = load_reward(declared, key)
             except ConfigError as error:
                 refuse(error, key)
-            except EnvironmentalError as error:
+            except MachineError as error:
                 refuse(ConfigError(str(error), key=f"{key}.func"))
             else:
                 found = {"key": key, "func": spec.func, "domains": spec.domains, "requires": required_columns(reward)}

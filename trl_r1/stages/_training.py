@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ..adapters import MERGED, full_model, is_adapter
-from ..errors import ConfigError, EnvironmentalError
+from ..errors import ConfigError, MachineError
 from ..ids import parse_hub_id
 from ..io import publish, read_json, write_json
 from ..scores import number
@@ -63,7 +63,7 @@ def has_to_train(args: TrainingArguments, stage: "StageArguments") -> bool:
             How many processes are expected.
 
     Raises:
-        [`~errors.EnvironmentalError`]: if the world is another one than was asked for.
+        [`~errors.MachineError`]: if the world is another one than was asked for.
     """
     check_world(args, stage.expect_processes)
     model = Path(str(args.output_dir)) / "model"
@@ -147,7 +147,7 @@ def _check_world_of(checkpoint: Path, world_size: int) -> None:
     """A checkpoint holds the state of each rank, so it resumes only in a world of the size that wrote it."""
     ranks = len(list(checkpoint.glob("rng_state_*.pth"))) or 1
     if ranks != world_size:
-        raise EnvironmentalError(
+        raise MachineError(
             f"{checkpoint} was written by {ranks} process{'es' if ranks > 1 else ''} and cannot be resumed by "
             f"{world_size}. Use {ranks}, or delete the checkpoint to start again."
         )

@@ -15,7 +15,7 @@ import torch
 from accelerate.utils import gather, parse_flag_from_env
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..errors import ConfigError, EnvironmentalError
+from ..errors import ConfigError, MachineError
 
 
 def check_world(args: TrainingArguments, expect_processes: int | None = None) -> None:
@@ -29,25 +29,25 @@ def check_world(args: TrainingArguments, expect_processes: int | None = None) ->
             What the stage's config says.
 
     Raises:
-        [`~errors.EnvironmentalError`]: if the world is another one than was asked for.
+        [`~errors.MachineError`]: if the world is another one than was asked for.
         [`~errors.ConfigError`]: if DeepSpeed is set up so that no model could be saved at the end.
     """
     state = args.distributed_state
     found = state.num_processes
     for source, asked in _asked(expect_processes):
         if asked != found:
-            raise EnvironmentalError(
+            raise MachineError(
                 f"{source} asks for {asked} process{'es' if asked > 1 else ''} that train together, but "
                 f"{'each process is alone' if found == 1 else f'there are {found}'}. {_hint(source, asked)}"
             )
     strategy = str(getattr(state.distributed_type, "value", state.distributed_type))
     if parse_flag_from_env("ACCELERATE_USE_FSDP") and strategy != "FSDP" and state.device.type == "cpu":
-        raise EnvironmentalError(
+        raise MachineError(
             "FSDP was asked for, but accelerate does not shard, nor average gradients, on CPUs: nothing would be "
             "distributed. Use `cpu_ddp` or `cpu_zero3` of recipes/accelerate/."
         )
     if parse_flag_from_env("ACCELERATE_USE_DEEPSPEED") and args.deepspeed_plugin is None:
-        raise EnvironmentalError("DeepSpeed was asked for, but the trainer was set up without it.")
+        raise MachineError("DeepSpeed was asked for, but the trainer was set up without it.")
     if args.deepspeed_plugin is not None and args.deepspeed_plugin.zero_stage == 3:
         zero = args.deepspeed_plugin.deepspeed_config.get("zero_optimization", {})
         if not zero.get("stage3_gather_16bit_weights_on_model_save"):
@@ -57,7 +57,7 @@ def check_world(args: TrainingArguments, expect_processes: int | None = None) ->
                 key="deepspeed_config.zero3_save_16bit_model",
             )
     if found == 1 and state.device.type == "cuda" and args.n_gpu > 1:
-        raise EnvironmentalError(
+        raise MachineError(
             f"{args.n_gpu} GPUs are visible to one process. Launch the stage with `accelerate launch --config_file "
             "recipes/accelerate/ddp.yaml`, or show it one GPU with CUDA_VISIBLE_DEVICES=0."
         )
@@ -72,16 +72,16 @@ def check_strategy(accelerator: Any) -> None:
             The trainer's.
 
     Raises:
-        [`~errors.EnvironmentalError`]: if the strategy is not in force.
+        [`~errors.MachineError`]: if the strategy is not in force.
     """
     strategy = str(getattr(accelerator.distributed_type, "value", accelerator.distributed_type))
     for name in ("DEEPSPEED", "FSDP"):
         if parse_flag_from_env(f"ACCELERATE_USE_{name}") and strategy != name:
-            raise EnvironmentalError(f"{name} was asked for, but accelerate set up {strategy}.")
+            raise MachineError(f"{name} was asked for, but accelerate set up {strategy}.")
     if strategy == "DEEPSPEED":
         asked, found = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE"), accelerator.state.deepspeed_plugin.zero_stage
         if asked is not None and int(asked) != found:
-            raise EnvironmentalError(f"ZeRO stage {asked} was asked for, but DeepSpeed was set up with stage {found}.")
+            raise MachineError(f"ZeRO stage {asked} was asked for, but DeepSpeed was set up with stage {found}.")
 
 
 class SameWeightsEverywhere(TrainerCallback):
@@ -104,7 +104,7 @@ class SameWeightsEverywhere(TrainerCallback):
         checksum = torch.stack([parameter.detach().double().sum() for parameter in parameters]).sum().reshape(1)
         checksums = gather(checksum)
         if not torch.allclose(checksums, checksums[0].expand_as(checksums), rtol=1e-6, atol=1e-6):
-            raise EnvironmentalError(
+            raise MachineError(
                 f"after step {state.global_step} the ranks hold different models (checksums {checksums.tolist()}): "
                 "their gradients are not averaged, so nothing is distributed."
             )

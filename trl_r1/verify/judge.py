@@ -89,7 +89,7 @@ def judge(
         `list[bool | None]`: one verdict per pair. `None`: the gold cannot be read, or the deadline was hit.
 
     Raises:
-        [`~errors.EnvironmentalError`]: if a pair needs a worker, and none can be started.
+        [`~errors.MachineError`]: if a pair needs a worker, and none can be started.
     """
     verdicts: dict[tuple[str, str, float], bool | None] = {}
     hard: list[tuple[str, str, float]] = []

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import EnvironmentalError
+from ..errors import MachineError
 from .nursery import FAILED, FORK, KILL, receive_exactly, receive_record, send_record
 
 
@@ -85,7 +85,7 @@ class WorkerPool:
             `list[bool | None]`: one verdict per pair; `None` where the gold could not be read or the worker was killed.
 
         Raises:
-            [`~errors.EnvironmentalError`]: if workers cannot be started at all.
+            [`~errors.MachineError`]: if workers cannot be started at all.
         """
         verdicts: list[bool | None] = [None] * len(tasks)
         most = max(1, min(workers or self.size, self.size, len(tasks)))
@@ -160,7 +160,7 @@ class WorkerPool:
                 self._discard(worker)
                 worker = None
                 if attempt == 2:
-                    raise EnvironmentalError("workers for checking answers end as soon as they are started") from None
+                    raise MachineError("workers for checking answers end as soon as they are started") from None
         worker.task, worker.started, worker.seconds = index, time.monotonic(), wall_limit(tasks[index][2])
         selector.register(worker.connection, selectors.EVENT_READ, worker)
         busy.add(worker)
@@ -240,9 +240,7 @@ class WorkerPool:
                 except OSError as error:
                     self._stop_nursery()
                     if attempt == 2:
-                        raise EnvironmentalError(
-                            f"no worker for checking answers could be started: {error}"
-                        ) from error
+                        raise MachineError(f"no worker for checking answers could be started: {error}") from error
         return 0
 
     def _answer(self) -> int:
@@ -253,7 +251,7 @@ class WorkerPool:
         if kind == FAILED:
             text = receive_exactly(self._control, number).decode(errors="replace")
             self._stop_nursery()
-            raise EnvironmentalError(f"answers cannot be checked: {text}. Expected `pip install math-verify` to help")
+            raise MachineError(f"answers cannot be checked: {text}. Expected `pip install math-verify` to help")
         return number
 
     def _start_nursery(self) -> None:

@@ -5,7 +5,7 @@ The engine `vllm`: vLLM in this process. The same prompts, token for token, as t
 from collections.abc import Sequence
 from typing import Any
 
-from ...errors import EnvironmentalError
+from ...errors import MachineError
 from ...ids import parse_hub_id
 from ..config import SamplingConfig
 from ..engine import Engine, Sample
@@ -22,7 +22,7 @@ class VllmEngine(Engine):
         try:
             import vllm
         except ImportError as error:
-            raise EnvironmentalError("`backend: vllm` needs vLLM: pip install trl_r1[vllm]") from error
+            raise MachineError("`backend: vllm` needs vLLM: pip install trl_r1[vllm]") from error
         super().__init__(model, config)
         self.vllm = vllm
         self.tokenizer = load_tokenizer(model)
