@@ -304,3 +304,15 @@ def test_recipes_inside_the_package_are_found_by_name(folder, monkeypatch):
     assert load_recipe("tiny").stages[0].accelerate == home / "accelerate" / "two.yaml"
     with pytest.raises(ConfigError, match="did you mean `tiny`"):
         find_recipe("tinny")
+
+
+@pytest.mark.parametrize("key", ["max_model_length", "tensor_parallel_size", "gpu_memory_utilization"])
+def test_a_key_of_sampling_that_0_1_0_knew_by_another_name_changes_nothing(prints, key):
+    def with_key(name):
+        def change(stages, recipe):
+            stages[0]["set"][name] = 1
+
+        return change
+
+    assert prints(with_key(key)) == prints(with_key(f"vllm_{key}"))
+    assert changed(prints(with_key(key)), prints()) == {"a", "b"}

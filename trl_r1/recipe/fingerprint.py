@@ -19,6 +19,11 @@ from .references import ResolvedStage, with_texts
 
 PACKAGES = ("trl_r1", "trl", "transformers", "torch", "accelerate", "peft", "datasets", "math-verify")
 
+# Keys that had another name in 0.1.0, under which they are hashed: what it made stays what it was.
+_FORMER_NAMES = {
+    name: f"vllm_{name}" for name in ("gpu_memory_utilization", "max_model_length", "tensor_parallel_size")
+}
+
 # Of a file above this size, only the size, the time of change and both ends are read: a plan must not take minutes.
 _WHOLE_BYTES = 1 << 30
 _END_BYTES = 1 << 24
@@ -53,10 +58,11 @@ def fingerprints(stages: list[ResolvedStage]) -> dict[str, str]:
 
 def _identity(item: ResolvedStage, found: dict[str, str]) -> dict[str, Any]:
     digests = {str(path): content_digest(path) for path in item.inputs}
+    config = {_FORMER_NAMES.get(key, key): value for key, value in item.config.items()}
     return {
         "kind": item.stage.kind,
         # The same data in another folder are the same data.
-        "config": with_texts(item.config, lambda text: digests.get(text, text)),
+        "config": with_texts(config, lambda text: digests.get(text, text)),
         "inputs": sorted(digests.values()),
         "processes": item.stage.num_processes,
         "parents": {parent: found[parent] for parent in item.parents},
