@@ -4,7 +4,7 @@ The records of a recipe: `Recipe`, `Stage`, `Artifact`, and what a stage has mad
 
 import os
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -174,4 +174,4 @@ def read_record(cls: type[Record], path: Path) -> Record | None:
 
 def now() -> str:
     """Return the time, ISO 8601 in UTC."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")

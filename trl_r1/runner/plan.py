@@ -4,7 +4,7 @@ What a run would do: for each stage, whether it is done, goes on, or runs (again
 
 import json
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..recipe.references import RUN
 from .directory import CONFIG_FILE, artifact_of, read_attempt
 
 
-class State(str, Enum):
+class State(StrEnum):
     """What becomes of a stage."""
 
     DONE = "done"
