@@ -93,6 +93,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
     """
 
     _tag_names: ClassVar[list[str]] = [*GRPOTrainer._tag_names, "trl_r1"]
+    compacts = False
     _buffered_inputs: list[dict[str, Any]]
     _logs: dict[str, Any]
 
@@ -280,8 +281,10 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
 
     @override
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
-        ends = self.generation_config.eos_token_id if self.compacts else None
-        with compact_rows(self.model_wrapped, ends):
+        left_out: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+        if self.compacts:
+            left_out = compact_rows(self.model_wrapped, self.generation_config.eos_token_id)
+        with left_out:
             generated = super()._generate(prompts)
         prompt_ids, completion_ids, tool_mask, completions, logps, extra_fields, *images = generated
         # Only here the prompts are seen as the model saw them. `<think>` may be several tokens, or a special one.
