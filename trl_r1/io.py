@@ -70,7 +70,7 @@ def publish(temporary: str | os.PathLike[str], final: str | os.PathLike[str]) ->
 
 def numbered_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
     """Return the folders `checkpoint-STEP` in a folder, the latest first."""
-    found = [path for path in Path(folder).glob("checkpoint-*") if path.name[11:].isdigit() and path.is_dir()]
+    found = [path for path in Path(folder).glob("checkpoint-*") if path.name[11:].isdecimal() and path.is_dir()]
     return sorted(found, key=lambda path: int(path.name[11:]), reverse=True)
 
 

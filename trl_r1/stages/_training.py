@@ -26,7 +26,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from ..adapters import MERGED, full_model, is_adapter
 from ..errors import ConfigError, MachineError
 from ..ids import parse_hub_id
-from ..io import publish, read_json, write_json
+from ..io import numbered_checkpoints, publish, read_json, write_json
 from ..scores import number
 from ._common import Progress
 from ._world import SameWeightsEverywhere, check_strategy, check_world
@@ -119,21 +119,15 @@ def last_whole_checkpoint(output_dir: str | os.PathLike[str]) -> Path | None:
     A checkpoint is whole when its `trainer_state.json`, which is written last, parses, and when the files that other
     ranks write at the same time are whole as well.
     """
-    return next((checkpoint for checkpoint in _checkpoints(output_dir) if _is_whole(checkpoint)), None)
+    return next((checkpoint for checkpoint in numbered_checkpoints(output_dir) if _is_whole(checkpoint)), None)
 
 
 def remove_broken_checkpoints(output_dir: str | os.PathLike[str]) -> None:
     """Remove what a killed process left half-written, so that rotation does not count it as a checkpoint."""
-    for checkpoint in _checkpoints(output_dir):
+    for checkpoint in numbered_checkpoints(output_dir):
         if not _is_whole(checkpoint):
             logger.warning("%s was not written to its end; it is removed", checkpoint)
             shutil.rmtree(checkpoint)
-
-
-def _checkpoints(output_dir: str | os.PathLike[str]) -> list[Path]:
-    """Directories of checkpoints, the latest first."""
-    found = [path for path in Path(output_dir).glob("checkpoint-*") if path.name[11:].isdecimal() and path.is_dir()]
-    return sorted(found, key=lambda path: int(path.name[11:]), reverse=True)
 
 
 def _is_whole(checkpoint: Path) -> bool:
