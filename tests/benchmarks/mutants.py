@@ -35,9 +35,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # Module: the tests nearest to it, which must take seconds.
 TESTS = {
     "select": ["tests/test_select.py", "tests/test_select_boundaries.py"],
-    "solved": ["tests/test_select.py", "tests/evaluation"],
+    "solved": ["tests/test_solved.py"],
     "evaluation": ["tests/evaluation"],
-    "data/rows": ["tests/data/test_rows.py", "tests/data/test_row_contents.py"],
+    "data/rows": ["tests/data/test_rows.py", "tests/data/test_row_contents.py", "tests/test_solved.py"],
     "data/schedule": ["tests/data/test_schedule.py", "tests/data/test_schedule_order.py"],
     "rewards/schedule": ["tests/rewards/test_schedule.py"],
     "rewards/scheduled": ["tests/rewards/test_schedule.py"],
