@@ -264,6 +264,8 @@ def train_and_save(
     accelerator.wait_for_everyone()
     if hasattr(trainer, "end"):
         trainer.end()
+    # Threads of a process group that is left to the end of the interpreter may abort it: a stage that is done would fail.
+    accelerator.end_training()
 
 
 def _checkpoint_to_resume(args: TrainingArguments) -> Path | None:
