@@ -40,7 +40,7 @@ TESTS = {
     "data/rows": ["tests/data/test_rows.py", "tests/data/test_row_contents.py", "tests/test_solved.py"],
     "data/schedule": ["tests/data/test_schedule.py", "tests/data/test_schedule_order.py"],
     "rewards/schedule": ["tests/rewards/test_schedule.py"],
-    "rewards/scheduled": ["tests/rewards/test_schedule.py"],
+    "rewards/scheduled": ["tests/rewards/test_schedule.py", "tests/rewards/test_scheduled.py"],
     "grpo/metrics": ["tests/grpo/test_metrics.py", "tests/grpo/test_groups.py", "tests/grpo/test_further_prompts.py"],
     "grpo/curriculum": ["tests/grpo/test_components.py", "tests/grpo/test_further_prompts.py"],
     "grpo/dynamic_sampling": ["tests/grpo/test_components.py", "tests/grpo/test_further_prompts.py"],
