@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ConfigError, did_you_mean
+from ..errors import ConfigError, did_you_mean, expect
 from ..model_server import run_coroutine
 from ..typed import make
 from .scheduled import AsyncScheduled, Scheduled, is_async
@@ -80,15 +80,16 @@ class RewardSpec:
         return spec  # type: ignore[no-any-return]
 
     def __post_init__(self) -> None:
-        def check(name: str, right: bool, expected: str) -> None:
-            if not right:
-                raise ConfigError(f"expected {expected}, got {getattr(self, name)!r}", key=name)
-
-        check("func", "." in self.func, "a dotted import path")
-        check("domains", self.domains is None or len(self.domains) > 0, "a list of domains")
+        expect(self, "func", "." in self.func, "a dotted import path")
+        expect(self, "domains", self.domains is None or len(self.domains) > 0, "a list of domains")
         first = self.from_step or 0
-        check("from_step", first >= 0, "a step, 0 or later")
-        check("until_step", self.until_step is None or self.until_step > first, f"a step after `from_step` ({first})")
+        expect(self, "from_step", first >= 0, "a step, 0 or later")
+        expect(
+            self,
+            "until_step",
+            self.until_step is None or self.until_step > first,
+            f"a step after `from_step` ({first})",
+        )
         if self.domains is not None:
             object.__setattr__(self, "domains", tuple(self.domains))
 
