@@ -91,7 +91,7 @@ def test_take_apart(text, kind, size):
         (r"10\pi\text{ cm}", r"10\pi", "cm"),
         ("9页", "9", ""),
         ("3千米", "3", "km"),
-        ("12万元", "12万", "yuan"),
+        (r"12 \cdot 10000 元", r"12 \cdot 10000", "yuan"),
         (r"7\%", "7", "percent"),
         (r"2\pi", r"2\pi", None),
         ("2 pi", "2 pi", None),

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from ..errors import ConfigError
 from ..text import STYLES, completion_text, split_completion, thoughts_opened
-from ..verify import DEADLINE_CPU_SECONDS, final_answer, judge, read_gold
+from ..verify import DEADLINE_CPU_SECONDS, ends_in_box, final_answer, judge, read_gold
 from ._columns import column
 
 
@@ -53,8 +53,10 @@ def answer_parts(
     parts = [split_completion(text, yes, style, special_token).answer for text, yes in zip(texts, opened, strict=True)]
     if truncated is None:
         return parts
-    whole = [any(mark in text for mark in ("\\boxed", "\\fbox", "</answer>")) for text in texts]
-    return [part if ends or not cut else None for part, ends, cut in zip(parts, whole, truncated, strict=True)]
+    return [
+        part if not cut or (part is not None and (ends_in_box(part) or text.rfind("</answer>") > text.rfind("</think>"))) else None
+        for part, text, cut in zip(parts, texts, truncated, strict=True)
+    ]
 
 
 @dataclass(frozen=True)

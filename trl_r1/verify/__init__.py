@@ -7,8 +7,8 @@ SymPy in worker processes that are killed when a pair costs more than its deadli
 never imports either. A pair that cannot be judged is `None`, never wrong.
 """
 
-from .extract import final_answer, read_gold
+from .extract import ends_in_box, final_answer, read_gold
 from .judge import DEADLINE_CPU_SECONDS, equivalent, judge
 
 
-__all__ = ["DEADLINE_CPU_SECONDS", "equivalent", "final_answer", "judge", "read_gold"]
+__all__ = ["DEADLINE_CPU_SECONDS", "ends_in_box", "equivalent", "final_answer", "judge", "read_gold"]

@@ -22,7 +22,6 @@ _TOKEN = re.compile(
 _MIXED = re.compile(r"^([-+]?)\s*(\d+)\s+(\d+)\s*/\s*(\d+)$")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _INTEGER = re.compile(r"[-+]?\d{1,18}")
-_MULTIPLES = {"千": 10**3, "万": 10**4, "亿": 10**8}
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,6 @@ def _read(text: str) -> Exact | None:
     if _INTEGER.fullmatch(text):
         return Exact(Fraction(int(text)))
     text = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
-    if text[-1:] in _MULTIPLES:
-        inner = read_exact(text[:-1].strip())
-        return Exact(inner.value * _MULTIPLES[text[-1]], inner.decimal) if inner else None
     if mixed := _MIXED.match(text):
         sign, whole, above, below = mixed.groups()
         if int(below) == 0:

@@ -1,23 +1,33 @@
 r"""
-The final answer of a completion's answer part, and the gold of a solution. Pure, and linear in the length of the text.
+The final answer of a completion's answer part, and the golds of a solution. Pure, and linear in the length of the text.
 
-Where the answer stands, in this order:
-1. the last closed `\boxed{...}` (or `\fbox{...}`). Boxes joined by nothing but a comma, `and` or `or` are one list:
-   `\boxed{1}, \boxed{2}` answers with two values, and `\boxed{4} or \boxed{5}` does not answer 4. Boxes with words
+Where the answer stands, in this order; what stands more than 100,000 characters before the end is not looked at:
+1. the last closed `\boxed{...}` (or `\fbox{...}`). Boxes of one sentence that a comma, `and` or `or` joins are one list:
+   `\boxed{1}, \boxed{2}` answers with two values, `$p = \boxed{5}$ and $q = \boxed{2}$` with two named ones, and
+   `\boxed{4} or \boxed{5}` does not answer 4. A few harmless words may stand beside an `and`. Boxes with other words
    between them are several attempts, and the last one counts. A last box that is never closed is no answer.
 2. what follows the last `####` (GSM8K).
 3. what follows the last "answer is", "answer:", "答案是", ... in its sentence.
 4. the whole text, if it is one expression, number or word rather than prose.
 5. the last formula of the last line that is not blank, else the last number of it. Three numbers or more in a row, or two
    with an `or` between, are a list: naming every number answers with none of them.
+
+A number or formula of prose (3 and 5) whose clause denies it ("The answer is not 4") is no answer.
 """
 
 import itertools
 import re
 
+from .words import DENIAL, is_noun_phrase
+
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
-_JOINT = re.compile(r"[\s$.]*(?:,|;|，|、|and|or|和|或|,\s*and|,\s*or|\\text\{\s*(?:and|or)\s*\}|\\quad|\\,)[\s$]*")
+_GLUE = re.compile(r"\\(?:text|mbox|textrm|textbf)\s*\{([^{}]*)\}|\\(?:qquad|quad)(?![A-Za-z])|\\[,;:! ()\[\]]|[$\s]+")
+_NAME = r"(?:[A-Za-z]\w{0,2}(?:_\{?\w{1,3}\}?)?|\([A-Za-z](?:, ?[A-Za-z])*\))"
+_CONNECTOR = r"(?:, ?and|, ?or|; ?and|as well as|and|or|[,;&、，；]|\\\\|和|或|与|以及)"
+_JOINT = re.compile(rf" ?\.? ?{_CONNECTOR} ?(?:{_NAME} ?(?:=|\\approx|\bis\b) ?)?")
+_JOINT_OF_WORDS = re.compile(r" ?((?:[A-Za-z()]+ ){0,4})and ((?:[A-Za-z()]+ ?){0,5}?)((?:is|are|=|:) ?)?")
+_NAMED_BOX = re.compile(rf"(?:^|(?<=[\s,;]))({_NAME}) ?(?:=|\\approx) ?$")
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _ANCHOR = re.compile(
     r"(?:\banswers?\b\**[ \t]*(?:\([^()\n]{0,40}\)[ \t]*)?(?:(?:is|are|equals|would be|must be)\b[ \t]*:?|[:=：])|"
@@ -37,6 +47,26 @@ _PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}(?![A-Za-z]|\s*=)")
 _MATHEMATICS = "pi sqrt inf infty infinity sin cos tan cot sec csc log ln exp arcsin arccos arctan mod and or"
 _MATH_WORDS = frozenset(_MATHEMATICS.split())
 _LONGEST_WHOLE = 2_000
+_LONGEST_ANSWER = 10_000
+_LOOKED_AT = 100_000
+_CLAUSE_END = re.compile(r"[,;:!?，。；：！？\n]|\.(?!\d)|\b(?:but|it['’]s|so|thus|hence|therefore)\b|而是|但", re.IGNORECASE)
+_FORMULA = re.compile(
+    r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|(?<![\\$])\$([^$\n]+?)(?<!\\)\$(?!\d)|\\\(((?:(?!\\[()])[^\n])+)\\\)", re.DOTALL
+)
+_BARE_NAME = re.compile(r"\$\s*([A-Za-z](?:_\w)?)\s*\$|\\\(\s*([A-Za-z](?:_\w)?)\s*\\\)")
+_TEXT_GROUP = re.compile(r"\\(?:text|textbf|textrm|mbox|textnormal)\s*\{([^{}]*)\}")
+# Beside a number of prose: what makes another of it, or says where it lies.
+_BEFORE_NUMBER = re.compile(
+    r"(?:\b(?:than|least|most|over|under|below|above|within|almost|nearly|half|twice|thrice|double|triple|times|plus|minus|"
+    r"negative|between|beyond|by|up to|anything but|all but|负|大于|小于|超过|不到)|[<>≤≥]|\\(?:le|ge|lt|gt)q?)\s*(?:of\s+)?[$(]*$",
+    re.IGNORECASE,
+)
+_BEHIND_NUMBER = re.compile(
+    r"[)$]*(?:\s*[百千万亿倍]|\s+(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|times|plus|minus|and a|"
+    r"halves|thirds?|quarters?|fourths?|fifths?|tenths?|hundredths?|or (?:more|less|so)|too)\b)",
+    re.IGNORECASE,
+)
+_STATES = re.compile(r"\b(?:is|are|be|equals|equal to|get|obtain|gives|that|has)\b:?|[:：=]|等于|[是为得]", re.IGNORECASE)
 
 
 def final_answer(text: str) -> str | None:
@@ -51,7 +81,11 @@ def final_answer(text: str) -> str | None:
         `str` or `None`: the answer as it was written, without its box; `None` if the text gives none, or stops in the
         middle of its last box or of an `<answer>` block.
     """
-    text = text.strip()
+    found = _found(text[-_LOOKED_AT:].strip())
+    return found if found is None or len(found) <= _LONGEST_ANSWER else None
+
+
+def _found(text: str) -> str | None:
     if "<answer>" in text:  # closed blocks were taken out before; an open one was cut
         return None
     if "\\boxed" in text or "\\fbox" in text:
@@ -91,6 +125,8 @@ def read_gold(solution: str) -> str | None:
 def is_expression(text: str) -> bool:
     """Tell whether a text is an answer by itself rather than prose around one."""
     if not text or len(text) > _LONGEST_WHOLE or (text.count("\n") > 2 and "matrix" not in text):
+        return False
+    if re.search(r"\d", text) and DENIAL.search(text):
         return False
     bare = re.sub(r"\\(?:text|mbox|mathrm|textbf|begin|end)\s*\{[^{}]*\}", " ", text)
     words = [word for word in _PROSE.findall(bare) if word.lower() not in _MATH_WORDS]
@@ -132,6 +168,12 @@ def boxes(text: str) -> list[tuple[int, int, str | None]]:
     return found
 
 
+def ends_in_box(text: str) -> bool:
+    """Tell whether the last box of a text is closed, so that what was cut off behind it is no loss."""
+    found = boxes(text[-_LOOKED_AT:])
+    return bool(found) and found[-1][2] is not None
+
+
 def _closing_braces(text: str) -> dict[int, int]:
     closing: dict[int, int] = {}
     stack: list[int] = []
@@ -155,23 +197,52 @@ def _boxed(text: str) -> str | None:
     filled = [box for box in found if box[2] is None or box[2].strip()]
     if not filled or filled[-1][2] is None:
         return None
-    contents = [filled[-1][2]]
-    for before, after in zip(reversed(filled[:-1]), reversed(filled[1:])):
-        between = text[before[1] : after[0]]
-        if before[2] is None or len(between) > 40 or not _JOINT.fullmatch(between):
+    joined = [filled[-1]]
+    for before in reversed(filled[:-1]):
+        if before[2] is None or not _joins(text[before[1] : joined[-1][0]]):
             break
-        contents.append(before[2])
-    inner = [_inside(content) for content in reversed(contents)]
-    return ", ".join(inner) or None
+        joined.append(before)
+    joined.reverse()
+    contents = [_unwrapped(content) for _, _, content in joined]
+    if len(contents) > 1:
+        names = [_NAMED_BOX.search(_plain(text[max(0, start - 40) : start])) for start, _, _ in joined]
+        if all(names) and not any("=" in content for content in contents):
+            contents = [f"{name[1]} = {content}" for name, content in zip(names, contents, strict=True)]
+    return ", ".join(contents) or None
 
 
-def _inside(content: str) -> str:
-    """Unwrap a box in a box."""
-    nested = boxes(content)
-    if len(nested) == 1 and nested[0][2] is not None:
-        start, end, inside = nested[0]
-        return f"{content[:start]}{_inside(inside)}{content[end:]}".strip()
-    return content.strip()
+def _plain(text: str) -> str:
+    """Take spacing commands, text groups and delimiters of math mode off what stands around boxes."""
+    return re.sub(r" +", " ", _GLUE.sub(lambda found: f" {found[1] or ''} ", text))
+
+
+def _joins(between: str) -> bool:
+    """Tell whether what stands between two boxes makes one list of them."""
+    if not between:
+        return True
+    if len(between) > 120:
+        return False
+    plain = _plain(between)
+    if _JOINT.fullmatch(plain):
+        return True
+    words = _JOINT_OF_WORDS.fullmatch(plain)
+    return bool(words) and all(_harmless(part) for part in (words[1], words[2]))
+
+
+def _harmless(words: str) -> bool:
+    return not words.strip() or is_noun_phrase(re.sub(r"[()]", " ", words).strip() + " values")
+
+
+def _unwrapped(content: str) -> str:
+    """Unwrap boxes in a box, however deep: what is left of an inner one is its braces."""
+    if "\\boxed" not in content and "\\fbox" not in content:
+        return content.strip()
+    content = _BOX.sub("", content).strip()
+    closing = _closing_braces(content)
+    start, end = 0, len(content)
+    while end - start > 1 and closing.get(start) == end - 1:
+        start, end = start + 1, end - 1
+    return content[start:end].strip()
 
 
 def _after_anchor(rest: str) -> str | None:
@@ -197,18 +268,64 @@ def _last_of_last_line(text: str) -> str | None:
         return formula[1].strip() if formula else None
     if is_expression(line):
         return line.strip("*").strip() or None
-    formulas = re.findall(
-        r"(?<![\\$])\$([^$\n]+)\$(?!\d)|\\\(((?:(?!\\[()]).)+)\\\)|\\\[((?:(?!\\[\[\]]).)+)\\\]", line
-    )
+    formulas = list(_FORMULA.finditer(line))
     if formulas:
-        return next(part for part in formulas[-1] if part).strip()
+        last = formulas[-1]
+        return None if _denied(line, last.start(), last.end()) else _inside_formula(last)
     return _number(line, last=True)
+
+
+def _inside_formula(found: re.Match[str]) -> str:
+    return next(part for part in found.groups() if part).strip()
+
+
+def sentence_value(text: str) -> str | None:
+    """
+    Find what a sentence in a box, or around a formula, gives as the answer.
+
+    Returns:
+        `str` or `None`: what it announces as the answer; else its only formula; else what follows its verb, or its only
+        number. `None` if it is no sentence, holds several, or denies or changes what it holds.
+    """
+    text = _BARE_NAME.sub(r"\1\2", _TEXT_GROUP.sub(r"\1", text)).strip().strip("*").strip()
+    if len(text) > _LONGEST_WHOLE or is_expression(text):
+        return None
+    for anchor in list(_ANCHOR.finditer(text))[-1:]:
+        return _after_anchor(text[anchor.end() :])
+    if formulas := list(_FORMULA.finditer(text)):
+        around = _FORMULA.sub(" ", text)
+        if len(formulas) > 1 or re.search(r"[\d$]|\\[()]", around) or not re.search(r"[^\W\d_]", around) or _says(around):
+            return None
+        return _inside_formula(formulas[0])
+    if not re.search(r"[^\W\d_]{2}", text) or "$" in text or "\\(" in text or _says(text):
+        return None
+    *before, last = _STATES.split(text)
+    last = last.strip(" .*")
+    if before and last and not re.search(r"\d", " ".join(before)) and is_expression(last):
+        return last
+    numbers = list(_NUMBER.finditer(text))
+    if len(numbers) != 1 or _denied(text, numbers[0].start(), numbers[0].end()):
+        return None
+    return text[numbers[0].start() :].strip(" .") if is_noun_phrase(text[numbers[0].end() :]) else numbers[0][0].strip()
+
+
+def _says(words: str) -> bool:
+    return bool(DENIAL.search(words) or re.search(r"\b(?:or|either|million|billion|thousand|hundred|dozen)\b|或", words))
+
+
+def _denied(text: str, start: int, end: int) -> bool:
+    """Tell whether the clause around a span of prose denies it, or makes another number of it."""
+    if _BEFORE_NUMBER.search(text[max(0, start - 30) : start]) or _BEHIND_NUMBER.match(text, end):
+        return True
+    before = _CLAUSE_END.split(text[max(0, start - 200) : start])[-1]
+    after = _CLAUSE_END.split(text[end : end + 200], maxsplit=1)[0]
+    return bool(DENIAL.search(before) or DENIAL.search(after) or re.search(r"≠|\\neq?(?![A-Za-z])|!=", before))
 
 
 def _number(text: str, last: bool) -> str | None:
     """Return the first or last number of a text; with its neighbours where three or more are listed, or an `or` parts them."""
     found = list(_NUMBER.finditer(text))
-    if not found:
+    if not found or _denied(text, found[-1 if last else 0].start(), found[-1 if last else 0].end()):
         return None
     between = [text[one.end() : other.start()] for one, other in itertools.pairwise(found)]
     start = end = len(found) - 1 if last else 0

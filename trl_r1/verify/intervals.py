@@ -1,24 +1,49 @@
 r"""
-Sets of real numbers with rational or infinite ends, compared without computer algebra: intervals, their unions, and
-conditions on one letter (`1 < x \le 2`). Pure.
+Sets of real numbers, compared without computer algebra: intervals, their unions, conditions on one letter
+(`1 < x \le 2`, `x \ne 3`), all numbers, and all but some. Pure.
 """
 
 import math
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 
 from .exact import read_exact
-from .structure import Node
+from .normal import squeeze
+from .structure import Node, split_elements
 
 
-# low end, whether it belongs to the set, high end, whether it belongs to it
-Piece = tuple[Fraction | float, bool, Fraction | float, bool]
+@dataclass(frozen=True)
+class Piece:
+    """An interval: its ends as texts, as numbers where they are rational or infinite, and whether they belong to it."""
 
-_SIGN = re.compile(r"(<|>|\\(?:le|ge|lt|gt)(?![A-Za-z]))")
-_LETTER = re.compile(r"[A-Za-z](?:_(?:\w|\{\w+\}))?")
+    low: str
+    low_in: bool
+    high: str
+    high_in: bool
+
+    @property
+    def ends(self) -> tuple[Fraction | float, Fraction | float] | None:
+        """The two ends as numbers, `None` where one is neither rational nor infinite."""
+        low, high = _end(self.low), _end(self.high)
+        return None if low is None or high is None else (low, high)
 
 
-def same_set(gold: Node, answer: Node) -> bool | None:
+_SIGN = re.compile(r"(<|>|\\(?:le|ge|lt|gt)(?![A-Za-z]))=?")
+_LETTER = re.compile(r"[A-Za-z](?:_(?:\w|\{\w+\}))?(?:\([A-Za-z]\))?")
+_UNEQUAL = re.compile(r"^([A-Za-z])\s*(?:\\ne(?![A-Za-z])|!=)\s*(.+)$")
+_REALS = re.compile(r"^\\mathbb\s*\{?R\}?|^\\text\{(?:all )?real(?: number)?s?\}$|^\\text\{all real numbers?\}$")
+_WITHOUT = re.compile(r"^\s*(?:\\setminus|-)\s*\\\{(.*)\\\}$")
+_NEGATIVE_INFINITY, _INFINITY = "-\\infty", "\\infty"
+
+
+def is_condition(node: Node) -> bool:
+    """Tell whether a node is a condition on one letter."""
+    return node.kind == "value" and _condition(node.text) is not None
+
+
+def same_set(gold: Node, answer: Node, same: Callable[[str, str], bool]) -> bool | None:
     """
     Tell whether two nodes are the same set of numbers.
 
@@ -27,70 +52,104 @@ def same_set(gold: Node, answer: Node) -> bool | None:
             A union of intervals, an interval, or a condition.
         answer (`Node`):
             Another.
+        same (`Callable`):
+            Tells whether two ends are equal that are not both rational.
 
     Returns:
-        `bool` or `None`: `None` where either is none of these, has other ends, or two conditions are on other letters.
+        `bool` or `None`: `None` where either is none of these, or two conditions are on other letters.
     """
     one, other = _read(gold), _read(answer)
     if one is None or other is None or (None not in (one[0], other[0]) and one[0] != other[0]):
         return None
-    return one[1] == other[1]
+    mine, theirs = _merged(one[1]), _merged(other[1])
+    if mine is not None and theirs is not None:
+        return mine == theirs
+    if len(one[1]) != len(other[1]):
+        return None if mine is None and theirs is None else False
+    found = _match(one[1], other[1], same)
+    return found if found or len(one[1]) == 1 else _match(one[1], other[1][::-1], same)
+
+
+def _match(gold: list[Piece], answer: list[Piece], same: Callable[[str, str], bool]) -> bool:
+    return all(
+        (g.low_in, g.high_in) == (a.low_in, a.high_in) and _same_end(g.low, a.low, same) and _same_end(g.high, a.high, same)
+        for g, a in zip(gold, answer, strict=True)
+    )
+
+
+def _same_end(gold: str, answer: str, same: Callable[[str, str], bool]) -> bool:
+    one, other = _end(gold), _end(answer)
+    if (one is not None and math.isinf(one)) or (other is not None and math.isinf(other)):
+        return one == other
+    return one == other if one is not None and other is not None else same(gold, answer)
 
 
 def _read(node: Node) -> tuple[str | None, list[Piece]] | None:
     """Return the letter of a condition, `None` for a set, with the pieces."""
     if node.kind == "value":
         return _condition(node.text)
-    pieces = _pieces(node)
-    return None if pieces is None else (None, pieces)
-
-
-def _condition(text: str) -> tuple[str, list[Piece]] | None:
-    parts = [part.strip() for part in _SIGN.split(text)]
-    signs = parts[1::2]
-    ends = parts[::2]
-    letters = [i for i, part in enumerate(ends) if _LETTER.fullmatch(part)]
-    if len(letters) != 1 or len(signs) not in (1, 2) or (len(signs) == 2 and letters != [1]):
+    if node.kind == "union":
+        pieces: list[Piece] = []
+        letter = None
+        for item in node.items:
+            inner = _read(item)
+            if inner is None or None not in (letter, inner[0]) and inner[0] != letter:
+                return None
+            letter = letter or inner[0]
+            pieces += inner[1]
+        return letter, pieces
+    if node.kind not in ("round", "square", "half") or len(node.items) != 2:
         return None
+    if any(item.kind != "value" for item in node.items):
+        return None
+    low, high = (item.text for item in node.items)
+    return _interval(node.name or None, low, node.shape[0] == "[", high, node.shape[1] == "]")
+
+
+def _interval(letter: str | None, low: str, low_in: bool, high: str, high_in: bool) -> tuple[str | None, list[Piece]] | None:
+    ends = _end(low), _end(high)
+    if None not in ends and not ends[0] < ends[1]:  # type: ignore[operator]
+        return None
+    finite = [end is None or math.isfinite(end) for end in ends]
+    return letter, [Piece(low, low_in and finite[0], high, high_in and finite[1])]
+
+
+def _condition(text: str) -> tuple[str | None, list[Piece]] | None:
+    if reals := _REALS.match(text):
+        rest = text[reals.end() :]
+        without = _WITHOUT.match(rest)
+        if rest.strip() and not without:
+            return None
+        return None, _without(split_elements(without[1]) if without else [])
+    if unequal := _UNEQUAL.match(text):
+        return unequal[1], _without(split_elements(unequal[2]))
+    parts = [part.strip() for part in _SIGN.split(text)]
+    signs, ends = parts[1::2], parts[::2]
+    letters = [i for i, part in enumerate(ends) if _LETTER.fullmatch(part)]
+    if len(letters) != 1 or len(signs) not in (1, 2) or (len(signs) == 2 and letters != [1]) or not all(ends):
+        return None
+    closed = [sign in ("\\le", "\\ge") or sign + "=" in text for sign in signs]
     upwards = [sign in ("<", "\\le", "\\lt") for sign in signs]
     if len(set(upwards)) > 1:
         return None
     if not upwards[0]:
-        signs, ends = signs[::-1], ends[::-1]
+        closed, ends = closed[::-1], ends[::-1]
     at = next(i for i, part in enumerate(ends) if _LETTER.fullmatch(part))
-    low = _end_of(ends[0]) if at else -math.inf
-    high = _end_of(ends[-1]) if at < len(ends) - 1 else math.inf
-    if low is None or high is None or not low < high:
-        return None
-    closed = [sign in ("\\le", "\\ge") for sign in signs]
-    low_in = at > 0 and closed[0] and math.isfinite(low)
-    high_in = at < len(ends) - 1 and closed[-1] and math.isfinite(high)
-    return ends[at], [(low, low_in, high, high_in)]
+    low = ends[0] if at else _NEGATIVE_INFINITY
+    high = ends[-1] if at < len(ends) - 1 else _INFINITY
+    return _interval(squeeze(ends[at]), low, at > 0 and closed[0], high, at < len(ends) - 1 and closed[-1])
 
 
-def _pieces(node: Node) -> list[Piece] | None:
-    """Return the disjoint pieces of a set from left to right."""
-    if node.kind == "union":
-        found: list[Piece] = []
-        for item in node.items:
-            inner = _pieces(item)
-            if inner is None:
-                return None
-            found += inner
-        return _merged(found)
-    if node.kind not in ("round", "square", "half") or len(node.items) != 2:
-        return None
-    low, high = _end(node.items[0]), _end(node.items[1])
-    if low is None or high is None or not low < high:
-        return None
-    return [(low, node.shape[0] == "[" and math.isfinite(low), high, node.shape[1] == "]" and math.isfinite(high))]
+def _without(points: list[str]) -> list[Piece]:
+    """Return all numbers but some."""
+    known = [_end(point) for point in points]
+    if all(end is not None for end in known):
+        points = [point for _, point in sorted(zip(known, points, strict=True))]  # type: ignore[type-var]
+    bounds = [_NEGATIVE_INFINITY, *points, _INFINITY]
+    return [Piece(low, False, high, False) for low, high in zip(bounds, bounds[1:])]
 
 
-def _end(node: Node) -> Fraction | float | None:
-    return _end_of(node.text) if node.kind == "value" else None
-
-
-def _end_of(text: str) -> Fraction | float | None:
+def _end(text: str) -> Fraction | float | None:
     bare = text.replace(" ", "")
     if bare in ("\\infty", "+\\infty", "-\\infty"):
         return -math.inf if bare[0] == "-" else math.inf
@@ -98,16 +157,20 @@ def _end_of(text: str) -> Fraction | float | None:
     return found.value if found is not None and not found.decimal else None
 
 
-def _merged(pieces: list[Piece]) -> list[Piece]:
-    merged: list[Piece] = []
-    for low, low_in, high, high_in in sorted(pieces, key=lambda piece: (piece[0], not piece[1])):
-        if merged and (low < merged[-1][2] or (low == merged[-1][2] and (low_in or merged[-1][3]))):
+def _merged(pieces: list[Piece]) -> list[tuple[Fraction | float, bool, Fraction | float, bool]] | None:
+    """Return the disjoint pieces of a set from left to right; `None` where an end is not known as a number."""
+    if any(piece.ends is None for piece in pieces):
+        return None
+    merged: list[tuple[Fraction | float, bool, Fraction | float, bool]] = []
+    known = [(*piece.ends, piece) for piece in pieces if piece.ends is not None]
+    for low, high, piece in sorted(known, key=lambda found: (found[0], not found[2].low_in)):
+        if merged and (low < merged[-1][2] or (low == merged[-1][2] and (piece.low_in or merged[-1][3]))):
             start, start_in, end, end_in = merged[-1]
             if high > end:
-                end, end_in = high, high_in
+                end, end_in = high, piece.high_in
             elif high == end:
-                end_in = end_in or high_in
+                end_in = end_in or piece.high_in
             merged[-1] = (start, start_in, end, end_in)
         else:
-            merged.append((low, low_in, high, high_in))
+            merged.append((low, piece.low_in, high, piece.high_in))
     return merged

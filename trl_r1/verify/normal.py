@@ -10,6 +10,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from .words import MULTIPLIERS
+
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n")
 _SYMBOLS = {
@@ -50,6 +52,16 @@ _SYMBOLS = {
     "ℝ": r"\mathbb{R}",
     "⟨": r"\langle ",
     "⟩": r"\rangle ",
+    "º": r"^\circ ",
+    "˚": r"^\circ ",
+    "∨": r"\lor ",
+    "∧": ",",
+    "∴": "",
+    "⇒": r"\Rightarrow ",
+    "≃": r"\approx ",
+    "∖": r"\setminus ",
+    "\u00ad": "",
+    "\u200b": "",
 }
 _SYMBOL = re.compile("|".join(map(re.escape, _SYMBOLS)))
 _SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ]+")
@@ -60,21 +72,34 @@ _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+(?:\.\d+)?|[A-Za-z])
 _INVISIBLE = re.compile(
     r"\\[hv]?phantom(?![A-Za-z])\s*(?:\{[^{}]*\}|\S)|"
     r"\\(?:left|right|middle|mleft|mright)(?![A-Za-z])(?:\s*\.(?!\d))?|"
-    r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|qquad|quad|ensuremath|boldsymbol|strut|"
-    r"[bB]igg?[lrm]?)(?![A-Za-z])|"
+    r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|ensuremath|boldsymbol|strut|"
+    r"[bB]igg?[lrm]?)(?![A-Za-z])|\\q?quad|"
     r"(?<!\\)\\[!,;:>()]|(?<!\\)\\(?=\s)|~"
 )
 _DOUBLED_BACKSLASH = re.compile(r"\\\\(?=[A-Za-z])")
 _MATH_DISPLAY = re.compile(r"\\\[|\\\]")
-_FONT = re.compile(r"\\(?:mathbf|mathit|mathsf|mathtt|mathcal|bm|bf|it|rm)(?![A-Za-z])\s*\{([^{}]*)\}")
+_FONT = re.compile(r"\\(?:mathbf|mathit|mathsf|mathtt|mathcal|bm|bf|it|rm)(?![A-Za-z])\s*\{([^{}]*)\}|\\mathrm\s*\{\s*([eid])\s*\}")
+_COLOUR = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|rm|it)(?=[\s\d\\])|\\tag\s*\{[^{}]*\}")
+_LEADING = re.compile(r"^(?:[\s,]|\.(?!\d)|\\(?:therefore|because|implies|Rightarrow|Longrightarrow|iff|to)(?![A-Za-z]))+")
 _TEXT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|textup|mathrm|mbox|hbox|emph|underline|operatorname)"
     r"(?![A-Za-z])\s*\*?\s*\{([^{}]*)\}"
 )
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
-_BARE_FRACTION = re.compile(
-    r"\\frac\s*(?:\{([^{}]*)\}|(\d|[A-Za-z]|\\[A-Za-z]+))\s*(?:\{([^{}]*)\}|(\d|[A-Za-z]|\\[A-Za-z]+))"
+_FRACTION_START = re.compile(r"\\frac(?![A-Za-z])\s*")
+_ARGUMENT = re.compile(r"\s*(\d|[A-Za-z]|\\[A-Za-z]+)")
+_OVER = re.compile(r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}|^([^{}]*)\\over(?![A-Za-z])([^{}]*)$")
+_SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,4})(?![\w.])")
+# `0.\dot{1}2\dot{3}`, `0.\bar{3}`, `0.(3)`, `0.333...`
+_DOTS = re.compile(r"(\d*\.\d*)\\dot\s*(?:\{(\d)\}|(\d))(?:(\d*)\\dot\s*(?:\{(\d)\}|(\d)))?")
+_BAR = re.compile(r"(\d*\.\d*)\s*(?:\\(?:bar|overline)\s*(?:\{\s*(\d+)\s*\}|(\d))|\((\d+)\)(?!\d))")
+_REPEATED = re.compile(r"(?<![\d.])(\d*\.\d{0,6}?)(\d{1,6})\2\2+\s*(?:\.\.\.|\\ldots(?![A-Za-z]))")
+_MULTIPLIED = re.compile(
+    r"(?<=\d)\s*(?:\\text\{(hundred|thousand|million|billion|trillion|dozen)s?(?![A-Za-z])([^{}]*)\}|"
+    r"(hundred|thousand|million|billion|trillion|dozen)s?(?![A-Za-z]))"
 )
+_MYRIADS = re.compile(r"(?<=\d)\s*(?:\\text\{)?([百千万亿]+)(?![米克瓦卡赫升])")
+_NEGATIVE = re.compile(r"负(?=\s*[\d\\.])|\b(?:negative|minus)\s+(?=[\d\\.])", re.IGNORECASE)
 _BARE_ROOT = re.compile(r"\\sqrt\s*(?:(\d|[A-Za-z])|(\\pi))")
 _PLAIN_ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\})")
 _PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])(pi|infinity|infty|inf|oo|theta|alpha|beta)(?![A-Za-z])")
@@ -83,11 +108,14 @@ _PLAIN_FUNCTION = re.compile(
 )
 _STAR_PRODUCT = re.compile(r"(?<!\*)\*(?!\*)")
 _THOUSANDS_MARK = re.compile(r"(?<=\d)\s*(?:\{,\}|,\\!|\\,(?=\d{3}(?!\d)))\s*(?=\d{3}(?!\d))")
-_THIN_SPACE_GROUP = re.compile(r"(?<=\d)[    ](?=\d{3}(?!\d))")
+_THIN_SPACE_GROUP = re.compile("(?<=\\d)[\u00a0\u2006-\u200a\u202f\u205f](?=\\d{3}(?!\\d))")
 _SPACES = re.compile(r"\s+")
-_CIRCLE = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))|\\degree(?![A-Za-z])")
+_CIRCLE = re.compile(
+    r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))|\\degree(?![A-Za-z])|(?<=\d)\s*\^\s*(?:\{\s*o\s*\}|o(?![A-Za-z]))"
+)
 _SYNONYMS = re.compile(
-    r"\\(leq|geq|leqslant|geqslant|neq|cdotp|ast|div|lbrace|rbrace|dots|ldots|cdots|lt|gt|infin)(?![A-Za-z])"
+    r"\\(leq|geq|leqslant|geqslant|neq|cdotp|ast|div|lbrace|rbrace|dots|ldots|cdots|lt|gt|infin|varnothing|vee|land|wedge|"
+    r"simeq|backslash|lvert|rvert|vert|dotsc)(?![A-Za-z])"
 )
 _SYNONYM = {
     "leq": r"\le",
@@ -106,6 +134,16 @@ _SYNONYM = {
     "lt": "<",
     "gt": ">",
     "infin": r"\infty",
+    "varnothing": r"\emptyset",
+    "vee": r"\lor",
+    "land": ",",
+    "wedge": ",",
+    "simeq": r"\approx",
+    "backslash": r"\setminus",
+    "lvert": "|",
+    "rvert": "|",
+    "vert": "|",
+    "dotsc": r"\ldots",
 }
 
 
@@ -130,14 +168,18 @@ def _normalised(text: str) -> str:
     if "\\begin" not in text:
         text = _DOUBLED_BACKSLASH.sub(r"\\", text)  # a LaTeX text that was escaped once too often
     text = _THOUSANDS_MARK.sub(",", text)
+    text = _COLOUR.sub(" ", text)
     text = _INVISIBLE.sub(" ", text)
     text = _FRACTION.sub(r"\\frac", text)
     text = _CIRCLE.sub(r"^\\circ ", text)
     text = _SYNONYMS.sub(lambda found: _SYNONYM[found[1]] + " ", text)
-    text = _FONT.sub(r"\1", text)
+    text = _FONT.sub(lambda found: found[1] or found[2] or "", text)
     text = _TEXT.sub(_text_group, text)
+    text = _LEADING.sub("", text)
+    text = _numbers(text)
     text = _plain_mathematics(text)
-    text = _BARE_FRACTION.sub(_braced_fraction, text)
+    text = _OVER.sub(lambda found: rf"\frac{{{found[1] or found[3]}}}{{{found[2] or found[4]}}}", text)
+    text = _braced_fractions(text)
     text = _BARE_ROOT.sub(lambda found: rf"\sqrt{{{found[1] or found[2]}}}", text)
     return _trimmed(_SPACES.sub(" ", text))
 
@@ -178,10 +220,51 @@ def _without_math_delimiters(text: str) -> str:
 
 
 def _text_group(found: re.Match[str]) -> str:
+    """Write a text group as what it prints: a connector, mathematics, or words, with a number in front outside of them."""
     word = found[1].strip()
-    if word.lower() in ("and", "or", ",", ", and", ", or", "和", "或"):
+    if word.lower() in ("and", ",", ", and", "和", "与"):
         return ","
-    return rf"\text{{{word}}}" if word else " "
+    if word.lower() in ("or", ", or", "或"):
+        return r" \lor "
+    if not re.search(r"[^\W\d_]", word):  # digits and signs alone
+        return word
+    if number := re.fullmatch(r"([-+]?(?:\\?\$)?\d[\d,.]*)\s*([^\W\d_][^\d]*)", word):
+        return rf"{number[1]} \text{{{number[2]}}}"
+    if equation := re.fullmatch(r"([A-Za-z])\s*=\s*([-+]?\d[\d,.]*)", word):
+        return f"{equation[1]} = {equation[2]}"
+    return rf"\text{{{word}}}"
+
+
+def _numbers(text: str) -> str:
+    """Bring numbers that are followed by a power of ten, a multiplier or recurring digits to products and overlines."""
+    if not re.search(r"\d", text):
+        return text
+    text = _NEGATIVE.sub("-", text)
+    text = _SCIENTIFIC.sub(lambda found: rf"{found[1]} \cdot 10^{{{int(found[2])}}}", text)
+    text = _MULTIPLIED.sub(_multiplied, text)
+    text = _MYRIADS.sub(_multiplied_in_chinese, text)
+    if "." in text:
+        text = _DOTS.sub(_dotted, text)
+        text = _BAR.sub(lambda found: rf"{found[1]}\overline{{{found[2] or found[3] or found[4]}}}", text)
+        text = _REPEATED.sub(r"\1\\overline{\2}", text)
+    return text
+
+
+def _multiplied(found: re.Match[str]) -> str:
+    rest = (found[2] or "").strip()
+    return rf" \cdot {MULTIPLIERS[found[1] or found[3]]} " + (rf"\text{{{rest}}}" if rest else "")
+
+
+def _multiplied_in_chinese(found: re.Match[str]) -> str:
+    product = 1
+    for character in found[1]:
+        product *= {"百": 100, "千": 10**3, "万": 10**4, "亿": 10**8}[character]
+    return rf" \cdot {product} " + (r"\text{" if "{" in found[0] else "")
+
+
+def _dotted(found: re.Match[str]) -> str:
+    first, last = found[2] or found[3], found[5] or found[6]
+    return rf"{found[1]}\overline{{{first}{(found[4] or '') + last if last else ''}}}{'' if last else found[4] or ''}"
 
 
 def _plain_mathematics(text: str) -> str:
@@ -194,10 +277,31 @@ def _plain_mathematics(text: str) -> str:
     )
 
 
-def _braced_fraction(found: re.Match[str]) -> str:
-    above = found[1] if found[1] is not None else found[2]
-    below = found[3] if found[3] is not None else found[4]
-    return rf"\frac{{{above}}}{{{below}}}"
+def _braced_fractions(text: str) -> str:
+    r"""Put braces around the arguments of each `\frac` that has none."""
+    if "\\frac" not in text:
+        return text
+    closing = _closing(text)
+    marks: list[tuple[int, str]] = []
+    for found in _FRACTION_START.finditer(text):
+        at = found.end()
+        for _ in range(2):
+            while text[at : at + 1] == " ":
+                at += 1
+            if text[at : at + 1] == "{":
+                if at not in closing:
+                    break
+                at = closing[at] + 1
+            elif argument := _ARGUMENT.match(text, at):
+                marks += [(argument.start(1), "{"), (argument.end(1), "}")]
+                at = argument.end()
+            else:
+                break
+    pieces, start = [], 0
+    for at, brace in sorted(marks, key=lambda mark: mark[0]):
+        pieces += [text[start:at], brace]
+        start = at
+    return "".join(pieces) + text[start:]
 
 
 def _trimmed(text: str) -> str:

@@ -1,5 +1,12 @@
 r"""
-The shape of an answer: a single value, a list, a tuple, a set, an interval, a matrix, a union, a ratio, a word. Pure.
+The shape of an answer: a single value, a list, a tuple, a set, an interval, a matrix, a union, a ratio, a time of day. Pure.
+
+    answer   := part (`;` | `or` | a row of `cases`) part ...       a list of tuples; a union where all parts are sets
+    part     := element (`,` | `and`) element ...                   a list; `p=5, q=2, p=7, q=2` is one of two tuples
+    element  := [name `=`] value
+    value    := tuple | set | interval | union | matrix | ratio | time | `a \pm b` | what [`~verify.expression`] reads
+
+`(p, q) = (3, 2)` names each of its values, `P(1, 2)` and `A = \{1, 2\}` the whole.
 
 Shapes are taken apart here, in time linear in the text, and only their leaves are compared as mathematics. That keeps
 the verdict exact about what computer algebra blurs: order in a tuple, repeated elements of a list, open and closed
@@ -7,10 +14,10 @@ ends, how many answers were given.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from .normal import normalise
+from .normal import normalise, squeeze
 
 
 @dataclass(frozen=True)
@@ -21,31 +28,71 @@ class Node:
     Args:
         kind (`str`):
             `"value"`, `"list"` (bare, separated by commas), `"round"`, `"square"`, `"half"` (`(` with `]` or `[` with
-            `)`), `"set"`, `"matrix"`, `"union"` or `"ratio"`.
+            `)`), `"set"`, `"matrix"`, `"union"`, `"ratio"` or `"time"`.
         text (`str`):
             The normalised text of the whole.
         items (`tuple[Node, ...]`):
             Its elements; a matrix's, row by row.
         shape (`str`):
-            Brackets of an interval (`"(]"`), or size of a matrix (`"2x3"`).
+            Brackets of an interval (`"(]"`), size of a matrix (`"2x3"`), or the half of the day (`"a"`, `"p"`).
+        name (`str`):
+            What the answer calls the value (`x` in `x = 3`), without spaces.
     """
 
     kind: str
     text: str
     items: tuple["Node", ...] = field(default=())
     shape: str = ""
+    name: str = ""
 
 
 _MATRIX = re.compile(
-    r"^(?:[(\[])?\s*\\begin\s*\{([pbBsmall]*matrix|array)\}(\{[^{}]*\})?(.*)\\end\s*\{\1\}\s*(?:[)\]])?(?:\s*\^\{?T\}?)?$",
+    r"^(?:[(\[])?\s*\\begin\s*\{([pbBsmall]*matrix|array)\}(\{[^{}]*\})?(.*)\\end\s*\{\1\}\s*(?:[)\]])?"
+    r"(\s*\^\s*(?:\{\s*(?:T|\\top|\\intercal)\s*\}|T|\\top|\\intercal))?$",
     re.DOTALL,
 )
-_OPENING = {"(": ")", "[": "]", "{": "}"}
-_CONNECTOR = re.compile(r"\s*(?:,\s*(?:and|or)(?![A-Za-z])|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|[;,]|[和或])\s*")
+_SYSTEM = re.compile(r"^(?:\\\{)?\s*\\begin\s*\{(cases|array|aligned|gathered)\}(?:\{[lcr\s]*\})?([^&]*)\\end\s*\{\1\}$", re.DOTALL)
+_ROW_END = re.compile(r"\\\\(?:\s*\[[^\]]*\])?")
+_AND = r"(?<![A-Za-z\\])and(?![A-Za-z])"
+_OR = r"(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![A-Za-z])|或"
+_CONNECTOR = re.compile(rf"\s*(?:[,;]?\s*(?:{_AND}|{_OR})|[;,]|[和与])\s*")
+_ALTERNATIVE = re.compile(rf"\s*(?:[,;]?\s*(?:{_OR})|;)\s*")
+_UNION = re.compile(rf"\s*(?:\\cup(?![A-Za-z])|[,;]?\s*(?:{_OR}))\s*")
 _THOUSANDS = re.compile(r"^[-+]?(?:\\\$|\$)?\s*[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
 _RATIO = re.compile(r"^\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+$")
+_TIME = re.compile(
+    r"^(\d{1,2}):([0-5]\d)(?::([0-5]\d))?\s*(?:\\text\{\s*)?(?:([ap])\.?\s?m\.?)?(?:o'clock)?\s*(?:\})?$", re.IGNORECASE
+)
 _PLUS_MINUS = re.compile(r"\\pm(?![A-Za-z])")
-_MEMBER = re.compile(r"^\\?[A-Za-z]+(?:_\{?\w+\}?)?\s*\\in(?![A-Za-z])\s*")
+_MEMBER = re.compile(r"^(\\?[A-Za-z]+(?:_\{?\w+\}?)?)\s*\\in(?![A-Za-z])\s*")
+_EQUALS = re.compile(r"(?<![<>!\\:=])=(?!=)")
+_POINT = re.compile(r"^([A-Z](?:_\{?\w+\}?|')?)\s*(?=\()")
+_WORD = r"(?:[A-Za-z]|\\(?!frac|sqrt|cdot|times|pm|ln|log|sin|cos|tan|pi)[A-Za-z]+\b)"
+# `x`, `x_1`, `x'`, `AB`, `\vec{a}`, `\angle ABC`, `|AB|`, `S_{\triangle ABC}`, `f(x)`, `P(X = 2)`, `\text{Total}`
+_SIMPLE_NAME = (
+    rf"(?:\\(?:vec|overline|overrightarrow|mathbf|hat|bar|tilde|widehat|mathrm)\s*(?:\{{[A-Za-z]+\}}|[A-Za-z])|"
+    rf"\\(?:angle|triangle)\s*(?:[A-Z]+|\d)|[A-Z]{{2,4}}|\\text\{{[^{{}}\d]+\}}|{_WORD})"
+    r"(?:_(?:\w|\{[^{}]*\}))?'*(?:\([^()]{1,20}\))?"
+)
+_NAME = re.compile(
+    rf"{_SIMPLE_NAME}|\|\s*{_SIMPLE_NAME}\s*\||\\frac\{{\s*{_SIMPLE_NAME}\s*\}}\{{\s*{_SIMPLE_NAME}\s*\}}|"
+    rf"\\(?:sin|cos|tan|cot)\s*(?:\\angle\s*)?{_SIMPLE_NAME}|{_SIMPLE_NAME}\s*(?:[:/]\s*{_SIMPLE_NAME})+"
+)
+
+
+def is_name(text: str) -> bool:
+    r"""Tell whether the left side of an equation only names a value: `x`, `f(3)`, `\angle A`, `\frac{NO}{BO}`, `|AB|`."""
+    return len(text) <= 80 and _NAME.fullmatch(text.strip()) is not None and text.strip() not in ("e", "i")
+
+
+def name_key(text: str) -> str:
+    """Write a name in one way: `x_{1}` as `x_1`."""
+    return squeeze(text).replace("{", "").replace("}", "")
+
+
+def chain(text: str) -> list[str]:
+    """Split a chain of equations into its parts."""
+    return split_outside(text, _EQUALS)
 
 
 def take_apart(text: str, as_list: bool = False) -> Node:
@@ -73,33 +120,101 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
     text = text.strip()
     if depth > 6:
         return Node("value", text)
-    text = _MEMBER.sub("", text) if "\\in" in text else text
+    if member := _MEMBER.match(text):
+        return replace(_take_apart(text[member.end() :], as_list, depth + 1), name=name_key(member[1]))
+    if (system := _SYSTEM.match(text)) and (system[1] != "array" or "=" in system[2]):
+        rows = [row.strip(" ,;.") for row in _ROW_END.split(system[2]) if row.strip(" ,;.")]
+        return _listed(", ".join(rows), [_take_apart(row, as_list, depth + 1) for row in rows])
     if found := _MATRIX.match(text):
-        return _matrix(text, found[3], as_list, depth)
-    if "\\cup" in text:
-        parts = split_outside(text, re.compile(r"\s*\\cup(?![A-Za-z])\s*"))
+        return _matrix(text, found[3], as_list, depth, transposed=bool(found[4]))
+    for separator in (_ALTERNATIVE, _UNION):
+        parts = [part for part in split_outside(text, separator) if part]
         if len(parts) > 1:
-            return Node("union", text, tuple(_take_apart(part, as_list, depth + 1) for part in parts))
+            nodes = [_take_apart(part, as_list, depth + 1) for part in parts]
+            if all(_is_set(node) for node in nodes):
+                return Node("union", text, tuple(nodes))
+            if separator is _ALTERNATIVE:
+                return _listed(text, nodes)
     enclosed = _enclosed(text)
     if enclosed is not None:
         opening, closing, inside = enclosed
         elements = split_elements(inside, in_brackets=True)
         if opening == "\\{":
-            found = tuple(_take_apart(e, as_list, depth + 1) for e in elements) if inside.strip() else ()
-            return Node("set", text, found, opening + closing)
+            items = tuple(_take_apart(e, as_list, depth + 1) for e in elements) if inside.strip() else ()
+            return Node("set", text, items, opening + closing)
         if len(elements) > 1:
             kind = {"()": "round", "[]": "square"}.get(opening + closing, "half")
             nodes = tuple(_take_apart(element, as_list, depth + 1) for element in elements)
             return Node(kind, text, nodes, opening + closing)
+    if text in ("\\emptyset", "\\text{empty set}"):
+        return Node("set", text, (), "\\{\\}")
     elements = split_elements(text, in_brackets=as_list)
     if len(elements) > 1:
-        return Node("list", text, tuple(_take_apart(element, as_list, depth + 1) for element in elements))
+        return _listed(text, [_take_apart(element, as_list, depth + 1) for element in elements])
+    if point := _POINT.match(text):
+        inner = _take_apart(text[point.end() :], as_list, depth + 1)
+        if inner.kind == "round":
+            return replace(inner, text=text, name=name_key(point[1]))
+    if ":" in text and (time := _TIME.match(text)) and int(time[1]) <= 24:
+        return Node("time", text, tuple(Node("value", part or "0") for part in time.groups()[:3]), (time[4] or "").lower())
     if _RATIO.match(text):
         return Node("ratio", text, tuple(Node("value", part.strip()) for part in text.split(":")))
-    if len(_PLUS_MINUS.findall(text)) == 1 and "=" not in text:
+    sides = chain(text)
+    if len(sides) == 2:
+        return _equation(text, sides[0], sides[1], as_list, depth)
+    if len(_PLUS_MINUS.findall(text)) == 1 and len(sides) == 1:
         both = (_PLUS_MINUS.sub("+", text), _PLUS_MINUS.sub("-", text))
         return Node("list", text, tuple(Node("value", sign.strip().removeprefix("+").strip()) for sign in both))
     return Node("value", text)
+
+
+def _equation(text: str, left: str, right: str, as_list: bool, depth: int) -> Node:
+    """Take `name = value` apart; an equation of another kind, or with a plain value, stays a value."""
+    names = _enclosed(left)
+    if not (is_name(left) or (names and names[0] == "(")):
+        return Node("value", text)
+    value = _take_apart(right, as_list, depth + 1)
+    if names is not None:
+        called = [name_key(name) for name in split_elements(names[2], in_brackets=True)]
+        if value.kind == "list" and value.items and all(len(item.items) == len(called) for item in value.items):
+            items = tuple(replace(item, items=_called(item.items, called)) for item in value.items)
+            return replace(value, items=items)
+        if value.kind in ("round", "square", "list") and len(value.items) == len(called):
+            return replace(value, items=_called(value.items, called))
+        return replace(value, name=name_key(left)) if value.kind != "value" else Node("value", text)
+    if value.kind == "value":
+        return Node("value", text, name=name_key(left))
+    if value.kind == "list":  # `x = \\pm 2`
+        return replace(value, items=_called(value.items, [name_key(left)] * len(value.items)))
+    return replace(value, name=name_key(left))
+
+
+def _called(items: tuple[Node, ...], names: list[str]) -> tuple[Node, ...]:
+    return tuple(replace(item, name=name) for item, name in zip(items, names, strict=True))
+
+
+def _is_set(node: Node) -> bool:
+    if node.kind == "value":
+        return bool(_CONDITION.search(node.text)) and "=" not in node.text
+    return node.kind in ("square", "half", "union") or (node.kind == "round" and len(node.items) == 2)
+
+
+_CONDITION = re.compile(r"[<>]|\\(?:le|ge)(?![A-Za-z])")
+
+
+def _listed(text: str, nodes: list[Node]) -> Node:
+    """Make a list of its elements; of named values that come round again (`p=5, q=2; p=7, q=2`), a list of tuples."""
+    flat = [item for node in nodes for item in (node.items if node.kind == "list" and not node.name else (node,))]
+    names = [item.name for item in flat]
+    period = next((k for k in range(1, len(names)) if names[k] == names[0]), len(names))
+    if all(names) and 1 < period < len(names) and names == names[:period] * (len(names) // period):
+        groups = [tuple(flat[start : start + period]) for start in range(0, len(flat), period)]
+        flat = [Node("round", ", ".join(item.text for item in group), group, "()") for group in groups]
+    elif len(nodes) > 1 and all(node.kind == "list" and node.name == nodes[0].name for node in nodes):
+        flat = [replace(node, kind="round", shape="()") for node in nodes] if not nodes[0].name else flat
+    elif names and names[0] and not any(names[1:]) and flat[0].kind == "value":
+        flat = [replace(item, name=names[0]) for item in flat]  # `x = 1, 2`
+    return Node("list", text, tuple(flat))
 
 
 def split_elements(text: str, in_brackets: bool = False) -> list[str]:
@@ -112,14 +227,15 @@ def split_elements(text: str, in_brackets: bool = False) -> list[str]:
     parts = split_outside(text, _CONNECTOR)
     if len(parts) == 1 or not re.search(r"\d,\d{3}(?!\d)", text):
         return [part for part in parts if part] or [text]
-    spaced = split_outside(
-        text, re.compile(r"\s*(?:,\s+(?:(?:and|or)(?![A-Za-z])\s*)?|;|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*")
-    )
+    spaced = split_outside(text, _SPACED)
     if len(spaced) > 1:
         return [part for part in spaced if part]
     if not in_brackets and _THOUSANDS.match(text):
         return [text]
     return [part for part in parts if part] or [text]
+
+
+_SPACED = re.compile(rf"\s*(?:,\s+(?:(?:{_AND}|{_OR})\s*)?|;|{_AND}|{_OR})\s*")
 
 
 def split_outside(text: str, separator: re.Pattern[str]) -> list[str]:
@@ -164,10 +280,13 @@ def _enclosed(text: str) -> tuple[str, str, str] | None:
     return (opening, closing, inside) if depth == 0 else None
 
 
-def _matrix(text: str, body: str, as_list: bool, depth: int) -> Node:
-    rows = [row for row in re.split(r"\\\\(?:\s*\[[^\]]*\])?", body.replace("\\hline", "")) if row.strip()]
+def _matrix(text: str, body: str, as_list: bool, depth: int, transposed: bool) -> Node:
+    rows = [row for row in _ROW_END.split(body.replace("\\hline", "")) if row.strip()]
     cells = [[_take_apart(normalise(cell), as_list, depth + 1) for cell in row.split("&")] for row in rows]
     width = len(cells[0]) if cells else 0
     if any(len(row) != width for row in cells):
         return Node("value", text)
+    if transposed:
+        cells = [list(column) for column in zip(*cells, strict=True)]
+        width = len(rows)
     return Node("matrix", text, tuple(cell for row in cells for cell in row), f"{len(cells)}x{width}")

@@ -165,6 +165,13 @@ def _same_number(gold: sympy.Expr, answer: sympy.Expr) -> bool | None:
     gold_value, answer_value = _number(gold), _number(answer)
     if gold_value is None or answer_value is None:
         return None
+    exact = not (gold.has(sympy.Float) or answer.has(sympy.Float))
+    if exact and (places := _places(gold_value)) > DIGITS // 2:
+        # `1000! + 1` agrees with `1000!` to 2,000 digits.
+        gold_value, answer_value = _number(gold, places + DIGITS), _number(answer, places + DIGITS)
+        if gold_value is None or answer_value is None:
+            return bool(gold == answer)
+        return bool(abs(gold_value - answer_value) < 1)
     difference = abs(gold_value - answer_value)
     size = max(abs(gold_value), abs(answer_value))
     if difference <= size * sympy.Float(10) ** -(DIGITS - 10):
@@ -178,8 +185,19 @@ def _same_number(gold: sympy.Expr, answer: sympy.Expr) -> bool | None:
     return False
 
 
-def _number(expression: sympy.Expr) -> sympy.Expr | None:
-    value = expression.evalf(DIGITS)
+_MOST_PLACES = 20_000
+
+
+def _places(value: sympy.Expr) -> int:
+    """Return about how many digits stand before the point."""
+    size = abs(value)
+    return int(sympy.log(size, 10)) if size > 1 else 0
+
+
+def _number(expression: sympy.Expr, digits: int = DIGITS) -> sympy.Expr | None:
+    if digits > _MOST_PLACES:
+        return None
+    value = expression.evalf(digits)
     if not value.is_number or value.has(sympy.nan, sympy.zoo, sympy.oo):
         return None
     real, imaginary = value.as_real_imag()

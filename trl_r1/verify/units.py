@@ -3,7 +3,8 @@ Units of measurement, money and percentages: taken off an answer, and compared. 
 
 A unit that one side leaves out is no difference (gold `3\text{ cm}`, answer `3`). Two units that are both known must
 measure the same thing, and convert (`80\text{ cents}` is `\$0.80`; `3\text{ m}` is not `3\text{ cm}`). Other nouns
-(`18 clips`) say nothing about the value and are dropped.
+(`18 clips`) say nothing about the value and are dropped; what is no noun ([`~verify.words.is_noun_phrase`]) stays, and
+then the answer is no number.
 
 A percentage is a unit with a rule of its own: gold `25\%` is answered by `25\%`, `25` and `0.25`, and gold `0.25` by
 `25\%`; but a gold that is a whole number is never answered by a percentage, neither `4` by `4\%` nor `4` by `400\%`.
@@ -13,6 +14,8 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+
+from .words import is_noun_phrase, leading_words
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,13 @@ _TABLE: dict[str, list[tuple[str, Fraction]]] = {
         ("week", Fraction(604800)),
     ],
     "months": [("month", Fraction(1)), ("yr year", Fraction(12))],
-    "speed": [("mph", 63360 * _INCH / 3600), ("kph kmh km/h", Fraction(1000, 3600)), ("m/s", Fraction(1))],
+    "length/time": [("mph", 63360 * _INCH / 3600), ("kph kmh", Fraction(1000, 3600))],
     "money:usd": [("\\$ $ dollar usd buck", Fraction(1)), ("cent ¢", Fraction(1, 100))],
     "money:cny": [("¥ 元 yuan rmb", Fraction(1)), ("角", Fraction(1, 10))],
     "money:eur": [("€ euro eur", Fraction(1))],
     "money:gbp": [("£ gbp", Fraction(1))],
     "degree": [("degree deg ^\\circ 度", Fraction(1))],
+    "radian": [("rad radian 弧度", Fraction(1))],
     "percent": [("% \\% percent percentage pct", Fraction(1))],
 }
 _UNITS = {
@@ -95,16 +99,19 @@ _EXPONENT = re.compile(r"\s*\^\s*\{?\s*([23])\s*\}?$")
 _MATHEMATICS = "pi sqrt inf infty sin cos tan cot sec csc log ln exp mod and or"
 
 _CJK = r"\u3400-\u9fff"
-_TRAILING_TEXT = re.compile(r"\s*\\text\{([^{}]*)\}(\s*\^\s*(?:\{\s*[23]\s*\}|[23]))?[.\s]*$")
+_POWER = r"(\s*\^\s*(?:\{\s*[23]\s*\}|[23]))?"
 _TRAILING_PERCENT = re.compile(r"\s*\\?%$")
-_TRAILING_DEGREE = re.compile(r"\s*\^\\circ\s*C?$")
-_WORDS_BEHIND = r"(?:[\s/]+[A-Za-z][A-Za-z.-]*)*)(\s*\^\s*(?:\{\s*[23]\s*\}|[23]))?[.\s]*$"
+_TRAILING_DEGREE = re.compile(r"\s*\^\\circ\s*[CF]?$")
+_TRAILING_MONEY = re.compile(r"(?<=\d)\s*(\\\$|[¥€£])$")
+_TRAILING_RATE = re.compile(r"\s*\\text\{([^{}]*)\}\s*/\s*\\text\{([^{}]*)\}()$")
+_TRAILING_TEXT = re.compile(r"\s*\\text\{([^{}]*)\}" + _POWER + r"[.\s]*$")
+_TRAILING_CJK = re.compile(rf"\s*([{_CJK}][{_CJK}\s]*){_POWER}$")
+_WORDS_BEHIND = r"(?:[\s/]+[A-Za-z][A-Za-z.-]*)*)" + _POWER + r"[.\s]*$"
 _TRAILING_WORDS = re.compile(
     r"(?<=[\d})])\s*((?:(?<=\s)[A-Za-z][A-Za-z-]*|(?<![A-Za-z])[A-Za-z]{2,}|[¢])" + _WORDS_BEHIND
 )
 _TRAILING_LETTERS = re.compile(r"(?<=[\d})])\s*((?:[A-Za-z][A-Za-z-]*|[¢])" + _WORDS_BEHIND)
-_TRAILING_CJK = re.compile(rf"\s*([{_CJK}][{_CJK}\s]*)(\s*\^\s*(?:\{{\s*[23]\s*\}}|[23]))?$")
-_LEADING_MONEY = re.compile(r"^([-+]?)\s*(?:US|USD)?\s*(\\\$|\$|¥|€|£|USD|RMB)\s*(?=[\d.\\(])")
+_LEADING_MONEY = re.compile(r"^([-+]?)\s*(?:US|USD)?\s*(\\\$|\$|¥|€|£|USD|RMB)\s*(?=[-\d.\\(])")
 _LEADING_CJK = re.compile(rf"^[{_CJK}\s]+[:,]?\s*(?=[-+\d.\\($])")
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 
@@ -125,9 +132,8 @@ def unit_named(name: str) -> Unit:
     if exponent := _EXPONENT.search(name):
         power, name = int(exponent[1]), name[: exponent.start()]
     name = name.strip().strip(".").strip()
-    if "mL" not in name:
+    if name != "M":  # a million, not a metre
         name = name.lower()
-    name = name.lower() if name != "M" else name
     for pattern, value in ((_SQUARE, 2), (_CUBIC, 3)):
         if pattern.search(name):
             power, name = value, pattern.sub("", name).strip()
@@ -136,10 +142,15 @@ def unit_named(name: str) -> Unit:
     for candidate in (name, name.removesuffix("s"), name.removesuffix("es")):
         if found := _UNITS.get(candidate):
             return Unit(found.kind, power, found.scale**power)
+    above, parted, below = re.sub(r"\s+(?:per|an?)\s+", "/", name).partition("/")
+    if parted and above and below:
+        one, other = unit_named(above.strip()), unit_named(below.strip())
+        if (one.kind, other.kind) == ("length", "time"):
+            return Unit("length/time", 1, one.scale / other.scale)
     return _NOUN
 
 
-def take_unit(text: str, numeric: bool = False) -> tuple[str, Unit | None]:
+def take_unit(text: str, numeric: bool = False, any_words: bool = False) -> tuple[str, Unit | None]:
     r"""
     Take the unit off a normalised answer.
 
@@ -149,33 +160,52 @@ def take_unit(text: str, numeric: bool = False) -> tuple[str, Unit | None]:
         numeric (`bool`, *optional*, defaults to `False`):
             Whether the answer is known to be a number, so that letters right behind the digits can only be a unit:
             `5m` is then five metres and not five times *m*.
+        any_words (`bool`, *optional*, defaults to `False`):
+            Whether words that are no unit and no noun are dropped too: for golds, which do not try to deceive.
 
     Returns:
         `tuple[str, Unit | None]`: the answer without its unit, and the unit, `None` where there was none.
     """
     unit: Unit | None = None
+    prefix = _LEADING_CJK.match(text)
+    if prefix and (any_words or leading_words(prefix[0]) == prefix.end()):
+        text = text[prefix.end() :]
     if money := _LEADING_MONEY.match(text):
         unit, text = unit_named(money[2]), money[1] + text[money.end() :]
-    elif prefix := _LEADING_CJK.match(text):
-        return take_unit(text[prefix.end() :], numeric)
+    for _ in range(4):
+        found = _last_unit(text, numeric, any_words)
+        if found is None:
+            break
+        text, named = found
+        if named in (PERCENT, _UNITS["degree"]):
+            return text, named
+        unit = _first_known(unit, named)
+    return text, unit
+
+
+def _last_unit(text: str, numeric: bool, any_words: bool) -> tuple[str, Unit] | None:
+    """Take one unit, or the words of one noun phrase, off the end."""
     if found := _TRAILING_PERCENT.search(text):
         return text[: found.start()].strip(), PERCENT
     if (found := _TRAILING_DEGREE.search(text)) and found.start() and not _TRIGONOMETRY.search(text):
         return text[: found.start()].strip(), _UNITS["degree"]
-    for pattern in (_TRAILING_TEXT, _TRAILING_CJK):
-        if (found := pattern.search(text)) and text[: found.start()].strip():
-            multiple = found[1][0] if found[1][:1] in "千万亿" and found[1][:2] not in ("千米", "千克") else ""
-            body = text[: found.start()].strip() + multiple
-            if found[1] == multiple:
-                return body, unit
-            named = unit_named(found[1].removeprefix(multiple) + (found[2] or ""))
-            body, inner = (body, None) if multiple else take_unit(body, numeric)
-            return body, _first_known(unit, named, inner)
+    if found := _TRAILING_MONEY.search(text):
+        return text[: found.start()].strip(), unit_named(found[1])
+    for pattern in (_TRAILING_RATE, _TRAILING_TEXT, _TRAILING_CJK):
+        found = pattern.search(text)
+        if not found or not text[: found.start()].strip():
+            continue
+        name = f"{found[1]}/{found[2]}" if pattern is _TRAILING_RATE else found[1] + (found[2] or "")
+        unit = unit_named(name)
+        if unit.known or any_words or is_noun_phrase(found[1]):
+            return text[: found.start()].strip(), unit
+        return None
     words = _TRAILING_LETTERS if numeric else _TRAILING_WORDS
     if (found := words.search(text)) and _is_unit(found[1], text[: found.start()], numeric):
-        named = unit_named(found[1] + (found[2] or ""))
-        return text[: found.start()].strip(), _first_known(unit, named)
-    return text, unit
+        unit = unit_named(found[1] + (found[2] or ""))
+        if unit.known or any_words or is_noun_phrase(found[1]):
+            return text[: found.start()].strip(), unit
+    return None
 
 
 def _first_known(*units: Unit | None) -> Unit | None:

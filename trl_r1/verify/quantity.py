@@ -1,0 +1,217 @@
+r"""
+One value against another: numbers, with units, percentages, words and bases, and expressions. Pure.
+"""
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+
+from .exact import Exact, close_enough, read_exact
+from .expression import looks_mathematical
+from .units import PERCENT, Unit, factor_between, take_unit
+from .words import number_in_words, number_with_noun
+
+
+class Unreadable(Exception):
+    """The gold cannot be read, so that no answer can be judged by it."""
+
+
+# leaf(gold, answer, factor) -> verdict: whether gold equals factor times the answer.
+Leaf = Callable[[str, str, Fraction], bool]
+
+_COMMAND = re.compile(r"\\([A-Za-z]+)")
+_LETTERS = re.compile(r"[A-Za-z]+")
+_CONSTANTS = frozenset(["e", "i"])
+_CONSTANT_COMMANDS = frozenset(
+    (
+        "frac sqrt cdot times pi infty le ge ne pm mp circ left right ldots overline lfloor rfloor lceil rceil binom "
+        "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp lg max min gcd lcm mod pmod bmod "
+        "sum prod int lim det cup cap emptyset approx begin end mathbb text in langle rangle lor setminus"
+    ).split()
+)
+_PLAIN_FUNCTIONS = frozenset("sqrt sin cos tan cot sec csc log ln exp lg max min gcd lcm mod abs".split())
+_TEXT_GROUP = re.compile(r"\\text\{([^{}]*)\}")
+_BASE = re.compile(
+    r"^\(?\s*(-?(?=[A-Fa-f]{0,8}\d)[0-9A-Fa-f]{1,200})\s*\)?\s*"
+    r"(?:_\s*(?:\{\s*(?:\\text\{)?\s*(\w+)\s*\}?\s*\}|(\d+))|(?:\\text\{)?\s*(?:in )?base[ -](\w+)\}?)$"
+)
+_CHOICE_LABEL = re.compile(r"^(?:\\text\{\(?([A-H])\)?[.:]?\}|\(([A-H])\))\s*[.:]?\s*(?=\S)")
+_RADIANS_PER_DEGREE = r"\cdot\frac{\pi}{180}"
+
+
+def compare_quantities(gold: str, answer: str, leaf: Leaf) -> bool:
+    """
+    Compare two values, each maybe with a unit.
+
+    Args:
+        gold (`str`):
+            The gold, normalised. Words behind it that are no unit are dropped.
+        answer (`str`):
+            The answer, normalised. Words behind it must be a unit or a noun.
+        leaf (`Callable`):
+            Decides two expressions.
+
+    Raises:
+        [`Unreadable`], [`~verify.numeric.Undecided`]: passed on from `leaf`, or if the gold is no mathematics.
+    """
+    gold_body, gold_unit = take_unit(gold, any_words=True)
+    gold_exact = _number(gold_body)
+    gold_is_number = gold_exact is not None or not has_letters(gold_body)
+    answer_body, answer_unit = take_unit(answer, numeric=gold_is_number)
+    if label := _CHOICE_LABEL.match(answer_body):
+        answer_body, answer_unit = take_unit(answer_body[label.end() :], numeric=gold_is_number)
+    gold_base, answer_base = _base(gold_body), _base(answer_body)
+    if gold_base or (answer_base and answer_base[1] != "10"):
+        return _same_digits(gold_base, answer_base, answer_body)
+    if answer_base:
+        answer_body = answer_base[0]
+    answer_exact = _number(answer_body)
+    if PERCENT in (gold_unit, answer_unit) and gold_unit != answer_unit:
+        return _compare_percentage(gold_body, gold_unit, gold_exact, answer_body, answer_unit, answer_exact, leaf)
+    if "degree" in (_kind(gold_unit), _kind(answer_unit)) and "\\pi" in gold_body + answer_body:
+        return _compare_angles(gold_body, gold_unit, answer_body, answer_unit, leaf)
+    factor = factor_between(gold_unit, answer_unit)
+    if factor is None:
+        return False
+    if gold_exact is not None and answer_exact is not None:
+        return close_enough(gold_exact, Exact(answer_exact.value * factor, answer_exact.decimal))
+    if gold_is_number and has_letters(answer_body):
+        return False
+    return ask(leaf, gold_body, answer_body, factor)
+
+
+def ask(leaf: Leaf, gold: str, answer: str, factor: Fraction = Fraction(1)) -> bool:
+    """
+    Ask a leaf, if both texts look like mathematics: prose and malformed LaTeX never reach computer algebra.
+
+    Raises:
+        [`Unreadable`]: if the gold is no mathematics.
+    """
+    if not looks_mathematical(gold):
+        raise Unreadable(gold)
+    return looks_mathematical(answer) and leaf(gold, answer, factor)
+
+
+def _number(body: str) -> Exact | None:
+    """Read digits, or a number in words, maybe with what is counted behind it."""
+    found = read_exact(body)
+    if found is None and (words := _TEXT_GROUP.sub(r"\1", body)) and "\\" not in words:
+        value = number_with_noun(words)
+        found = None if value is None else Exact(Fraction(value))
+    return found
+
+
+def _base(body: str) -> tuple[str, str] | None:
+    found = _BASE.match(body)
+    if found is None:
+        return None
+    base = found[2] or found[3] or found[4]
+    number = int(base) if base.isdigit() else number_in_words(base)
+    return (found[1], str(number)) if number else None
+
+
+def _same_digits(gold: tuple[str, str] | None, answer: tuple[str, str] | None, answer_body: str) -> bool:
+    """Compare numbers in a base: its digits, and the base where the answer names it."""
+    if gold is None:
+        return False
+    return answer == gold if answer else answer_body == gold[0]
+
+
+def _kind(unit: Unit | None) -> str:
+    return unit.kind if unit is not None else ""
+
+
+def _compare_angles(gold: str, gold_unit: Unit | None, answer: str, answer_unit: Unit | None, leaf: Leaf) -> bool:
+    r"""Compare where one side is in degrees and one holds a $\pi$, so that it may be in radians."""
+    if {_kind(gold_unit), _kind(answer_unit)} - {"degree", "radian", ""} or has_letters(answer):
+        return False
+    if _kind(gold_unit) == "degree" and _kind(answer_unit) != "degree":
+        gold = f"({gold}){_RADIANS_PER_DEGREE}"
+    elif _kind(answer_unit) == "degree" and _kind(gold_unit) != "degree":
+        answer = f"({answer}){_RADIANS_PER_DEGREE}"
+    return ask(leaf, gold, answer)
+
+
+def _compare_percentage(
+    gold_body: str,
+    gold_unit: Unit | None,
+    gold_exact: Exact | None,
+    answer_body: str,
+    answer_unit: Unit | None,
+    answer_exact: Exact | None,
+    leaf: Leaf,
+) -> bool:
+    """Compare where exactly one side is a percentage. See the rule in [`~verify.units`]."""
+    hundredth = Fraction(1, 100)
+    if gold_unit == PERCENT:
+        if answer_unit is not None and answer_unit.known:
+            return False
+        if gold_exact is not None and answer_exact is not None:
+            as_share = Exact(gold_exact.value * hundredth, gold_exact.decimal)
+            return close_enough(gold_exact, answer_exact) or close_enough(as_share, answer_exact)
+        return ask(leaf, gold_body, answer_body) or ask(leaf, gold_body, answer_body, Fraction(100))
+    if gold_unit is not None and gold_unit.known:
+        return False
+    if gold_exact is not None:
+        if gold_exact.value.denominator == 1:
+            return False
+        if answer_exact is not None:
+            return close_enough(gold_exact, Exact(answer_exact.value * hundredth, True))
+    return ask(leaf, gold_body, answer_body, hundredth)
+
+
+def same_words(gold: str, answer: str) -> bool:
+    """Compare a gold that is made of words and letters alone with an answer."""
+    if re.match(r"[-+]", answer) and not re.match(r"[-+]", gold):
+        return False  # a sign makes a letter a variable
+    # One bare letter is a name, and its case matters; a label's or a word's does not.
+    fold = "\\text" in gold or "(" in gold
+    gold_words, answer_words = _words(gold, fold), _words(answer, fold)
+    if gold_words == answer_words:
+        return True
+    number = number_with_noun(_TEXT_GROUP.sub(r"\1", gold))
+    if number is not None:
+        body = take_unit(answer, numeric=True)[0]
+        found = _number(body)
+        return found is not None and found.value == number
+    if _is_nothing(gold) and _is_nothing(answer):
+        return True
+    label = _CHOICE_LABEL.match(answer)
+    if label and len(gold_words) == 1 and len(gold_words[0]) == 1:
+        return gold_words[0].upper() == (label[1] or label[2])
+    single = all(len(word) == 1 for word in gold_words) and len(gold_words) > 1
+    return single and sorted(gold_words) == sorted(answer_words)
+
+
+_NOTHING = re.compile(r"(?:there (?:is|are) )?(?:no (?:real )?(?:solutions?|roots?)|none|(?:the )?empty set)|无解|空集", re.IGNORECASE)
+
+
+def _is_nothing(text: str) -> bool:
+    return text.replace(" ", "") in ("\\emptyset", "\\{\\}") or bool(
+        _NOTHING.fullmatch(_TEXT_GROUP.sub(r"\1", text).strip(" ."))
+    )
+
+
+def _words(text: str, fold: bool) -> list[str]:
+    plain = _TEXT_GROUP.sub(r" \1 ", text).replace("\\lor", " ")
+    words = re.findall(r"\w+", re.sub(r"(?<![A-Za-z])and(?![A-Za-z])", " ", plain))
+    name = len(words) == 1 and len(words[0]) == 1 and not fold
+    return words if name else [word.casefold() for word in words]
+
+
+def letters(text: str) -> frozenset[str]:
+    """Return the letters and letter commands of a normalised expression that are no constant, function or word."""
+    text = _TEXT_GROUP.sub(" ", text)
+    commands = {command for command in _COMMAND.findall(text) if command not in _CONSTANT_COMMANDS}
+    runs = _LETTERS.findall(_COMMAND.sub(" ", text))
+    plain = {c for run in runs if run not in _PLAIN_FUNCTIONS for c in run if c not in _CONSTANTS}
+    return frozenset(commands | plain)
+
+
+def has_letters(text: str) -> bool:
+    """Tell whether a normalised expression holds a letter that is no constant, function or word in a text group."""
+    text = _TEXT_GROUP.sub(" ", text)
+    if any(command not in _CONSTANT_COMMANDS for command in _COMMAND.findall(text)):
+        return True
+    plain = _COMMAND.sub(" ", text)
+    return any(word not in _CONSTANTS and word not in _PLAIN_FUNCTIONS for word in _LETTERS.findall(plain))
