@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from trl_r1.verify import equivalent, judge
-from trl_r1.verify.nursery import receive_record, send_record
+from trl_r1.verify.fork_server import receive_record, send_record
 from trl_r1.verify.pool import WorkerPool, default_pool, default_workers
 
 from .hard import HARD
@@ -43,7 +43,7 @@ def test_hard_expressions_end_at_their_deadline_and_harm_no_other_answer():
     for i, expression in enumerate(HARD.values()):
         asked += [("x^2 + 1", expression), *pairs(100 + i, 2), wrong(100 + i)]
         expected += [None, True, True, False]
-    started = psutil.Process(_nursery_pid()).cpu_times()
+    started = psutil.Process(_server_pid()).cpu_times()
     verdicts = judge(asked, deadline_cpu_seconds=deadline)
     for i, verdict in enumerate(verdicts):
         if expected[i] is None:
@@ -53,7 +53,7 @@ def test_hard_expressions_end_at_their_deadline_and_harm_no_other_answer():
     lost = sum(verdict is None for verdict in verdicts)
     assert lost >= 8  # so that the deadline was put to the test
     judge(pairs(99, 1))
-    ended = psutil.Process(_nursery_pid()).cpu_times()
+    ended = psutil.Process(_server_pid()).cpu_times()
     spent = (ended.children_user + ended.children_system) - (started.children_user + started.children_system)
     # Workers that served other pairs before they were lost bring that time with them.
     assert spent < lost * (deadline + 0.2) + 0.15 * len(asked)
@@ -92,11 +92,11 @@ def test_a_killed_worker_costs_its_pair_only():
         pool.close()
 
 
-def test_a_killed_nursery_is_replaced():
+def test_a_killed_fork_server_is_replaced():
     pool = WorkerPool(1)
     try:
         assert pool.run([(*wrong(3), 2.0)]) == [False]
-        os.kill(pool._nursery.pid, signal.SIGKILL)
+        os.kill(pool._server.pid, signal.SIGKILL)
         for worker in list(pool._all):
             os.kill(worker.pid, signal.SIGKILL)
         time.sleep(0.1)
@@ -142,14 +142,14 @@ def test_a_forked_child_starts_workers_of_its_own():
     pid = os.fork()
     if not pid:
         verdicts = judge([*pairs(401, 2), wrong(401)])
-        send_record(theirs, [verdicts, default_pool()._nursery.pid])
+        send_record(theirs, [verdicts, default_pool()._server.pid])
         default_pool().close()
         os._exit(0)
     theirs.close()
-    verdicts, nursery = receive_record(ours)
+    verdicts, server = receive_record(ours)
     os.waitpid(pid, 0)
     assert verdicts == [True, True, False]
-    assert nursery != _nursery_pid()
+    assert server != _server_pid()
     assert judge(pairs(402, 2)) == [True] * 2  # and ours live on
 
 
@@ -165,10 +165,10 @@ def test_workers_import_no_torch_and_the_caller_imports_no_sympy():
         from trl_r1.rewards import math_accuracy
         from trl_r1.verify.pool import default_pool
         math_accuracy(completions=["18", "A4+B7"], solution=["#### 18", "7"])
-        before = default_pool()._nursery is None
+        before = default_pool()._server is None
         math_accuracy(completions=["\\\\boxed{10}"], solution=["\\\\binom{5}{2}"])
         worker = next(iter(default_pool()._all))
-        from trl_r1.verify.nursery import receive_record, send_record
+        from trl_r1.verify.fork_server import receive_record, send_record
         send_record(worker.connection, ["x", "y + 1", 2.0])
         heavy = [name for name in ("torch", "transformers", "trl", "datasets", "sympy", "math_verify") if name in sys.modules]
         print(json.dumps([before, heavy, receive_record(worker.connection)]))
@@ -196,7 +196,7 @@ def test_nothing_outlives_a_killed_caller(busy):
     caller = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
     assert caller.stdout.readline() == "ready\n"
     children = psutil.Process(caller.pid).children(recursive=True)
-    assert len(children) >= 2  # the nursery and a worker
+    assert len(children) >= 2  # the fork server and a worker
     caller.kill()
     caller.wait()
     _, alive = psutil.wait_procs(children, timeout=60)
@@ -250,7 +250,7 @@ def test_an_interpreter_without_math_verify_says_what_is_missing(tmp_path):
     assert "no math_verify here" in ran.stdout
 
 
-def _nursery_pid() -> int:
+def _server_pid() -> int:
     judge(pairs(700, 1))
     judge([wrong(os.getpid())])
-    return default_pool()._nursery.pid
+    return default_pool()._server.pid

@@ -59,8 +59,10 @@ def read_solution(solution: Any) -> str | None:
     """
     if isinstance(solution, list) and len(solution) == 1:
         solution = solution[0]
-    if solution is None or solution == "" or solution == []:
+    if solution is None or solution == "" or solution == [] or solution != solution:  # the last is NaN
         return None
+    if isinstance(solution, list):  # of texts, so that it is not taken for an interval
+        solution = [item if isinstance(item, (str, list, dict)) else str(item) for item in solution]
     if isinstance(solution, (list, dict)):
         return json.dumps(solution, ensure_ascii=False)
     if isinstance(solution, float) and solution.is_integer():

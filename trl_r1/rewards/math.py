@@ -14,7 +14,15 @@ from typing import Any, ClassVar
 
 from ..errors import ConfigError
 from ..text import STYLES, completion_text, split_completion, thoughts_opened
-from ..verify import DEADLINE_CPU_SECONDS, ends_in_box, final_answer, judge, read_gold
+from ..verify import (
+    DEADLINE_CPU_SECONDS,
+    Convention,
+    ends_in_box,
+    final_answer,
+    judge_any,
+    read_golds,
+    start_workers,
+)
 from ._columns import column
 
 
@@ -65,8 +73,8 @@ class MathAccuracy:
     Reward of 1.0 for a right final answer, 0.0 for a wrong or missing one, `None` where it cannot be judged: the row
     has no readable `solution`, or computer algebra hit its deadline.
 
-    Needs the column `solution`: an answer (`18`, `\frac{1}{3}`, `(1, 2]`, `\text{Monday}`) or a worked solution that
-    ends in one (`#### 18`, `\boxed{18}`).
+    Needs the column `solution`: an answer (`18`, `\frac{1}{3}`, `(1, 2]`, `\text{Monday}`), a worked solution that
+    ends in one (`#### 18`, `\boxed{18}`), a list of them, or a mapping that holds either under `gold_key`.
 
     Args:
         deadline_cpu_seconds (`float`, *optional*, defaults to `2.0`):
@@ -82,6 +90,16 @@ class MathAccuracy:
             The mark of the style `"special_token"`.
         workers (`int`, *optional*):
             How many worker processes may be used. Defaults to the cores of the machine, shared among its ranks.
+        golds (`str`, *optional*, defaults to `"any"`):
+            What a list in `solution` means: `"any"` of them is right, or the answer has to name `"all"`, in any order.
+        gold_key (`str`, *optional*):
+            Under which key of a mapping in `solution` the answer stands.
+        decimal_comma (`bool`, *optional*, defaults to `False`):
+            Whether the data write `1,5` for one and a half. See [`~verify.Convention`].
+        thousands_by_space (`bool`, *optional*, defaults to `True`):
+            Whether `10 000` is ten thousand.
+        percent_golds (`bool`, *optional*, defaults to `False`):
+            Whether a gold that is a bare number is a percentage, so that `25\%` answers `25`.
 
     Example:
     ```python
@@ -97,6 +115,11 @@ class MathAccuracy:
     style: str = "think"
     special_token: str = "|special_token|"
     workers: int | None = None
+    golds: str = "any"
+    gold_key: str | None = None
+    decimal_comma: bool = False
+    thousands_by_space: bool = True
+    percent_golds: bool = False
 
     __name__: ClassVar[str] = "math_accuracy"
     requires: ClassVar[tuple[str, ...]] = ("solution",)
@@ -109,6 +132,12 @@ class MathAccuracy:
             )
         if self.style not in STYLES:
             raise ConfigError(f"expected one of {', '.join(STYLES)}, got {self.style!r}", key="style")
+        if self.golds not in ("any", "all"):
+            raise ConfigError(f"expected `any` or `all`, got {self.golds!r}", key="golds")
+
+    def start(self) -> None:
+        """Start what computer algebra runs in, before the first answer needs it. A trainer calls it when it is made."""
+        start_workers()
 
     def __call__(
         self,
@@ -122,21 +151,25 @@ class MathAccuracy:
         **columns: Any,
     ) -> list[float | None]:
         solutions = column("solution", columns, len(completions), self.__name__)
-        golds = [read_gold(solution) for solution in solutions]
+        self.start()  # at once where a trainer has done so
+        convention = Convention(self.decimal_comma, self.thousands_by_space, self.percent_golds)
+        golds = [self._golds(solution, convention) for solution in solutions]
         prefilled = columns.get("prefilled") if self.prefilled is None else self.prefilled
         truncated = columns.get("truncated")
         parts = answer_parts(completions, prompts, prefilled, self.style, self.special_token, truncated)
         answers = [None if part is None else final_answer(part) for part in parts]
-        rewards: list[float | None] = [None if gold is None else 0.0 for gold in golds]
-        asked = [i for i, gold in enumerate(golds) if gold is not None and answers[i] is not None]
-        pairs: list[tuple[Any, Any]] = [(golds[i], answers[i]) for i in asked]
-        for i, verdict in zip(asked, judge(pairs, self.deadline_cpu_seconds, self.workers), strict=True):
-            rewards[i] = None if verdict is None else float(verdict)
+        written = [None if answer is None else convention.answer(answer) for answer in answers]
+        verdicts = judge_any(list(zip(golds, written, strict=True)), self.deadline_cpu_seconds, self.workers)
+        rewards = [None if verdict is None else float(verdict) for verdict in verdicts]
         if log_extra is not None:
             log_extra("answer", [answer if answer is not None else "" for answer in answers])
         if log_metric is not None and completions:
             log_metric("math_unscorable", sum(reward is None for reward in rewards) / len(rewards))
         return rewards
+
+    def _golds(self, solution: Any, convention: Convention) -> tuple[str, ...]:
+        golds = tuple(convention.gold(gold) for gold in read_golds(solution, self.gold_key))
+        return ("; ".join(golds),) if self.golds == "all" and len(golds) > 1 else golds
 
 
 math_accuracy = MathAccuracy()

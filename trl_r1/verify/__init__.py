@@ -7,8 +7,21 @@ SymPy in worker processes that are killed when a pair costs more than its deadli
 never imports either. A pair that cannot be judged is `None`, never wrong.
 """
 
-from .extract import ends_in_box, final_answer, read_gold
-from .judge import DEADLINE_CPU_SECONDS, equivalent, judge
+from .convention import Convention
+from .extract import ends_in_box, final_answer
+from .golds import read_gold, read_golds
+from .judge import DEADLINE_CPU_SECONDS, equivalent, judge, judge_any, start_workers
 
 
-__all__ = ["DEADLINE_CPU_SECONDS", "ends_in_box", "equivalent", "final_answer", "judge", "read_gold"]
+__all__ = [
+    "DEADLINE_CPU_SECONDS",
+    "Convention",
+    "ends_in_box",
+    "equivalent",
+    "final_answer",
+    "judge",
+    "judge_any",
+    "read_gold",
+    "read_golds",
+    "start_workers",
+]

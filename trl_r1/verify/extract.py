@@ -1,5 +1,5 @@
 r"""
-The final answer of a completion's answer part, and the golds of a solution. Pure, and linear in the length of the text.
+The final answer of a completion's answer part. Pure, and linear in the length of the text.
 
 Where the answer stands, in this order; what stands more than 100,000 characters before the end is not looked at:
 1. the last closed `\boxed{...}` (or `\fbox{...}`). Boxes of one sentence that a comma, `and` or `or` joins are one list:
@@ -35,6 +35,8 @@ _ANCHOR = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"\n|。|！|[.!?](?=\s+[A-Z(\\$]|\s*$)|(?<=[^\d])\.(?=\s)|\.(?=\s*\*\*)")
+_SENTENCES = re.compile(r"(?<=[.!?])(?<!\.\.)\s+(?=[A-Z<])|(?<=[。！])")
+_PERCENT_BEHIND = re.compile(r"\s*(?:\$|\\\))?\s*(?:\\?%|percent\b|pct\b)")
 _REASON = re.compile(
     r"\s*(?:,\s*)?\b(?:because|since|where|which|so|hence|thus|when|if|but|as)\b.*", re.IGNORECASE | re.DOTALL
 )
@@ -58,7 +60,7 @@ _TEXT_GROUP = re.compile(r"\\(?:text|textbf|textrm|mbox|textnormal)\s*\{([^{}]*)
 # Beside a number of prose: what makes another of it, or says where it lies.
 _BEFORE_NUMBER = re.compile(
     r"(?:\b(?:than|least|most|over|under|below|above|within|almost|nearly|half|twice|thrice|double|triple|times|plus|minus|"
-    r"negative|between|beyond|by|up to|anything but|all but|负|大于|小于|超过|不到)|[<>≤≥]|\\(?:le|ge|lt|gt)q?)\s*(?:of\s+)?[$(]*$",
+    r"negative|between|beyond|up to|anything but|all but|负|大于|小于|超过|不到)|[<>≤≥]|\\(?:le|ge|lt|gt)q?)\s*(?:of\s+)?[$(]*$",
     re.IGNORECASE,
 )
 _BEHIND_NUMBER = re.compile(
@@ -101,25 +103,12 @@ def _found(text: str) -> str | None:
     return _last_of_last_line(text)
 
 
-def read_gold(solution: str) -> str | None:
-    """
-    Find the reference answer in a data set's solution: an answer by itself, or a worked solution that ends in one.
-
-    Returns:
-        `str` or `None`: `None` if there is nothing to compare with.
-    """
-    if not isinstance(solution, str):
-        return None if solution is None or isinstance(solution, bool) else str(solution)
-    text = solution.strip()
-    if "</think>" in text:
-        text = text.rsplit("</think>", 1)[1].strip()
-    if blocks := re.findall(r"<answer>(.*?)</answer>", text, re.DOTALL):
-        text = blocks[-1].strip()
-    if "\n" not in text and not any(mark in text for mark in ("\\boxed", "\\fbox", "####")) and len(text) < 200:
-        words = _PROSE.findall(re.sub(r"\\text\s*\{[^{}]*\}", "", text))
-        if len(words) <= 4 and not _ANCHOR.search(text):
-            return text or None  # an answer by itself, whatever it looks like
-    return final_answer(text)
+def stands_alone(text: str) -> bool:
+    """Tell whether a solution is an answer by itself, whatever it looks like, and no text that ends in one."""
+    if "\n" in text or any(mark in text for mark in ("\\boxed", "\\fbox", "####")) or not 0 < len(text) < 200:
+        return False
+    words = _PROSE.findall(re.sub(r"\\text\s*\{[^{}]*\}", "", text))
+    return len(words) <= 4 and not _ANCHOR.search(text)
 
 
 def is_expression(text: str) -> bool:
@@ -203,7 +192,10 @@ def _boxed(text: str) -> str | None:
             break
         joined.append(before)
     joined.reverse()
-    contents = [_unwrapped(content) for _, _, content in joined]
+    contents = [
+        _unwrapped(content) + (r"\%" if _PERCENT_BEHIND.match(text, end) and not content.rstrip().endswith("%") else "")
+        for _, end, content in joined
+    ]
     if len(contents) > 1:
         names = [_NAMED_BOX.search(_plain(text[max(0, start - 40) : start])) for start, _, _ in joined]
         if all(names) and not any("=" in content for content in contents):
@@ -268,11 +260,13 @@ def _last_of_last_line(text: str) -> str | None:
         return formula[1].strip() if formula else None
     if is_expression(line):
         return line.strip("*").strip() or None
-    formulas = list(_FORMULA.finditer(line))
-    if formulas:
-        last = formulas[-1]
-        return None if _denied(line, last.start(), last.end()) else _inside_formula(last)
-    return _number(line, last=True)
+    for sentence in reversed(_SENTENCES.split(line)):
+        if formulas := list(_FORMULA.finditer(sentence)):
+            last = formulas[-1]
+            return None if _denied(sentence, last.start(), last.end()) else _inside_formula(last)
+        if _NUMBER.search(sentence):
+            return _number(sentence, last=True)
+    return None
 
 
 def _inside_formula(found: re.Match[str]) -> str:

@@ -32,6 +32,7 @@ class Piece:
 
 _SIGN = re.compile(r"(<|>|\\(?:le|ge|lt|gt)(?![A-Za-z]))=?")
 _LETTER = re.compile(r"[A-Za-z](?:_(?:\w|\{\w+\}))?(?:\([A-Za-z]\))?")
+_SIZE = re.compile(r"\|\s*([A-Za-z](?:_(?:\w|\{\w+\}))?)\s*\|")
 _UNEQUAL = re.compile(r"^([A-Za-z])\s*(?:\\ne(?![A-Za-z])|!=)\s*(.+)$")
 _REALS = re.compile(r"^\\mathbb\s*\{?R\}?|^\\text\{(?:all )?real(?: number)?s?\}$|^\\text\{all real numbers?\}$")
 _WITHOUT = re.compile(r"^\s*(?:\\setminus|-)\s*\\\{(.*)\\\}$")
@@ -125,6 +126,9 @@ def _condition(text: str) -> tuple[str | None, list[Piece]] | None:
         return unequal[1], _without(split_elements(unequal[2]))
     parts = [part.strip() for part in _SIGN.split(text)]
     signs, ends = parts[1::2], parts[::2]
+    size = next((found for part in ends if (found := _SIZE.fullmatch(part))), None)
+    if size is not None:
+        return _mirrored(_condition(text.replace(size[0], size[1])))
     letters = [i for i, part in enumerate(ends) if _LETTER.fullmatch(part)]
     if len(letters) != 1 or len(signs) not in (1, 2) or (len(signs) == 2 and letters != [1]) or not all(ends):
         return None
@@ -138,6 +142,23 @@ def _condition(text: str) -> tuple[str | None, list[Piece]] | None:
     low = ends[0] if at else _NEGATIVE_INFINITY
     high = ends[-1] if at < len(ends) - 1 else _INFINITY
     return _interval(squeeze(ends[at]), low, at > 0 and closed[0], high, at < len(ends) - 1 and closed[-1])
+
+
+def _mirrored(found: tuple[str | None, list[Piece]] | None) -> tuple[str | None, list[Piece]] | None:
+    """Turn a condition on a number into the same one on its size, where its ends are known and above 0."""
+    if found is None or len(found[1]) != 1 or (ends := found[1][0].ends) is None or ends[1] <= 0:
+        return None
+    piece = found[1][0]
+    if ends[0] == -math.inf:
+        return _interval(found[0], _negated(piece.high), piece.high_in, piece.high, piece.high_in)
+    if ends[0] < 0:
+        return None
+    mirror = Piece(_negated(piece.high), piece.high_in, _negated(piece.low), piece.low_in)
+    return found[0], [mirror, piece]
+
+
+def _negated(end: str) -> str:
+    return end.replace(" ", "").removeprefix("-") if end.strip().startswith("-") else f"-{end.strip().removeprefix('+')}"
 
 
 def _without(points: list[str]) -> list[Piece]:

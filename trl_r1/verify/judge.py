@@ -10,7 +10,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from .compare import Unreadable, compare, fast_leaf
-from .extract import final_answer, read_gold
+from .convention import Convention
+from .extract import final_answer
+from .golds import read_gold
 from .numeric import Undecided
 from .pool import default_pool
 
@@ -46,7 +48,12 @@ class _Memo:
 _MEMO = _Memo()
 
 
-def equivalent(gold: str, answer: str, deadline_cpu_seconds: float = DEADLINE_CPU_SECONDS) -> bool | None:
+def equivalent(
+    gold: str,
+    answer: str,
+    deadline_cpu_seconds: float = DEADLINE_CPU_SECONDS,
+    convention: Convention = Convention(),  # noqa: B008 (it is frozen)
+) -> bool | None:
     r"""
     Tell whether an answer is equal to the gold. Not symmetric: the gold says what form is asked for.
 
@@ -58,6 +65,8 @@ def equivalent(gold: str, answer: str, deadline_cpu_seconds: float = DEADLINE_CP
             The answer, by itself or as the text that ends in it (see [`final_answer`]).
         deadline_cpu_seconds (`float`, *optional*, defaults to `2.0`):
             CPU time that computer algebra may spend.
+        convention ([`Convention`], *optional*):
+            What a comma, a space and a lone percentage mean in this data set.
 
     Returns:
         `bool` or `None`: `None` if the gold cannot be read, or the deadline was hit.
@@ -66,7 +75,43 @@ def equivalent(gold: str, answer: str, deadline_cpu_seconds: float = DEADLINE_CP
     if reference is None:
         return None
     found = final_answer(answer)
-    return False if found is None else judge([(reference, found)], deadline_cpu_seconds)[0]
+    if found is None:
+        return False
+    return judge([(convention.gold(reference), convention.answer(found))], deadline_cpu_seconds)[0]
+
+
+def judge_any(
+    rows: Sequence[tuple[Sequence[str], str | None]],
+    deadline_cpu_seconds: float = DEADLINE_CPU_SECONDS,
+    workers: int | None = None,
+) -> list[bool | None]:
+    """
+    Compare many answers with several golds each, any of which is right.
+
+    Args:
+        rows (`Sequence[tuple[Sequence[str], str | None]]`):
+            Golds and final answer of each, as [`read_golds`] and [`final_answer`] return them.
+        deadline_cpu_seconds (`float`, *optional*, defaults to `2.0`):
+            See [`judge`].
+        workers (`int`, *optional*):
+            See [`judge`].
+
+    Returns:
+        `list[bool | None]`: `True` where the answer equals one of the golds; `None` where there is none, or where one could
+        not be judged and no other is equal; `False` else, and where there is no answer.
+    """
+    asked = [(gold, answer) for golds, answer in rows if answer is not None for gold in golds]
+    verdicts = dict(zip(asked, judge(asked, deadline_cpu_seconds, workers), strict=True))
+    found: list[bool | None] = []
+    for golds, answer in rows:
+        mine = [verdicts[gold, answer] for gold in golds] if answer is not None else [False] * len(golds)
+        found.append(True if True in mine else None if None in mine or not mine else False)
+    return found
+
+
+def start_workers() -> None:
+    """Start the process that workers are forked from, in the background, so that the first hard pair need not wait for it."""
+    default_pool().start()
 
 
 def judge(
@@ -79,7 +124,7 @@ def judge(
 
     Args:
         pairs (`Sequence[tuple[str, str]]`):
-            Gold and final answer of each, as [`read_gold`] and [`final_answer`] return them.
+            Gold and final answer of each, as [`read_golds`] and [`final_answer`] return them.
         deadline_cpu_seconds (`float`, *optional*, defaults to `2.0`):
             CPU time that computer algebra may spend on one pair, counted from when a worker takes it up.
         workers (`int`, *optional*):

@@ -60,7 +60,7 @@ def _same_value(gold: Any, answer: Any, decimal: bool, context: Any) -> bool | N
     """Compare two floating-point values; `None` where they are too near to call."""
     difference, size = abs(gold - answer), max(abs(gold), abs(answer))
     if difference <= size * context.mpf(10) ** (10 - DIGITS):
-        return True if difference <= 1 or decimal else None  # `10^{60} + 1` is not `10^{60}`
+        return True if difference <= context.mpf(10) ** -10 or decimal else None  # `10^{60} + 1` is not `10^{60}`
     if decimal:
         if _is_real(gold) and _is_real(answer):
             return within_rounding(_as_fraction(gold), _as_fraction(answer))

@@ -3,7 +3,7 @@ Worker processes, from the caller's side.
 
 A pool belongs to one process. It may be used from any thread, inside a running event loop, and in a process forked
 from one that used it: the child forgets what it inherited and starts its own. Workers start when there is work for
-them, and are shared by all threads. See [`~verify.nursery`] for what a worker is.
+them, and are shared by all threads. See [`~verify.fork_server`] for what a worker is.
 """
 
 import atexit
@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import MachineError
-from .nursery import FAILED, FORK, KILL, receive_exactly, receive_record, send_record
+from .fork_server import FAILED, FORK, KILL, receive_exactly, receive_record, send_record
 
 
 _MESSAGE = struct.Struct("!cI")
-_PROGRAM = "import sys; sys.path[:] = {path!r}; from trl_r1.verify.nursery import main; main({fd})"
+_PROGRAM = "import sys; sys.path[:] = {path!r}; from trl_r1.verify.fork_server import main; main({fd})"
 
 Task = tuple[str, str, float]  # gold, answer, deadline in CPU seconds
 
@@ -63,12 +63,13 @@ class WorkerPool:
     def __init__(self, workers: int | None = None):
         self.size = workers or default_workers()
         self._changed = threading.Condition(threading.Lock())
-        self._nursery_lock = threading.Lock()
+        self._server_lock = threading.Lock()
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._waiting = 0
-        self._nursery: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._loaded = False  # whether the fork server has said that it can fork
         _POOLS.add(self)
 
     def run(self, tasks: Sequence[Task], workers: int | None = None) -> list[bool | None]:
@@ -118,14 +119,23 @@ class WorkerPool:
                     self._discard(worker, kill=True)
         return verdicts
 
+    def start(self) -> None:
+        """Start the process that workers are forked from, without waiting for it."""
+        if self._server_lock.acquire(blocking=False):
+            try:
+                if self._control is None:
+                    self._start_server()
+            finally:
+                self._server_lock.release()
+
     def close(self) -> None:
-        """End the workers and the nursery. A later call starts new ones."""
+        """End the workers and the fork server. A later call starts new ones."""
         with self._changed:
             workers, self._all, self._idle = self._all, set(), []
         for worker in workers:
             worker.connection.close()
-        with self._nursery_lock:
-            self._stop_nursery()
+        with self._server_lock:
+            self._stop_server()
 
     def forget(self) -> None:
         """Let go of what was inherited from the process this one was forked from, without ending it."""
@@ -133,8 +143,8 @@ class WorkerPool:
             worker.connection.close()
         if self._control is not None:
             self._control.close()
-        if self._nursery is not None:
-            self._nursery.returncode = 0  # not this process's child: never to be waited for
+        if self._server is not None:
+            self._server.returncode = 0  # not this process's child: never to be waited for
         self.__init__(self.size)
 
     def _hand_out(
@@ -223,14 +233,17 @@ class WorkerPool:
             self._changed.notify()
 
     def _order(self, order: bytes, number: int = 0, fd: int | None = None) -> int:
-        """Send an order to the nursery; for a fork, return the worker's process id."""
-        with self._nursery_lock:
+        """Send an order to the fork server; for a fork, return the worker's process id."""
+        with self._server_lock:
             for attempt in (1, 2):
                 if self._control is None:
                     if order == KILL:
-                        return 0  # its workers ended with the nursery
-                    self._start_nursery()
+                        return 0  # its workers ended with the fork server
+                    self._start_server()
                 try:
+                    if not self._loaded:
+                        self._answer()
+                        self._loaded = True
                     message = _MESSAGE.pack(order, number)
                     if fd is None:
                         self._control.sendall(message)
@@ -238,7 +251,7 @@ class WorkerPool:
                     socket.send_fds(self._control, [message], [fd])
                     return self._answer()
                 except OSError as error:
-                    self._stop_nursery()
+                    self._stop_server()
                     if attempt == 2:
                         raise MachineError(f"no worker for checking answers could be started: {error}") from error
         return 0
@@ -250,15 +263,15 @@ class WorkerPool:
         kind, number = _MESSAGE.unpack(head)
         if kind == FAILED:
             text = receive_exactly(self._control, number).decode(errors="replace")
-            self._stop_nursery()
+            self._stop_server()
             raise MachineError(f"answers cannot be checked: {text}. Expected `pip install math-verify` to help")
         return number
 
-    def _start_nursery(self) -> None:
+    def _start_server(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             program = _PROGRAM.format(path=[os.path.abspath(entry) for entry in sys.path], fd=theirs.fileno())
-            self._nursery = subprocess.Popen(
+            self._server = subprocess.Popen(
                 [sys.executable, "-c", program],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -266,19 +279,18 @@ class WorkerPool:
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONHASHSEED": "0"},
             )
-        self._control = ours
-        self._answer()  # it has loaded what it needs
+        self._control, self._loaded = ours, False
 
-    def _stop_nursery(self) -> None:
+    def _stop_server(self) -> None:
         if self._control is not None:
             self._control.close()
-        if self._nursery is not None:
+        if self._server is not None:
             try:
-                self._nursery.wait(timeout=5)
+                self._server.wait(timeout=5)
             except subprocess.TimeoutExpired:
-                self._nursery.kill()
-                self._nursery.wait()
-        self._control = self._nursery = None
+                self._server.kill()
+                self._server.wait()
+        self._control = self._server = None
 
 
 _POOLS: "weakref.WeakSet[WorkerPool]" = weakref.WeakSet()

@@ -57,7 +57,7 @@ _AND = r"(?<![A-Za-z\\])and(?![A-Za-z])"
 _OR = r"(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![A-Za-z])|或"
 _CONNECTOR = re.compile(rf"\s*(?:[,;]?\s*(?:{_AND}|{_OR})|[;,]|[和与])\s*")
 _ALTERNATIVE = re.compile(rf"\s*(?:[,;]?\s*(?:{_OR})|;)\s*")
-_UNION = re.compile(rf"\s*(?:\\cup(?![A-Za-z])|[,;]?\s*(?:{_OR}))\s*")
+_UNION = re.compile(rf"\s*\\cup(?![A-Za-z])\s*")
 _THOUSANDS = re.compile(r"^[-+]?(?:\\\$|\$)?\s*[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
 _RATIO = re.compile(r"^\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+$")
 _TIME = re.compile(
@@ -127,11 +127,13 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
         return _listed(", ".join(rows), [_take_apart(row, as_list, depth + 1) for row in rows])
     if found := _MATRIX.match(text):
         return _matrix(text, found[3], as_list, depth, transposed=bool(found[4]))
-    for separator in (_ALTERNATIVE, _UNION):
+    for separator in (_UNION, _ALTERNATIVE):
         parts = [part for part in split_outside(text, separator) if part]
         if len(parts) > 1:
             nodes = [_take_apart(part, as_list, depth + 1) for part in parts]
-            if all(_is_set(node) for node in nodes):
+            if all(_is_set(node) for node in nodes) and (
+                separator is not _ALTERNATIVE or not all(_may_be_point(node) for node in nodes)
+            ):
                 return Node("union", text, tuple(nodes))
             if separator is _ALTERNATIVE:
                 return _listed(text, nodes)
@@ -197,6 +199,10 @@ def _is_set(node: Node) -> bool:
     if node.kind == "value":
         return bool(_CONDITION.search(node.text)) and "=" not in node.text
     return node.kind in ("square", "half", "union") or (node.kind == "round" and len(node.items) == 2)
+
+
+def _may_be_point(node: Node) -> bool:
+    return node.kind == "round" and "\\infty" not in node.text
 
 
 _CONDITION = re.compile(r"[<>]|\\(?:le|ge)(?![A-Za-z])")

@@ -1,13 +1,13 @@
 """
-The process that makes workers, and what a worker does. Runs as a program of its own; never imports torch.
+The fork server, which makes workers, and what a worker does. Runs as a program of its own; never imports torch.
 
-A worker must be cheap to lose. Loading SymPy takes half a second, so one process, the nursery, loads it once and forks
+A worker must be cheap to lose. Loading SymPy takes half a second, so one process, the fork server, loads it once and forks
 a worker whenever the caller asks for one, in a few milliseconds. Each worker serves one pair at a time over a socket of
 its own. Before a pair it arms `ITIMER_PROF` with the deadline and leaves `SIGPROF` at its default action: the kernel
 ends the process when it has used that much CPU time on this pair, in the middle of a big-integer operation too, which
 no Python code could interrupt, and however long the pair waited on a loaded machine.
 
-Nothing outlives the caller: when the caller ends, however it ends, the sockets close, the nursery kills its workers and
+Nothing outlives the caller: when the caller ends, however it ends, the sockets close, the fork server kills its workers and
 exits.
 """
 
@@ -24,7 +24,7 @@ READY, FAILED = b"R", b"X"
 _MESSAGE = struct.Struct("!cI")
 _LENGTH = struct.Struct("!I")
 _MEMORY_BYTES = 4 << 30
-_PAIRS_PER_WORKER = 20_000  # SymPy's caches grow; a fresh fork starts from the nursery's
+_PAIRS_PER_WORKER = 20_000  # SymPy's caches grow; a fresh fork starts from the fork server's
 
 
 def receive_exactly(connection: socket.socket, size: int) -> bytes:
