@@ -165,7 +165,7 @@ def test_workers_import_no_torch_and_the_caller_imports_no_sympy():
         from trl_r1.rewards import math_accuracy
         from trl_r1.verify.pool import default_pool
         math_accuracy(completions=["18", "A4+B7"], solution=["#### 18", "7"])
-        before = default_pool()._server is None
+        before = not default_pool()._all
         math_accuracy(completions=["\\\\boxed{10}"], solution=["\\\\binom{5}{2}"])
         worker = next(iter(default_pool()._all))
         from trl_r1.verify.fork_server import receive_record, send_record

@@ -135,8 +135,8 @@ class MathAccuracy:
         if self.golds not in ("any", "all"):
             raise ConfigError(f"expected `any` or `all`, got {self.golds!r}", key="golds")
 
-    def start(self) -> None:
-        """Start what computer algebra runs in, before the first answer needs it. A trainer calls it when it is made."""
+    def start_workers(self) -> None:
+        """Start what computer algebra runs in, in the background. A stage calls it before it loads its model."""
         start_workers()
 
     def __call__(
@@ -151,7 +151,7 @@ class MathAccuracy:
         **columns: Any,
     ) -> list[float | None]:
         solutions = column("solution", columns, len(completions), self.__name__)
-        self.start()  # at once where a trainer has done so
+        self.start_workers()  # nothing where a stage has done so
         convention = Convention(self.decimal_comma, self.thousands_by_space, self.percent_golds)
         golds = [self._golds(solution, convention) for solution in solutions]
         prefilled = columns.get("prefilled") if self.prefilled is None else self.prefilled

@@ -168,6 +168,8 @@ def load_rewards(declared: Sequence[Any], *, where: str = "rewards") -> tuple[li
     for i, one in enumerate(declared):
         spec, reward = load_reward(one, f"{where}[{i}]")
         weights.append(spec.weight)
+        if callable(start_workers := getattr(reward, "start_workers", None)):
+            start_workers()  # they load while the stage does
         name = name_of(reward)
         seen[name] = seen.get(name, 0) + 1
         # Two rewards of one name would share their metrics and their columns in the log.

@@ -34,6 +34,7 @@ from .words import is_text
 __all__ = ["Leaf", "Unreadable", "compare", "fast_leaf", "has_letters", "is_text"]
 
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|lt|gt|in|subset|equiv)(?![A-Za-z])|!=")
+_LONGEST_ANSWER = 500  # characters, beside a short gold
 _APPROXIMATELY = re.compile(r"\s*\\approx(?![A-Za-z])\s*")
 _SEQUENCES = ("list", "round", "set", "square", "half")
 _AGREE = {
@@ -66,7 +67,7 @@ def compare(gold: str, answer: str, leaf: Leaf) -> bool:
         [`~verify.numeric.Undecided`], [`Unreadable`]: passed on from `leaf`.
     """
     gold_text, answer_text = normalise(gold), normalise(answer)
-    if not answer_text:
+    if not answer_text or len(answer_text) > _LONGEST_ANSWER + 5 * len(gold_text):
         return False
     if squeeze(gold_text) == squeeze(answer_text):
         return True
