@@ -220,6 +220,8 @@ def _compare_value(gold: Node, answer: Node, leaf: Leaf) -> bool:
     if answer.kind in ("ratio", "time"):
         quotient = _quotient(answer)
         return quotient is not None and _compare_texts(gold.text, quotient, leaf)
+    if answer.kind == "set" and len(answer.items) == 1 and not is_condition(gold):
+        return _compare_value(gold, answer.items[0], leaf)
     if is_condition(gold) or "\\mathbb" in gold.text:
         return _compare_sets(gold, answer, leaf)
     if _RELATION.search(gold.text) or (answer.kind == "matrix" and "matrix}" in gold.text):

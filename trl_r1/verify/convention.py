@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 
-_GROUPS_BY_SPACE = re.compile(r"(?<![\d.,\w])(\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3})+)(?![\d/])(?!\s*\\frac)")
+_GROUPS_BY_SPACE = re.compile(r"(?<![\d.,\w])(\d{1,3}(?:(?:\\ |[ ~\u00a0\u2009\u202f])\d{3})+)(?![\d/])(?!\s*\\frac)")
 _GROUPS_BY_POINT = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+(?![.\d])")
 _DECIMAL_COMMA = re.compile(r"(?<=\d)(?:\{,\}|,)(?=\d)")
 _NUMBER = re.compile(r"\s*\$?[-+]?\d[\d.,]*\$?\s*")
@@ -37,11 +37,11 @@ class Convention:
     def answer(self, text: str) -> str:
         """Write an answer by the default convention."""
         if self.thousands_by_space and " " in text.translate(_SPACES):
-            text = _GROUPS_BY_SPACE.sub(lambda found: re.sub(r"\s", "", found[0]), text)
+            text = _GROUPS_BY_SPACE.sub(lambda found: re.sub(r"[\s~\\]", "", found[0]), text)
         if self.decimal_comma:
             text = _GROUPS_BY_POINT.sub(lambda found: found[0].replace(".", ""), text)
             text = _DECIMAL_COMMA.sub(".", text)
         return text
 
 
-_SPACES = str.maketrans("\u00a0\u2009\u202f", "   ")
+_SPACES = str.maketrans("~\u00a0\u2009\u202f", "    ")

@@ -261,13 +261,13 @@ _ARGUMENTS = re.compile(r"\\(frac|binom|sqrt)(?![A-Za-z])(?!\s*\[[^\[\]]*\]?)\s*
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{5,}|(?<![\\A-Za-z])(?:the|and|not|for|are|was|has|you|can|so|is|it|we|of|no)(?![A-Za-z])")
 # Two numbers beside each other, two points in one, several signs in a row, or a sign without an operand.
 _UNCONNECTED = re.compile(r"\d\s+\d|\d*\.\d*\.|(?:[-+]\s*){3}|[*/=]\s*[*/=]|[-+*/=^_<>]\s*$|^\s*[*/=^_]")
-_STRAY = re.compile(r"[^\x20-\x7e\n]|[#@~?\"]|\\(?![A-Za-z{}|])")
+_STRAY = re.compile(r"[^\x20-\x7e\n]|[#@~?\"]|(?<![A-Za-z])'|\\(?![A-Za-z{}|])")
 _PLAIN_WORDS = frozenset("arcsin arccos arctan sqrt".split())
 _READ_BY_WORKERS = frozenset(
     (
         f"{_FUNCTIONS} {_GREEK} frac sqrt pi cdot times le ge ne lt gt pm mp circ infty cup cap in notin emptyset setminus mathbb "
         "mathrm begin end binom dbinom tbinom sum prod int iint oint lim limits max min gcd lcm lg mod pmod bmod det overline "
-        "underline bar vec hat tilde lfloor rfloor lceil rceil langle rangle left right quad qquad ldots equiv subset "
+        "underline bar vec hat tilde lfloor rfloor lceil rceil langle rangle left right quad qquad equiv subset "
         "subseteq supset supseteq varepsilon vartheta varrho varsigma Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi "
         "Omega upsilon omicron partial nabla infty ell hbar prime angle triangle parallel perp to mapsto forall exists neg "
         "operatorname sgn arcsec arccsc arccot coth sech csch mid colon vert Vert dagger top intercal approx sim cong "

@@ -60,7 +60,9 @@ _TEXT_GROUP = re.compile(r"\\(?:text|textbf|textrm|mbox|textnormal)\s*\{([^{}]*)
 # Beside a number of prose: what makes another of it, or says where it lies.
 _BEFORE_NUMBER = re.compile(
     r"(?:\b(?:than|least|most|over|under|below|above|within|almost|nearly|half|twice|thrice|double|triple|times|plus|minus|"
-    r"negative|between|beyond|up to|anything but|all but|负|大于|小于|超过|不到)|[<>≤≥]|\\(?:le|ge|lt|gt)q?)\s*(?:of\s+)?[$(]*$",
+    r"negative|between|beyond|up to|anything but|all but|负|大于|小于|超过|不到)|[<>≤≥]|\\(?:le|ge|lt|gt)q?|"
+    r"(?:squares?|cubes?|roots?|reciprocal|half|third|quarter|inverse|opposite|negative|multiples?|powers?|factorial|logarithm|double|"
+    r"percent|fraction|factors?|divisors?|out|instead)\s+of)\s*[$(]*$",
     re.IGNORECASE,
 )
 _BEHIND_NUMBER = re.compile(

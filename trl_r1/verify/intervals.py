@@ -35,6 +35,7 @@ _LETTER = re.compile(r"[A-Za-z](?:_(?:\w|\{\w+\}))?(?:\([A-Za-z]\))?")
 _SIZE = re.compile(r"\|\s*([A-Za-z](?:_(?:\w|\{\w+\}))?)\s*\|")
 _UNEQUAL = re.compile(r"^([A-Za-z])\s*(?:\\ne(?![A-Za-z])|!=)\s*(.+)$")
 _REALS = re.compile(r"^\\mathbb\s*\{?R\}?|^\\text\{(?:all )?real(?: number)?s?\}$|^\\text\{all real numbers?\}$")
+_HALF_OF_REALS = re.compile(r"^\\mathbb\s*\{?R\}?\s*[_^]\s*\{?\s*([-+<>])\s*0?\s*\}?$")
 _WITHOUT = re.compile(r"^\s*(?:\\setminus|-)\s*\\\{(.*)\\\}$")
 _NEGATIVE_INFINITY, _INFINITY = "-\\infty", "\\infty"
 
@@ -116,6 +117,8 @@ def _interval(letter: str | None, low: str, low_in: bool, high: str, high_in: bo
 
 
 def _condition(text: str) -> tuple[str | None, list[Piece]] | None:
+    if half := _HALF_OF_REALS.match(text):
+        return None, [Piece("0", False, _INFINITY, False) if half[1] in "+>" else Piece(_NEGATIVE_INFINITY, False, "0", False)]
     if reals := _REALS.match(text):
         rest = text[reals.end() :]
         without = _WITHOUT.match(rest)

@@ -72,13 +72,15 @@ _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+(?:\.\d+)?|[A-Za-z])
 _INVISIBLE = re.compile(
     r"\\[hv]?phantom(?![A-Za-z])\s*(?:\{[^{}]*\}|\S)|"
     r"\\(?:left|right|middle|mleft|mright)(?![A-Za-z])(?:\s*\.(?!\d))?|"
-    r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|ensuremath|boldsymbol|strut|"
+    r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|ensuremath|boldsymbol|strut|[lL]arge|LARGE|[hH]uge|small|tiny|normalsize|"
     r"[bB]igg?[lrm]?)(?![A-Za-z])|\\q?quad|"
     r"(?<!\\)\\[!,;:>()]|(?<!\\)\\(?=\s)|~"
 )
 _DOUBLED_BACKSLASH = re.compile(r"\\\\(?=[A-Za-z])")
 _MATH_DISPLAY = re.compile(r"\\\[|\\\]")
 _FONT = re.compile(r"\\(?:mathbf|mathit|mathsf|mathtt|mathcal|bm|bf|it|rm)(?![A-Za-z])\s*\{([^{}]*)\}|\\mathrm\s*\{\s*([eid])\s*\}")
+# What parts two values outside of matrices: `1 & 2`, `x = 1 \quad y = 2`.
+_COLUMN = re.compile(r"\s*\\?&\s*|(?<=[\w}])\s*\\q?quad\s*(?=[A-Za-z](?:_\{?\w\}?)?\s*=)")
 _COLOUR = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|rm|it)(?=[\s\d\\])|\\tag\s*\{[^{}]*\}")
 _LEADING = re.compile(r"^(?:[\s,]|\.(?!\d)|\\(?:therefore|because|implies|Rightarrow|Longrightarrow|iff|to)(?![A-Za-z]))+")
 _TEXT = re.compile(
@@ -163,9 +165,11 @@ def normalise(text: str) -> str:
 
 
 def _normalised(text: str) -> str:
-    text = _typography(text)
+    text = _typography(text.strip().strip("*") if text.strip().startswith("**") else text)
     text = _without_math_delimiters(text)
+    text = text.replace("{:}", ":")
     if "\\begin" not in text:
+        text = _COLUMN.sub(", ", text)
         text = _DOUBLED_BACKSLASH.sub(r"\\", text)  # a LaTeX text that was escaped once too often
     text = _THOUSANDS_MARK.sub(",", text)
     text = _COLOUR.sub(" ", text)

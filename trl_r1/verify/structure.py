@@ -61,10 +61,12 @@ _UNION = re.compile(rf"\s*\\cup(?![A-Za-z])\s*")
 _THOUSANDS = re.compile(r"^[-+]?(?:\\\$|\$)?\s*[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
 _RATIO = re.compile(r"^\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+$")
 _TIME = re.compile(
-    r"^(\d{1,2}):([0-5]\d)(?::([0-5]\d))?\s*(?:\\text\{\s*)?(?:([ap])\.?\s?m\.?)?(?:o'clock)?\s*(?:\})?$", re.IGNORECASE
+    r"^(\d{1,2})(?::([0-5]\d)(?::([0-5]\d))?|(?=\s*(?:\\text\{\s*)?[ap]\.?\s?m))\s*(?:\\text\{\s*)?(?:([ap])\.?\s?m\.?)?"
+    r"(?:o'clock)?\s*(?:\})?$",
+    re.IGNORECASE,
 )
 _PLUS_MINUS = re.compile(r"\\pm(?![A-Za-z])")
-_MEMBER = re.compile(r"^(\\?[A-Za-z]+(?:_\{?\w+\}?)?)\s*\\in(?![A-Za-z])\s*")
+_MEMBER = re.compile(r"^(\\?[A-Za-z]+(?:_\{?\w+\}?)?|\([A-Za-z](?:\s*,\s*[A-Za-z])*\))\s*\\in(?![A-Za-z])\s*")
 _EQUALS = re.compile(r"(?<![<>!\\:=])=(?!=)")
 _POINT = re.compile(r"^([A-Z](?:_\{?\w+\}?|')?)\s*(?=\()")
 _WORD = r"(?:[A-Za-z]|\\(?!frac|sqrt|cdot|times|pm|ln|log|sin|cos|tan|pi)[A-Za-z]+\b)"
@@ -121,7 +123,8 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
     if depth > 6:
         return Node("value", text)
     if member := _MEMBER.match(text):
-        return replace(_take_apart(text[member.end() :], as_list, depth + 1), name=name_key(member[1]))
+        inner = _take_apart(text[member.end() :], as_list, depth + 1)
+        return inner if member[1].startswith("(") else replace(inner, name=name_key(member[1]))
     if (system := _SYSTEM.match(text)) and (system[1] != "array" or "=" in system[2]):
         rows = [row.strip(" ,;.") for row in _ROW_END.split(system[2]) if row.strip(" ,;.")]
         return _listed(", ".join(rows), [_take_apart(row, as_list, depth + 1) for row in rows])
@@ -157,7 +160,7 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
         inner = _take_apart(text[point.end() :], as_list, depth + 1)
         if inner.kind == "round":
             return replace(inner, text=text, name=name_key(point[1]))
-    if ":" in text and (time := _TIME.match(text)) and int(time[1]) <= 24:
+    if (time := _TIME.match(text)) and int(time[1]) <= 24:
         return Node("time", text, tuple(Node("value", part or "0") for part in time.groups()[:3]), (time[4] or "").lower())
     if _RATIO.match(text):
         return Node("ratio", text, tuple(Node("value", part.strip()) for part in text.split(":")))

@@ -103,7 +103,9 @@ _POWER = r"(\s*\^\s*(?:\{\s*[23]\s*\}|[23]))?"
 _TRAILING_PERCENT = re.compile(r"\s*\\?%$")
 _TRAILING_DEGREE = re.compile(r"\s*\^\\circ\s*[CF]?$")
 _TRAILING_MONEY = re.compile(r"(?<=\d)\s*(\\\$|[¥€£])$")
-_TRAILING_RATE = re.compile(r"\s*\\text\{([^{}]*)\}\s*/\s*\\text\{([^{}]*)\}()$")
+_TRAILING_RATE = re.compile(r"\s*\\text\{([^{}]*)\}\s*(?:/\s*\\text\{([^{}/]*)\}|\\text\{([^{}/]*)\}\s*\^\s*\{\s*-1\s*\})$")
+_TRAILING_FRACTION = re.compile(r"\s*\\frac\{\s*\\text\{([^{}]*)\}\s*\}\{\s*\\text\{([^{}]*)\}\s*\}()$")
+_TRAILING_BRACKET = re.compile(rf"(?<=\d)\s*\(\s*(?:\\text\{{)?([A-Za-z {_CJK}]+)\}}?\s*\)()$")
 _TRAILING_TEXT = re.compile(r"\s*\\text\{([^{}]*)\}" + _POWER + r"[.\s]*$")
 _TRAILING_CJK = re.compile(rf"\s*([{_CJK}][{_CJK}\s]*){_POWER}$")
 _WORDS_BEHIND = r"(?:[\s/]+[A-Za-z][A-Za-z.-]*)*)" + _POWER + r"[.\s]*$"
@@ -191,11 +193,13 @@ def _last_unit(text: str, numeric: bool, any_words: bool) -> tuple[str, Unit] | 
         return text[: found.start()].strip(), _UNITS["degree"]
     if found := _TRAILING_MONEY.search(text):
         return text[: found.start()].strip(), unit_named(found[1])
-    for pattern in (_TRAILING_RATE, _TRAILING_TEXT, _TRAILING_CJK):
+    for pattern in (_TRAILING_RATE, _TRAILING_FRACTION, _TRAILING_BRACKET, _TRAILING_TEXT, _TRAILING_CJK):
         found = pattern.search(text)
         if not found or not text[: found.start()].strip():
             continue
-        name = f"{found[1]}/{found[2]}" if pattern is _TRAILING_RATE else found[1] + (found[2] or "")
+        name = found[1] + (found[2] or "")
+        if pattern in (_TRAILING_RATE, _TRAILING_FRACTION):
+            name = f"{found[1]}/{found[2] or found[3]}"
         unit = unit_named(name)
         if unit.known or any_words or is_noun_phrase(found[1]):
             return text[: found.start()].strip(), unit

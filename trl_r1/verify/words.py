@@ -42,7 +42,7 @@ _SAYING = frozenset(
         "not no never none nor neither without except excluding wrong incorrect incorrectly false untrue invalid "
         "impossible undefined non cannot unlikely doubtful "
         "hundred hundreds thousand thousands million millions billion billions trillion trillions dozen dozens score "
-        "half halves third thirds quarter fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths ninth "
+        "half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths ninth "
         "ninths tenth tenths hundredth hundredths thousandth thousandths double doubled triple tripled twice thrice times "
         "time squared cubed factorial power root percent percents "
         "percentage percentages reciprocal inverse negative negated opposite "
@@ -76,7 +76,7 @@ _BETWEEN_WORDS = re.compile(r"[\s/.()·*]*")
 _JOINS = frozenset("a an the of per in on for from at to with by and".split())
 
 DENIAL = re.compile(
-    r"\b(?:not|never|neither|nor|cannot|wrong|incorrect|false|untrue|invalid|except|excluding|other than|rather than|"
+    r"\b(?:not|no|doubt|hardly|unlikely|impossible|if|never|neither|nor|cannot|wrong|incorrect|false|untrue|invalid|except|excluding|other than|rather than|"
     r"instead of|unequal|differs?)\b|n['’]t\b|不|非|没|错|否|别|勿|未",
     re.IGNORECASE,
 )
@@ -89,7 +89,7 @@ _MEASURES = (
     "棵树 下 趟 箱子 同学 学生 老师 孩子 小朋友 鸡 鸭 兔 苹果 橘子 梨 书 票 座位 厘 米长 颗糖 袋米 筐苹果 页书"
 )
 _MEASURE = re.compile("|".join(sorted(_MEASURES.split(), key=len, reverse=True)))
-_CHINESE_SAYING = re.compile(r"[不非没无未否错负反减加乘除或约半倍多少几余\d一二三四五六七八九十百千万亿零两]|分之|以上|以下|左右|以内")
+_CHINESE_SAYING = re.compile(r"[不非没无未否错负反减加乘除或约半倍多少几余\d一二三四五六七八九十百千万亿零两]|分之|以上|以下|左右|以内|次方|方根")
 _CHINESE_LEAD = re.compile(
     r"(?:所以|因此|故|那么|则|于是|即|答案?|结果|最后|最终|一?共|总共|总计|合计|共计|共有|一共有|应该?|是|为|等于|有|得|得到|还剩下?|剩下?|剩余|还有|需要?|要|"
     r"还|用了?|花了?|的|他|她|它|们|可以|能|平均|每|大约的?值|面积|周长|体积|长度?|宽度?|高度?|速度|时间|路程|总价|单价|价格|重量?|人数|个数|数量|差|和|积|商|[:：,，\s])*"
@@ -211,7 +211,7 @@ def is_measure_phrase(text: str) -> bool:
     """Tell whether Chinese words behind a number are a measure word and what it counts, and nothing else."""
     text = text.strip(" .。!！,，")
     found = _MEASURE.match(text)
-    return bool(found) and len(text) <= 16 and not _CHINESE_SAYING.search(text[len(found[0]) :])
+    return bool(found) and len(text) <= 16 and "次方" not in text and not _CHINESE_SAYING.search(text[len(found[0]) :])
 
 
 def leading_words(text: str) -> int:
