@@ -16,9 +16,9 @@ from pathlib import Path
 
 from trl_r1.rewards import math_accuracy
 from trl_r1.verify import read_gold
-from trl_r1.verify.words import is_text
 from trl_r1.verify.structure import Node, take_apart
 from trl_r1.verify.units import take_unit
+from trl_r1.verify.words import is_text
 
 
 SETS = {

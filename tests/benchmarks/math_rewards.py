@@ -11,6 +11,10 @@ Two loads, both made from a seed (see `math_corpus`): *groups* as GRPO samples t
 most 4 distinct answers, and a *diverse* corpus in which no two pairs belong together. With `--data` the diverse corpus
 also holds golds of MATH. A third of the pairs are plain numbers, the rest LaTeX that takes some algebra.
 
+`--corpus math-verify --cases DIR` races over Math-Verify's own cases instead, from a copy of its repository, each at the end of
+as many long traces as `--traces` says. The workers are then not started before: their start is part of the time. Exit code 1
+if a right verdict is rarer than .93, a wrong answer is paid, or the race is won by less than 15 times.
+
 Every pair knows by construction whether it is right, so each difference of verdicts, all of which are listed, is
 judged by that. Exit code 1 if our verdict differs from the truth anywhere.
 """
@@ -24,6 +28,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from . import math_verify_cases
 from .math_corpus import Pair, diverse, from_data, groups
 
 
@@ -32,8 +37,11 @@ _BATCH = 128
 _REWARD: list[Any] = []
 
 
-def prepare(contestant: str) -> None:
-    """Load a contestant's reward in its own process, and use it once so that nothing is loaded while it is timed."""
+def prepare(contestant: str, cold: bool = False) -> None:
+    """
+    Load a contestant's reward in its own process, and use it once so that nothing is loaded while it is timed; where `cold`,
+    but for the workers.
+    """
     if contestant == "trl":
         import logging
 
@@ -45,6 +53,9 @@ def prepare(contestant: str) -> None:
         from trl_r1.rewards import MathAccuracy
 
         _REWARD.append(MathAccuracy(workers=2 if contestant == "two workers" else 1))
+    if cold:
+        judge([("5", "<think>so</think> $\\boxed{5}$")]) if contestant == "trl" else None
+        return
     judge([(pair.gold, pair.completion) for pair in diverse(40, seed=99)])
     # Start the workers too: a pair that takes computer algebra.
     judge([(rf"$\binom{{{k}}}{{2}}$", rf"<think>so</think> $\boxed{{{k}}}$") for k in (3, 5, 7, 9)])
@@ -59,7 +70,7 @@ def judge(pairs: list[tuple[str, str]]) -> tuple[list[float | None], float]:
     return rewards, time.perf_counter() - started
 
 
-def race(pairs: list[Pair]) -> tuple[dict[str, float], dict[str, list[float | None]]]:
+def race(pairs: list[Pair], cold: bool = False) -> tuple[dict[str, float], dict[str, list[float | None]]]:
     """Let the contestants take turns at batches of the same pairs; return seconds and rewards of each."""
     context = multiprocessing.get_context("spawn")
     processes = {name: ProcessPoolExecutor(1, mp_context=context) for name in CONTESTANTS}
@@ -67,7 +78,7 @@ def race(pairs: list[Pair]) -> tuple[dict[str, float], dict[str, list[float | No
     rewards: dict[str, list[float | None]] = {name: [] for name in CONTESTANTS}
     try:
         for name, process in processes.items():
-            process.submit(prepare, name).result()
+            process.submit(prepare, name, cold).result()
         for turn, start in enumerate(range(0, len(pairs), _BATCH)):
             batch = [(pair.gold, pair.completion) for pair in pairs[start : start + _BATCH]]
             for k in range(len(CONTESTANTS)):
@@ -138,6 +149,27 @@ def report(name: str, pairs: list[Pair]) -> tuple[str, list[dict[str, Any]], boo
     return line, [{"load": name, **one} for one in found], not ours_wrong
 
 
+def others_corpus(folder: Path, traces: int, seed: int) -> int:
+    """Race over Math-Verify's cases; return 1 if one of the three figures falls short."""
+    pairs = math_verify_cases.pairs(folder, traces, seed)
+    seconds, rewards = race(pairs, cold=True)
+    for name in CONTESTANTS:
+        judged = list(zip(pairs, rewards[name], strict=True))
+        right = sum(reward == float(pair.right) for pair, reward in judged) / len(pairs)
+        paid = sum(bool(reward) and not pair.right for pair, reward in judged)
+        print(f"{name}: {right:.3f} as expected, {paid / traces:g} cases paid wrongly, {seconds[name]:.2f} s")
+    ours = list(zip(pairs, rewards["two workers"], strict=True))
+    for case in sorted(
+        {(pair.gold, pair.answer, reward) for pair, reward in ours if reward != float(pair.right)}, key=str
+    ):
+        print("  ", *(repr(part if not isinstance(part, str) else part[-120:]) for part in case))
+    right = sum(reward == float(pair.right) for pair, reward in ours) / len(pairs)
+    paid = sum(bool(reward) and not pair.right for pair, reward in ours)
+    factor = seconds["trl"] / seconds["two workers"]
+    print(f"{len(pairs)} pairs of {len(pairs) // traces} cases, a worker's start included: {factor:.1f}x TRL's")
+    return int(right < 0.93 or paid > 0 or factor < 15)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Race over both loads."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -146,8 +178,13 @@ def main(argv: list[str] | None = None) -> int:
         "--data", type=Path, help="folder with `math_train.json`: a quarter as many pairs of its golds"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--corpus", choices=["ours", "math-verify"], default="ours")
+    parser.add_argument("--cases", type=Path, help="a copy of Math-Verify's repository, for `--corpus math-verify`")
+    parser.add_argument("--traces", type=int, default=6, help="traces to a case of it")
     parser.add_argument("--out", type=Path, help="write the differences as JSON")
     args = parser.parse_args(argv)
+    if args.corpus == "math-verify":
+        return others_corpus(math_verify_cases.folder_of_tests(args.cases), args.traces, args.seed)
     loads = {
         "groups of 16": groups(max(1, args.pairs // 32), seed=args.seed),
         "diverse": diverse(args.pairs, seed=args.seed),

@@ -150,7 +150,9 @@ def whole(write: Callable[[str], str | None]) -> Form:
 
 
 def system(*names: str) -> Callable[..., str]:
-    return lambda *values: r"\begin{cases} " + r" \\ ".join(f"{n} = {v}" for n, v in zip(names, values)) + r" \end{cases}"
+    return lambda *values: (
+        r"\begin{cases} " + r" \\ ".join(f"{n} = {v}" for n, v in zip(names, values)) + r" \end{cases}"
+    )
 
 
 FORMS: dict[str, Form] = {
@@ -209,7 +211,9 @@ FORMS: dict[str, Form] = {
         fits(re.compile(r"(\d+)"), lambda n: rf"{n[0]}.{n[1:]} \times 10^{{{len(n) - 1}}}" if len(n) > 3 else None)
     ),
     "thousand": boxed(fits(re.compile(r"(\d+)000"), lambda n: rf"{n}\text{{ thousand}}")),
-    "full width": boxed(fits(re.compile(r"(\d+)"), lambda n: n.translate(str.maketrans("0123456789", "０１２３４５６７８９")))),
+    "full width": boxed(
+        fits(re.compile(r"(\d+)"), lambda n: n.translate(str.maketrans("0123456789", "０１２３４５６７８９")))
+    ),
     "sum": whole(lambda n: f"{int(n) + 3} - 3 = {n}"),
     # fractions
     "slash": boxed(fits(_FRACTION, lambda s, a, b: f"{s}{a}/{b}")),
@@ -243,7 +247,9 @@ FORMS: dict[str, Form] = {
     "sqrt()": boxed(fits(_ROOT, lambda k, n: f"{k}*sqrt({n})" if k else f"sqrt({n})")),
     "half power": boxed(fits(_ROOT, lambda k, n: rf"{k} \cdot {n}^{{1/2}}" if k else f"{n}^{{1/2}}")),
     "imaginary unit": boxed(fits(_COMPLEX, lambda a, s, b: rf"{a}{s}{b}\mathrm{{i}}")),
-    "imaginary part first": boxed(fits(_COMPLEX, lambda a, s, b: f"{s if s == '-' else ''}{b}i {a if a[0] == '-' else '+' + a}")),
+    "imaginary part first": boxed(
+        fits(_COMPLEX, lambda a, s, b: f"{s if s == '-' else ''}{b}i {a if a[0] == '-' else '+' + a}")
+    ),
     "a function": boxed(lambda g: f"f(x) = {g}" if _POLYNOMIAL.fullmatch(g) else None),
     "stars": boxed(lambda g: re.sub(r"(\d)x", r"\1*x", g).replace("^", "**") if _POLYNOMIAL.fullmatch(g) else None),
     # tuples
@@ -268,7 +274,9 @@ FORMS: dict[str, Form] = {
     "condition": boxed(fits(_CLOSED, lambda a, b: rf"{a} \le x \le {b}")),
     "member": boxed(fits(_CLOSED, lambda a, b: rf"x \in \left[{a}, {b}\right]")),
     "condition of a ray": boxed(fits(_RAY, lambda o, a: rf"x {'>' if o == '(' else chr(92) + 'ge'} {a}")),
-    "condition in a sentence": boxed(fits(_RAY, lambda o, a: rf"Therefore $x {'>' if o == '(' else chr(92) + 'ge'} {a}$ is the solution.")),
+    "condition in a sentence": boxed(
+        fits(_RAY, lambda o, a: rf"Therefore $x {'>' if o == '(' else chr(92) + 'ge'} {a}$ is the solution.")
+    ),
     "union by or": boxed(fits(_UNION, lambda a, b: rf"(-\infty, {a}) \text{{ or }} ({b}, \infty)")),
     "conditions by or": boxed(fits(_UNION, lambda a, b: rf"x < {a} \text{{ or }} x > {b}")),
     "union sign": boxed(fits(_UNION, lambda a, b: f"(−∞, {a})∪({b}, ∞)")),
@@ -324,8 +332,8 @@ def independently_equal(one: str, other: str) -> bool:
     texts = [_DROPPED.sub("", gold).replace("dfrac", "frac").replace("tfrac", "frac") for gold in (one, other)]
     if texts[0] == texts[1]:
         return True
-    parsed = [parse(f"${gold}$", parsing_timeout=None) for gold in (one, other)]
-    return bool(verify(*parsed, timeout_seconds=None) or verify(*parsed[::-1], timeout_seconds=None))
+    parsed = [parse(f"${gold}$") for gold in (one, other)]
+    return bool(verify(*parsed) or verify(*parsed[::-1]))
 
 
 def cross(golds: list[str], count: int, seed: int) -> tuple[int, list[tuple[str, str]]]:
@@ -333,7 +341,9 @@ def cross(golds: list[str], count: int, seed: int) -> tuple[int, list[tuple[str,
     chosen = random.Random(seed).sample(sorted(set(golds)), min(count, len(set(golds))))
     wrong = []
     for gold in chosen:
-        rewards = math_accuracy(completions=[rf"</think> \boxed{{{other}}}" for other in chosen], solution=[gold] * len(chosen))
+        rewards = math_accuracy(
+            completions=[rf"</think> \boxed{{{other}}}" for other in chosen], solution=[gold] * len(chosen)
+        )
         paid = [other for other, reward in zip(chosen, rewards, strict=True) if reward and other != gold]
         wrong += [(gold, other) for other in paid if not independently_equal(gold, other)]
     return len(chosen) ** 2, wrong
@@ -357,7 +367,9 @@ def main(argv: list[str] | None = None) -> int:
             print(f"    {one['gold']}  by  {one['answer']}: {one['reward']}")
     share = len(refused) / max(1, sum(tried.values()))
     worst = max((len(by_form[name]) / count for name, count in tried.items() if count), default=0.0)
-    print(f"\n{len(tried)} forms, {sum(tried.values())} rewritings: {len(refused)} refused ({share:.2%}), worst form {worst:.1%}")
+    print(
+        f"\n{len(tried)} forms, {sum(tried.values())} rewritings: {len(refused)} refused ({share:.2%}), worst form {worst:.1%}"
+    )
     pairs, wrong = cross([gold for name, gold in found if name.startswith("math")], args.cross, args.seed)
     for gold, other in wrong:
         print(f"    {gold}  paid for  {other}")

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from ..errors import ConfigError
 from ..text import STYLES
 from ..verify import DEADLINE_CPU_SECONDS, final_answer, judge, read_gold
+from ..verify.words import DENIAL
 from ._columns import column
 from .math import answer_parts
 
@@ -26,11 +27,20 @@ _WRAPPING = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit|boldsymbol|mbox)\
 _LETTER = re.compile(
     r"^(?:(?:option|choice|answer|选项|选)\s*)?[(\[（]?\s*([A-H])\s*(?:[)\]）.:、,]|$|\s*[-–=]\s)", re.IGNORECASE
 )
+_LABEL = re.compile(r"^\s*(?:(?:option|choice|answer|选项|选)\s*)?[(\[（]?\s*[A-H]\s*[)\]）.:、,]*\s*", re.IGNORECASE)
+_LOOKED_AT = 20_000
+_OPTION = r"[(（\[]?\s*([A-H])(?![A-Za-z'’])\s*[)）\]]?"
 _NAMED = re.compile(
-    r"(?:\b(?:option|choice)\b|\banswers?\b(?:\s+(?:is|would be|should be))?\s*[:：]?|答案(?:是|为|应该是|选)?\s*[:：]?|选项|选择?)"
-    r"\s*(?:(?:option|choice)\s*)?\**\s*[(（\[]?\s*([A-H])(?![A-Za-z'])",
+    rf"(?:\b(?:option|choice|letter)\b(?:\s+(?:is|would be|should be|must be))?\s*[:：]?|"
+    rf"\banswers?\b(?:\s+(?:is|would be|should be|must be))?\s*[:：]?|\b(?:choose|chose|select|pick|go with)\b|"
+    rf"答案(?:是|为|应该是|应为|选)?\s*[:：]?|选项|(?:故|应|因此|所以)?选(?:择|项)?\s*[:：]?)"
+    rf"\s*(?:(?:option|choice|answer|选项)\s*)?{_OPTION}|"
+    rf"(?:\b(?:option|choice)\s+)?(?<![A-Za-z]){_OPTION}\s*(?:is|项?是?)\s*(?:the\s+)?(?:correct|right|best|正确)",
     re.IGNORECASE,
 )
+_ANOTHER = re.compile(rf"\s*(?:,?\s*\b(?:and|or)\b|,|/|&|、|，|和|或)\s*(?:(?:option|choice|选项)\s*)?{_OPTION}(?!\w)")
+_CLAUSE_END = re.compile(r"[,;:!?\n，。；：！？]|\.(?!\d)|\b(?:but|so|thus|hence|therefore)\b", re.IGNORECASE)
+_RULED_OUT = re.compile(r"\b(?:eliminat|exclud|reject|discard|rul)\w*\b|排除", re.IGNORECASE)
 
 
 def option_letter(text: str | None) -> str | None:
@@ -55,6 +65,26 @@ def option_letter(text: str | None) -> str | None:
             r"\s*[)\]）]?\s*(?:,|and|or|/|&|、|和|或)\s*[(\[（]?[A-H](?![A-Za-z])", plain[found.end(1) :]
         )
         return None if listed or others else found[1].upper()
+    return None
+
+
+def named_letter(text: str) -> str | None:
+    """
+    Find the option that prose names last: "the correct option is B", "故选：B", "B is correct".
+
+    Returns:
+        `str` or `None`: the capital letter; `None` if none is named, the last one is offered beside another ("B or C"), or all
+        that are named are denied or ruled out.
+    """
+    plain = _WRAPPING.sub(r"\1", text[-_LOOKED_AT:]).replace("*", "").replace("$", "").replace("\\", "")
+    for found in reversed(list(_NAMED.finditer(plain))):
+        before = _CLAUSE_END.split(plain[max(0, found.start() - 100) : found.start()])[-1]
+        after = _CLAUSE_END.split(plain[found.end() : found.end() + 100], maxsplit=1)[0]
+        if any(sign.search(around) for sign in (DENIAL, _RULED_OUT) for around in (before, after)):
+            continue
+        if _ANOTHER.match(plain, found.end()):
+            return None
+        return (found[1] or found[2]).upper()
     return None
 
 
@@ -142,8 +172,7 @@ class ChoiceAccuracy:
             return choice
         if "\\boxed" in part or "\\fbox" in part:
             return None  # the box is the answer, and it names no option
-        named = _NAMED.findall(_WRAPPING.sub(r"\1", part))
-        return named[-1].upper() if named else None
+        return named_letter(part)
 
     def _option(self, text: str, options: dict[str, str]) -> str | None:
         """Return the letter of the option that a text names, by letter or by what the option says."""
@@ -152,7 +181,11 @@ class ChoiceAccuracy:
         letter = option_letter(text)
         if letter is not None and (not options or letter in options):
             # An option may itself be a letter; what it says then goes before what it is called only if they agree.
-            return letter
+            says = _plain_words(_LABEL.sub("", _WRAPPING.sub(r"\1", text)).replace("\\ ", " "))
+            others = [
+                name for name, option in options.items() if name != letter and says and _plain_words(option) == says
+            ]
+            return None if others else letter  # `B) what C says` chooses neither
         if len(same) == 1:
             return same[0]
         if not options or not re.search(r"[\d\\]", text):

@@ -62,7 +62,9 @@ def answer_parts(
     if truncated is None:
         return parts
     return [
-        part if not cut or (part is not None and (ends_in_box(part) or text.rfind("</answer>") > text.rfind("</think>"))) else None
+        part
+        if not cut or (part is not None and (ends_in_box(part) or text.rfind("</answer>") > text.rfind("</think>")))
+        else None
         for part, text, cut in zip(parts, texts, truncated, strict=True)
     ]
 

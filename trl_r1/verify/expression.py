@@ -258,11 +258,13 @@ _LONGEST_MATHEMATICS = 2_000
 _DEEPEST_BRACES = 60
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _ARGUMENTS = re.compile(r"\\(frac|binom|sqrt)(?![A-Za-z])(?!\s*\[[^\[\]]*\]?)\s*(\{?)|\\sqrt\s*\[")
-_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{5,}|(?<![\\A-Za-z])(?:the|and|not|for|are|was|has|you|can|so|is|it|we|of|no)(?![A-Za-z])")
+_WORD = re.compile(
+    r"(?<![\\A-Za-z])[A-Za-z]{5,}|(?<![\\A-Za-z])(?:the|and|not|for|are|was|has|you|can|so|is|it|we|of|no)(?![A-Za-z])"
+)
 # Two numbers beside each other, two points in one, several signs in a row, or a sign without an operand.
-_UNCONNECTED = re.compile(r"\d\s+\d|\d*\.\d*\.|(?:[-+]\s*){3}|[*/=]\s*[*/=]|[-+*/=^_<>]\s*$|^\s*[*/=^_]")
+_UNCONNECTED = re.compile(r"(?<![_^\d.])\d+\s+\d|\d*\.\d*\.|(?:[-+]\s*){3}|[*/=]\s*[*/=]|[-+*/=^_<>]\s*$|^\s*[*/=^_]")
 _STRAY = re.compile(r"[^\x20-\x7e\n]|[#@~?\"]|(?<![A-Za-z])'|\\(?![A-Za-z{}|])")
-_PLAIN_WORDS = frozenset("arcsin arccos arctan sqrt".split())
+_PLAIN_WORDS = frozenset(["arcsin", "arccos", "arctan", "sqrt"])
 _READ_BY_WORKERS = frozenset(
     (
         f"{_FUNCTIONS} {_GREEK} frac sqrt pi cdot times le ge ne lt gt pm mp circ infty cup cap in notin emptyset setminus mathbb "
@@ -288,11 +290,16 @@ def looks_mathematical(text: str) -> bool:
         return False
     if any(command not in _READ_BY_WORKERS for command in _COMMAND.findall(text)):
         return False
-    if any(word.lower() not in _PLAIN_WORDS for word in _WORD.findall(re.sub(r"\\(?:mathbb|mathrm|begin|end|operatorname)\s*\{\w+\*?\}", "", text))):
+    if any(
+        word.lower() not in _PLAIN_WORDS
+        for word in _WORD.findall(re.sub(r"\\(?:mathbb|mathrm|begin|end|operatorname)\s*\{\w+\*?\}", "", text))
+    ):
         return False
     if _UNCONNECTED.search(text):
         return False
-    if _STRAY.search(text.replace("\\\\", " ")) or text.count("(") + text.count("[") != text.count(")") + text.count("]"):
+    if _STRAY.search(text.replace("\\\\", " ")) or text.count("(") + text.count("[") != text.count(")") + text.count(
+        "]"
+    ):
         return False
     closing: dict[int, int] = {}
     stack: list[int] = []

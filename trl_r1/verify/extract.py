@@ -35,7 +35,7 @@ _ANCHOR = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"\n|。|！|[.!?](?=\s+[A-Z(\\$]|\s*$)|(?<=[^\d])\.(?=\s)|\.(?=\s*\*\*)")
-_SENTENCES = re.compile(r"(?<=[.!?])(?<!\.\.)\s+(?=[A-Z<])|(?<=[。！])")
+_SENTENCES = re.compile(r"(?:(?<=[.!?])|(?<=[.!?]\$)|(?<=[.!?]\$\$))(?<!\.\.)\s+(?=[A-Z<])|(?<=[。！])")
 _PERCENT_BEHIND = re.compile(r"\s*(?:\$|\\\))?\s*(?:\\?%|percent\b|pct\b)")
 _REASON = re.compile(
     r"\s*(?:,\s*)?\b(?:because|since|where|which|so|hence|thus|when|if|but|as)\b.*", re.IGNORECASE | re.DOTALL
@@ -51,7 +51,9 @@ _MATH_WORDS = frozenset(_MATHEMATICS.split())
 _LONGEST_WHOLE = 2_000
 _LONGEST_ANSWER = 10_000
 _LOOKED_AT = 100_000
-_CLAUSE_END = re.compile(r"[,;:!?，。；：！？\n]|\.(?!\d)|\b(?:but|it['’]s|so|thus|hence|therefore)\b|而是|但", re.IGNORECASE)
+_CLAUSE_END = re.compile(
+    r"[,;:!?，。；：！？\n]|\.(?!\d)|\b(?:but|it['’]s|so|thus|hence|therefore)\b|而是|但", re.IGNORECASE
+)
 _FORMULA = re.compile(
     r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|(?<![\\$])\$([^$\n]+?)(?<!\\)\$(?!\d)|\\\(((?:(?!\\[()])[^\n])+)\\\)", re.DOTALL
 )
@@ -70,7 +72,9 @@ _BEHIND_NUMBER = re.compile(
     r"halves|thirds?|quarters?|fourths?|fifths?|tenths?|hundredths?|or (?:more|less|so)|too)\b)",
     re.IGNORECASE,
 )
-_STATES = re.compile(r"\b(?:is|are|be|equals|equal to|get|obtain|gives|that|has)\b:?|[:：=]|等于|[是为得]", re.IGNORECASE)
+_STATES = re.compile(
+    r"\b(?:is|are|be|equals|equal to|get|obtain|gives|that|has)\b:?|[:：=]|等于|[是为得]", re.IGNORECASE
+)
 
 
 def final_answer(text: str) -> str | None:
@@ -195,7 +199,8 @@ def _boxed(text: str) -> str | None:
         joined.append(before)
     joined.reverse()
     contents = [
-        _unwrapped(content) + (r"\%" if _PERCENT_BEHIND.match(text, end) and not content.rstrip().endswith("%") else "")
+        _unwrapped(content)
+        + (r"\%" if _PERCENT_BEHIND.match(text, end) and not content.rstrip().endswith("%") else "")
         for _, end, content in joined
     ]
     if len(contents) > 1:
@@ -290,30 +295,51 @@ def sentence_value(text: str) -> str | None:
         return _after_anchor(text[anchor.end() :])
     if formulas := list(_FORMULA.finditer(text)):
         around = _FORMULA.sub(" ", text)
-        if len(formulas) > 1 or re.search(r"[\d$]|\\[()]", around) or not re.search(r"[^\W\d_]", around) or _says(around):
+        if (
+            len(formulas) > 1
+            or re.search(r"[\d$]|\\[()]", around)
+            or not re.search(r"[^\W\d_]", around)
+            or _says(around)
+        ):
             return None
         return _inside_formula(formulas[0])
-    if not re.search(r"[^\W\d_]{2}", text) or "$" in text or "\\(" in text or _says(text):
+    if not re.search(r"[^\W\d_]{2}", text) or "$" in text or "\\(" in text or _EITHER_WORD.search(text):
         return None
     *before, last = _STATES.split(text)
     last = last.strip(" .*")
-    if before and last and not re.search(r"\d", " ".join(before)) and is_expression(last):
+    if before and last and not _says(text) and not re.search(r"\d", " ".join(before)) and is_expression(last):
         return last
-    numbers = list(_NUMBER.finditer(text))
-    if len(numbers) != 1 or _denied(text, numbers[0].start(), numbers[0].end()):
+    found = list(_NUMBER.finditer(text))
+    if any(_LISTED.fullmatch(text[one.end() : other.start()]) for one, other in itertools.pairwise(found)):
         return None
-    return text[numbers[0].start() :].strip(" .") if is_noun_phrase(text[numbers[0].end() :]) else numbers[0][0].strip()
+    numbers = [number for number in found if not _denied(text, number.start(), number.end())]
+    if len(numbers) != 1 or (len(found) == 1 and _says(text)):
+        return None
+    return (
+        text[numbers[0].start() :].strip(" .") if is_noun_phrase(text[numbers[0].end() :]) else numbers[0][0].strip()
+    )
+
+
+_EITHER_WORD = re.compile(r"\b(?:or|either)\b|或", re.IGNORECASE)
 
 
 def _says(words: str) -> bool:
-    return bool(DENIAL.search(words) or re.search(r"\b(?:or|either|million|billion|thousand|hundred|dozen)\b|或", words))
+    return bool(DENIAL.search(words) or _EITHER_WORD.search(words) or _MULTIPLE.search(words))
+
+
+_MULTIPLE = re.compile(r"\b(?:million|billion|trillion|thousand|hundred|dozen)\b", re.IGNORECASE)
 
 
 def _denied(text: str, start: int, end: int) -> bool:
     """Tell whether the clause around a span of prose denies it, or makes another number of it."""
     if _BEFORE_NUMBER.search(text[max(0, start - 30) : start]) or _BEHIND_NUMBER.match(text, end):
         return True
-    before = _CLAUSE_END.split(text[max(0, start - 200) : start])[-1]
+    before = text[max(0, start - 200) : start]
+    for number in _NUMBER.finditer(before):  # `not 3 but 4` denies the first, `not 3 and 4` both
+        if not _LISTED.fullmatch(before[number.end() :]):
+            last = number.end()
+            before = " " * last + before[last:]
+    before = _CLAUSE_END.split(before)[-1]
     after = _CLAUSE_END.split(text[end : end + 200], maxsplit=1)[0]
     return bool(DENIAL.search(before) or DENIAL.search(after) or re.search(r"≠|\\neq?(?![A-Za-z])|!=", before))
 

@@ -13,6 +13,7 @@ exits.
 
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -24,6 +25,7 @@ READY, FAILED = b"R", b"X"
 _MESSAGE = struct.Struct("!cI")
 _LENGTH = struct.Struct("!I")
 _MEMORY_BYTES = 4 << 30
+_DONE = object()
 _PAIRS_PER_WORKER = 20_000  # SymPy's caches grow; a fresh fork starts from the fork server's
 
 
@@ -61,7 +63,8 @@ def main(control_fd: int) -> None:
     try:
         from . import symbolic
 
-        symbolic.warm_up()
+        steps = symbolic.warm_up()
+        next(steps)
     except Exception as error:
         text = f"{type(error).__name__}: {error}".encode()[:2000]
         control.sendall(_MESSAGE.pack(FAILED, len(text)) + text)
@@ -70,6 +73,8 @@ def main(control_fd: int) -> None:
     children: set[int] = set()
     try:
         while True:
+            while not select.select([control], [], [], 0)[0] and next(steps, _DONE) is not _DONE:
+                pass  # what it learns while nobody asks, its workers need not
             message, fds, _, _ = socket.recv_fds(control, _MESSAGE.size, 1)
             message += receive_exactly(control, _MESSAGE.size - len(message)) if message else b""
             if len(message) < _MESSAGE.size:

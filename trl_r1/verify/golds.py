@@ -38,7 +38,9 @@ def read_golds(solution: Any, key: str | None = None) -> tuple[str, ...]:
     if isinstance(solution, Mapping):
         if key is None:
             keys = ", ".join(f"`{name}`" for name in list(solution)[:8])
-            raise ConfigError(f"a `solution` is a mapping with the keys {keys}; name the one that holds the answer", key="gold_key")
+            raise ConfigError(
+                f"a `solution` is a mapping with the keys {keys}; name the one that holds the answer", key="gold_key"
+            )
         return read_golds(solution.get(key))
     if hasattr(solution, "tolist"):  # an array
         solution = solution.tolist()
@@ -56,7 +58,9 @@ def read_gold(solution: Any) -> str | None:
         `str` or `None`: `None` if there is nothing to compare with.
     """
     if not isinstance(solution, str):
-        absent = solution is None or isinstance(solution, bool) or (isinstance(solution, float) and math.isnan(solution))
+        absent = (
+            solution is None or isinstance(solution, bool) or (isinstance(solution, float) and math.isnan(solution))
+        )
         return None if absent else str(solution)
     text = solution.strip()
     if "</think>" in text:

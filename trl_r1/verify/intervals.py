@@ -3,6 +3,7 @@ Sets of real numbers, compared without computer algebra: intervals, their unions
 (`1 < x \le 2`, `x \ne 3`), all numbers, and all but some. Pure.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Callable
@@ -74,7 +75,9 @@ def same_set(gold: Node, answer: Node, same: Callable[[str, str], bool]) -> bool
 
 def _match(gold: list[Piece], answer: list[Piece], same: Callable[[str, str], bool]) -> bool:
     return all(
-        (g.low_in, g.high_in) == (a.low_in, a.high_in) and _same_end(g.low, a.low, same) and _same_end(g.high, a.high, same)
+        (g.low_in, g.high_in) == (a.low_in, a.high_in)
+        and _same_end(g.low, a.low, same)
+        and _same_end(g.high, a.high, same)
         for g, a in zip(gold, answer, strict=True)
     )
 
@@ -95,7 +98,7 @@ def _read(node: Node) -> tuple[str | None, list[Piece]] | None:
         letter = None
         for item in node.items:
             inner = _read(item)
-            if inner is None or None not in (letter, inner[0]) and inner[0] != letter:
+            if inner is None or (None not in (letter, inner[0]) and inner[0] != letter):
                 return None
             letter = letter or inner[0]
             pieces += inner[1]
@@ -108,7 +111,9 @@ def _read(node: Node) -> tuple[str | None, list[Piece]] | None:
     return _interval(node.name or None, low, node.shape[0] == "[", high, node.shape[1] == "]")
 
 
-def _interval(letter: str | None, low: str, low_in: bool, high: str, high_in: bool) -> tuple[str | None, list[Piece]] | None:
+def _interval(
+    letter: str | None, low: str, low_in: bool, high: str, high_in: bool
+) -> tuple[str | None, list[Piece]] | None:
     ends = _end(low), _end(high)
     if None not in ends and not ends[0] < ends[1]:  # type: ignore[operator]
         return None
@@ -118,7 +123,9 @@ def _interval(letter: str | None, low: str, low_in: bool, high: str, high_in: bo
 
 def _condition(text: str) -> tuple[str | None, list[Piece]] | None:
     if half := _HALF_OF_REALS.match(text):
-        return None, [Piece("0", False, _INFINITY, False) if half[1] in "+>" else Piece(_NEGATIVE_INFINITY, False, "0", False)]
+        return None, [
+            Piece("0", False, _INFINITY, False) if half[1] in "+>" else Piece(_NEGATIVE_INFINITY, False, "0", False)
+        ]
     if reals := _REALS.match(text):
         rest = text[reals.end() :]
         without = _WITHOUT.match(rest)
@@ -161,7 +168,9 @@ def _mirrored(found: tuple[str | None, list[Piece]] | None) -> tuple[str | None,
 
 
 def _negated(end: str) -> str:
-    return end.replace(" ", "").removeprefix("-") if end.strip().startswith("-") else f"-{end.strip().removeprefix('+')}"
+    return (
+        end.replace(" ", "").removeprefix("-") if end.strip().startswith("-") else f"-{end.strip().removeprefix('+')}"
+    )
 
 
 def _without(points: list[str]) -> list[Piece]:
@@ -170,7 +179,7 @@ def _without(points: list[str]) -> list[Piece]:
     if all(end is not None for end in known):
         points = [point for _, point in sorted(zip(known, points, strict=True))]  # type: ignore[type-var]
     bounds = [_NEGATIVE_INFINITY, *points, _INFINITY]
-    return [Piece(low, False, high, False) for low, high in zip(bounds, bounds[1:])]
+    return [Piece(low, False, high, False) for low, high in itertools.pairwise(bounds)]
 
 
 def _end(text: str) -> Fraction | float | None:

@@ -78,11 +78,15 @@ _INVISIBLE = re.compile(
 )
 _DOUBLED_BACKSLASH = re.compile(r"\\\\(?=[A-Za-z])")
 _MATH_DISPLAY = re.compile(r"\\\[|\\\]")
-_FONT = re.compile(r"\\(?:mathbf|mathit|mathsf|mathtt|mathcal|bm|bf|it|rm)(?![A-Za-z])\s*\{([^{}]*)\}|\\mathrm\s*\{\s*([eid])\s*\}")
+_FONT = re.compile(
+    r"\\(?:mathbf|mathit|mathsf|mathtt|mathcal|bm|bf|it|rm)(?![A-Za-z])\s*\{([^{}]*)\}|\\mathrm\s*\{\s*([eid])\s*\}"
+)
 # What parts two values outside of matrices: `1 & 2`, `x = 1 \quad y = 2`.
 _COLUMN = re.compile(r"\s*\\?&\s*|(?<=[\w}])\s*\\q?quad\s*(?=[A-Za-z](?:_\{?\w\}?)?\s*=)")
 _COLOUR = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|rm|it)(?=[\s\d\\])|\\tag\s*\{[^{}]*\}")
-_LEADING = re.compile(r"^(?:[\s,]|\.(?!\d)|\\(?:therefore|because|implies|Rightarrow|Longrightarrow|iff|to)(?![A-Za-z]))+")
+_LEADING = re.compile(
+    r"^(?:[\s,]|\.(?!\d)|\\(?:therefore|because|implies|Rightarrow|Longrightarrow|iff|to)(?![A-Za-z]))+"
+)
 _TEXT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|textup|mathrm|mbox|hbox|emph|underline|operatorname)"
     r"(?![A-Za-z])\s*\*?\s*\{([^{}]*)\}"
@@ -109,7 +113,7 @@ _PLAIN_FUNCTION = re.compile(
     r"(?<![\\A-Za-z])(arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp)(?=\s*[\d(^\\]|\s+[a-z]\b)"
 )
 _STAR_PRODUCT = re.compile(r"(?<!\*)\*(?!\*)")
-_THOUSANDS_MARK = re.compile(r"(?<=\d)\s*(?:\{,\}|,\\!|\\,(?=\d{3}(?!\d)))\s*(?=\d{3}(?!\d))")
+_THOUSANDS_MARK = re.compile(r"(?<=\d)\s*(?:\{,\s*\}|,\\!|\\,(?=\d{3}(?!\d)))\s*(?=\d{3}(?!\d))")
 _THIN_SPACE_GROUP = re.compile("(?<=\\d)[\u00a0\u2006-\u200a\u202f\u205f](?=\\d{3}(?!\\d))")
 _SPACES = re.compile(r"\s+")
 _CIRCLE = re.compile(

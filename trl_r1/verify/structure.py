@@ -51,13 +51,15 @@ _MATRIX = re.compile(
     r"(\s*\^\s*(?:\{\s*(?:T|\\top|\\intercal)\s*\}|T|\\top|\\intercal))?$",
     re.DOTALL,
 )
-_SYSTEM = re.compile(r"^(?:\\\{)?\s*\\begin\s*\{(cases|array|aligned|gathered)\}(?:\{[lcr\s]*\})?([^&]*)\\end\s*\{\1\}$", re.DOTALL)
+_SYSTEM = re.compile(
+    r"^(?:\\\{)?\s*\\begin\s*\{(cases|array|aligned|gathered)\}(?:\{[lcr\s]*\})?([^&]*)\\end\s*\{\1\}$", re.DOTALL
+)
 _ROW_END = re.compile(r"\\\\(?:\s*\[[^\]]*\])?")
 _AND = r"(?<![A-Za-z\\])and(?![A-Za-z])"
 _OR = r"(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![A-Za-z])|或"
 _CONNECTOR = re.compile(rf"\s*(?:[,;]?\s*(?:{_AND}|{_OR})|[;,]|[和与])\s*")
 _ALTERNATIVE = re.compile(rf"\s*(?:[,;]?\s*(?:{_OR})|;)\s*")
-_UNION = re.compile(rf"\s*\\cup(?![A-Za-z])\s*")
+_UNION = re.compile(r"\s*\\cup(?![A-Za-z])\s*")
 _THOUSANDS = re.compile(r"^[-+]?(?:\\\$|\$)?\s*[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
 _RATIO = re.compile(r"^\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+$")
 _TIME = re.compile(
@@ -161,7 +163,9 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
         if inner.kind == "round":
             return replace(inner, text=text, name=name_key(point[1]))
     if (time := _TIME.match(text)) and int(time[1]) <= 24:
-        return Node("time", text, tuple(Node("value", part or "0") for part in time.groups()[:3]), (time[4] or "").lower())
+        return Node(
+            "time", text, tuple(Node("value", part or "0") for part in time.groups()[:3]), (time[4] or "").lower()
+        )
     if _RATIO.match(text):
         return Node("ratio", text, tuple(Node("value", part.strip()) for part in text.split(":")))
     sides = chain(text)

@@ -8,14 +8,15 @@ is cheap and settles most wrong answers; what agrees, and whatever is no express
 """
 
 import logging
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
 
 import sympy
-from sympy.core.function import AppliedUndef
 from latex2sympy2_extended.latex2sympy2 import NormalizationConfig, latex2sympy, normalize_latex
 from math_verify import verify
 from math_verify.grader import should_treat_as_complex
+from sympy.core.function import AppliedUndef
 
 from .compare import Unreadable, compare
 from .exact import within_rounding
@@ -39,20 +40,23 @@ _WARM_UP = (
     "5!",
     "|a - b|",
     r"\binom{5}{2}",
+    r"\sum_{k=0}^{n-1} a_k",
     r"x \ne 3",
     r"\{1, 2\}",
 )
 
 
-def warm_up() -> None:
-    """Fill the parser's tables once, in the process from which workers are forked."""
+def warm_up() -> Iterator[None]:
+    """Fill the parser's tables, in the process from which workers are forked, in steps of a few hundredths of a second."""
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
     logging.getLogger("latex2sympy2_extended").setLevel(logging.CRITICAL)
     logging.getLogger("sympy").setLevel(logging.CRITICAL)
     for text in _WARM_UP:
         expression = parse(text)
         verify(expression, expression, timeout_seconds=None)
+        yield
     judge_pair(r"\sqrt{8}", r"2\sqrt{2}")
+    yield
     judge_pair("x^2 - 1", "(x-1)(x+1)")
 
 

@@ -103,7 +103,9 @@ _POWER = r"(\s*\^\s*(?:\{\s*[23]\s*\}|[23]))?"
 _TRAILING_PERCENT = re.compile(r"\s*\\?%$")
 _TRAILING_DEGREE = re.compile(r"\s*\^\\circ\s*[CF]?$")
 _TRAILING_MONEY = re.compile(r"(?<=\d)\s*(\\\$|[¥€£])$")
-_TRAILING_RATE = re.compile(r"\s*\\text\{([^{}]*)\}\s*(?:/\s*\\text\{([^{}/]*)\}|\\text\{([^{}/]*)\}\s*\^\s*\{\s*-1\s*\})$")
+_TRAILING_RATE = re.compile(
+    r"\s*\\text\{([^{}]*)\}\s*(?:/\s*\\text\{([^{}/]*)\}|\\text\{([^{}/]*)\}\s*\^\s*\{\s*-1\s*\})$"
+)
 _TRAILING_FRACTION = re.compile(r"\s*\\frac\{\s*\\text\{([^{}]*)\}\s*\}\{\s*\\text\{([^{}]*)\}\s*\}()$")
 _TRAILING_BRACKET = re.compile(rf"(?<=\d)\s*\(\s*(?:\\text\{{)?([A-Za-z {_CJK}]+)\}}?\s*\)()$")
 _TRAILING_TEXT = re.compile(r"\s*\\text\{([^{}]*)\}" + _POWER + r"[.\s]*$")
