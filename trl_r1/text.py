@@ -53,7 +53,7 @@ class Parts:
             that is not closed, all that follows); the whole completion where there is no thinking block. `None` where a thought was opened and not closed: such a
             completion has given no answer.
         well_formed (`bool`):
-            Exactly one thought that is not blank, closed once, nothing before it, and an answer that is not blank;
+            Exactly one thought that has words, closed once, nothing before it, and an answer that is not blank;
             for the style `r1_zero`, that answer in exactly one `<answer>` block and nothing around it.
     """
 
@@ -98,7 +98,7 @@ def split_completion(
     if not opening:  # closed, never opened: the template may have opened it where we cannot see
         before, thought = "", head
     answer = _inside_answer_tag(rest)
-    well_formed = opened == closed == 1 and not before.strip() and not is_blank(thought) and not is_blank(answer)
+    well_formed = opened == closed == 1 and not before.strip() and has_words(thought) and not is_blank(answer)
     if style == "r1_zero":
         rest = rest.strip()
         tags = text.count("<answer>") == text.count("</answer>") == 1
@@ -113,7 +113,7 @@ def _split_at_token(completion: str, prefilled: bool, special_token: str) -> Par
     if len(pieces) == 2:
         return Parts(thought=pieces[1].strip(), answer=None, well_formed=False)
     before, thought, answer = pieces[0], special_token.join(pieces[1:-1]), pieces[-1]
-    well_formed = len(pieces) == 3 and not before.strip() and not is_blank(thought) and not is_blank(answer)
+    well_formed = len(pieces) == 3 and not before.strip() and has_words(thought) and not is_blank(answer)
     return Parts(thought=thought.strip(), answer=answer.strip(), well_formed=well_formed)
 
 
@@ -133,6 +133,13 @@ def is_blank(text: str) -> bool:
     )
 
 
+def has_words(text: str) -> bool:
+    """Tell whether a text says something: a word of two letters, a letter of a script of such words, or a calculation."""
+    return _SAYS.search(_ENTITY.sub(" ", text)) is not None
+
+
+_ENTITY = re.compile(r"&(?:#\w{1,8}|\w{1,12});|<[^<>]{0,80}>|\\[A-Za-z]{1,20}")
+_SAYS = re.compile(r"[^\W\d_]{2}|[^\W\d_\u0000-\u06ff]|\d\s*[-+*/=×·^<>]\s*\d")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Cs", "Zl", "Zp", "Zs", "Mn"})
 
 

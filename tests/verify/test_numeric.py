@@ -23,7 +23,8 @@ def corpus() -> list[tuple[str, str]]:
     pairs = [
         (read_gold(pair.gold), final_answer(pair.completion.partition("</think>")[2])) for pair in diverse(300, 3)
     ]
-    return [pair for pair in [*pairs, *SAME, *DIFFERENT] if None not in pair]
+    pairs += [(read_gold(gold), answer) for gold, answer in (*SAME, *DIFFERENT)]
+    return [pair for pair in pairs if None not in pair]
 
 
 def test_what_the_fast_path_decides_the_workers_decide_the_same_way():
@@ -208,7 +209,7 @@ def test_equations_that_are_multiples_say_the_same(gold, answer, same):
 
 @pytest.mark.parametrize(
     ("gold", "answer"),
-    [("x^2 = 4", "x = 2"), ("x = 4", "y = 4"), ("y = f(x)", "x = 2"), ("x^2 + y = 1", "x^2 + y = 2")],
+    [("x^2 = 4", "x = 2"), ("x^2 + y = 1", "x^2 + y = 2")],
 )
 def test_other_equations_are_left_to_the_workers(gold, answer):
     with pytest.raises(Undecided):

@@ -51,7 +51,6 @@ numbers = st.sampled_from(
         r"\text{{\$}}{n}",
         "{n}个",
         "一共{n}元",
-        r"x \approx {n}",
         "{spaced}",
         "{braced}",
         "{scientific}",

@@ -32,10 +32,12 @@ _ADDRESS = re.compile(
 _MATH = re.compile(
     r"\$\$[^$]+\$\$|\\\[(?:(?!\\[\[\]]).)+\\\]|\\\((?:(?!\\[()]).)+\\\)"
     r"|\\begin\{((?:equation|align|aligned|gather|multline|eqnarray|cases|array|[pbvBV]?matrix|verbatim|lstlisting)\*?)\}"
-    r".{0,3000}?\\end\{\1\}",
+    r"(?:(?!\\begin\{\1\}).){0,3000}?\\end\{\1\}",
     re.DOTALL,
 )
-_DRAWING = re.compile(r"\[asy\].{0,20000}?\[/asy\]", re.DOTALL)  # Asymptote, as problem collections have it
+_DRAWING = re.compile(
+    r"\[asy\](?:(?!\[asy\]).){0,20000}?\[/asy\]", re.DOTALL
+)  # Asymptote, as problem collections have it
 # As pandoc reads it: no blank inside the dollars, no digit behind the closing one, so that prices stay prose.
 _DOLLARS = re.compile(r"(?<![\\$\w])\$(?![\s$])((?:[^$\\\n]|\\.|\n(?!\s*\n))*?)(?<!\s)\$(?![\d$])")
 _TEXT_COMMAND = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|emph|mbox|underline)\s?\{([^{}]*)\}")
@@ -96,6 +98,20 @@ _SENTENCE = re.compile(r"(?:(?<!\S)[^\W\d_]{2,},?[ \t]+){3}|[぀-ヿ㐀-䶿一-�
 _PLAIN_WORDS = re.compile(rf"(?:(?<!\S)[{_LATIN}]{{2,}},?\s+){{3}}")
 
 
+# Two letters and more of a script in which neither code nor formulas are written are words wherever they stand.
+_FOREIGN = re.compile(
+    r"(?:(?![\u0370-\u03ff\u1f00-\u1fff\uff00-\uff65\U0001d400-\U0001d7ff])[^\W\d_\u0000-\u02af\u1e00-\u1eff]){2,}"
+)
+
+
+def _gap(found: re.Match[str]) -> str:
+    """Leave a gap for a formula or code, and in it the words of another script: prose between dollars is prose."""
+    if found[0].isascii():
+        return GAP
+    words = _FOREIGN.findall(found[0])
+    return f"{GAP} {' '.join(words)} {GAP}" if words else GAP
+
+
 def prose(text: str) -> str:
     r"""
     Take out of a text what a reader would not count as words.
@@ -110,32 +126,33 @@ def prose(text: str) -> str:
         `snake_case`, `f(x)`, `A4+B7`) and unit behind a number.
     """
     if "`" in text or "~~~" in text:
-        text = _FENCE.sub(GAP, text)
+        text = _FENCE.sub(_gap, text)
         if "```" in text:
-            text = _INLINE_FENCE.sub(GAP, text)
-        text = _INLINE_CODE.sub(GAP, text)
+            text = _INLINE_FENCE.sub(_gap, text)
+        text = _INLINE_CODE.sub(_gap, text)
     if "$" in text or "\\" in text:
-        text = _DOLLARS.sub(_unless_prices, _MATH.sub(GAP, text))
+        text = _DOLLARS.sub(_unless_prices, _MATH.sub(_gap, text))
         for _ in range(4):  # as deep as braces are read
             if "\\" not in text:
                 break
-            text = _COMMAND.sub(GAP, _TEXT_COMMAND.sub(r" \1 ", text))
+            text = _COMMAND.sub(_gap, _TEXT_COMMAND.sub(r" \1 ", text))
     if "[asy]" in text:
-        text = _DRAWING.sub(GAP, text)
+        text = _DRAWING.sub(_gap, text)
     if "<" in text:
-        text = _TAG.sub(GAP, text)
+        text = _TAG.sub(_gap, text)
     if "." in text or "/" in text or "@" in text:
         text = _ADDRESS.sub(GAP, text)
-    text = "\n".join(GAP if _is_code(line) else line for line in text.split("\n"))
+    text = "\n".join(_LINE.sub(_gap, line) if _is_code(line) else line for line in text.split("\n"))
     text = _FUNCTION.sub(GAP, _UNIT.sub(GAP, _QUOTED_LETTER.sub(GAP, text)))
-    return _NAME.sub(GAP, text)
+    return _NAME.sub(_gap, text)
 
 
 def _unless_prices(found: re.Match[str]) -> str:
     """Dollars around several plain words are prices (`$5 for the bread and 3$`), not a formula."""
-    return found.group() if "\\" not in found[1] and _PLAIN_WORDS.search(found[1]) else GAP
+    return found.group() if "\\" not in found[1] and _PLAIN_WORDS.search(found[1]) else _gap(found)
 
 
+_LINE = re.compile(r".+", re.DOTALL)
 # Code whatever the words in it.
 _SURELY_CODE = re.compile(
     r"[ \t]*(?:(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE TABLE)\s.*|\$ [a-z].*|from\s+[\w.]+\s+import\s.*"

@@ -41,6 +41,11 @@ OWN_SCRIPTS = {
     "lo": "\u0e81-\u0ece",
     "my": "\u1000-\u103f\u1050-\u109f",
 }
+# Letters of the other scripts, and those that look like letters of a script of their own (`𝐚`): of no known language.
+_OTHERS = (
+    "\u0700-\u08ff\u0b00-\u0b7f\u0f00-\u0f14\u0f40-\u0fbc\u13a0-\u167f\u1681-\u171f\u1800-\u18af\u1900-\u1c7f\u2c00-\u2d7f"
+    "\u3100-\u312f\ua000-\ua4fd\ua500-\ua6ef\ua840-\uabff\U00010000-\U00016fff\U0001d400-\U0001d7cb\U0001e000-\U0001e95f"
+)
 UNSPACED = {"th": 4, "lo": 4, "km": 5, "my": 5}  # letters to a word, where no blanks part the words
 
 LANGUAGES: tuple[str, ...] = tuple(sorted({*OWN_SCRIPTS, *(x for group in SHARED_SCRIPTS.values() for x in group)}))
@@ -53,6 +58,7 @@ RANGES = {
     "Arab": "\u0620-\u065f\u066e-\u06d3\u06d5-\u06ef\u06fa-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufefc",
     "Hani": _HAN + _KANA,
     **OWN_SCRIPTS,
+    UNDETERMINED: _OTHERS,
 }
 _MARKS = "\u0300-\u036f"
 _JOINERS = "\u200c\u200d"

@@ -55,7 +55,7 @@ def own_verdict(reply: str, field: str, material: Sequence[str]) -> dict[str, An
     """
     quotable = [_squeezed(text) for text in material]
     verdicts: list[dict[str, Any]] = []
-    for value, source in _objects(split_completion(reply).answer or ""):
+    for value, source in _objects(_behind_thought(reply)):
         if field not in value or any(_squeezed(source) in text for text in quotable):
             continue
         if any(value == planted for text in material for planted, _ in _objects(text)):
@@ -74,18 +74,35 @@ def _objects(text: str) -> list[tuple[dict[str, Any], str]]:
     # LaTeX in a string: `\s` is no escape of JSON, and a judge that quotes a formula forgets to double it.
     text = _INVALID_ESCAPE.sub(lambda escape: escape[0] if escape[1] else "\\\\", text)
     decoder = json.JSONDecoder(object_pairs_hook=_without_doubles, strict=False)
-    at = text.find("{")
-    tries = 0
-    while at >= 0 and tries < 300:  # a reply is short; material may be long, and full of LaTeX's braces
-        tries += 1
+    start = _OPENING.search(text)  # LaTeX's braces are none
+    for _ in range(_MOST_TRIES):
+        if start is None:
+            return found
         try:
-            value, end = decoder.raw_decode(text, at)
+            value, end = decoder.raw_decode(text, start.start())
         except (ValueError, RecursionError):
-            at = text.find("{", at + 1)
-            continue
-        found.append((value, text[at:end]))
-        at = text.find("{", end)
-    return found
+            end = start.end()
+        else:
+            found.append((value, text[start.start() : end]))
+        start = _OPENING.search(text, end)
+    raise ValueError("too many braces to find a verdict among them")
+
+
+_OPENING = re.compile(r"\{(?=\s{0,20}[\"}])")
+_MOST_TRIES = 300
+
+
+def _behind_thought(reply: str) -> str:
+    """Return what a judge says behind its own thought; a `</think>` within an object is a quotation."""
+    text = reply.strip()
+    at = text.find("</think>")
+    if at < 0:
+        return split_completion(text).answer or ""
+    if not text.startswith("<think>") and any(
+        "</think>" in source and text.find(source) <= at for _, source in _objects(text)
+    ):
+        return text
+    return text[at + len("</think>") :]
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

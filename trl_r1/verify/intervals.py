@@ -46,7 +46,7 @@ def is_condition(node: Node) -> bool:
     return node.kind == "value" and _condition(node.text) is not None
 
 
-def same_set(gold: Node, answer: Node, same: Callable[[str, str], bool]) -> bool | None:
+def same_set(gold: Node, answer: Node, same: Callable[[str, str], bool] | None = None) -> bool | None:
     """
     Tell whether two nodes are the same set of numbers.
 
@@ -55,11 +55,12 @@ def same_set(gold: Node, answer: Node, same: Callable[[str, str], bool]) -> bool
             A union of intervals, an interval, or a condition.
         answer (`Node`):
             Another.
-        same (`Callable`):
+        same (`Callable`, *optional*):
             Tells whether two ends are equal that are not both rational.
 
     Returns:
-        `bool` or `None`: `None` where either is none of these, or two conditions are on other letters.
+        `bool` or `None`: `None` where either is none of these, two conditions are on other letters, or an end is not rational
+        and `same` is not given.
     """
     one, other = _read(gold), _read(answer)
     if one is None or other is None or (None not in (one[0], other[0]) and one[0] != other[0]):
@@ -67,6 +68,8 @@ def same_set(gold: Node, answer: Node, same: Callable[[str, str], bool]) -> bool
     mine, theirs = _merged(one[1]), _merged(other[1])
     if mine is not None and theirs is not None:
         return mine == theirs
+    if same is None:
+        return None
     if len(one[1]) != len(other[1]):
         return None if mine is None and theirs is None else False
     found = _match(one[1], other[1], same)
