@@ -82,6 +82,29 @@ def test_a_gold_that_is_absent_or_unreadable_is_none(solution):
     assert score("\\boxed{4}", solution) is None
 
 
+def test_golds_of_other_shapes():
+    lists = [["34", "35"], '["34", "35"]', ["34", None], [], float("nan"), "NaN", [None]]
+    assert math_accuracy(completions=["\\boxed{34}"] * 7, solution=lists) == [1.0, 1.0, 1.0, None, None, None, None]
+    assert score("\\boxed{36}", ["34", "35"]) == 0.0
+    assert score("\\boxed{35, 34}", ["34", "35"], MathAccuracy(golds="all")) == 1.0
+    assert score("\\boxed{34}", ["34", "35"], MathAccuracy(golds="all")) == 0.0
+    assert score("\\boxed{34}", {"ground_truth": "34"}, MathAccuracy(gold_key="ground_truth")) == 1.0
+    assert score("\\boxed{34}", '{"ground_truth": "34"}', MathAccuracy(gold_key="answer")) is None
+    with pytest.raises(ConfigError, match="`ground_truth`") as found:
+        score("\\boxed{34}", {"ground_truth": "34"})
+    assert found.value.key == "gold_key"
+
+
+@pytest.mark.parametrize("piece", ["\\boxed{", "\\frac{", "4, ", "- ", "1 ", "\\text{a", "or ", "{"])
+def test_a_long_answer_costs_little_and_reaches_no_worker(piece, monkeypatch):
+    monkeypatch.setattr("trl_r1.verify.judge.default_pool", lambda: pytest.fail("computer algebra is asked"))
+    monkeypatch.setattr(MathAccuracy, "start_workers", lambda self: None)
+    text = f"</think> \\boxed{{{piece * (200_000 // len(piece))}}}"
+    started = time.process_time()
+    assert score(text) == 0.0
+    assert time.process_time() - started < 2.0
+
+
 @pytest.mark.parametrize(
     "completion",
     [
@@ -150,6 +173,7 @@ def test_what_was_cut_off_has_no_last_number():
     assert score("</think>The answer is 4", truncated=[False]) == 1.0
     assert score("</think>\\boxed{4} beca", truncated=[True]) == 1.0
     assert score("</think><answer>4", truncated=[True]) == 0.0
+    assert score("<think>\\boxed{5}</think>The answer is 4", truncated=[True]) == 0.0
     assert score("</think><answer>4</answer>", truncated=[True]) == 1.0
 
 
@@ -168,7 +192,7 @@ def test_a_missing_column_names_itself():
         math_accuracy(completions=["4"], solution=["4", "5"])
 
 
-@pytest.mark.parametrize("arguments", [{"deadline_cpu_seconds": 0}, {"style": "xml"}])
+@pytest.mark.parametrize("arguments", [{"deadline_cpu_seconds": 0}, {"style": "xml"}, {"golds": "some"}])
 def test_wrong_arguments(arguments):
     with pytest.raises(ConfigError) as found:
         MathAccuracy(**arguments)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trl_r1.verify import equivalent
+from trl_r1.verify import Convention, equivalent
 
 
 SAME = [
@@ -137,6 +137,62 @@ SAME = [
     # number bases
     ("12_5", "12_{5}"),
     ("12_5", "12"),
+    # names, systems and several values
+    ("(p,q)=(3,2)", "(3,2)"),
+    ("(3,2)", "(p,q)=(3,2)"),
+    ("p=5,q=2;p=7,q=2", "(5,2),(7,2)"),
+    ("(5,2),(7,2)", r"p=5,q=2 \text{ or } p=7,q=2"),
+    (r"\frac{NO}{BO}=\frac{1}{\sqrt6}", r"\frac{1}{\sqrt6}"),
+    (r"A=\{1,2\}", r"\{1,2\}"),
+    (r"\vec a=(1,2)", "(1,2)"),
+    ("(1,2)", "P(1,2)"),
+    ("x=1,y=2", "y=2,x=1"),
+    ("x=1,y=2", r"\begin{cases} x=1 \\ y=2 \end{cases}"),
+    ("4", "4=x"),
+    ("7", "a+b=7"),
+    ("6", r"\text{Total} = 6"),
+    ("1000", "N = 1,000"),
+    ("y = 2x + 1", "f(x) = 2x + 1"),
+    ("6", r"x \approx 6"),
+    ("6.28", r"2\pi \approx 6.28"),
+    # words and numbers in words
+    ("6", r"\text{6}"),
+    ("13", r"\text{\$}13"),
+    ("6", r"\therefore 6"),
+    ("2", r"\text{two}"),
+    ("24", r"\text{twenty-four apples}"),
+    ("5", "五"),
+    ("24", "共24元"),
+    ("4", r"\text{The answer is }4"),
+    (r"x \ge 5", r"Therefore $x \ge 5$ is the solution."),
+    ("18", r"18\text{ apples left in total}"),
+    ("20", r"20\text{ miles per hour}"),
+    ("4000000", "4 million"),
+    # numbers
+    ("1/2", r"{1 \over 2}"),
+    ("1200", "1.2e3"),
+    ("1000000", "1\u2009000\u2009000"),
+    ("1000000", "1\u00a0000\u00a0000"),
+    (r"-\frac13", r"-0.\dot3"),
+    (r"\frac13", "0.(3)"),
+    (r"\frac16", "0.1666..."),
+    (r"60^\circ", "60^o"),
+    (r"60^\circ", "60º"),
+    (r"60^\circ", r"\frac{\pi}{3}"),
+    ("3+4i", r"3+4\mathrm{i}"),
+    # sets
+    ("[0,1]", r"0\le x\le1"),
+    (r"[0,\sqrt2]", r"0 \le x \le \sqrt2"),
+    (r"\emptyset", r"\varnothing"),
+    (r"(-\infty,1)\cup(2,\infty)", r"(-\infty,1) \text{ or } (2,\infty)"),
+    (r"(-\infty,1)\cup(2,\infty)", r"x<1 \text{ or } x>2"),
+    (r"(-\infty,\infty)", r"\mathbb{R}"),
+    (r"x \ne 2", r"\mathbb{R}\setminus\{2\}"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1&2\end{pmatrix}^T"),
+    # times of day
+    (r"6:45\text{ p.m.}", "6:45 PM"),
+    (r"6:45\text{ p.m.}", "18:45"),
+    (r"6:45\text{ p.m.}", "6:45"),
     # a gold that is a whole solution
     ("She sold 72 clips.\n#### 72", "72"),
     (r"So $x$ is $\boxed{\frac{1}{2}}$.", "0.5"),
@@ -216,6 +272,50 @@ DIFFERENT = [
     ("12_5", "12_6"),
     ("12_5", "13_5"),
     ("4", ""),
+    # what stands behind or before a number and says something
+    ("4", r"4\text{0}"),
+    ("4", r"4\text{, 5, 6}"),
+    ("4", r"4 \text{ is wrong}"),
+    ("4", r"4\text{: no}"),
+    ("4", "4 million"),
+    ("4", r"4\text{ squared}"),
+    ("4", r"4\text{ and a half}"),
+    ("4", r"\text{not }4"),
+    ("4", "The number is not 4"),
+    ("4", "4M"),
+    ("4", "4'"),
+    ("3", "负3"),
+    ("3", "不是3"),
+    ("3", "3百"),
+    ("3", "3以上"),
+    ("3", "三十"),
+    # times of day
+    (r"6:45\text{ p.m.}", "4:30"),
+    (r"6:45\text{ p.m.}", r"6:45\text{ a.m.}"),
+    ("2:15", "4:30"),
+    ("4:30", r"\frac{2}{15}"),
+    # names that values keep, and equations that name nothing
+    ("x=1,y=2", "2,1"),
+    ("x=1,y=2", "x=2,y=1"),
+    ("(x,y)=(1,2)", "(2,1)"),
+    ("7=11a+c", "11a+c"),
+    ("11a+c", "7=11a+c"),
+    ("x+2", "y+1=x+2"),
+    ("4", "2x=4"),
+    ("4", "x+1=4"),
+    (r"\tan \theta = 2\theta", r"2\theta"),
+    # transposes, bases, factorials, units
+    (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}^T"),
+    (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}'"),
+    ("12", "12_3"),
+    ("12", r"12_{\text{three}}"),
+    ("1000!", "1000!+1"),
+    (r"10^{50}\sqrt{2}", r"10^{50}\sqrt{2}+1"),
+    (r"60^\circ", r"60\text{ rad}"),
+    # sets
+    (r"(-\infty,1)\cup(2,\infty)", "1<x<2"),
+    ("[0,1]", "0<x<1"),
+    ("x \\ge 5", r"It is not true that $x \ge 5$."),
     # not mathematics at all
     ("4", r"\frac{"),
     ("4", "}{"),
@@ -233,6 +333,16 @@ def test_the_same(gold, answer):
 @pytest.mark.parametrize(("gold", "answer"), DIFFERENT)
 def test_different(gold, answer):
     assert equivalent(gold, answer) is False
+
+
+def test_what_the_data_decide():
+    assert equivalent("10000", "10 000") is True
+    assert equivalent("10000", "10 000", convention=Convention(thousands_by_space=False)) is False
+    assert equivalent("1.5", "1,5") is False
+    assert equivalent("1,5", "1,50", convention=Convention(decimal_comma=True)) is True
+    assert equivalent("1080", "1.080", convention=Convention(decimal_comma=True)) is True
+    assert equivalent("25", r"25\%") is False
+    assert equivalent("25", r"25\%", convention=Convention(percent_golds=True)) is True
 
 
 @pytest.mark.parametrize("gold", ["", "   ", r"\boxed{}", r"\frac{x}{", "<answer>"])

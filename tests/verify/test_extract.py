@@ -23,6 +23,15 @@ from trl_r1.verify import final_answer, read_gold
         (r"\boxed{1} and \boxed{2}", "1, 2"),
         (r"\boxed{1} or \boxed{2}", "1, 2"),
         (r"\boxed{1}和\boxed{2}", "1, 2"),
+        (r"$\boxed{1} \text{ and } \boxed{2}$", "1, 2"),
+        (r"\[ \boxed{-2} \quad \text{and} \quad \boxed{1}. \]", "-2, 1"),
+        (r"\boxed{k=45}, \boxed{n=2}", "k=45, n=2"),
+        (r"$p = \boxed{5}$ and $q = \boxed{2}$", "p = 5, q = 2"),
+        (r"The length is \boxed{3} and the width is \boxed{4}.", "3, 4"),
+        (r"\boxed{5}, so the answer is \boxed{4}", "4"),
+        (r"It is \boxed{5} and not \boxed{4}", "4"),
+        (r"\boxed{20} percent", r"20\%"),
+        (r"\boxed{" * 1000 + "4" + "}" * 1000, "4"),
         (r"\boxed{4}. It goes in \boxed{}.", "4"),
         (r"\boxed{4", None),
         (r"\boxed{\frac{1}{2}", None),
@@ -66,6 +75,13 @@ from trl_r1.verify import final_answer, read_gold
         ("It is one of 0, 1, 2, 3 and 4", "0, 1, 2, 3, 4"),
         ("The answer is one of 4, 5, 6.", "4, 5, 6"),
         ("It is 5 or 4", "5, 4"),
+        ("The answer is not 4.", None),
+        ("The answer is 18, not 17.", "18"),
+        ("The answer is less than 4.", None),
+        ("It is not $4$.", None),
+        ("She has 4 hundred dollars left.", None),
+        ("There are 12 of them. I hope it is correct.", "12"),
+        ("答案不是4", None),
         ("I do not know.", "I do not know."),
         ("I do not know what the result of this may be.", None),
         ("", None),
@@ -99,7 +115,10 @@ def test_read_gold(solution, gold):
     assert read_gold(solution) == gold
 
 
-@pytest.mark.parametrize("piece", [r"\(", "$", r"\boxed{", "{", "(", "answer is ", "1,", "####", r"\[", "=", "and "])
+@pytest.mark.parametrize(
+    "piece",
+    [r"\(", "$", r"\boxed{", "{", "(", "answer is ", "1,", "####", r"\[", "=", "and ", r"\boxed{4 and ", ". ", "\n"],
+)
 def test_extraction_is_linear(piece):
     def cpu_seconds(length: int) -> float:
         text = piece * (length // len(piece))

@@ -15,6 +15,9 @@ from ..language import LANGUAGES, detect, normalize_language, share
 from ..text import STYLES, completion_text, question_of, split_completion, thoughts_opened
 
 
+_LONGEST = 300_000  # characters, some 75,000 tokens; of a longer thought the middle does not count
+
+
 @dataclass(frozen=True)
 class LanguageConsistency:
     r"""
@@ -22,7 +25,7 @@ class LanguageConsistency:
 
     The target is the row's `language`; where it is missing or empty, the language of the question (column `question`,
     else the prompt's own text). Only the thought counts, not the answer: of a thought that is never closed, all that
-    follows its opening. `None` (does not apply) where there is no thought, no word in it, or no target: a question of
+    follows its opening, and of more than 300,000 characters the first and the last half of as many. `None` (does not apply) where there is no thought, no word in it, or no target: a question of
     digits alone, a language that [`trl_r1.language`] does not know.
 
     Args:
@@ -106,6 +109,8 @@ class LanguageConsistency:
             if not thought or not target or normalize_language(target) not in LANGUAGES:
                 rewards.append(None)
             else:
+                if len(thought) > _LONGEST:
+                    thought = f"{thought[: _LONGEST // 2]}\n{thought[-_LONGEST // 2 :]}"
                 rewards.append(share(thought, target, self.languages))
         return rewards
 
