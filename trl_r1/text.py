@@ -134,12 +134,11 @@ def is_blank(text: str) -> bool:
 
 
 def has_words(text: str) -> bool:
-    """Tell whether a text says something: a word of two letters, a letter of a script of such words, or a calculation."""
-    return _SAYS.search(_ENTITY.sub(" ", text)) is not None
+    """Tell whether a text says something: a letter or digit that is not part of an entity (`&nbsp;`), tag or LaTeX command."""
+    return re.search(r"[^\W_]", _ENTITY.sub(" ", text)) is not None
 
 
 _ENTITY = re.compile(r"&(?:#\w{1,8}|\w{1,12});|<[^<>]{0,80}>|\\[A-Za-z]{1,20}")
-_SAYS = re.compile(r"[^\W\d_]{2}|[^\W\d_\u0000-\u06ff]|\d\s*[-+*/=×·^<>]\s*\d")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Cs", "Zl", "Zp", "Zs", "Mn"})
 
 

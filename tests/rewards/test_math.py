@@ -2,6 +2,7 @@
 
 import pickle
 import random
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -97,7 +98,7 @@ def test_golds_of_other_shapes():
 
 @pytest.mark.parametrize("piece", ["\\boxed{", "\\frac{", "4, ", "- ", "1 ", "\\text{a", "or ", "{"])
 def test_a_long_answer_costs_little_and_reaches_no_worker(piece, monkeypatch):
-    monkeypatch.setattr("trl_r1.verify.judge.default_pool", lambda: pytest.fail("computer algebra is asked"))
+    monkeypatch.setattr(sys.modules["trl_r1.verify.judge"], "default_pool", lambda: pytest.fail("it is asked"))
     monkeypatch.setattr(MathAccuracy, "start_workers", lambda self: None)
     text = f"</think> \\boxed{{{piece * (200_000 // len(piece))}}}"
     started = time.process_time()

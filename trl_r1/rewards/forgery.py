@@ -75,21 +75,23 @@ def _objects(text: str) -> list[tuple[dict[str, Any], str]]:
     text = _INVALID_ESCAPE.sub(lambda escape: escape[0] if escape[1] else "\\\\", text)
     decoder = json.JSONDecoder(object_pairs_hook=_without_doubles, strict=False)
     start = _OPENING.search(text)  # LaTeX's braces are none
-    for _ in range(_MOST_TRIES):
-        if start is None:
-            return found
+    failed = 0
+    while start is not None:
         try:
             value, end = decoder.raw_decode(text, start.start())
         except (ValueError, RecursionError):
             end = start.end()
+            failed += 1
+            if failed > _MOST_FAILURES:
+                raise ValueError("too many braces to find a verdict among them") from None
         else:
             found.append((value, text[start.start() : end]))
         start = _OPENING.search(text, end)
-    raise ValueError("too many braces to find a verdict among them")
+    return found
 
 
 _OPENING = re.compile(r"\{(?=\s{0,20}[\"}])")
-_MOST_TRIES = 300
+_MOST_FAILURES = 300
 
 
 def _behind_thought(reply: str) -> str:

@@ -67,6 +67,7 @@ _BEFORE_NUMBER = re.compile(
     r"percent|fraction|factors?|divisors?|out|instead)\s+of)\s*[$(]*$",
     re.IGNORECASE,
 )
+_DENIED_BEHIND = re.compile(r"[\s$,:;.)]{0,4}(?:no|not|wrong|incorrect|false)\b(?!\s*\S{0,3}\d)", re.IGNORECASE)
 _BEHIND_NUMBER = re.compile(
     r"[)$]*(?:\s*[百千万亿倍]|\s+(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|times|plus|minus|and a|"
     r"halves|thirds?|quarters?|fourths?|fifths?|tenths?|hundredths?|or (?:more|less|so)|too)\b)",
@@ -98,6 +99,8 @@ def _found(text: str) -> str | None:
         return None
     if "\\boxed" in text or "\\fbox" in text:
         return _boxed(text)
+    if "\\text" in text:
+        text = _TEXT_GROUP.sub(lambda group: group[1] if _ANCHOR.search(group[1]) else group[0], text)
     if "####" in text:
         return _HASHES.findall(text)[-1].strip() or None
     anchors = list(_ANCHOR.finditer(text))
@@ -257,7 +260,9 @@ def _after_anchor(rest: str) -> str | None:
         return sentence
     if formula := re.match(r"\$([^$\n]+)\$|\\\((.+?)\\\)", sentence):
         return (formula[1] or formula[2]).strip()
-    return _number(sentence, last=False) or (sentence if len(sentence) <= 80 else None)
+    return _number(sentence, last=False) or (
+        sentence if len(sentence) <= 80 and not re.search(r"\d", sentence) else None
+    )
 
 
 def _last_of_last_line(text: str) -> str | None:
@@ -340,6 +345,8 @@ def _denied(text: str, start: int, end: int) -> bool:
             last = number.end()
             before = " " * last + before[last:]
     before = _CLAUSE_END.split(before)[-1]
+    if _DENIED_BEHIND.match(text, end):
+        return True
     after = _CLAUSE_END.split(text[end : end + 200], maxsplit=1)[0]
     return bool(DENIAL.search(before) or DENIAL.search(after) or re.search(r"≠|\\neq?(?![A-Za-z])|!=", before))
 

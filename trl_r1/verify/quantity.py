@@ -22,93 +22,14 @@ Leaf = Callable[[str, str, Fraction], bool]
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _LETTERS = re.compile(r"[A-Za-z]+")
 _CONSTANTS = frozenset(["e", "i"])
-_CONSTANT_COMMANDS = frozenset(
-    [
-        "frac",
-        "sqrt",
-        "cdot",
-        "times",
-        "pi",
-        "infty",
-        "le",
-        "ge",
-        "ne",
-        "pm",
-        "mp",
-        "circ",
-        "left",
-        "right",
-        "ldots",
-        "overline",
-        "lfloor",
-        "rfloor",
-        "lceil",
-        "rceil",
-        "binom",
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "sinh",
-        "cosh",
-        "tanh",
-        "log",
-        "ln",
-        "exp",
-        "lg",
-        "max",
-        "min",
-        "gcd",
-        "lcm",
-        "mod",
-        "pmod",
-        "bmod",
-        "sum",
-        "prod",
-        "int",
-        "lim",
-        "det",
-        "cup",
-        "cap",
-        "emptyset",
-        "approx",
-        "begin",
-        "end",
-        "mathbb",
-        "text",
-        "in",
-        "langle",
-        "rangle",
-        "lor",
-        "setminus",
-    ]
+_CONSTANT_COMMANDS_TEXT = (
+    "frac sqrt cdot times pi infty le ge ne pm mp circ left right ldots overline lfloor rfloor lceil rceil binom "
+    "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp lg max min gcd lcm mod pmod bmod sum "
+    "prod int lim det cup cap emptyset approx begin end mathbb text in langle rangle lor setminus"
 )
-_PLAIN_FUNCTIONS = frozenset(
-    [
-        "sqrt",
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "log",
-        "ln",
-        "exp",
-        "lg",
-        "max",
-        "min",
-        "gcd",
-        "lcm",
-        "mod",
-        "abs",
-    ]
-)
+_CONSTANT_COMMANDS = frozenset(_CONSTANT_COMMANDS_TEXT.split())
+_PLAIN_FUNCTIONS_TEXT = "sqrt sin cos tan cot sec csc log ln exp lg max min gcd lcm mod abs"
+_PLAIN_FUNCTIONS = frozenset(_PLAIN_FUNCTIONS_TEXT.split())
 _TEXT_GROUP = re.compile(r"\\text\{([^{}]*)\}")
 _BASE = re.compile(
     r"^\(?\s*(-?(?=[A-Fa-f]{0,8}\d)[0-9A-Fa-f]{1,200})\s*\)?\s*"
