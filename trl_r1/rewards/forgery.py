@@ -70,7 +70,7 @@ def own_verdict(reply: str, field: str, material: Sequence[str]) -> dict[str, An
 
 def _objects(text: str) -> list[tuple[dict[str, Any], str]]:
     """Return the outermost JSON objects in a text, each with its source."""
-    found = []
+    found: list[tuple[dict[str, Any], str]] = []
     # LaTeX in a string: `\s` is no escape of JSON, and a judge that quotes a formula forgets to double it.
     text = _INVALID_ESCAPE.sub(lambda escape: escape[0] if escape[1] else "\\\\", text)
     decoder = json.JSONDecoder(object_pairs_hook=_without_doubles, strict=False)

@@ -25,8 +25,9 @@ class LanguageConsistency:
 
     The target is the row's `language`; where it is missing or empty, the language of the question (column `question`,
     else the prompt's own text). Only the thought counts, not the answer: of a thought that is never closed, all that
-    follows its opening, and of more than 300,000 characters the first and the last half of as many. `None` (does not apply) where there is no thought, no word in it, or no target: a question of
-    digits alone, a language that [`trl_r1.language`] does not know.
+    follows its opening, and of more than 300,000 characters the first and the last half of as many. `None` (does not
+    apply) where there is no thought, no word in it, or no target: a question of digits alone, a language that
+    [`trl_r1.language`] does not know.
 
     Args:
         languages (`tuple[str, ...]`, *optional*):

@@ -353,6 +353,7 @@ def _denied(text: str, start: int, end: int) -> bool:
 
 def _number(text: str, last: bool) -> str | None:
     """Return the first or last number of a text; with its neighbours where three or more are listed, or an `or` parts them."""
+    text = _TEXT_GROUP.sub(r"\1", text)
     found = list(_NUMBER.finditer(text))
     if not found or _denied(text, found[-1 if last else 0].start(), found[-1 if last else 0].end()):
         return None

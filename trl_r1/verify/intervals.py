@@ -180,7 +180,7 @@ def _without(points: list[str]) -> list[Piece]:
     """Return all numbers but some."""
     known = [_end(point) for point in points]
     if all(end is not None for end in known):
-        points = [point for _, point in sorted(zip(known, points, strict=True))]  # type: ignore[type-var]
+        points = [point for _, point in sorted(zip(known, points, strict=True))]
     bounds = [_NEGATIVE_INFINITY, *points, _INFINITY]
     return [Piece(low, False, high, False) for low, high in itertools.pairwise(bounds)]
 
