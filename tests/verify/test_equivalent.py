@@ -304,6 +304,9 @@ DIFFERENT = [
     ("4", "2x=4"),
     ("4", "x+1=4"),
     (r"\tan \theta = 2\theta", r"2\theta"),
+    ("0", "49x^2 - 42xy + 9y^2 = 0"),
+    ("25", "x^2 + y^2 = 25"),
+    ("4", r"\text{not } = 4"),
     # transposes, bases, factorials, units
     (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}^T"),
     (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}'"),

@@ -21,9 +21,8 @@ from fractions import Fraction
 from math import gcd
 
 from .exact import read_exact
-from .expression import read_tree
 from .extract import sentence_value
-from .intervals import is_condition, same_set
+from .intervals import is_condition, is_set, same_set
 from .normal import normalise, squeeze
 from .numeric import Undecided, compare_equations, compare_values, nearly_equal
 from .quantity import Leaf, Unreadable, ask, compare_quantities, has_letters, letters, same_words
@@ -35,6 +34,7 @@ __all__ = ["Leaf", "Unreadable", "compare", "fast_leaf", "has_letters", "is_text
 
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|lt|gt|in|subset|equiv)(?![A-Za-z])|!=")
 _LONGEST_ANSWER = 500  # characters, beside a short gold
+_SET = re.compile(r"[<>\[(]|\\(?:le|ge|ne|cup|cap|setminus|mathbb|infty)(?![A-Za-z])|!=")
 _APPROXIMATELY = re.compile(r"\s*\\approx(?![A-Za-z])\s*")
 _SEQUENCES = ("list", "round", "set", "square", "half")
 _AGREE = {
@@ -183,7 +183,14 @@ def _is_interval(node: Node) -> bool:
 
 def _compare_sets(gold: Node, answer: Node, leaf: Leaf) -> bool:
     verdict = same_set(gold, answer, lambda one, other: compare_quantities(one, other, leaf))
-    return ask(leaf, gold.text, answer.text) if verdict is None else verdict
+    if verdict is None:
+        return _may_be_set(gold) and _may_be_set(answer) and ask(leaf, gold.text, answer.text)
+    return verdict
+
+
+def _may_be_set(node: Node) -> bool:
+    """Tell whether a node is a set of numbers, or a value that may turn out to be one."""
+    return bool(_SET.search(node.text)) if node.kind == "value" else is_set(node)
 
 
 def _shapes_agree(gold: Node, answer: Node) -> bool:
@@ -314,9 +321,7 @@ def _value_of(sides: list[str], leaf: Leaf) -> str | None:
 
 def _names_a_number(side: str) -> bool:
     """Tell whether a side with letters is what was asked for (`a + b`, `xy`) and no equation to be solved (`2x`)."""
-    tree = read_tree(side)
-    names = tree[1] if tree is not None else letters(side)
-    return len(names) > 1 or not re.search(r"\d", re.sub(r"_\{?\w+\}?|\([^()]*\)", "", side))
+    return not re.search(r"\d", re.sub(r"_\{?\w+\}?|(?<=[A-Za-z])\([^()]*\)", "", side))
 
 
 def fast_leaf(gold: str, answer: str, factor: Fraction) -> bool:

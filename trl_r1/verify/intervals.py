@@ -46,6 +46,11 @@ def is_condition(node: Node) -> bool:
     return node.kind == "value" and _condition(node.text) is not None
 
 
+def is_set(node: Node) -> bool:
+    """Tell whether a node is a union, an interval, or a condition on one letter."""
+    return _read(node) is not None
+
+
 def same_set(gold: Node, answer: Node, same: Callable[[str, str], bool] | None = None) -> bool | None:
     """
     Tell whether two nodes are the same set of numbers.

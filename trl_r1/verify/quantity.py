@@ -77,7 +77,15 @@ def compare_quantities(gold: str, answer: str, leaf: Leaf) -> bool:
         return close_enough(gold_exact, Exact(answer_exact.value * factor, answer_exact.decimal))
     if gold_is_number and (has_letters(answer_body) or "," in answer_body):
         return False
-    return ask(leaf, gold_body, answer_body, factor)
+    return ask(leaf, _plainly(gold_body, gold_exact), _plainly(answer_body, answer_exact), factor)
+
+
+def _plainly(body: str, exact: Exact | None) -> str:
+    """Write a number that is no decimal as a fraction: mixed numbers and thousands are read in more than one way."""
+    if exact is None or exact.decimal:
+        return body
+    value = exact.value
+    return str(value.numerator) if value.denominator == 1 else rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
 
 
 def ask(leaf: Leaf, gold: str, answer: str, factor: Fraction = Fraction(1)) -> bool:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from .normal import normalise, squeeze
+from .words import DENIAL
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,10 @@ _NAME = re.compile(
 
 def is_name(text: str) -> bool:
     r"""Tell whether the left side of an equation only names a value: `x`, `f(3)`, `\angle A`, `\frac{NO}{BO}`, `|AB|`."""
-    return len(text) <= 80 and _NAME.fullmatch(text.strip()) is not None and text.strip() not in ("e", "i")
+    text = text.strip()
+    if "\\text" in text and DENIAL.search(text):
+        return False
+    return len(text) <= 80 and _NAME.fullmatch(text) is not None and text not in ("e", "i")
 
 
 def name_key(text: str) -> str:
