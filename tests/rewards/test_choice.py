@@ -135,6 +135,14 @@ def test_what_names_no_option(text):
     assert option_letter(text) is None
 
 
+def test_golds_of_other_shapes():
+    assert score("\\boxed{B}", ["A", "B"]) == 1.0
+    assert score("\\boxed{C}", ["A", "B"]) == 0.0
+    assert score("\\boxed{B}", float("nan")) is None
+    golds = ChoiceAccuracy(gold_key="answer")
+    assert golds(completions=["B"], solution=[{"answer": "B"}]) == [1.0]
+
+
 def test_a_missing_column_and_pickling():
     with pytest.raises(ConfigError, match="`solution`"):
         choice_accuracy(completions=["B"])

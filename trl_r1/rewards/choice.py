@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from ..errors import ConfigError
 from ..text import STYLES
-from ..verify import DEADLINE_CPU_SECONDS, final_answer, judge, read_gold
+from ..verify import DEADLINE_CPU_SECONDS, final_answer, judge, read_golds
 from ..verify.words import DENIAL
 from ._columns import column
 from .math import answer_parts
@@ -106,12 +106,15 @@ class ChoiceAccuracy:
             The mark of the style `"special_token"`.
         deadline_cpu_seconds (`float`, *optional*, defaults to `2.0`):
             CPU time that computer algebra may spend on an answer given as a formula instead of a letter.
+        gold_key (`str`, *optional*):
+            Under which key of a mapping in `solution` the gold stands. Of a list in `solution`, any option is right.
     """
 
     prefilled: bool | None = None
     style: str = "think"
     special_token: str = "|special_token|"
     deadline_cpu_seconds: float = DEADLINE_CPU_SECONDS
+    gold_key: str | None = None
 
     __name__: ClassVar[str] = "choice_accuracy"
     requires: ClassVar[tuple[str, ...]] = ("solution",)
@@ -138,20 +141,19 @@ class ChoiceAccuracy:
         prefilled = columns.get("prefilled") if self.prefilled is None else self.prefilled
         truncated = columns.get("truncated")
         parts = answer_parts(completions, prompts, prefilled, self.style, self.special_token, truncated)
-        rewards, chosen = [], []
+        rewards: list[float | None] = []
+        chosen: list[str] = []
         for part, solution, offered in zip(parts, solutions, options, strict=True):
             offered = read_options(offered)
-            reward, choice = self._judge(solution, offered, part)
-            rewards.append(reward)
-            chosen.append(choice or "")
+            verdicts = [self._judge(gold, offered, part) for gold in read_golds(solution, self.gold_key)]
+            known = [reward for reward, _ in verdicts if reward is not None]
+            rewards.append(max(known, default=None))
+            chosen.append(next((choice for _, choice in verdicts if choice), ""))
         if log_extra is not None:
             log_extra("choice", chosen)
         return rewards
 
-    def _judge(self, solution: Any, options: dict[str, str], part: str | None) -> tuple[float | None, str | None]:
-        gold_text = read_gold(solution)
-        if gold_text is None:
-            return None, None
+    def _judge(self, gold_text: str, options: dict[str, str], part: str | None) -> tuple[float | None, str | None]:
         gold = self._option(gold_text, options)
         if gold is None and not options:
             gold = _plain_words(gold_text) or None

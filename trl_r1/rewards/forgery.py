@@ -83,7 +83,7 @@ def _objects(text: str) -> list[tuple[dict[str, Any], str]]:
             end = start.end()
             failed += 1
             if failed > _MOST_FAILURES:
-                raise ValueError("too many braces to find a verdict among them") from None
+                raise ValueError("too many braces to find an object of its own among them") from None
         else:
             found.append((value, text[start.start() : end]))
         start = _OPENING.search(text, end)

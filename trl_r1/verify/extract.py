@@ -18,7 +18,7 @@ A number or formula of prose (3 and 5) whose clause denies it ("The answer is no
 import itertools
 import re
 
-from .words import DENIAL, is_noun_phrase
+from .words import DENIAL, changes, is_noun_phrase
 
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
@@ -36,6 +36,7 @@ _ANCHOR = re.compile(
 )
 _SENTENCE_END = re.compile(r"\n|。|！|[.!?](?=\s+[A-Z(\\$]|\s*$)|(?<=[^\d])\.(?=\s)|\.(?=\s*\*\*)")
 _SENTENCES = re.compile(r"(?:(?<=[.!?])|(?<=[.!?]\$)|(?<=[.!?]\$\$))(?<!\.\.)\s+(?=[A-Z<])|(?<=[。！])")
+_OFFERED_BEHIND = re.compile(r"[\s$.]{0,4}(?:\\[)\]]\s?)?(?:or|或)\s+\$?\s*(-?[\d\\][^\s$.,]{0,40})")
 _PERCENT_BEHIND = re.compile(r"\s*(?:\$|\\\))?\s*(?:\\?%|percent\b|pct\b)")
 _REASON = re.compile(
     r"\s*(?:,\s*)?\b(?:because|since|where|which|so|hence|thus|when|if|but|as)\b.*", re.IGNORECASE | re.DOTALL
@@ -206,7 +207,9 @@ def _boxed(text: str) -> str | None:
         + (r"\%" if _PERCENT_BEHIND.match(text, end) and not content.rstrip().endswith("%") else "")
         for _, end, content in joined
     ]
-    if len(contents) > 1:
+    if offered := _OFFERED_BEHIND.match(text, joined[-1][1]):
+        contents.append(offered[1])
+    if len(joined) > 1 and not offered:
         names = [_NAMED_BOX.search(_plain(text[max(0, start - 40) : start])) for start, _, _ in joined]
         if all(names) and not any("=" in content for content in contents):
             contents = [f"{name[1]} = {content}" for name, content in zip(names, contents, strict=True)]
@@ -318,7 +321,7 @@ def sentence_value(text: str) -> str | None:
     if any(_LISTED.fullmatch(text[one.end() : other.start()]) for one, other in itertools.pairwise(found)):
         return None
     numbers = [number for number in found if not _denied(text, number.start(), number.end())]
-    if len(numbers) != 1 or (len(found) == 1 and _says(text)):
+    if len(numbers) != 1 or (len(found) == 1 and _says(text)) or changes(text[numbers[0].end() :]):
         return None
     return (
         text[numbers[0].start() :].strip(" .") if is_noun_phrase(text[numbers[0].end() :]) else numbers[0][0].strip()
@@ -345,7 +348,9 @@ def _denied(text: str, start: int, end: int) -> bool:
             last = number.end()
             before = " " * last + before[last:]
     before = _CLAUSE_END.split(before)[-1]
-    if _DENIED_BEHIND.match(text, end):
+    if _DENIED_BEHIND.match(text, end) or (
+        text[end : end + 1] == " " and changes(_CLAUSE_END.split(text[end : end + 60])[0])
+    ):
         return True
     after = _CLAUSE_END.split(text[end : end + 200], maxsplit=1)[0]
     return bool(DENIAL.search(before) or DENIAL.search(after) or re.search(r"≠|\\neq?(?![A-Za-z])|!=", before))
@@ -355,7 +360,7 @@ def _number(text: str, last: bool) -> str | None:
     """Return the first or last number of a text; with its neighbours where three or more are listed, or an `or` parts them."""
     text = _TEXT_GROUP.sub(r"\1", text)
     found = list(_NUMBER.finditer(text))
-    if not found or _denied(text, found[-1 if last else 0].start(), found[-1 if last else 0].end()):
+    if not found:
         return None
     between = [text[one.end() : other.start()] for one, other in itertools.pairwise(found)]
     start = end = len(found) - 1 if last else 0
@@ -363,6 +368,8 @@ def _number(text: str, last: bool) -> str | None:
         start -= 1
     while end < len(found) - 1 and _LISTED.fullmatch(between[end]):
         end += 1
+    if any(_denied(text, number.start(), number.end()) for number in found[start : end + 1][:20]):
+        return None
     if end - start >= 2 or any(_EITHER.search(joint) for joint in between[start:end]):
         return ", ".join(number[0].strip() for number in found[start : end + 1])
     return found[-1 if last else 0][0].strip()

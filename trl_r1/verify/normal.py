@@ -234,6 +234,8 @@ def _text_group(found: re.Match[str]) -> str:
         return ","
     if word.lower() in ("or", ", or", "或"):
         return r" \lor "
+    if word.lower() == "to":
+        return ":"
     if not re.search(r"[^\W\d_]", word):  # digits and signs alone
         return word
     if number := re.fullmatch(r"([-+]?(?:\\?\$)?\d[\d,.]*)\s*([^\W\d_][^\d]*)", word):

@@ -71,7 +71,7 @@ _TIME = re.compile(
 _PLUS_MINUS = re.compile(r"\\pm(?![A-Za-z])")
 _MEMBER = re.compile(r"^(\\?[A-Za-z]+(?:_\{?\w+\}?)?|\([A-Za-z](?:\s*,\s*[A-Za-z])*\))\s*\\in(?![A-Za-z])\s*")
 _EQUALS = re.compile(r"(?<![<>!\\:=])=(?!=)")
-_POINT = re.compile(r"^([A-Z](?:_\{?\w+\}?|')?)\s*(?=\()")
+_POINT = re.compile(r"^([A-Z](?:_\{?\w+\}?|')?|\\text\{(?:[Tt]he )?[A-Za-z]+(?: is)?\})\s*(?=\()")
 _WORD = r"(?:[A-Za-z]|\\(?!frac|sqrt|cdot|times|pm|ln|log|sin|cos|tan|pi)[A-Za-z]+\b)"
 # `x`, `x_1`, `x'`, `AB`, `\vec{a}`, `\angle ABC`, `|AB|`, `S_{\triangle ABC}`, `f(x)`, `P(X = 2)`, `\text{Total}`
 _SIMPLE_NAME = (
@@ -128,7 +128,7 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
     text = text.strip()
     if depth > 6:
         return Node("value", text)
-    if member := _MEMBER.match(text):
+    if (member := _MEMBER.match(text)) and not re.fullmatch(r"\\?[A-Za-z]", text[member.end() :].strip()):
         inner = _take_apart(text[member.end() :], as_list, depth + 1)
         return inner if member[1].startswith("(") else replace(inner, name=name_key(member[1]))
     if (system := _SYSTEM.match(text)) and (system[1] != "array" or "=" in system[2]):
@@ -165,7 +165,7 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
     if point := _POINT.match(text):
         inner = _take_apart(text[point.end() :], as_list, depth + 1)
         if inner.kind == "round":
-            return replace(inner, text=text, name=name_key(point[1]))
+            return replace(inner, text=text, name=name_key(point[1]) if point[1][0] != "\\" else "")
     if (time := _TIME.match(text)) and int(time[1]) <= 24:
         return Node(
             "time", text, tuple(Node("value", part or "0") for part in time.groups()[:3]), (time[4] or "").lower()

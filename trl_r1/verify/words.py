@@ -65,6 +65,15 @@ _HEADS_TEXT = (
     "celsius fahrenheit usd cad aud eur gbp rmb cny"
 )
 _HEADS = frozenset(_HEADS_TEXT.split())
+# Fractions and powers of ten, and numbers as plurals: `sixteenths`, `quadrillions`, `fives`.
+_FRACTIONAL = re.compile(
+    r"(?:teen|tie|twelf|eleven|ten|nin|eigh|seven|six|fif|four|thir|hundred|thousand|illion)ths?$|illions?$|^myriads?$|"
+    r"^(?:ones|twos|threes|fours|fives|sixes|sevens|eights|nines|tens|elevens|twelves|scores?|gross(?:es)?|multipl\w*|den\w{1,4}s)$"
+)
+_CHANGING_TEXT = (
+    "less more fewer greater smaller larger times squared cubed plus minus short percent half halves thirds quarters"
+)
+_CHANGING = frozenset(_CHANGING_TEXT.split()) | frozenset(MULTIPLIERS)
 # Plain words that end in `s` and are no plurals are in the list of words that say something; these endings are none either.
 _NO_PLURAL = re.compile(r"(?:ss|us|is|ous|less|ness|wise)$")
 _TOKEN = re.compile(r"[a-z]+(?:[-'’][a-z]+)*")
@@ -195,9 +204,20 @@ def is_noun_phrase(text: str) -> bool:
     if _BETWEEN_WORDS.fullmatch(_TOKEN.sub("", text)) is None:
         return False
     words = _TOKEN.findall(text)
-    if not 0 < len(words) <= 8 or not _SAYING.isdisjoint(words):
+    if not 0 < len(words) <= 8 or any(_says_more(word) for word in words):
         return False
+    if words[0] == "of" and len(words) > 2 and words[1] in _JOINS:
+        return True  # `2/3 of the cake`
     return any(_is_head(word) for word in words) and words[-1] not in _JOINS
+
+
+def _says_more(word: str) -> bool:
+    return word in _SAYING or "'" in word or "’" in word or bool(_FRACTIONAL.search(word))
+
+
+def changes(text: str) -> bool:
+    """Tell whether the first words behind a number of prose make another of it: `4 less than`, `4 times`, `4 sixteenths`."""
+    return any(word in _CHANGING or _FRACTIONAL.search(word) for word in _TOKEN.findall(text[:_LONGEST].lower())[:3])
 
 
 def _is_head(word: str) -> bool:
