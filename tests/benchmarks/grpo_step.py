@@ -4,7 +4,7 @@ One GRPO step of TRL's trainer and of ours: the same weights, the same completio
     python -m tests.benchmarks.grpo_step [--pairs 5] [--rows 64 32] [--parts steps off zero_std memory]
     python -m tests.benchmarks.grpo_step --device cuda --attention flash_attention_2
 
-The whole takes some ten minutes on one quiet core (half with two, `OMP_NUM_THREADS=2`), the steps of 64 rows half of it.
+The whole takes some twelve minutes on one quiet core (half with two, `OMP_NUM_THREADS=2`), the steps of 64 rows half of it.
 
 Completions are written down beforehand (lognormal lengths, the longest at the limit, their mean a quarter of it), so
 nothing is sampled and nothing but the step is timed. The phases:
@@ -14,7 +14,8 @@ nothing is sampled and nothing but the step is timed. The phases:
 - `step`: all of it, with rewards, metrics and the rearrangement of rows.
 
 Each figure is the median over the pairs of (time of TRL's trainer) / (time of ours), by the CPU time of the process (on
-a GPU: by the clock, synchronised), so that a busy machine weighs on both. `off` is our trainer with every switch off.
+a GPU: by the clock, synchronised), so that a busy machine weighs on both. `trimmed` is our trainer with `trim_padding` alone,
+`off` with every switch off.
 The lines on groups without variance compare our trainer with and without `skip_zero_advantage`, at `beta` 0. Memory is measured in
 a process of its own for each trainer: the most that is resident in a step, less what was before it. The last line is the
 ratio of the update at the first number of rows.
@@ -45,7 +46,8 @@ from trl_r1 import R1GRPOConfig, R1GRPOTrainer
 GROUP = 8
 PARTS = ("steps", "off", "zero_std", "memory")
 OFF = {"trim_padding": False, "group_by_length": False, "skip_zero_advantage": False}
-ON = {"trim_padding": True, "group_by_length": True, "skip_zero_advantage": False}
+TRIM = {**OFF, "trim_padding": True}  # each micro-batch as TRL makes it, at its own width
+ON = {**TRIM, "group_by_length": True}
 
 
 def lengths_like_r1(rows: int, longest: int, generator: torch.Generator, sigma: float = 0.8) -> list[int]:
@@ -229,12 +231,14 @@ def compare_steps(asked: argparse.Namespace, model: str, folder: Path) -> list[d
         beta = 0.0 if rows == asked.rows[0] != asked.rows[-1] else 0.001
         benches = {
             "trl": Bench(GRPOTrainer, model, folder / "trl", asked, rows, beta=beta),
+            "trimmed": Bench(R1GRPOTrainer, model, folder / "trimmed", asked, rows, beta=beta, **TRIM),
             "ours": Bench(R1GRPOTrainer, model, folder / "ours", asked, rows, beta=beta, **ON),
         }
         times = take_turns(benches, asked.pairs)
-        say(f"\n{rows} rows in micro-batches of {asked.batch}, lengths to {asked.longest}: TRL's time / ours")
-        for phase in ("score", "update", "step") if beta else ("update", "step"):
-            found.append(ratio(times, phase, "trl", "ours", rows=rows))
+        for name, what in (("trimmed", "ours with `trim_padding` alone"), ("ours", "ours")):
+            say(f"\n{rows} rows in micro-batches of {asked.batch}, lengths to {asked.longest}: TRL's time / {what}")
+            for phase in ("score", "update", "step") if beta else ("update", "step"):
+                found.append(ratio(times, phase, "trl", name, rows=rows))
     return found
 
 
@@ -286,7 +290,8 @@ def resident(name: str) -> float:
 
 def measure_memory(asked: argparse.Namespace, model: str, folder: Path) -> None:
     """Print the MiB that a step takes at most, beyond what the process holds before it."""
-    changes = {} if asked.memory == "trl" else {**ON, "max_tokens_per_micro_batch": asked.tokens}
+    changes = {} if asked.memory == "trl" else {**(TRIM if asked.memory == "trimmed" else ON)}
+    changes |= {"max_tokens_per_micro_batch": asked.tokens}
     trainer_class = GRPOTrainer if asked.memory == "trl" else R1GRPOTrainer
     bench = Bench(trainer_class, model, folder, asked, asked.rows[0], **changes)
     if asked.device == "cuda":
@@ -304,10 +309,11 @@ def measure_memory(asked: argparse.Namespace, model: str, folder: Path) -> None:
 
 
 def compare_memory(asked: argparse.Namespace, model: str) -> dict[str, float]:
-    """Measure, in MiB and in processes of their own: TRL's, ours, and ours with a budget of tokens."""
+    """Measure, in MiB and in processes of their own: TRL's, ours (trimmed alone; whole), and ours with a budget of tokens."""
     found: dict[str, float] = {}
     budget = asked.tokens or asked.longest + 64  # one row of the full length, with its prompt
-    for name, who, tokens in (("trl", "trl", None), ("ours", "ours", None), (f"{budget} tokens", "ours", budget)):
+    alone = [(name, name, None) for name in ("trl", "trimmed", "ours")]
+    for name, who, tokens in (*alone, (f"{budget} tokens", "ours", budget)):
         command = [sys.executable, "-m", "tests.benchmarks.grpo_step", "--memory", who, "--model", model]
         for option in ("device", "attention", "batch", "longest"):
             command += [f"--{option}", str(getattr(asked, option))]
@@ -330,7 +336,7 @@ def read_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--attention", default="sdpa", help="sdpa, or flash_attention_2 on a GPU")
     parser.add_argument("--tokens", type=int, help="the budget of the last line on memory")
-    parser.add_argument("--memory", choices=("trl", "ours"), help=argparse.SUPPRESS)
+    parser.add_argument("--memory", choices=("trl", "trimmed", "ours"), help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
     asked.longest = asked.longest or (8192 if asked.device == "cuda" else 1024)
@@ -352,7 +358,7 @@ def main() -> None:
                 compare_zero_std(asked, model, Path(folder), zero_std)
         if "memory" in asked.parts:
             compare_memory(asked, model)
-    for row in [row for row in steps if row["phase"] == "update"][:1]:
+    for row in [row for row in steps if row["phase"] == "update" and "ours_s" in row][:1]:
         say(f"\nupdate, {asked.rows[0]} rows: {row['ratio']:.2f}x")
 
 

@@ -61,7 +61,7 @@ class Part:
 
     def note(self, **values: Any) -> None:
         """Keep what holds for the whole part."""
-        self.notes |= values
+        self.notes |= {key: value for key, value in values.items() if value is not None}
         self.save("running")
 
     def check(self, name: str, value: float, *, at_most: float | None = None, at_least: float | None = None) -> None:

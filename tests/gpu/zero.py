@@ -7,6 +7,7 @@ down with it, as 64 / width. Weights are in single precision, the passes of RL i
 
 import math
 import random
+import statistics
 import time
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,11 @@ FULL = {
 }
 TINY = {"documents_per_step": 8, "noisy_steps": 20, "train_prompts": 64, "heldout_prompts": 16}
 WIDTH, RATE = 64, 1.2e-3  # the recipe's
+LOGGED = (
+    "reward",
+    "completions/mean_length",
+    "frac_reward_zero_std",
+)  # means over the steps since the last evaluation
 BASE_SHARE = 0.45  # of the part's time, for pre-training
 STANDARD_ERRORS = 3  # between the base and what RL made of it
 
@@ -84,6 +90,7 @@ def _reinforce(part: Part, config: PlaygroundConfig) -> None:
             "bf16": cuda,
             "per_device_train_batch_size": 16 if part.tiny else 128,
             "learning_rate": RATE * WIDTH / config.hidden_size,
+            "logging_steps": 1,
             "seed": 1,
         }
     )
@@ -115,16 +122,15 @@ class Curve(TrainerCallback):
         random_state = random.getstate()
         value, error = self.playground.pass_at_1(self.trainer.model, self.trainer.processing_class)
         random.setstate(random_state)
-        logs = self.trainer.state.log_history
-        logged = next((entry for entry in reversed(logs) if "reward" in entry), {})
+        logs = [entry for entry in self.trainer.state.log_history if "reward" in entry][-self.every :]
+        means = {name: statistics.mean(entry[name] for entry in logs) if logs else None for name in LOGGED}
         self.part.row(
             {
                 "step": step,
                 "train_seconds": round(self.taken, 1),
                 "pass@1": value,
                 "stderr": error,
-                "reward": logged.get("reward"),
-                "mean_tokens": logged.get("completions/mean_length"),
+                **means,
             }
         )
         self.evaluation_seconds = time.perf_counter() - begun
