@@ -82,7 +82,7 @@ def start(asked: argparse.Namespace, name: str, seconds: float) -> None:
     begun = time.monotonic()
     asked.out.mkdir(parents=True, exist_ok=True)
     with open(asked.out / "log.txt", "ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=environment())
         try:
             process.wait(seconds)
             reason = f"its process ended with {process.returncode}; see log.txt"
@@ -99,6 +99,12 @@ def start(asked: argparse.Namespace, name: str, seconds: float) -> None:
         results["parts"][name] = {**before, **took}
         write(asked.out, results)
     print(section(name, results["parts"][name]), flush=True)
+
+
+def environment() -> dict[str, str]:
+    """One GPU, since `Trainer` would otherwise divide each batch over all of them, and no network."""
+    ours = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
+    return {"CUDA_VISIBLE_DEVICES": "0", **os.environ, **ours}
 
 
 def run_here(asked: argparse.Namespace, name: str) -> int:

@@ -65,23 +65,28 @@ def run(part: Part) -> None:
                 continue
             begun = part.seconds_used()
             arguments = ["--device", part.device, "--attention", attention, "--longest", str(longest)]
-            compare(part, grpo_step.read_arguments([*arguments, *(TINY if part.tiny else FULL)]), model, peak)
+            asked = grpo_step.read_arguments([*arguments, *(TINY if part.tiny else FULL)])
+            try:
+                compare(part, asked, model, peak)
+            except torch.OutOfMemoryError as error:
+                part.leave_out(f"{attention}, lengths to {longest}", str(error)[:100])
             free()
             took = 2 * (part.seconds_used() - begun)  # of twice the length
 
 
 def compare(part: Part, asked: Any, model: str, peak: float | None) -> None:
-    """Let TRL's trainer, ours, and ours with a budget of tokens take turns at one length."""
-    on = {**grpo_step.ON, "beta": 0.0, "gradient_checkpointing": True}
+    """Let TRL's trainer, ours with trimmed padding alone, ours, and ours with a budget of tokens take turns at one length."""
     trainers = {
-        "trl": (GRPOTrainer, {"beta": 0.0, "gradient_checkpointing": True}),
-        "ours": (R1GRPOTrainer, on),
-        "ours, budget": (R1GRPOTrainer, {**on, "max_tokens_per_micro_batch": asked.longest + PROMPT}),
+        "trl": (GRPOTrainer, {}),
+        "trimmed": (R1GRPOTrainer, grpo_step.TRIM),
+        "ours": (R1GRPOTrainer, grpo_step.ON),
+        "ours, budget": (R1GRPOTrainer, {**grpo_step.ON, "max_tokens_per_micro_batch": asked.longest + PROMPT}),
     }
+    leanest = {"beta": 0.0, "gradient_checkpointing": True}
     benches = {}
     for name, (trainer, changes) in trainers.items():
         try:
-            bench = Measured(trainer, model, part.work / name, asked, asked.rows[0], **changes)
+            bench = Measured(trainer, model, part.work / name, asked, asked.rows[0], **leanest, **changes)
             bench.step()
             benches[name] = bench
         except torch.OutOfMemoryError as error:
@@ -91,7 +96,8 @@ def compare(part: Part, asked: Any, model: str, peak: float | None) -> None:
     times = grpo_step.take_turns(benches, asked.pairs)
     for name, steps in times.items():
         seconds = statistics.median(step["update"] for step in steps)
-        row = {"longest": asked.longest, "attention": asked.attention, "trainer": name, "update_s": seconds}
+        row: dict[str, Any] = {"longest": asked.longest, "attention": asked.attention, "trainer": name}
+        row["update_s"] = seconds
         row["tokens_per_s"] = statistics.median(step["tokens"] / step["update"] for step in steps)
         if peak is not None:
             row["share_of_peak"] = statistics.median(step["flop"] / step["update"] / peak for step in steps)

@@ -17,7 +17,7 @@ TINY = ["--rows", "16", "8", "--batch", "4", "--longest", "64", "--pairs", "1"]
 
 
 def run(part: Part) -> None:
-    """Compare phases, then switches, then memory."""
+    """Compare phases, then switches."""
     asked = grpo_step.read_arguments(["--device", part.device, *(TINY if part.tiny else FULL)])
     if part.tiny:
         model = save_tiny_model(part.work / "model")
@@ -25,18 +25,12 @@ def run(part: Part) -> None:
         model = grpo_step.save_model(part.work / "model", part.device)
     part.note(rows=asked.rows, rows_of_a_micro_batch=asked.batch, longest=asked.longest, pairs=asked.pairs)
 
-    def memory() -> list[dict[str, Any]]:
-        mib = grpo_step.compare_memory(asked, model)
-        return [{"compared": "memory", "trainer": name, "mib": each} for name, each in mib.items()]
-
     measurements: dict[str, Callable[[], list[dict[str, Any]]]] = {
-        "TRL's / ours": lambda: grpo_step.compare_steps(asked, model, part.work),
+        "TRL's / ours, by phase": lambda: grpo_step.compare_steps(asked, model, part.work),
         "all off / TRL's": lambda: [grpo_step.compare_off(asked, model, part.work)],
         "kept / skipped, a quarter": lambda: [grpo_step.compare_zero_std(asked, model, part.work, 0.25)],
         "kept / skipped, three quarters": lambda: [grpo_step.compare_zero_std(asked, model, part.work, 0.75)],
     }
-    if not part.tiny:  # of toy size there is nothing to be seen, and each is a process of its own
-        measurements["memory"] = memory
     took = 0.0
     for what, measure in measurements.items():
         if not part.has_time_for(what, took):

@@ -29,7 +29,7 @@ def test_every_part_in_toy_size(tmp_path):
         ("bfloat16", "sdpa"),
     }
     assert len(parts["gradients"]["checks"]) == len(parts["gradients"]["rows"]) == 4
-    assert {row["trainer"] for row in parts["lengths"]["rows"]} == {"trl", "ours", "ours, budget"}
+    assert {row["trainer"] for row in parts["lengths"]["rows"]} == {"trl", "trimmed", "ours", "ours, budget"}
     assert [row["step"] for row in parts["zero"]["rows"]] == [0, 2, 4]
     written = (tmp_path / "results.json").read_bytes()
     assert run(tmp_path).returncode == 0
