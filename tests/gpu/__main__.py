@@ -142,7 +142,7 @@ def describe_machine(asked: argparse.Namespace) -> None:
         machine["GiB"] = round(torch.cuda.get_device_properties(0).total_memory / 2**30, 1)
         peak = get_peak_flops(name, "bfloat16")
         machine["peak TFLOP/s in bfloat16, dense, as TRL knows it by name"] = peak and peak / 1e12
-    for package in ("torch", "transformers", "trl", "accelerate", "flash-attn", "vllm"):
+    for package in ("torch", "transformers", "trl", "accelerate", "flash-attn", "vllm", "wordfreq"):
         try:
             machine[package] = version(package)
         except PackageNotFoundError:
