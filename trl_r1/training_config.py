@@ -4,8 +4,7 @@ and a time-out that a long training does not reach.
 """
 
 from dataclasses import dataclass
-
-from transformers import TrainingArguments
+from typing import TYPE_CHECKING, Any
 
 from .docstrings import help_from_docstring
 from .errors import ConfigError
@@ -13,9 +12,10 @@ from .errors import ConfigError
 
 @help_from_docstring
 @dataclass
-class TrainingConfig(TrainingArguments):
+class TrainingConfig:
     r"""
-    A base class of configs, to be named before TRL's.
+    A base class of configs, to be named before TRL's. It is no `TrainingArguments` itself, whose defaults would then take
+    the place of TRL's.
 
     Args:
         batch_size (`int`, *optional*):
@@ -35,12 +35,17 @@ class TrainingConfig(TrainingArguments):
     gradient_accumulation_steps: int = None  # type: ignore[assignment]  # a number once the config is made
     ddp_timeout: int = 14400
 
+    if TYPE_CHECKING:
+        device: Any
+        world_size: int
+        per_device_train_batch_size: int
+
     def __post_init__(self) -> None:
         if self.batch_size is not None:
             self._accumulate()
         elif self.gradient_accumulation_steps is None:
             self.gradient_accumulation_steps = 1
-        super().__post_init__()
+        super().__post_init__()  # type: ignore[misc]
 
     def _accumulate(self) -> None:
         """Compute `gradient_accumulation_steps`: before TRL and DeepSpeed read it."""
