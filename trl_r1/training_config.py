@@ -4,7 +4,7 @@ and a time-out that a long training does not reach.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .docstrings import help_from_docstring
 from .errors import ConfigError
@@ -35,11 +35,6 @@ class TrainingConfig:
     gradient_accumulation_steps: int = None  # type: ignore[assignment]  # a number once the config is made
     ddp_timeout: int = 14400
 
-    if TYPE_CHECKING:
-        device: Any
-        world_size: int
-        per_device_train_batch_size: int
-
     def __post_init__(self) -> None:
         if self.batch_size is not None:
             self._accumulate()
@@ -47,7 +42,7 @@ class TrainingConfig:
             self.gradient_accumulation_steps = 1
         super().__post_init__()  # type: ignore[misc]
 
-    def _accumulate(self) -> None:
+    def _accumulate(self: Any) -> None:  # of `TrainingArguments` too
         """Compute `gradient_accumulation_steps`: before TRL and DeepSpeed read it."""
         _ = self.device  # sets up the world
         rows = self.world_size * self.per_device_train_batch_size
