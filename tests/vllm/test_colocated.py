@@ -1,0 +1,80 @@
+"""
+`R1GRPOTrainer` with vLLM in its own process: the leaner step is TRL's step there too, and a killed training goes on. What
+each rank does stands in `colocated.py`.
+"""
+
+import sys
+
+import pytest
+import torch
+
+from tests.integration.test_two_ranks import environment, launcher_arguments, run_in_own_group
+from tests.stages.tiny import make_model
+
+from . import needs_vllm
+
+
+pytestmark = needs_vllm
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["one rank", "two ranks"])
+def found(request, settings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("colocated")
+    make_model(folder / "model", hidden_size=64)
+    launcher = [] if request.param == 1 else ["accelerate.commands.launch", *launcher_arguments("cpu_ddp"), "-m"]
+
+    def start(*runs):
+        command = [sys.executable, "-m", *launcher, "tests.vllm.colocated", str(folder / "model"), str(folder), *runs]
+        return run_in_own_group(command, environment(None))
+
+    code, said = start("stock", "plain", "lean")
+    assert code == 0, said[-6000:]
+    code, said = start("killed")
+    assert code != 0
+    assert [path.name for path in (folder / "killed").glob("checkpoint-*")] == ["checkpoint-1", "checkpoint-2"], said[
+        -6000:
+    ]
+    code, said = start("killed")
+    assert code == 0, said[-6000:]
+    runs = {name: torch.load(folder / f"{name}.pt") for name in ("stock", "plain", "lean", "killed")}
+    from safetensors.torch import load_file
+
+    runs["start"] = {"weights": load_file(folder / "model" / "model.safetensors")}
+    return runs
+
+
+def distance(one, other):
+    """Of two runs' weights, in the norm."""
+    names = one["weights"].keys() & other["weights"].keys()
+    return torch.cat([(one["weights"][n] - other["weights"][n]).double().flatten() for n in names]).norm().item()
+
+
+@pytest.mark.parametrize("name", ["plain", "lean"])
+def test_weights_are_those_of_trls_trainer(found, name):
+    moved = distance(found["stock"], found["start"])
+    print(name, moved, distance(found[name], found["stock"]))
+    assert moved > 1e-2
+    assert distance(found[name], found["stock"]) < 1e-4 * moved
+
+
+def test_every_switch_was_at_work(found):
+    log = found["lean"]["log"]
+    assert any("padding" in entry for entry in log)
+    assert any("skipped_rows" in entry for entry in log)
+
+
+@pytest.mark.parametrize("name", ["stock", "lean", "killed"])
+def test_what_vllm_samples_from_are_the_weights_that_are_trained(found, name):
+    """Also at the first step after a resumption, when vLLM has just loaded the model from which the run began."""
+    differences = [e["sampling/sampling_logp_difference/max"] for e in found[name]["log"] if "loss" in e]
+    assert len(differences) == 4
+    assert max(differences) < 1e-3
+
+
+def test_a_killed_training_goes_on_where_it_was(found):
+    print(distance(found["killed"], found["lean"]), distance(found["lean"], found["start"]))
+    steps = [entry["step"] for entry in found["killed"]["log"] if "loss" in entry]
+    assert steps == [1, 2, 3, 4]
+    same = ("loss", "reward", "num_tokens", "completions/mean_length")
+    for one, other in zip(found["killed"]["log"][:2], found["lean"]["log"][:2], strict=True):
+        assert {key: one[key] for key in same} == pytest.approx({key: other[key] for key in same})
