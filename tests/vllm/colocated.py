@@ -76,7 +76,7 @@ def main(model: str, folder: Path, runs: list[str]) -> None:
     vllm._custom_ops._supports_onednn = False
     for name in runs:
         trainer_class, switches = RUNS[name]
-        trainer = trainer_class(model, DigitReward(), grpo_config(folder / name, **SETTINGS, **switches), sums(24))
+        trainer = trainer_class(model, DigitReward(), grpo_config(folder / name, **{**SETTINGS, **switches}), sums(24))
         checkpoint = get_last_checkpoint(folder / name) if (folder / name).is_dir() else None
         if name == "killed" and checkpoint is None:
             trainer.add_callback(KillsItself())

@@ -1,4 +1,4 @@
-"""A model that answers every conversation by heart, and goes on with any other text as its random weights have it."""
+"""A model that answers every conversation by heart, and goes on with any other text half by heart, half at random."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}Assistant : <think>{{ '\\n' }}{% endif %}"
 )
 # Beside the end-of-sequence token, by the model's generation config.
-STOP_WORDS = [str(number) for number in range(30, 40)]
+STOP_WORDS = ["38", "39"]
 POSITIONS = 1024
 
 
@@ -32,18 +32,22 @@ def make_reciting_model(folder: Path, seed: int = 0) -> str:
     tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
-    size = model.config.vocab_size
     tail = torch.tensor(tokenizer(" ".join(["Assistant : <think>", *REPLY, "<eos>"]))["input_ids"])
+    # In any other text one word in two is the one that follows the word before it in a circle of words.
+    circle = torch.tensor([i for i in range(3, model.config.vocab_size) if i not in tail[2:]])
+    circle = circle[torch.randperm(len(circle), generator=torch.Generator().manual_seed(seed))]
+    following = torch.zeros(model.config.vocab_size, dtype=torch.long)
+    following[circle] = circle.roll(-1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     torch.manual_seed(seed)
-    for _ in range(100):
-        text = torch.randint(2, size, (8, 24))
-        ids = torch.cat([text, tail.expand(8, -1)], dim=1)
+    for _ in range(150):
+        text = circle[torch.randint(len(circle), (16, 24))]
+        for i in range(1, 24):
+            text[:, i] = torch.where(torch.rand(16) < 0.5, following[text[:, i - 1]], text[:, i])
+        ids = torch.cat([text, tail.expand(16, -1)], dim=1)
         labels = ids.clone()
-        labels[:, :27] = -100
-        # Anything may follow any other text.
-        everywhere = model(input_ids=text).logits.log_softmax(-1).mean()
-        loss = model(input_ids=ids, labels=labels).loss - 0.1 * everywhere
+        labels[:, 24:27] = -100
+        loss = model(input_ids=ids, labels=labels).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
