@@ -76,13 +76,13 @@ def test_what_ends_a_completion_is_counted_and_not_in_its_text(model, engine, mo
     numbers = engine.tokenizer.convert_tokens_to_ids([str(number) for number in range(40)])
     monkeypatch.setattr(engine, "ends", [1, *numbers])
     monkeypatch.setattr(engine.generation, "eos_token_id", [1, *numbers])
-    samples = [sample for each in engine.generate(QUESTIONS, 8, seed=1) for sample in each]
-    stopped = [sample for sample in samples if sample.finish_reason == "stop"]
+    samples = [one for each in engine.generate(QUESTIONS, 8, seed=1) for one in each]
+    stopped = [one for one in samples if one.finish_reason == "stop"]
     assert stopped
-    for sample in stopped:
-        words = sample.text.split()
+    for one in stopped:
+        words = one.text.split()
         assert not any(word.isdigit() for word in words)
-        assert sample.n_tokens > len(words)
+        assert one.n_tokens > len(words)
 
 
 def test_what_the_prompt_began_stands_in_the_trace(model, tmp_path):

@@ -54,7 +54,7 @@ SETTINGS: dict[str, Any] = {
     # By so large an epsilon AdamW moves the weights nearly by the gradient itself.
     "optim": "adamw_torch",
     "adam_epsilon": 1.0,
-    "learning_rate": 0.1,
+    "learning_rate": 0.5,
     "warmup_steps": 0,
     "lr_scheduler_type": "constant",
 }

