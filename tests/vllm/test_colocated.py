@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.integration.test_two_ranks import environment, launcher_arguments, run_in_own_group
 from tests.stages.tiny import make_model
@@ -42,8 +43,6 @@ def found(request, settings, tmp_path_factory):
     code, said = start("killed")
     assert code == 0, said[-6000:]
     runs = {name: torch.load(folder / f"{name}.pt") for name in ("stock", "plain", "lean", "killed")}
-    from safetensors.torch import load_file
-
     runs["start"] = {"weights": load_file(folder / "model" / "model.safetensors")}
     return runs
 
@@ -57,7 +56,6 @@ def distance(one, other):
 @pytest.mark.parametrize("name", ["plain", "lean"])
 def test_weights_are_those_of_trls_trainer(found, name):
     moved = distance(found["stock"], found["start"])
-    print(name, moved, distance(found[name], found["stock"]))
     assert moved > 1e-2
     assert distance(found[name], found["stock"]) < 1e-4 * moved
 
@@ -80,7 +78,6 @@ def test_what_vllm_samples_from_are_the_weights_that_are_trained(found, name):
 
 
 def test_a_killed_training_goes_on_where_it_was(found):
-    print(distance(found["killed"], found["lean"]), distance(found["lean"], found["start"]))
     steps = [entry["step"] for entry in found["killed"]["log"] if "loss" in entry]
     assert steps == [1, 2, 3, 4]
     for one, other in zip(found["killed"]["log"][:2], found["lean"]["log"][:2], strict=True):

@@ -7,13 +7,14 @@ import urllib.request
 import pytest
 
 from tests.integration.serving import serving
+from trl_r1.errors import ConfigError
 from trl_r1.model_server import Server, run_coroutine
 from trl_r1.rewards import Judge
 from trl_r1.rewards.schedule import call
 from trl_r1.sampling import Sample, SamplingConfig, engine_of
 
 from . import SECONDS, needs_vllm
-from .model import REPLY
+from .model import POSITIONS, REPLY
 
 
 pytestmark = needs_vllm
@@ -70,11 +71,13 @@ def test_a_thought_that_its_chat_template_opens_is_in_the_samples(url, model):
     assert (sample.text.split(), sample.finish_reason, sample.n_tokens) == (["<think>", "so"], "length", 1)
 
 
-def test_a_prompt_that_it_refuses_is_recorded_and_a_limit_beyond_its_window_is_none(url, model):
-    engine = sampler(url, model, prompt_template="chat", max_completion_tokens=32768, temperature=0.0)
+def test_a_prompt_that_it_refuses_is_recorded_and_a_limit_beyond_its_window_is_an_error(url, model):
+    engine = sampler(url, model, prompt_template="chat", temperature=0.0)
     refused, sampled = engine.generate(["sum " * 2000, QUESTIONS[0]], 2, seed=0)
     assert refused == [Sample("", "refused", 0)] * 2
     assert [sample.text.split() for sample in sampled] == [["<think>", *REPLY]] * 2
+    with pytest.raises(ConfigError, match=r"refuses every prompt: 400 .*max_tokens"):
+        sampler(url, model, prompt_template="chat", max_completion_tokens=POSITIONS).generate(QUESTIONS, 1, seed=0)
 
 
 def test_it_judges(url, model, tmp_path):
