@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tests.integration.test_two_ranks import environment, launcher_arguments, run_in_own_group
 from tests.stages.tiny import make_model
 
-from . import needs_vllm
+from . import SECONDS, needs_vllm
 
 
 pytestmark = needs_vllm
@@ -30,7 +30,7 @@ def found(request, settings, tmp_path_factory):
 
     def start(*runs):
         command = [sys.executable, "-m", *launcher, "tests.vllm.colocated", str(folder / "model"), str(folder), *runs]
-        return run_in_own_group(command, environment(None))
+        return run_in_own_group(command, environment(None), SECONDS)
 
     code, said = start("stock", "plain", "lean")
     assert code == 0, said[-6000:]

@@ -11,7 +11,7 @@ import yaml
 from tests.integration.test_two_ranks import run_in_own_group
 from trl_r1.trace import read_traces
 
-from . import needs_vllm
+from . import SECONDS, needs_vllm
 from .model import REPLY
 
 
@@ -30,9 +30,8 @@ SAMPLING = {
 
 def run(kind, folder, config):
     (folder / "config.yaml").write_text(yaml.safe_dump({**SAMPLING, "output_dir": str(folder / "out"), **config}))
-    code, said = run_in_own_group(
-        [sys.executable, "-m", f"trl_r1.stages.{kind}", "--config", str(folder / "config.yaml")], None
-    )
+    command = [sys.executable, "-m", f"trl_r1.stages.{kind}", "--config", str(folder / "config.yaml")]
+    code, said = run_in_own_group(command, None, SECONDS)
     assert code == 0, said[-6000:]
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or ())]
     return folder / "out"
