@@ -56,8 +56,10 @@ def distance(one, other):
 @pytest.mark.parametrize("name", ["plain", "lean"])
 def test_weights_are_those_of_trls_trainer(found, name):
     moved = distance(found["stock"], found["start"])
-    assert moved > 1e-2
-    assert distance(found[name], found["stock"]) < 1e-4 * moved
+    assert moved > 0.5
+    # Our sums are in another order. vLLM rounds weights to bfloat16, and where it rounds one of them to the other side, the
+    # importance of the tokens that it samples from then on is off by a little.
+    assert distance(found[name], found["stock"]) <= (0 if name == "plain" else 1e-3 * moved)
 
 
 def test_every_switch_was_at_work(found):
@@ -78,6 +80,8 @@ def test_what_vllm_samples_from_are_the_weights_that_are_trained(found, name):
 
 
 def test_a_killed_training_goes_on_where_it_was(found):
+    # On a CPU vLLM draws from the random state that a checkpoint holds.
+    assert distance(found["killed"], found["lean"]) < 1e-3 * distance(found["lean"], found["start"])
     steps = [entry["step"] for entry in found["killed"]["log"] if "loss" in entry]
     assert steps == [1, 2, 3, 4]
     for one, other in zip(found["killed"]["log"][:2], found["lean"]["log"][:2], strict=True):
