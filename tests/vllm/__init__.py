@@ -14,4 +14,4 @@ needs_vllm = [
     pytest.mark.vllm,
     pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM, in an environment of its own: see CONTRIBUTING"),
 ]
-SECONDS = 1200  # of patience with a busy machine
+SECONDS = 2400  # of patience with a busy machine
