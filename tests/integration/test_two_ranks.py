@@ -82,7 +82,7 @@ def environment(accelerate):
     return chosen
 
 
-def run_in_own_group(command, environment):
+def run_in_own_group(command, environment, seconds=SECONDS):
     """A launcher that is killed leaves its workers behind, so the whole group ends with the test."""
     process = subprocess.Popen(
         command,
@@ -94,7 +94,7 @@ def run_in_own_group(command, environment):
         start_new_session=True,
     )
     try:
-        said, _ = process.communicate(timeout=SECONDS)
+        said, _ = process.communicate(timeout=seconds)
         return process.returncode, said
     finally:
         with contextlib.suppress(ProcessLookupError):
