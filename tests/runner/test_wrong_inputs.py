@@ -119,7 +119,7 @@ def test_the_batch_counts_all_processes(world, capsys):
     assert main(["plan", "recipe.yaml"]) == 0, capsys.readouterr().err
     world.recipe["stages"][0].pop("accelerate")
     told = messages(world, capsys)
-    assert "zero.yaml:2: `zero.num_generations`: is 4; expected what `R1GRPOConfig` accepts in 1 process: " in told
+    assert "zero.yaml:3: `zero.num_generations`: is 4; expected what `R1GRPOConfig` accepts in 1 process: " in told
     assert "generation_batch_size (2) must be divisible by num_generations (4)" in told
 
 
@@ -386,7 +386,7 @@ def test_a_disk_that_fills_up_while_running(world, capsys, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     for name, config in (("zero.yaml", world.zero), ("sft.yaml", world.sft)):
-        (world.folder / name).write_text(yaml.safe_dump(config))
+        (world.folder / name).write_text(yaml.safe_dump(config | {"use_cpu": True, "bf16": False}))
     (world.folder / "recipe.yaml").write_text(yaml.safe_dump(world.recipe))
     monkeypatch.setattr(runner, "claim", full)
     assert main(["run", "recipe.yaml"]) == 2
