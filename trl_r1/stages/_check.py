@@ -119,12 +119,16 @@ def check_stage(
                 refuse(error, key)
             except MachineError as error:
                 record["lacks"].append(str(error))
-        launch = Launch(processes, gpu, accelerate or {})
+        started = accelerate or {}
+        deepspeed = started.get("distributed_type") == "DEEPSPEED" or bool(config.get("deepspeed"))
+        launch = Launch(processes, gpu, started, deepspeed)
         if made:
             read = [KnownModel(name, fetch=fetch, **one) for name, one in (models or {}).items()]
             read = [model for model in read if loads_weights(made, model)]
             rows = sum(map(rows_of, sources))
             if fetch:
+                own = () if "rewards" in config else declared_rewards({"rewards": value_of(made, "rewards")})
+                rewards += [(key, load_reward(declared, key)[1], None) for key, declared in own]
                 record["data"], found = read_data(kind_of(kind), sources, made, read, rewards)
                 rows = sum(each["rows"] for each in record["data"])
                 for error in found:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LARGE_BYTES = 64 << 20
 # So many of a source's prompts, the longest by characters, are tokenised.
 _TOKENIZED = 256
+_NOT_COUNTED: dict[str, Any] = {"longest": None, "room": None, "cut": 0, "no_room": 0}
 
 
 def columns_here(source: Mapping[str, Any], fetch: bool = False) -> list[str] | str | None:
@@ -152,7 +153,11 @@ def read_data(
                         key=f"data[{i}]",
                     )
                 )
-        found |= _lengths(rows["prompt"], configs, models)
+        try:
+            found |= _lengths(rows["prompt"], configs, models)
+        except ConfigError as error:  # a tokenizer that cannot be read
+            problems.append(error)
+            found |= _NOT_COUNTED
         if found["no_room"] and value_of(configs, "num_generations") is not None:  # elsewhere they are left out
             problems.append(
                 DataError(
@@ -184,7 +189,7 @@ def _golds(rows: "Dataset", reward: Any, domains: Sequence[str] | None) -> dict[
 
 def _lengths(prompts: Sequence[str], configs: Sequence[Any], models: Sequence[KnownModel]) -> dict[str, Any]:
     """Count the tokens of the longest prompts, and hold them against the room that there is."""
-    counted = {"longest": None, "room": None, "cut": 0, "no_room": 0}
+    counted = dict(_NOT_COUNTED)
     model = next((model for model in models if model.place is not None), None)
     template = value_of(configs, "prompt_template")
     if model is None or model.place is None or not isinstance(template, str):

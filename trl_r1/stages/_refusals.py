@@ -32,20 +32,19 @@ class Launch:
             Whether the launcher's file allows GPUs.
         accelerate (`Mapping[str, Any]`):
             The launcher's file; empty for one plain process.
+        deepspeed (`bool`):
+            Whether this file or the stage's own key `deepspeed` asks for DeepSpeed.
     """
 
     processes: int = 1
     gpu: bool = True
     accelerate: Mapping[str, Any] = field(default_factory=dict)
+    deepspeed: bool = False
 
     @property
     def fsdp2(self) -> bool:
         fsdp = self.accelerate.get("fsdp_config") or {}
         return self.accelerate.get("distributed_type") == "FSDP" and int(fsdp.get("fsdp_version", 1)) >= 2
-
-    @property
-    def deepspeed(self) -> bool:
-        return self.accelerate.get("distributed_type") == "DEEPSPEED"
 
 
 def value_of(configs: Sequence[Any], key: str, default: Any = None) -> Any:
@@ -104,10 +103,9 @@ def _init(configs: Sequence[Any]) -> dict[str, Any]:
 
 def _low_precision_weights(configs: Sequence[Any], launch: Launch) -> Iterator[ConfigError]:
     dtype = _init(configs).get("dtype", value_of(configs, "dtype"))
-    own_deepspeed = value_of(configs, "deepspeed")
     if dtype not in ("bfloat16", "float16", "auto") or value_of(configs, "use_peft"):
         return
-    if launch.deepspeed or launch.fsdp2 or own_deepspeed:
+    if launch.deepspeed or launch.fsdp2:
         return
     what = "as they were saved, which is bfloat16 as a rule," if dtype == "auto" else f"in {dtype}"
     yield ConfigError(
