@@ -143,6 +143,10 @@ def test_only_the_model_that_is_too_short_is_named_and_its_own_settings_count(wo
     assert "`long`" not in told
     world.stages[0]["set"]["by_model"] = {"short": {"max_completion_tokens": 2048}}
     assert not plan(world, capsys)
+    world.stages[0]["set"]["by_model"] = {"short": {"backend": "none"}, "long": {"max_completion_tokens": 0}}
+    told = plan(world, capsys)
+    assert "`scores.backend`: expected one of " in told
+    assert "`scores.max_completion_tokens`: expected at least 1" in told
 
 
 def test_a_model_at_a_server_has_the_positions_of_the_server(world, capsys):

@@ -124,19 +124,22 @@ def check_stage(
         launch = Launch(processes, gpu, started, deepspeed)
         if made:
             read = [KnownModel(name, fetch=fetch, **one) for name, one in (models or {}).items()]
-            read = [model for model in read if loads_weights(made, model)]
+            loaded = []
+            with contextlib.suppress(ConfigError):  # a wrong engine in `by_model`, which is refused below
+                loaded = [model for model in read if loads_weights(made, model)]
             rows = sum(map(rows_of, sources))
             if fetch:
                 own = () if "rewards" in config else declared_rewards({"rewards": value_of(made, "rewards")})
                 rewards += [(key, load_reward(declared, key)[1], None) for key, declared in own]
-                record["data"], found = read_data(kind_of(kind), sources, made, read, rewards)
+                record["data"], found = read_data(kind_of(kind), sources, made, loaded, rewards)
                 rows = sum(each["rows"] for each in record["data"])
                 for error in found:
                     refuse(error)
             for error in refusals(made, launch, read, rows):
                 refuse(error)
-            record["lacks"] += lacking(made, launch, rewards)
-            record["unknown"] = unknown(read, [value_of(made, "chat_template_path")])
+            if not record["problems"]:
+                record["lacks"] += lacking(made, launch, rewards)
+            record["unknown"] = unknown(loaded, [value_of(made, "chat_template_path")])
     return record
 
 

@@ -118,7 +118,7 @@ def gpus_here() -> int:
     with mock.patch.dict("os.environ", given):
         if visible is None:
             os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-        return torch.cuda.device_count()
+        return torch.cuda.device_count() or torch.accelerator.device_count()
 
 
 def _addresses(configs: Sequence[Any], rewards: Sequence[tuple[str, Any, Any]]) -> Iterator[tuple[str, str]]:

@@ -75,25 +75,28 @@ def refusals(
         yield from _low_precision_weights(configs, launch)
         yield from _short_timeouts(configs, launch, rows)
     for model in models:
-        for sampled in _settings(configs, model):
-            for rule in (_positions, _heads, _templates):
-                try:
-                    yield from rule(sampled, launch, model)
-                except ConfigError as error:  # a config or a tokenizer that cannot be read
-                    yield error
+        for rule in (_positions, _heads, _templates):
+            try:
+                if loads_weights(configs, model):
+                    yield from rule(settings_for(configs, model), launch, model)
+            except ConfigError as error:  # a config or a tokenizer that cannot be read, or a wrong value in `by_model`
+                yield error
 
 
 def loads_weights(configs: Sequence[Any], model: KnownModel) -> bool:
     """Tell whether the stage itself loads a model, which it does not where it is a name at a server."""
-    return bool(_settings(configs, model))
+    backend = _own(configs, model).get("backend", value_of(configs, "backend"))
+    return backend is None or engine_of(backend).loads_model
 
 
-def _settings(configs: Sequence[Any], model: KnownModel) -> list[Sequence[Any]]:
-    """Return the configs with what holds for this model alone; none where no weights are loaded here."""
-    own = (value_of(configs, "by_model") or {}).get(model.name) or {}
-    changed = [replace(config, **own) if own and hasattr(config, "backend") else config for config in configs]
-    backend = value_of(changed, "backend")
-    return [] if backend is not None and not engine_of(backend).loads_model else [changed]
+def settings_for(configs: Sequence[Any], model: KnownModel) -> list[Any]:
+    """Return the configs with what `by_model` says of this model alone."""
+    own = _own(configs, model)
+    return [replace(config, **own) if own and hasattr(config, "backend") else config for config in configs]
+
+
+def _own(configs: Sequence[Any], model: KnownModel) -> dict[str, Any]:
+    return (value_of(configs, "by_model") or {}).get(model.name) or {}
 
 
 def _init(configs: Sequence[Any]) -> dict[str, Any]:
