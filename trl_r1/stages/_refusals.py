@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..data.parallel import processes_for
 from ..errors import ConfigError
 from ..sampling.engine import engine_of
 from ..text import render_prompt
@@ -136,11 +137,9 @@ def _short_timeouts(configs: Sequence[Any], launch: Launch, rows: int | None) ->
     if longest is not None and (needed := longest / SLOWEST_TOKENS_PER_SECOND) > timeout:
         what = f"completions of up to {longest} tokens, at {SLOWEST_TOKENS_PER_SECOND} tokens a second"
     elif longest is None and rows is not None:
-        workers = value_of(configs, "dataset_num_proc") or 1
+        workers = value_of(configs, "dataset_num_proc") or processes_for(rows) or 1
         needed = rows / (TOKENIZED_ROWS_PER_SECOND * workers)
-        what = (
-            f"{rows} rows that rank 0 tokenises, {TOKENIZED_ROWS_PER_SECOND} a second in each of {workers} processes"
-        )
+        what = f"{rows} rows that rank 0 tokenises, {TOKENIZED_ROWS_PER_SECOND} a second in each of {workers} processes (`dataset_num_proc`)"
     else:
         return
     if needed > timeout:
