@@ -131,12 +131,12 @@ def check_stage(
             if fetch:
                 own = () if "rewards" in config else declared_rewards({"rewards": value_of(made, "rewards")})
                 rewards += [(key, load_reward(declared, key)[1], None) for key, declared in own]
-                record["data"], found = read_data(kind_of(kind), sources, made, loaded, rewards)
+                record["data"], of_data = read_data(kind_of(kind), sources, made, loaded, rewards)
                 rows = sum(each["rows"] for each in record["data"])
-                for error in found:
-                    refuse(error)
-            for error in refusals(made, launch, read, rows):
-                refuse(error)
+                for problem in of_data:
+                    refuse(problem)
+            for problem in refusals(made, launch, read, rows):
+                refuse(problem)
             if not record["problems"]:
                 record["lacks"] += lacking(made, launch, rewards)
             record["unknown"] = unknown(loaded, [value_of(made, "chat_template_path")])

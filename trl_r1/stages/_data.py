@@ -57,7 +57,7 @@ def _columns(path: str, config: str | None, split: str, fetch: bool) -> list[str
             large = path.endswith(".json") and os.path.getsize(place) > _LARGE_BYTES
             return None if large and not fetch else columns_of(source)
         if fetch:
-            return open_source(source).column_names
+            return list(open_source(source).column_names)
     except DataError as error:
         return error.message
     import datasets
@@ -66,7 +66,7 @@ def _columns(path: str, config: str | None, split: str, fetch: bool) -> list[str
     offline = mock.patch.object(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with offline, mock.patch.object(datasets.config, "HF_HUB_OFFLINE", True):
         try:
-            return open_source(source).column_names
+            return list(open_source(source).column_names)
         except DataError:
             return None
 
@@ -79,7 +79,7 @@ def rows_of(source: Mapping[str, Any]) -> int:
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq
 
-            rows = pq.read_metadata(path).num_rows
+            rows: int = pq.read_metadata(path).num_rows
         elif path.suffix == ".jsonl":
             with open(path, "rb") as file:
                 rows = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
@@ -134,7 +134,7 @@ def read_data(
             continue
         total = len(open_source(source))
         total = min(total, source.limit) if source.limit is not None else total
-        found = {"source": source.label, "rows": len(rows), "without": total - len(rows), "golds": []}
+        found: dict[str, Any] = {"source": source.label, "rows": len(rows), "without": total - len(rows), "golds": []}
         for key, reward, domains in rewards:
             columns_read = {
                 source.column("solution")[0] if one == "solution" else one for one in required_columns(reward)
