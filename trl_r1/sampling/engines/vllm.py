@@ -21,9 +21,10 @@ class VllmEngine(Engine):
     needs_own_process = True
 
     def __init__(self, model: str, config: SamplingConfig) -> None:
-        self.check_machine(config)
-        import vllm
-
+        try:
+            import vllm
+        except ImportError as error:
+            raise MachineError("`backend: vllm` needs vLLM: pip install trl_r1[vllm]") from error
         super().__init__(model, config)
         self.vllm = vllm
         self.tokenizer = load_tokenizer(model)
