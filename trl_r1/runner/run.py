@@ -104,6 +104,10 @@ def plan(options: RunOptions) -> list[PlannedStage]:
         for stage in planned:
             if stage.state not in (State.DONE, State.LEFT_OUT):
                 display.say(shell(command_of(stage.item, run_dir / stage.name / "config.yaml")))
+    if recipe.off:
+        display.say()
+        for line in recipe.off:
+            display.say(f"off: {line}")
     display.say(f"\nThe recipe is in order. {_counts(planned)}")
     return planned
 
@@ -209,6 +213,8 @@ class _Run:
         self.display.say(
             f"{self.recipe.name}, seed {self.recipe.seed}, in {shown(self.run_dir)}. {_counts(self.planned)}"
         )
+        for line in self.recipe.off:
+            self.display.say(f"off: {line}")
         for stage in self.planned:
             if stage.state is State.DONE:
                 self.done.add(stage.name)
