@@ -29,6 +29,7 @@ REQUIRED_COLUMNS = {
     "prompts": ("prompt",),
     "sft": ("prompt", "completion"),
     "preference": ("prompt", "chosen", "rejected"),
+    "labelled": ("prompt", "completion", "label"),
     "general": ("prompt",),
 }
 # What it uses where it is there.
@@ -102,8 +103,8 @@ def load_rows(sources: Sequence[DataSource | Mapping[str, Any]], kind: str, seed
     """
     Load the rows of all sources for one use. Arguments as [`load_prompts`].
 
-    `kind` is `"prompts"`, `"sft"` (with `completion`), `"preference"` (with `chosen` and `rejected`) or `"general"`
-    (with `completion` and `thought`, empty where a row has none).
+    `kind` is `"prompts"`, `"sft"` (with `completion`), `"preference"` (with `chosen` and `rejected`), `"labelled"` (with
+    `completion` and `label`, `"1"` or `"0"`) or `"general"` (with `completion` and `thought`, empty where a row has none).
     """
     from datasets import concatenate_datasets
 
@@ -119,7 +120,7 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
         source ([`DataSource`]):
             Where the rows are.
         kind (`str`, *optional*, defaults to `"prompts"`):
-            `"prompts"`, `"sft"`, `"preference"` or `"general"`: what a row must have. See [`load_rows`].
+            `"prompts"`, `"sft"`, `"preference"`, `"labelled"` or `"general"`: what a row must have. See [`load_rows`].
         seed (`int`, *optional*, defaults to `0`):
             Seed of the shuffle before `limit`.
 
@@ -292,6 +293,8 @@ def _text_of(value: Any, meaning: str) -> str | None:
     Return the text of a cell, `None` where it has none. Of messages, a prompt is the only user's turn, which comes
     first; so `messages` of one turn each may be both the prompt's and the completion's column.
     """
+    if meaning == "label":  # true and false, 1 and 0
+        return str(int(value)) if isinstance(value, (bool, int, float)) and value in (0, 1) else None
     if isinstance(value, list):
         turns = [each for each in value if isinstance(each, dict)]
         users = [each for each in turns if each.get("role") == "user"]

@@ -26,7 +26,7 @@ class DataSource:
             Configuration of a Hub data set.
         split (`str`, *optional*, defaults to `"train"`):
             Split of a Hub data set or a saved one.
-        prompt_column, completion_column, thought_column, solution_column, chosen_column, rejected_column (`str`, *optional*):
+        prompt_column, completion_column, thought_column, solution_column, chosen_column, rejected_column, label_column (`str`, *optional*):
             The columns with these meanings. They default to the canonical names. A solution that ends in `#### 18`, as
             GSM8K's do, is read as `18`. A prompt may stand in several columns: their texts are joined by an empty line.
         options_columns (`list[str]`, *optional*):
@@ -62,6 +62,7 @@ class DataSource:
     solution_column: str | None = None
     chosen_column: str | None = None
     rejected_column: str | None = None
+    label_column: str | None = None
     options_columns: list[str] | None = None
     where: dict[str, Any] | None = None
     domain: str | None = None

@@ -24,7 +24,7 @@ _ALWAYS_THERE = ("prompt_id", "prompt", "question", "domain", "language", "sourc
 _TRACES = ("prompt_id", "prompt", "solution", "domain", "language", "completion")
 
 # What a source's `..._column` keys say which column means.
-_MEANINGS = ("prompt", "completion", "solution", "chosen", "rejected", "domain", "language")
+_MEANINGS = ("prompt", "completion", "solution", "chosen", "rejected", "label", "domain", "language")
 
 GB = 1 << 30
 
