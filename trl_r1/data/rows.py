@@ -16,6 +16,7 @@ from ..ids import parse_hub_id
 from ..language import detect
 from ..text import as_text, question_of
 from .options import as_choice, options_of
+from .parallel import processes_for
 from .source import DataSource, parse_sources
 
 
@@ -169,6 +170,7 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
         fn_kwargs={"source": source, "kind": kind, "taken": taken, "names": list(features)},
         remove_columns=dataset.column_names,
         features=features,
+        num_proc=processes_for(total),
     )
     if len(dataset) < total:
         what = " or ".join(required)

@@ -14,6 +14,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..data.parallel import processes_for
 from ..errors import DataError
 from ..kinds import Curve, StageKind
 from ..rewards.preference_text import PreferenceForm
@@ -87,7 +88,7 @@ def tokenized(rows: "Dataset", tokenizer: Any, form: PreferenceForm) -> "Dataset
         text = form.token_ids(tokenizer, row["prompt"], row["completion"])
         return {"input_ids": text, "label": float(row["label"])}
 
-    found = rows.map(ids, remove_columns=rows.column_names)
+    found = rows.map(ids, remove_columns=rows.column_names, num_proc=processes_for(len(rows)))
     if form.max_length is not None:
         kept = found.filter(lambda row: len(row["input_ids"]) <= form.max_length)
         if len(kept) < len(found):
