@@ -76,6 +76,14 @@ def test_what_is_not_there_is_left_out_said_and_in_the_fingerprint(recipe, jail)
     assert fingerprints(stages)["train"] != whole
 
 
+def test_data_that_no_stage_reads_need_nothing(folder, jail):
+    jail("there is no `bwrap` here")
+    stages = [{"name": "train", "kind": "grpo", "model": "base_model", "data": ["prompts"]}]
+    data = {"prompts": {"path": "org/math"}, "programs": {"path": "org/code", "needs": "bubblewrap"}}
+    settled, problems = settle_needs(load_recipe(recipe_of(folder, stages, data=data)), recorded=[])
+    assert (problems, settled.off, settled.settled) == ([], (), False)
+
+
 def test_a_run_goes_on_as_it_was_started(recipe, jail):
     jail("there is no `bwrap` here")
     started = list(settle_needs(recipe())[0].without)

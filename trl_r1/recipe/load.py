@@ -102,7 +102,7 @@ def find_recipe(name: str | Path) -> Path:
                 return candidate
     known = known_recipes()
     raise ConfigError(
-        f"no such file, and no recipe of this name; recipes that ship with trl_r1: {listed(known)}"
+        f"no such file, and no recipe of this name; recipes that ship with trl_r1: {listed(known, len(known))}"
         f"{did_you_mean(str(name), known)}",
         file=str(name),
     )

@@ -79,10 +79,10 @@ class _Settling:
             self.known(name, shown(recipe.path), "without")
 
     def settled(self) -> Recipe:
-        data = {
-            name: [part for each in sources if (part := self.part(each, f"data `{_short(each)}`")) is not None]
-            for name, sources in self.recipe.data.items()
-        }
+        data = dict(self.recipe.data)
+        for name in self.used(data):
+            parts = [self.part(each, f"data `{_short(each)}`") for each in data[name]]
+            data[name] = [part for part in parts if part is not None]
         stages = [stage for each in self.recipe.stages if (stage := self.stage(each, data)) is not None]
         off = tuple(
             f"{need} ({self.unmet[need]}): {', '.join(dict.fromkeys(parts))}" for need, parts in self.left_out.items()
@@ -97,6 +97,12 @@ class _Settling:
             settled=bool(self.unmet),
             off=off,
         )
+
+    def used(self, data: Mapping[str, Any]) -> list[str]:
+        """Return which data a stage reads: a file that is included may have many more."""
+        named = [item for stage in self.recipe.stages for item in (*stage.data, *_names(stage.config.get("held_out")))]
+        names = {item.get("source") if isinstance(item, dict) else item for item in named}
+        return [name for name in data if name in names]
 
     def stage(self, stage: Stage, data: Mapping[str, Any]) -> Stage | None:
         if not self.met({"needs": stage.needs}, f"stage `{stage.name}`", stage.at):
