@@ -9,7 +9,7 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 
 from tests.runner.conftest import check_here
 from trl_r1.cli import main
-from trl_r1.recipe import load_recipe, needs
+from trl_r1.recipe import load_recipe, optional
 from trl_r1.runner import configs
 
 
@@ -29,7 +29,7 @@ ROOM = ("--set", "disk_gb=0.1")  # the recipes ask for the disk that they need, 
 
 @pytest.fixture(autouse=True)
 def _checked_here(request, monkeypatch):
-    monkeypatch.setitem(needs._MACHINE, "bubblewrap", lambda: "there is none in this test")
+    monkeypatch.setitem(optional._MACHINE, "bubblewrap", lambda: "there is none in this test")
     if request.function is not test_the_largest_recipe_passes_plan_as_it_is_started:
         monkeypatch.setattr(configs, "ask", check_here)
 
@@ -40,22 +40,22 @@ def test_the_largest_recipe_passes_plan_as_it_is_started(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "The recipe is in order. 0 of 13 stages are done, 13 to run." in told
     assert (
-        "off: bubblewrap (there is none in this test): data `code`, data `livecodebench`, `CodeAccuracy` of r1-zero"
+        "  - bubblewrap (there is none in this test): data `code`, data `livecodebench`, `CodeAccuracy` of r1-zero"
         in told
     )
     assert "stage `scores-8`" in told
-    assert "off: judge (the recipe names none by `judge:`): data `judged`, `Judge` of reasoning-data" in told
+    assert "  - judge (the recipe names none by `judge:`): data `judged`, `Judge` of reasoning-data" in told
 
 
-@pytest.mark.skipif(needs._no_bubblewrap() is not None, reason="no jail can be built here")
+@pytest.mark.skipif(optional._no_bubblewrap() is not None, reason="no jail can be built here")
 @pytest.mark.parametrize("name", ["r1", "r1/qwen2.5-1.5b"])
 def test_with_a_jail_and_a_judge_nothing_is_off(name, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(needs._MACHINE, "bubblewrap", needs._no_bubblewrap)
+    monkeypatch.setitem(optional._MACHINE, "bubblewrap", optional._no_bubblewrap)
     judge = "judge={base_url: 'http://127.0.0.1:1/v1', model: some/judge}"
     assert main(["plan", name, "--output-dir", str(tmp_path / "run"), *ROOM, "--set", judge]) == 0
     told = capsys.readouterr().out
     assert "0 of 14 stages are done" in told
-    assert "off:" not in told
+    assert "Off," not in told
 
 
 def test_a_misspelt_name_lists_every_shipped_recipe(capsys):
@@ -159,6 +159,7 @@ def test_rewards_that_stand_as_comments_pass_plan_where_they_are_put_in(config, 
         "data": {"prompts": [{"path": str(data)}]},
         "stages": [{"name": "one", "kind": "grpo", "model": "base_model", "data": ["prompts"], "config": config.name}],
     }
+    recipe["stages"][0]["accelerate"] = "zero3"
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     assert main(["plan", str(tmp_path / "recipe.yaml"), "--output-dir", str(tmp_path / "run")]) == 0, (
         capsys.readouterr()

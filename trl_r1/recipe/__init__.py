@@ -7,7 +7,7 @@ Nothing here imports torch: a recipe is read, resolved and fingerprinted in abou
 from .document import Document, read_document, shown
 from .fingerprint import fingerprints, package_versions
 from .load import find_recipe, known_recipes, load_recipe, read_recipe, recipe_homes
-from .needs import settle_needs
+from .optional import settle_needs
 from .records import Artifact, Recipe, Stage
 from .references import ResolvedStage, resolve
 

@@ -3,7 +3,7 @@
 import pytest
 
 from trl_r1.errors import ConfigErrors
-from trl_r1.recipe import fingerprints, load_recipe, needs, resolve, settle_needs
+from trl_r1.recipe import fingerprints, load_recipe, optional, resolve, settle_needs
 
 from .test_load import folder as folder
 from .test_load import recipe_of
@@ -37,7 +37,7 @@ def recipe(folder):
 @pytest.fixture
 def jail(monkeypatch):
     def set_to(reason):
-        monkeypatch.setitem(needs._MACHINE, "bubblewrap", lambda: reason)
+        monkeypatch.setitem(optional._MACHINE, "bubblewrap", lambda: reason)
 
     set_to(None)
     return set_to
