@@ -24,9 +24,6 @@ def files(recipes: bool) -> list[Path]:
     return [path for path in found if bool({"stages", "include"} & yaml.safe_load(path.read_text()).keys()) == recipes]
 
 
-ROOM = ("--set", "disk_gb=0.1")  # the recipes ask for the disk that they need, which no machine of a test has
-
-
 @pytest.fixture(autouse=True)
 def _checked_here(request, monkeypatch):
     monkeypatch.setitem(optional._MACHINE, "bubblewrap", lambda: "there is none in this test")
@@ -36,7 +33,7 @@ def _checked_here(request, monkeypatch):
 
 def test_the_largest_recipe_passes_plan_as_it_is_started(tmp_path, capsys):
     """Its configs made in a process of their own. What it has no server and no jail for is off, and said to be."""
-    assert main(["plan", "r1", "--output-dir", str(tmp_path / "run"), *ROOM]) == 0
+    assert main(["plan", "r1", "--output-dir", str(tmp_path / "run")]) == 0
     told = capsys.readouterr().out
     assert "The recipe is in order. 0 of 13 stages are done, 13 to run." in told
     assert (
@@ -52,7 +49,7 @@ def test_the_largest_recipe_passes_plan_as_it_is_started(tmp_path, capsys):
 def test_with_a_jail_and_a_judge_nothing_is_off(name, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(optional._MACHINE, "bubblewrap", optional._no_bubblewrap)
     judge = "judge={base_url: 'http://127.0.0.1:1/v1', model: some/judge}"
-    assert main(["plan", name, "--output-dir", str(tmp_path / "run"), *ROOM, "--set", judge]) == 0
+    assert main(["plan", name, "--output-dir", str(tmp_path / "run"), "--set", judge]) == 0
     told = capsys.readouterr().out
     assert "0 of 14 stages are done" in told
     assert "Off," not in told
@@ -70,7 +67,7 @@ def test_a_misspelt_name_lists_every_shipped_recipe(capsys):
 @pytest.mark.parametrize("recipe", files(recipes=True), ids=lambda path: str(path.relative_to(RECIPES)))
 def test_a_shipped_recipe_passes_plan(recipe, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert main(["plan", str(recipe), "--output-dir", str(tmp_path / "run"), *ROOM]) == 0
+    assert main(["plan", str(recipe), "--output-dir", str(tmp_path / "run")]) == 0
     assert "The recipe is in order" in capsys.readouterr().out
 
 

@@ -146,11 +146,7 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
         if set(columns) <= set(dataset.column_names):
             taken[meaning] = columns
     _check_columns(source, dataset.column_names, source.options_columns or (), "options_columns")
-    if source.where is not None:
-        _check_columns(source, dataset.column_names, source.where, "where")
-        dataset = dataset.filter(source.accepts, input_columns=list(source.where))
-        if len(dataset) == 0:
-            raise DataError("expected rows with these values, got none", file=source.path, key="where")
+    dataset = accepted_rows(dataset, source)
     if source.limit is not None and source.limit < len(dataset):
         order = list(range(len(dataset)))
         random.Random(f"{seed}:{source.label}").shuffle(order)
@@ -183,6 +179,28 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
             file=source.path,
             key=f"{required[0]}_column",
         )
+    return dataset
+
+
+def accepted_rows(dataset: "Dataset", source: DataSource) -> "Dataset":
+    """
+    Return the rows of a source that its `where` keeps.
+
+    Args:
+        dataset (`datasets.Dataset`):
+            The rows as they were read.
+        source ([`DataSource`]):
+            Where they are from.
+
+    Raises:
+        [`~errors.DataError`]: if a column is missing, or no row has the values.
+    """
+    if source.where is None:
+        return dataset
+    _check_columns(source, dataset.column_names, source.where, "where")
+    dataset = dataset.filter(source.accepts, input_columns=list(source.where))
+    if len(dataset) == 0:
+        raise DataError("expected rows with these values, got none", file=source.path, key="where")
     return dataset
 
 
