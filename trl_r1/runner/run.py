@@ -172,28 +172,7 @@ class _Run:
         self.prepare()
         waiting = [stage for stage in self.planned if stage.state not in (State.DONE, State.LEFT_OUT)]
         worked = bool(waiting)
-        limit = max(1, self.options.parallel or self.recipe.parallel)
-        with self.signals():
-            try:
-                drawn = 0.0
-                while self.running or (waiting and not self.failed):
-                    while len(self.running) < limit and not self.failed and not self.stops:
-                        ready = next((s for s in waiting if set(s.item.parents) <= self.done), None)
-                        if ready is None:
-                            break
-                        waiting.remove(ready)
-                        self.start(ready)
-                    for stage in [stage for stage in self.running if stage.poll() is not None]:
-                        self.end(stage)
-                    if self.stops:
-                        self.interrupt()
-                    if time.monotonic() - drawn >= _DRAW_SECONDS:
-                        self.display.update(self.running)
-                        drawn = time.monotonic()
-                    time.sleep(_POLL_SECONDS)
-            finally:
-                if self.running:  # an error of the runner's own: leave nothing behind
-                    stop(self.running, self.options.grace_s, lambda: self.stops > 1)
+        self.work(waiting)
         self.summary(waiting)
         if self.failed:
             return self.report_failure()
@@ -236,6 +215,41 @@ class _Run:
         self.display.say(f"{clock()} {stage.name}: started{how}; log: {shown(folder / LOG_FILE)}")
 
     # --- while ------------------------------------------------------------------------------------------------------
+
+    def work(self, waiting: list[PlannedStage], *, keep_going: bool = False) -> None:
+        """
+        Run stages until none is left, or one has failed.
+
+        Args:
+            waiting (`list[PlannedStage]`):
+                What is to run; each is taken out when it is started.
+            keep_going (`bool`, *optional*, defaults to `False`):
+                Whether a stage that has failed stops only those that depend on it.
+        """
+        limit = max(1, self.options.parallel or self.recipe.parallel)
+        with self.signals():
+            try:
+                drawn = 0.0
+                while self.running or (waiting and (keep_going or not self.failed)):
+                    while len(self.running) < limit and (keep_going or not self.failed) and not self.stops:
+                        ready = next((s for s in waiting if set(s.item.parents) <= self.done), None)
+                        if ready is None:
+                            break
+                        waiting.remove(ready)
+                        self.start(ready)
+                    if not self.running and not self.stops:
+                        break  # what waits depends on what has failed
+                    for stage in [stage for stage in self.running if stage.poll() is not None]:
+                        self.end(stage)
+                    if self.stops:
+                        self.interrupt()
+                    if time.monotonic() - drawn >= _DRAW_SECONDS:
+                        self.display.update(self.running)
+                        drawn = time.monotonic()
+                    time.sleep(_POLL_SECONDS)
+            finally:
+                if self.running:  # an error of the runner's own: leave nothing behind
+                    stop(self.running, self.options.grace_s, lambda: self.stops > 1)
 
     def end(self, stage: RunningStage) -> None:
         self.running.remove(stage)

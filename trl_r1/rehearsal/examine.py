@@ -1,0 +1,107 @@
+"""
+What the rewards of a rehearsed stage said of right completions and of spoilt ones, read from what it kept. Torch-free.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..solved import FULL_MARKS
+from ..trace import Trace, grouped, read_traces
+
+
+_DEFAULT = [{"func": "trl_r1.rewards.MathAccuracy"}]
+
+
+def examine(folder: Path, config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """
+    Look at what a stage sampled.
+
+    Args:
+        folder (`Path`):
+            The stage's folder, with `traces/` or `rollouts/`.
+        config (`Mapping[str, Any]`):
+            Its config.
+
+    Returns:
+        `tuple[list[str], list[str]]`: faults and notes.
+    """
+    faults: list[str] = []
+    notes: list[str] = []
+    traces = list(_traces(folder))
+    declared = config.get("rewards", _DEFAULT)
+    declared = declared if isinstance(declared, list) else []
+    names = list(traces[0].rewards) if traces else []
+    for spec, name in zip(declared, names):
+        spec = spec if isinstance(spec, dict) else {"func": spec}
+        rows = [trace for trace in traces if not spec.get("domains") or trace.domain in spec["domains"]]
+        rows = [trace for trace in rows if trace.step is None or trace.step >= (spec.get("from_step") or 0)]
+        rows = [trace for trace in rows if trace.step is None or trace.step < (spec.get("until_step") or math.inf)]
+        found = _of_reward(name, rows)
+        faults += found[0]
+        notes += found[1] if rows else [f"`{name}` applied to none of the rows that were sampled"]
+    if (folder / "rollouts").is_dir() and not faults:
+        faults += _variance(traces, declared)
+    return faults, notes
+
+
+def _traces(folder: Path) -> Iterator[Trace]:
+    for name in ("traces", "rollouts"):
+        for path in sorted((folder / name).glob("*.parquet")):
+            yield from read_traces(path)
+
+
+def _of_reward(name: str, rows: list[Trace]) -> tuple[list[str], list[str]]:
+    if not rows:
+        return [], []
+    judged = [trace for trace in rows if _value(trace, name) is not None]
+    if 2 * len(judged) <= len(rows):
+        unjudged = next(trace for trace in rows if _value(trace, name) is None)
+        what = f"`{name}` could judge {len(judged)} of {len(rows)} completions"
+        return [
+            f"{what}; expected a reference that it can read. One that it cannot: solution {unjudged.solution!r}"
+        ], []
+    values = {_value(trace, name) for trace in judged}
+    if "accuracy" in name:
+        groups = grouped(judged, lambda trace: trace.prompt_id)
+        unsolved = [group for group in groups.values() if all((_value(t, name) or 0.0) < FULL_MARKS for t in group)]
+        if 2 * len(unsolved) > len(groups):
+            what = f"`{name}` gives no completion of {len(unsolved)} of {len(groups)} prompts full marks"
+            if "code" in name:
+                return [], [f"{what}: no right program could be made of their rows"]
+            return [
+                f"{what}, though one repeats the reference: expected a reference that it can read. One that it cannot: "
+                f"solution {unsolved[0][0].solution!r}"
+            ], []
+    if "format" in name and values == {0.0}:
+        return [
+            f"`{name}` pays no completion, whatever its form: expected the form that the prompt's template asks for"
+        ], []
+    if len(values) == 1 and len(judged) > 1:
+        return [], [f"`{name}` gave every completion {values.pop()}"]
+    return [], []
+
+
+def _value(trace: Trace, name: str) -> float | None:
+    value = trace.rewards.get(name)
+    return None if value is None or math.isnan(value) else value
+
+
+def _variance(traces: Sequence[Trace], declared: list[Any]) -> list[str]:
+    """Whether any group of completions has rewards that differ: without, nothing is learned."""
+    weights = [float(one.get("weight", 1.0)) if isinstance(one, dict) else 1.0 for one in declared]
+    groups = grouped(traces, lambda trace: f"{trace.step}:{trace.prompt_id}")
+
+    def total(trace: Trace) -> float:
+        values = [_value(trace, name) for name in trace.rewards]
+        return sum(weight * value for weight, value in zip(weights, values) if value is not None)
+
+    same = [group for group in groups.values() if len({round(total(trace), 6) for trace in group}) == 1]
+    if groups and len(same) == len(groups):
+        worth = sorted({round(total(group[0]), 3) for group in same})
+        return [
+            f"the rewards never vary: in each of {len(groups)} groups a right, a wrong and a misshapen completion earn the "
+            f"same ({', '.join(map(str, worth[:4]))}), so that nothing would be learned"
+        ]
+    return []
