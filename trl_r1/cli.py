@@ -114,6 +114,11 @@ def make_parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--only", action="append", default=[], metavar="STAGE", help="run this stage and no other; may be repeated"
         )
+    run.add_argument(
+        "--smoke",
+        action="store_true",
+        help="one step of each stage at its real size and at full lengths, in runs/NAME-smoke: does it fit this machine?",
+    )
     run.add_argument("--dry-run", action="store_true", help="say what would run, with the commands; change nothing")
     for sub in (run, rehearse):
         sub.add_argument("--parallel", type=int, metavar="N", help="run up to N independent stages at once")
@@ -199,7 +204,12 @@ def _run(args: argparse.Namespace, argv: list[str]) -> int:
 
     if args.parallel is not None and args.parallel < 1:
         raise ConfigError(f"is {args.parallel}; expected at least 1", key="--parallel")
-    return run(_options(args, argv))
+    options = _options(args, argv)
+    if args.smoke:
+        from .rehearsal.smoke import smoke
+
+        options.variant, options.change = "smoke", smoke
+    return run(options)
 
 
 def _plan(args: argparse.Namespace, argv: list[str]) -> int:

@@ -2,7 +2,8 @@
 The sampling engine of a rehearsal: the engine that the recipe names writes a few tokens, for its own errors' sake; then
 the completions of [`~rehearsal.completions`] take the place of what it wrote.
 
-`TRL_R1_REHEARSED_BACKEND` names that engine, since `backend` names this module.
+`TRL_R1_REHEARSED_BACKEND` names that engine, since `backend` names this module. With `TRL_R1_REHEARSED_IN_FULL`
+(`trl-r1 run --smoke`) it writes all that the stage asks for, and to the maximum length.
 """
 
 import dataclasses
@@ -15,10 +16,11 @@ import yaml
 
 from ..data import load_rows
 from ..sampling import Engine, Sample, SamplingConfig, engine_of
+from ..sampling.engines.transformers import TransformersEngine
 from ..text import chat_template_opens_thought, render_prompt, style_of_template
 from .completions import completions_of
 from .ends import check_end
-from .engine_names import BACKEND_VARIABLE
+from .engine_names import BACKEND_VARIABLE, FULL_VARIABLE
 
 
 # What the engine itself is asked for.
@@ -36,7 +38,11 @@ class RehearsalEngine(Engine):
     def __init__(self, model: str, config: SamplingConfig) -> None:
         super().__init__(model, config)
         name = os.environ.get(BACKEND_VARIABLE, "transformers")
-        self.inner = _Inner(model, dataclasses.replace(config, backend=name, max_completion_tokens=TOKENS))
+        self.in_full = FULL_VARIABLE in os.environ
+        tokens = config.max_completion_tokens if self.in_full else TOKENS
+        self.inner = _Inner(model, dataclasses.replace(config, backend=name, max_completion_tokens=tokens))
+        if self.in_full and isinstance(self.inner, TransformersEngine):
+            self.inner.generation.min_new_tokens = tokens  # vLLM's memory does not grow with what it samples
         self.tokenizer: Any = getattr(self.inner, "tokenizer", None)
         if self.tokenizer is not None:
             check_end(model, self.tokenizer, config.prompt_template)
@@ -50,7 +56,10 @@ class RehearsalEngine(Engine):
 
     def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
         """Complete each question `n` times. See [`~sampling.Engine`]."""
-        self.inner.generate(questions[:QUESTIONS], min(n, SAMPLES), seed)
+        if self.in_full:
+            self.inner.generate(questions, n, seed)
+        else:
+            self.inner.generate(questions[:QUESTIONS], min(n, SAMPLES), seed)
         style = self._style()
         return [
             [

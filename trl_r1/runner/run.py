@@ -10,20 +10,21 @@ import errno
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import Interrupted, MachineError
 from ..io import write_text
-from ..recipe import Artifact, Recipe, shown
+from ..recipe import Artifact, Recipe, ResolvedStage, shown
 from ..recipe.records import now
 from ..scores import show_duration
 from .check import check
 from .configs import world_size
 from .directory import (
     Attempt,
+    check_owner,
     claim,
     end_leftovers,
     locked,
@@ -68,6 +69,10 @@ class RunOptions:
             Seconds that an interrupted stage has to end by itself.
         command (`list[str]`):
             The command, for the record and for the hint on how to go on.
+        variant (`str`, *optional*):
+            Name of a variant of the recipe, whose run is another run, in `runs/NAME-VARIANT` by default.
+        change (`Callable`, *optional*):
+            Makes a stage of the variant of one of the recipe.
     """
 
     recipe: str
@@ -80,6 +85,27 @@ class RunOptions:
     parallel: int | None = None
     grace_s: float = 10.0
     command: list[str] = field(default_factory=list)
+    variant: str | None = None
+    change: Callable[[ResolvedStage], ResolvedStage] | None = None
+
+
+def checked(options: RunOptions) -> tuple[Recipe, list[ResolvedStage], Path]:
+    """
+    Check a recipe, and return it as it is to run: itself, its stages and the run's directory.
+
+    Raises:
+        `ConfigErrors`: everything found wrong.
+    """
+    # A variant's directory is no directory of the recipe's.
+    own = options.output_dir if options.variant is None else None
+    recipe, stages, run_dir = check(options.recipe, own, overrides=options.overrides, seed=options.seed)
+    if options.variant is None:
+        return recipe, stages, run_dir
+    recipe = replace(recipe, name=f"{recipe.name}-{options.variant}")
+    run_dir = options.output_dir or run_dir.with_name(f"{run_dir.name}-{options.variant}")
+    if (owner := check_owner(run_dir, recipe)) is not None:
+        raise owner
+    return recipe, [options.change(item) for item in stages] if options.change else stages, run_dir
 
 
 def plan(options: RunOptions) -> list[PlannedStage]:
@@ -90,7 +116,7 @@ def plan(options: RunOptions) -> list[PlannedStage]:
         `ConfigErrors`: everything found wrong.
     """
     display = Display()
-    recipe, stages, run_dir = check(options.recipe, options.output_dir, overrides=options.overrides, seed=options.seed)
+    recipe, stages, run_dir = checked(options)
     planned = make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)
     display.say(f"{recipe.name} ({shown(recipe.path)}), seed {recipe.seed}, in {shown(run_dir)}\n")
     rows = []
@@ -134,7 +160,7 @@ def run(options: RunOptions) -> int:
         plan(options)
         return 0
     display = Display()
-    recipe, stages, run_dir = check(options.recipe, options.output_dir, overrides=options.overrides, seed=options.seed)
+    recipe, stages, run_dir = checked(options)
     make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)  # is what is asked for known?
     try:
         with locked(run_dir):
