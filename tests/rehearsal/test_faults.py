@@ -89,7 +89,7 @@ def faulty_recipe(folder: Path) -> Path:
         stage("window", "evaluate", "problems", {**SAMPLING, "backend": "vllm", "max_model_length": 4100}, [QWEN]),
         stage("ends-elsewhere", "sft", "told", {"prompt_template": "chat"}),
         stage("goes-on", "grpo", "problems", GRPO, "ends-elsewhere"),
-        stage("template-refuses", "sft", "told", {**sft, "chat_template_path": "strict.jinja"}),
+        stage("template-refuses", "sft", "told", {**sft, "chat_template_path": str(folder / "strict.jinja")}),
         stage("cut", "sft", "told", {**sft, "max_length": 64}),
         stage("pairs", "reward", "alike", {"prompt_template": "chat"}),
         stage("evaluation", "evaluate", "math-500", SAMPLING, [QWEN]),

@@ -25,6 +25,8 @@ from ..data.rows import _read
 from ..data.source import DataSource, parse_sources
 from ..errors import ConfigError, TrlR1Error
 from ..ids import parse_hub_id
+from ..io import publish
+from ..recipe.fingerprint import content_digest
 from ..rewards.schedule import declared_rewards, load_reward
 from ..rewards.scheduled import required_columns
 from .lengths import measure
@@ -232,9 +234,12 @@ def make_model(place: str, folder: Path) -> tuple[str, str]:
     model = cls.from_config(config, dtype=torch.float32)
     with contextlib.suppress(OSError):  # there is none
         model.generation_config = transformers.GenerationConfig.from_pretrained(name, revision=revision)
-    into = folder / (re.sub(r"\W+", "-", place).strip("-") + "-" + hashlib.sha256(place.encode()).hexdigest()[:6])
-    model.save_pretrained(into)
-    tokenizer.save_pretrained(into)
+    new = folder / "new"
+    model.save_pretrained(new)
+    tokenizer.save_pretrained(new)
+    # Models that come out alike are one: so are stages that differ in nothing else.
+    into = folder / content_digest(new)[:16]
+    publish(new, into)
     size = sum(parameter.numel() for parameter in model.parameters())
     return str(into), f"{place}: {type(model).__name__} of {size:,} random parameters, its own tokenizer"
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, ConfigErrors, MachineError
-from ..recipe import Recipe, ResolvedStage, fingerprints
+from ..recipe import Recipe, ResolvedStage
 from ..recipe.references import RUN, with_texts
 from ..runner.check import check
 from ..runner.configs import world_size
@@ -30,7 +30,7 @@ from ..runner.run import RunOptions, _Run
 from ..scores import show_duration
 from .examine import examine
 from .servers import answers, stand_in_server
-from .shrink import Prepared, addresses, named, rehearsed, renamed, samples, source_key, trains
+from .shrink import Prepared, addresses, identity, named, rehearsed, renamed, samples, source_key, trains
 
 
 GRACE_SECONDS = 10.0
@@ -192,7 +192,8 @@ class _Rehearsal:
         """What the preparing process is told of a stage."""
         at_server = item.config.get("backend") == "server"
         models = [] if at_server else [value for _, value in named(item, "model")]
-        models += [value for _, value in named(item, "file") if not Path(value).is_file()]
+        # A chat template may be that of another model.
+        models += [value for _, value in named(item, "file") if "/" in value and not Path(value).is_file()]
         sources = [(keys[0], source) for keys, source in named(item, "data")]
         return {
             "name": self.label(recipe, item.name),
@@ -252,34 +253,25 @@ class _Rehearsal:
     def shared(self, stages: list[list[ResolvedStage]]) -> list[PlannedStage]:
         """The stages of all recipes, each once, parents before children."""
         planned: dict[str, PlannedStage] = {}
-        for (recipe, _), items in zip(self.recipes, stages):
-            prints = fingerprints(items)
-            names = {
-                item.name: planned[prints[item.name]].name
-                if prints[item.name] in planned
-                else self.label(recipe, item.name)
-                for item in items
-            }
-            for item in items:
-                if prints[item.name] not in planned:
-                    own = renamed(item, names)
-                    planned[prints[item.name]] = PlannedStage(own, prints[item.name], State.RUN)
-            self.notes_of(recipe, items, names)
+        for (recipe, real), items in zip(self.recipes, stages):
+            names: dict[str, str] = {}
+            for item, before in zip(items, real):
+                names[item.name] = self.label(recipe, item.name)
+                own = renamed(item, names)
+                same = planned.setdefault(identity(own), PlannedStage(own, own.name, State.RUN))
+                names[item.name] = same.name
+                self.notes_of(same.name, before, same.item)
         return list(planned.values())
 
-    def notes_of(self, recipe: Recipe, items: list[ResolvedStage], names: Mapping[str, str]) -> None:
+    def notes_of(self, name: str, real: ResolvedStage, item: ResolvedStage) -> None:
         """What of a stage is not rehearsed as it will run."""
-        real = {item.name: item for _, each in self.recipes for item in each if _ is recipe}
-        for item in items:
-            before = real[item.name]
-            wanted = before.config.get("use_vllm") or before.config.get("backend") == "vllm"
-            if wanted and find_spec("vllm") is None:
-                missing = "vLLM is not installed: transformers sampled in its place"
-                self.findings.notes.append((names[item.name], missing))
-            if world_size(before) > 1 and trains(before.kind):
-                asked, found = str(before.stage.accelerate), str(item.stage.accelerate)
-                how = f"{Path(asked).stem} on {world_size(before)} processes was rehearsed as {Path(found).stem} on 2"
-                self.findings.notes.append((names[item.name], how))
+        wanted = real.config.get("use_vllm") or real.config.get("backend") == "vllm"
+        if wanted and find_spec("vllm") is None:
+            self.findings.notes.append((name, "vLLM is not installed: transformers sampled in its place"))
+        if world_size(real) > 1 and trains(real.kind):
+            asked, found = str(real.stage.accelerate), str(item.stage.accelerate)
+            how = f"{Path(asked).stem} on {world_size(real)} processes was rehearsed as {Path(found).stem} on 2"
+            self.findings.notes.append((name, how))
 
     def is_whole(self, stage: PlannedStage, prepared: Prepared) -> bool:
         """Whether a stage has all that it reads: what could not be prepared is a fault already."""
@@ -369,7 +361,10 @@ def _root(item: ResolvedStage, others: Mapping[str, ResolvedStage]) -> str | Non
     seen: set[str] = set()
     while item.name not in seen:
         seen.add(item.name)
-        place = item.config.get("model_name_or_path")
+        several = item.config.get("models")
+        place = (
+            next(iter(several.values()), None) if isinstance(several, dict) else item.config.get("model_name_or_path")
+        )
         if not isinstance(place, str):
             return None
         if not place.startswith(f"{RUN}/"):

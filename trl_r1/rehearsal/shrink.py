@@ -4,6 +4,7 @@ A stage of the recipe as it is rehearsed: other models, few rows, short lengths,
 Everything that is not named here is as in the recipe.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -15,6 +16,7 @@ from ..io import read_json
 from ..kinds import StageKind
 from ..recipe import ResolvedStage, read_document, recipe_homes
 from ..recipe.references import RUN, with_texts
+from ..rewards.schedule import model_arguments
 from .engine_names import BACKEND_VARIABLE
 
 
@@ -22,6 +24,11 @@ STEPS, ROWS, GENERATIONS, SAMPLES, TOKENS = 2, 24, 4, 4, 1024
 ENGINE, GRPO, PLAYGROUND = "trl_r1.rehearsal.engine", "trl_r1.rehearsal.grpo", "trl_r1.rehearsal.playground"
 
 _TRAINING = re.compile(r"(GRPO|SFT|Reward|DPO)Config$")
+# Of these no size matters to a rehearsal: stages that differ in nothing else are rehearsed once.
+_NUMBERS = re.compile(
+    r"learning_rate|temperature|top_p|weight_decay|max_grad_norm|epsilon|beta|ddp_timeout|seed|warmup_steps|warmup_ratio|"
+    r"num_train_epochs|save_total_limit|max_length|max_truncated_share|gpu_memory_utilization|batch_size"
+)
 _URL = re.compile(r"https?://\S+")
 
 
@@ -84,10 +91,21 @@ def named(item: ResolvedStage, what: str) -> Iterator[tuple[tuple[str | int, ...
     patterns = [pattern for pattern, means in {**own, "data": "data", **kind.references}.items() if means == what]
     for pattern in patterns:
         for keys, value in _at(item.config, pattern.split("."), ()):
+            if what == "model" and not _is_model(item.config, keys):
+                continue
             if what != "data" and isinstance(value, str):
                 yield keys, value
             elif what == "data" and isinstance(value, list):
                 yield from (((*keys, i), source) for i, source in enumerate(value) if isinstance(source, dict))
+
+
+def _is_model(config: Any, keys: tuple[str | int, ...]) -> bool:
+    """Whether an argument of a reward names a model of the recipe, as its class says; all else does."""
+    if keys[-2:-1] != ("args",):
+        return True
+    for key in keys[:-2]:
+        config = config[key]
+    return keys[-1] in model_arguments(config.get("func"))
 
 
 def _at(value: Any, pattern: list[str], keys: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
@@ -188,6 +206,22 @@ def renamed(item: ResolvedStage, names: Mapping[str, str]) -> ResolvedStage:
     return replace(item, stage=replace(item.stage, name=names[item.name]), config=config, parents=parents)
 
 
+def identity(item: ResolvedStage) -> str:
+    """
+    Return what tells a rehearsed stage from others: all but its name, and how large its `_NUMBERS` are.
+
+    Args:
+        item (`ResolvedStage`):
+            The stage, its parents under the names under which they are rehearsed.
+    """
+    own = renamed(item, {item.name: "this"})
+    config = {
+        key: (value > 0) if _NUMBERS.fullmatch(key) and isinstance(value, (int, float)) else value
+        for key, value in own.config.items()
+    }
+    return json.dumps([own.stage.kind, str(own.stage.accelerate), config], sort_keys=True, default=str)
+
+
 # --- training
 
 
@@ -278,6 +312,8 @@ def _train_grpo(config: dict[str, Any], accumulation: int, packages: frozenset[s
             config |= {"vllm_max_model_length": 4 * TOKENS, "vllm_gpu_memory_utilization": 0.1}
             config.pop("vllm_server_base_url", None)
         else:
+            for key in [key for key in config if key.startswith("vllm_")]:
+                del config[key]
             config["use_vllm"] = False
 
 
