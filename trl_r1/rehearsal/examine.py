@@ -11,10 +11,12 @@ from ..solved import FULL_MARKS
 from ..trace import Trace, grouped, read_traces
 
 
-_DEFAULT = [{"func": "trl_r1.rewards.MathAccuracy"}]
+_SEVERAL = 8  # prompts, which do not have one solution by chance
 
 
-def examine(folder: Path, config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def examine(
+    folder: Path, config: Mapping[str, Any], rewards: Sequence[tuple[str, bool]]
+) -> tuple[list[str], list[str]]:
     """
     Look at what a stage sampled.
 
@@ -23,6 +25,8 @@ def examine(folder: Path, config: Mapping[str, Any]) -> tuple[list[str], list[st
             The stage's folder, with `traces/` or `rollouts/`.
         config (`Mapping[str, Any]`):
             Its config.
+        rewards (`Sequence[tuple[str, bool]]`):
+            Name of each of its rewards, in their order, and whether it judges accuracy.
 
     Returns:
         `tuple[list[str], list[str]]`: faults and notes.
@@ -30,19 +34,17 @@ def examine(folder: Path, config: Mapping[str, Any]) -> tuple[list[str], list[st
     faults: list[str] = []
     notes: list[str] = []
     traces = list(_traces(folder))
-    declared = config.get("rewards", _DEFAULT)
-    declared = declared if isinstance(declared, list) else []
-    names = list(traces[0].rewards) if traces else []
-    for spec, name in zip(declared, names):
-        spec = spec if isinstance(spec, dict) else {"func": spec}
+    declared = config.get("rewards")
+    declared = [one if isinstance(one, dict) else {} for one in declared] if isinstance(declared, list) else [{}]
+    for spec, (name, accuracy) in zip(declared, rewards):
         rows = [trace for trace in traces if not spec.get("domains") or trace.domain in spec["domains"]]
         rows = [trace for trace in rows if trace.step is None or trace.step >= (spec.get("from_step") or 0)]
         rows = [trace for trace in rows if trace.step is None or trace.step < (spec.get("until_step") or math.inf)]
-        found = _of_reward(name, rows)
+        found = _of_reward(name, accuracy, rows)
         faults += found[0]
         notes += found[1] if rows else [f"`{name}` applied to none of the rows that were sampled"]
     if (folder / "rollouts").is_dir() and not faults:
-        faults += _variance(traces, declared)
+        faults += _variance(traces, {name: float(one.get("weight", 1.0)) for one, (name, _) in zip(declared, rewards)})
     return faults, notes
 
 
@@ -52,7 +54,7 @@ def _traces(folder: Path) -> Iterator[Trace]:
             yield from read_traces(path)
 
 
-def _of_reward(name: str, rows: list[Trace]) -> tuple[list[str], list[str]]:
+def _of_reward(name: str, accuracy: bool, rows: list[Trace]) -> tuple[list[str], list[str]]:
     if not rows:
         return [], []
     judged = [trace for trace in rows if _value(trace, name) is not None]
@@ -63,7 +65,7 @@ def _of_reward(name: str, rows: list[Trace]) -> tuple[list[str], list[str]]:
             f"{what}; expected a reference that it can read. One that it cannot: solution {unjudged.solution!r}"
         ], []
     values = {_value(trace, name) for trace in judged}
-    if "accuracy" in name:
+    if accuracy:
         groups = grouped(judged, lambda trace: trace.prompt_id)
         unsolved = [group for group in groups.values() if all((_value(t, name) or 0.0) < FULL_MARKS for t in group)]
         if 2 * len(unsolved) > len(groups):
@@ -73,6 +75,11 @@ def _of_reward(name: str, rows: list[Trace]) -> tuple[list[str], list[str]]:
             return [
                 f"{what}, though one repeats the reference: expected a reference that it can read. One that it cannot: "
                 f"solution {unsolved[0][0].solution!r}"
+            ], []
+        golds = {group[0].solution for group in groups.values()}
+        if len(golds) == 1 and len(groups) >= _SEVERAL and "choice" not in name and None not in golds:
+            return [
+                f"all {len(groups)} prompts have the same solution, {golds.pop()!r}; expected the column of the answers"
             ], []
     if "format" in name and values == {0.0}:
         return [
@@ -88,14 +95,13 @@ def _value(trace: Trace, name: str) -> float | None:
     return None if value is None or math.isnan(value) else value
 
 
-def _variance(traces: Sequence[Trace], declared: list[Any]) -> list[str]:
+def _variance(traces: Sequence[Trace], weights: Mapping[str, float]) -> list[str]:
     """Whether any group of completions has rewards that differ: without, nothing is learned."""
-    weights = [float(one.get("weight", 1.0)) if isinstance(one, dict) else 1.0 for one in declared]
     groups = grouped(traces, lambda trace: f"{trace.step}:{trace.prompt_id}")
 
     def total(trace: Trace) -> float:
-        values = [_value(trace, name) for name in trace.rewards]
-        return sum(weight * value for weight, value in zip(weights, values) if value is not None)
+        values = {name: _value(trace, name) for name in weights}
+        return sum(weights[name] * value for name, value in values.items() if value is not None)
 
     same = [group for group in groups.values() if len({round(total(trace), 6) for trace in group}) == 1]
     if groups and len(same) == len(groups):

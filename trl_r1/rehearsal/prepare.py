@@ -27,13 +27,14 @@ from ..errors import ConfigError, TrlR1Error
 from ..ids import parse_hub_id
 from ..io import publish
 from ..recipe.fingerprint import content_digest
-from ..rewards.schedule import declared_rewards, load_reward
+from ..rewards.schedule import declared_rewards, load_reward, load_rewards, name_of
 from ..rewards.scheduled import required_columns
 from .lengths import measure
 from .shrink import ROWS, adapter_base
 from .stand_ins import stand_in_rows
 
 
+_DEFAULT = [{"func": "trl_r1.rewards.MathAccuracy"}]
 _LOCAL_ROWS, _HUB_ROWS = 2000, 200
 _LONGEST_TEXT = 1500  # characters
 # Errors about a data set that can be reached: its split or configuration is misnamed.
@@ -62,7 +63,7 @@ def prepare(folder: Path, stages: list[dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
         `dict[str, Any]`: `models` and `sources`, as [`~rehearsal.shrink.Prepared`] has them; `described`, a line for each
-        model and data set; `faults` and `notes`, each with a stage's name.
+        model and data set; `rewards`, [`reward_names`] of each stage; `faults` and `notes`, each with a stage's name.
     """
     answer: dict[str, Any] = {"models": {}, "sources": {}, "described": [], "faults": [], "notes": []}
     for place in dict.fromkeys(place for stage in stages for place in stage["models"]):
@@ -108,6 +109,7 @@ def prepare(folder: Path, stages: list[dict[str, Any]]) -> dict[str, Any]:
         place.parent.mkdir(parents=True, exist_ok=True)
         datasets.Dataset.from_list([_shortened(row, one["source"]) for row in found]).to_parquet(place)
         answer["sources"][key] = str(place)
+    answer["rewards"] = {stage["name"]: reward_names(stage["config"]) for stage in stages}
     for stage in stages:
         faults, notes = measure(stage, rows, answer["models"])
         answer["faults"] += [(stage["name"], text) for text in faults]
@@ -120,13 +122,24 @@ _EVERYWHERE = ("prompt_id", "prompt", "question", "domain", "language", "source"
 
 def _rewards(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = []
+    # As builders and evaluation have it: without a word, math.
+    if "rewards" not in config and ("models" in config or "n_samples" in config):
+        config = {**config, "rewards": _DEFAULT}
     for key, declared in declared_rewards(config):
         with contextlib.suppress(TrlR1Error):  # reported by the check of the configs
             spec, reward = load_reward(declared, key)
             found.append({"func": spec.func, "domains": spec.domains, "requires": required_columns(reward)})
-    return found or [{"func": "trl_r1.rewards.MathAccuracy", "domains": None, "requires": ("solution",)}] * (
-        "models" in config
-    )
+    return found
+
+
+def reward_names(config: Mapping[str, Any]) -> list[tuple[str, bool]]:
+    """Return the name of each reward that a config declares, as traces hold it, and whether it judges accuracy."""
+    try:
+        rewards, _ = load_rewards(config.get("rewards") or _DEFAULT)
+    except TrlR1Error:  # reported by the check of the configs
+        return []
+    names = [name_of(reward) for reward in rewards]
+    return [(name, getattr(one, "is_accuracy", "accuracy" in name) is True) for one, name in zip(rewards, names)]
 
 
 # --- rows

@@ -127,6 +127,7 @@ class _Rehearsal:
         self.run_dir = folder / "run"
         self.findings = Findings()
         self.display = Display()
+        self.rewards: dict[str, list[tuple[str, bool]]] = {}
         self.real_names: dict[str, str] = {}  # of the paths that a message may hold
 
     def run(self) -> int:
@@ -182,6 +183,7 @@ class _Rehearsal:
         for stage, text in answer["faults"]:
             self.findings.fault(stage, text)
         self.findings.notes += [(stage, text) for stage, text in answer["notes"]]
+        self.rewards = answer["rewards"]
         self.real_names = {place: name for name, place in answer["models"].items()}
         by_key = {each["key"]: each["source"].get("path") for stage in asked for each in stage["sources"]}
         self.real_names |= {place: str(by_key[key]) for key, place in answer["sources"].items()}
@@ -293,7 +295,7 @@ class _Rehearsal:
             self.findings.fault(stage.name, self.with_real_names(str(text)), 2 if code == 2 else 1)
             return
         try:
-            faults, notes = examine(stage.folder, stage.item.placed(self.run_dir))
+            faults, notes = examine(stage.folder, stage.item.config, self.rewards.get(stage.name, ()))
         except Exception as error:  # a stage of the user's keeps traces of its own kind
             faults, notes = [], [f"what it sampled could not be read ({type(error).__name__}: {error})"]
         for text in faults:

@@ -238,7 +238,7 @@ def _launch(accelerate: Path | None, num_processes: int | None, packages: frozen
 
 
 def _train(config: dict[str, Any], trainer: str, packages: frozenset[str]) -> None:
-    accumulation = _number(config, "gradient_accumulation_steps", 1)
+    accumulation, steps = _number(config, "gradient_accumulation_steps", 1), _number(config, "max_steps", 0)
     for key in ("batch_size", "deepspeed", "fsdp", "fsdp_config", "load_in_4bit", "load_in_8bit", "tf32"):
         config.pop(key, None)
     config |= {
@@ -272,11 +272,10 @@ def _train(config: dict[str, Any], trainer: str, packages: frozenset[str]) -> No
     if isinstance(config.get("max_length"), int):
         config["max_length"] = max(config["max_length"], 2 * TOKENS)
     if trainer == "GRPO":
-        _train_grpo(config, accumulation, packages)
+        _train_grpo(config, accumulation, steps, packages)
 
 
-def _train_grpo(config: dict[str, Any], accumulation: int, packages: frozenset[str]) -> None:
-    steps = _number(config, "max_steps", 0)
+def _train_grpo(config: dict[str, Any], accumulation: int, steps: int, packages: frozenset[str]) -> None:
     per_rollout = 2 if _number(config, "steps_per_generation", accumulation) > accumulation else 1
     config.pop("generation_batch_size", None)
     config |= {
