@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, ConfigErrors, MachineError
+from ..errors import ConfigError, ConfigErrors, Interrupted, MachineError
 from ..recipe import Recipe, ResolvedStage
 from ..recipe.references import RUN, with_texts
 from ..runner.check import check
@@ -145,6 +145,8 @@ class _Rehearsal:
             run = _KeepGoing(self, planned, self.parallel)
             try:
                 run.work(list(planned), keep_going=True)
+            except Interrupted:
+                raise Interrupted("interrupted; nothing was left behind") from None
             finally:
                 end_leftovers(self.run_dir)
         return self.report(run, lacking)
