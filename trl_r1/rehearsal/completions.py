@@ -72,7 +72,7 @@ def completions_of(row: Mapping[str, Any], n: int, style: str = "think", number:
             language.
     """
     question = str(row.get("question") or row.get("prompt") or "")
-    language = row.get("language") or detect(question)
+    language = str(row.get("language") or detect(question))
     own = _THOUGHTS.get(language, _THOUGHTS["en"])
     other = _THOUGHTS["zh" if language == "en" else "en"]
     right, wrong = _answers(row, language)

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -240,10 +240,7 @@ class _Rehearsal:
                     self.findings.fault(label, f"`{key}`: no server answers at {url} ({reason})")
                     places[url] = self.stand_in(stack)
             if places:
-                config = {
-                    key: with_texts(value, lambda text, to=places: to.get(text, text))
-                    for key, value in item.config.items()
-                }
+                config = {key: with_texts(value, _replaced(places)) for key, value in item.config.items()}
                 item = replace(item, config=config)
             yield item
 
@@ -313,12 +310,12 @@ class _Rehearsal:
         faults = self.findings.faults
         faulty = {stage for stage, _, _ in faults}
         rows = []
-        for stage in run.planned:
-            status, seconds = run.results.get(stage.name, ("not run", 0.0))
-            if status == "done" and stage.name in faulty:
+        for planned in run.planned:
+            status, seconds = run.results.get(planned.name, ("not run", 0.0))
+            if status == "done" and planned.name in faulty:
                 status = "faulty"
             took = show_duration(seconds) if seconds else "-"
-            rows.append([stage.name, stage.item.stage.kind.removeprefix("trl_r1.rehearsal."), status, took])
+            rows.append([planned.name, planned.item.stage.kind.removeprefix("trl_r1.rehearsal."), status, took])
         rows += [[name, "-", "not run", "-"] for name in lacking]
         self.display.update([])
         self.display.say("\n" + table(["stage", "kind", "status", "wall time"], rows, right=[3]))
@@ -358,6 +355,10 @@ class _KeepGoing(_Run):
             self.rehearsal.ended(stage, (code, reason or how_it_ended(code)))
         else:
             self.rehearsal.ended(stage, None)
+
+
+def _replaced(places: Mapping[str, str]) -> Callable[[str], str]:
+    return lambda text: places.get(text, text)
 
 
 def _root(item: ResolvedStage, others: Mapping[str, ResolvedStage]) -> str | None:
