@@ -124,6 +124,8 @@ def test_rewards_that_stand_as_comments_pass_plan_where_they_are_put_in(config, 
         "data": {"prompts": [{"path": str(data)}]},
         "stages": [{"name": "one", "kind": kind, "model": "base_model", "data": ["prompts"], "config": config.name}],
     }
+    if kind == "grpo":
+        recipe["stages"][0]["accelerate"] = "zero3"
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     assert main(["plan", str(tmp_path / "recipe.yaml"), "--output-dir", str(tmp_path / "run")]) == 0, (
         capsys.readouterr()

@@ -119,6 +119,11 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one step of each stage at its real size and at full lengths, in runs/NAME-smoke: does it fit this machine?",
     )
+    plan.add_argument(
+        "--data",
+        action="store_true",
+        help="fetch configs, tokenizers and data from the Hub; count rows, reference answers and lengths",
+    )
     run.add_argument("--dry-run", action="store_true", help="say what would run, with the commands; change nothing")
     for sub in (run, rehearse):
         sub.add_argument("--parallel", type=int, metavar="N", help="run up to N independent stages at once")
@@ -126,9 +131,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--grace",
         dest="grace_s",
         type=float,
-        default=10.0,
         metavar="SECONDS",
-        help="time a stage has to end after Ctrl-C (default: 10)",
+        help="time a stage has to end after Ctrl-C (default: 10; a training has as long as its step takes, and saves a "
+        "checkpoint)",
     )
     audit.add_argument("--list", action="store_true", help="print the exploits, what each does and whom it fools")
     push.add_argument("--stage", action="append", metavar="STAGE", help="push this stage; may be repeated")

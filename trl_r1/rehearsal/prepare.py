@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..data.rows import _read
+from ..data.rows import open_source
 from ..data.source import DataSource, parse_sources
 from ..errors import ConfigError, TrlR1Error
 from ..ids import parse_hub_id
@@ -175,7 +175,7 @@ def few_rows(entry: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
 
 
 def _stream(source: DataSource) -> Iterable[dict[str, Any]]:
-    rows: Iterable[dict[str, Any]] = _read(source, streaming=True)
+    rows: Iterable[dict[str, Any]] = open_source(source, streaming=True)
     try:
         yield from rows
     except Exception as error:

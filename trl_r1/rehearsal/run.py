@@ -93,7 +93,7 @@ def rehearse(
             try:
                 # What the real run needs of the disk is the plan's to check.
                 found = check(recipe, folder / "run", overrides=[*(overrides or ()), "disk_gb=0"], seed=seed)
-                checked.append(found[:2])
+                checked.append((found.recipe, found.stages))
             except ConfigErrors as error:
                 problems += error.problems
         if problems:

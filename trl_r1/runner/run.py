@@ -20,7 +20,7 @@ from ..io import write_text
 from ..recipe import Artifact, Recipe, ResolvedStage, shown
 from ..recipe.records import now
 from ..scores import show_duration
-from .check import check
+from .check import Checked, check
 from .configs import world_size
 from .directory import (
     Attempt,
@@ -32,9 +32,10 @@ from .directory import (
     retire,
     write_attempt,
 )
-from .display import Display, clock, table
+from .display import Display, clock, data_table, table
 from .finish import finish
 from .launch import LOG_FILE, RunningStage, command_of, how_it_ended, read_progress, shell, start, stop
+from .needs import lacking, refuse_lacking, to_run, unchecked
 from .plan import PlannedStage, State, make_plan
 from .record import is_there, lost_seconds, make_artifact, recipe_text
 
@@ -63,10 +64,13 @@ class RunOptions:
             `stage.key=value`.
         dry_run (`bool`):
             Say what would run, and change nothing.
+        data (`bool`):
+            Of `trl-r1 plan`: fetch configs, tokenizers and data, and read data whole.
         parallel (`int`, *optional*):
             How many stages at once, in place of the recipe's.
-        grace_s (`float`):
-            Seconds that an interrupted stage has to end by itself.
+        grace_s (`float`, *optional*):
+            Seconds that an interrupted stage has to end by itself. By default 10, and for a training as long as it takes
+            to save a checkpoint at the end of its optimizer step.
         command (`list[str]`):
             The command, for the record and for the hint on how to go on.
         variant (`str`, *optional*):
@@ -82,30 +86,12 @@ class RunOptions:
     only: list[str] = field(default_factory=list)
     overrides: list[str] = field(default_factory=list)
     dry_run: bool = False
+    data: bool = False
     parallel: int | None = None
-    grace_s: float = 10.0
+    grace_s: float | None = None
     command: list[str] = field(default_factory=list)
     variant: str | None = None
     change: Callable[[ResolvedStage], ResolvedStage] | None = None
-
-
-def checked(options: RunOptions) -> tuple[Recipe, list[ResolvedStage], Path]:
-    """
-    Check a recipe, and return it as it is to run: itself, its stages and the run's directory.
-
-    Raises:
-        `ConfigErrors`: everything found wrong.
-    """
-    # A variant's directory is no directory of the recipe's.
-    own = options.output_dir if options.variant is None else None
-    recipe, stages, run_dir = check(options.recipe, own, overrides=options.overrides, seed=options.seed)
-    if options.variant is None:
-        return recipe, stages, run_dir
-    recipe = replace(recipe, name=f"{recipe.name}-{options.variant}")
-    run_dir = options.output_dir or run_dir.with_name(f"{run_dir.name}-{options.variant}")
-    if (owner := check_owner(run_dir, recipe)) is not None:
-        raise owner
-    return recipe, [options.change(item) for item in stages] if options.change else stages, run_dir
 
 
 def plan(options: RunOptions) -> list[PlannedStage]:
@@ -116,8 +102,9 @@ def plan(options: RunOptions) -> list[PlannedStage]:
         `ConfigErrors`: everything found wrong.
     """
     display = Display()
-    recipe, stages, run_dir = checked(options)
-    planned = make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)
+    checked = _checked(options)
+    recipe, run_dir = checked.recipe, checked.run_dir
+    planned = make_plan(recipe, checked.stages, run_dir, only=options.only, again_from=options.again_from)
     display.say(f"{recipe.name} ({shown(recipe.path)}), seed {recipe.seed}, in {shown(run_dir)}\n")
     rows = []
     for stage in planned:
@@ -127,17 +114,43 @@ def plan(options: RunOptions) -> list[PlannedStage]:
     display.say(table(["stage", "kind", "reads from", "processes", "state"], rows, right=[3]))
     if options.dry_run:
         display.say()
-        for stage in planned:
-            if stage.state not in (State.DONE, State.LEFT_OUT):
-                display.say(shell(command_of(stage.item, run_dir / stage.name / "config.yaml")))
+        for stage in to_run(planned):
+            display.say(shell(command_of(stage.item, run_dir / stage.name / "config.yaml")))
+    if options.data:
+        display.say("\n" + data_table(checked.records))
+    for head, found in (
+        ("Needs, and is not here (`trl-r1 run` would refuse to start)", lacking(checked, planned)),
+        ("Not checked, being neither here nor cached (`trl-r1 plan --data` fetches it)", unchecked(checked)),
+    ):
+        if found:
+            display.say(f"\n{head}:\n" + "\n".join(f"  - {text}" for text in found))
     display.say(f"\nThe recipe is in order. {_counts(planned)}")
     return planned
 
 
+def _checked(options: RunOptions) -> Checked:
+    found = check(
+        options.recipe,
+        # A variant's directory is no directory of the recipe's.
+        options.output_dir if options.variant is None else None,
+        overrides=options.overrides,
+        seed=options.seed,
+        only=options.only,
+        fetch=options.data,
+    )
+    if options.variant is None:
+        return found
+    recipe = replace(found.recipe, name=f"{found.recipe.name}-{options.variant}")
+    run_dir = options.output_dir or found.run_dir.with_name(f"{found.run_dir.name}-{options.variant}")
+    if (owner := check_owner(run_dir, recipe)) is not None:
+        raise owner
+    stages = [options.change(item) for item in found.stages] if options.change else found.stages
+    return replace(found, recipe=recipe, run_dir=run_dir, stages=stages)
+
+
 def _counts(planned: list[PlannedStage]) -> str:
     done = sum(stage.state is State.DONE for stage in planned)
-    left = sum(stage.state not in (State.DONE, State.LEFT_OUT) for stage in planned)
-    return f"{done} of {len(planned)} stages are done, {left} to run."
+    return f"{done} of {len(planned)} stages are done, {len(to_run(planned))} to run."
 
 
 def run(options: RunOptions) -> int:
@@ -153,15 +166,17 @@ def run(options: RunOptions) -> int:
 
     Raises:
         `ConfigErrors`: the recipe is wrong; nothing was run.
-        `MachineError`: another runner is in the directory, or the disk is full.
+        `MachineError`: this machine lacks what a stage needs, another runner is in the directory, or the disk is full.
         `Interrupted`: the user stopped the run.
     """
     if options.dry_run:
         plan(options)
         return 0
     display = Display()
-    recipe, stages, run_dir = checked(options)
-    make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)  # is what is asked for known?
+    checked = _checked(options)
+    recipe, stages, run_dir = checked.recipe, checked.stages, checked.run_dir
+    asked = make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)
+    refuse_lacking(checked, asked)
     try:
         with locked(run_dir):
             ended = end_leftovers(run_dir)
@@ -196,7 +211,7 @@ class _Run:
 
     def run(self) -> int:
         self.prepare()
-        waiting = [stage for stage in self.planned if stage.state not in (State.DONE, State.LEFT_OUT)]
+        waiting = to_run(self.planned)
         worked = bool(waiting)
         self.work(waiting)
         self.summary(waiting)
@@ -281,6 +296,8 @@ class _Run:
         self.running.remove(stage)
         self.display.forget(stage.name)
         code = stage.exit_code()
+        if code == Interrupted.exit_code:  # whoever asked it to end, with a checkpoint
+            self.stops = max(1, self.stops)
         if code < 0:  # the supervisor itself was killed, and could not end its processes
             end_leftovers(stage.folder)
         planned = next(p for p in self.planned if p.name == stage.name)
@@ -326,6 +343,10 @@ class _Run:
         names = ", ".join(stage.name for stage in self.running)
         if names:
             self.display.say(f"{clock()} stopping {names}; once more to kill at once")
+        if self.options.grace_s is None and any(stage.trains for stage in self.running):
+            self.display.say(
+                f"{clock()} a training saves a checkpoint at the end of its step, however long that takes"
+            )
         stop(self.running, self.options.grace_s, lambda: self.stops > 1)
         for stage in list(self.running):
             self.end(stage)
