@@ -4,17 +4,15 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from ..data.rows import _text_of
+from ..data import load_source
+from ..data.rows import REQUIRED_COLUMNS
 from ..data.source import parse_sources
 from ..errors import TrlR1Error
 from ..text import render_prompt
 
 
-Rows = list[dict[str, Any]]
-
-
 def measure(
-    stage: Mapping[str, Any], rows: Mapping[str, Rows], models: Mapping[str, str]
+    stage: Mapping[str, Any], rows: Mapping[str, str], models: Mapping[str, str]
 ) -> tuple[list[str], list[str]]:
     """
     Compare the lengths of a stage's rows with what it has room for.
@@ -22,8 +20,8 @@ def measure(
     Args:
         stage (`Mapping[str, Any]`):
             As [`~rehearsal.prepare.prepare`] has it.
-        rows (`Mapping[str, list[dict]]`):
-            Real rows, by source.
+        rows (`Mapping[str, str]`):
+            File of real rows, by source.
         models (`Mapping[str, str]`):
             Folders of tiny models, whose tokenizers are the real ones.
 
@@ -84,20 +82,18 @@ def _judged(
 
 
 def _lengths(
-    source: Mapping[str, Any], rows: Rows, reads: list[str], template: str, count: Callable[[Any], int]
+    source: Mapping[str, Any], place: str, reads: list[str], template: str, count: Callable[[Any], int]
 ) -> list[tuple[int, int]]:
-    (parsed,) = parse_sources([dict(source)])
-    columns = {meaning: parsed.column(meaning)[0] for meaning in ("prompt", *reads)}
+    taken = ("config", "split", "limit", "share", "from_step")
+    (parsed,) = parse_sources([{key: value for key, value in source.items() if key not in taken} | {"path": place}])
+    use = next((use for use, columns in REQUIRED_COLUMNS.items() if columns == tuple(reads)), "prompts")
+    responses = [meaning for meaning in ("completion", "chosen", "rejected") if meaning in reads]
     found = []
-    for row in rows:
-        texts = {meaning: _text_of(row.get(column), meaning) for meaning, column in columns.items()}
-        if not all(texts.values()):
-            continue
-        prompt = render_prompt(template, str(texts["prompt"]))
-        responses = [str(text) for meaning, text in texts.items() if meaning != "prompt"]
+    for row in load_source(parsed, use):
+        prompt = render_prompt(template, row["prompt"])
         wholes = [
-            count(prompt + text if isinstance(prompt, str) else [*prompt, {"role": "assistant", "content": text}])
-            for text in responses
+            count(prompt + row[m] if isinstance(prompt, str) else [*prompt, {"role": "assistant", "content": row[m]}])
+            for m in responses
         ]
         found.append((count(prompt), max(wholes, default=0)))
     return found

@@ -79,7 +79,8 @@ def prepare(folder: Path, stages: list[dict[str, Any]]) -> dict[str, Any]:
             ]
     import datasets
 
-    rows: dict[str, list[dict[str, Any]]] = {}
+    whole: dict[str, str] = {}
+    real: set[str] = set()
     asked: dict[str, dict[str, Any]] = {}
     for stage in stages:
         rewards = _rewards(stage["config"])
@@ -103,15 +104,19 @@ def prepare(folder: Path, stages: list[dict[str, Any]]) -> dict[str, Any]:
         if not found:
             found = stand_in_rows(one["source"], one["columns"], set(one["needed"]), one["kinds"], ROWS)
         else:
-            rows[key] = found
+            real.add(key)
         answer["described"].append(told)
         place = folder / "data" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.parquet"
         place.parent.mkdir(parents=True, exist_ok=True)
         datasets.Dataset.from_list([_shortened(row, one["source"]) for row in found]).to_parquet(place)
         answer["sources"][key] = str(place)
+        if key in real:
+            whole[key] = str(place.with_suffix(".whole.parquet"))
+            datasets.Dataset.from_list(found).to_parquet(whole[key])
+    datasets.config.HF_DATASETS_CACHE = folder / "datasets"  # what is made of these rows is nobody's else
     answer["rewards"] = {stage["name"]: reward_names(stage["config"]) for stage in stages}
     for stage in stages:
-        faults, notes = measure(stage, rows, answer["models"])
+        faults, notes = measure(stage, whole, answer["models"])
         answer["faults"] += [(stage["name"], text) for text in faults]
         answer["notes"] += [(stage["name"], text) for text in notes]
     return answer
@@ -169,6 +174,8 @@ def few_rows(entry: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
             raise
         reason = " ".join(error.message.split())[:120]
         return [], f"{name}: stand-in rows of its columns; the data set is not on this machine ({reason})"
+    if source.path and getattr(source, "where", None):
+        read = [row for row in read if source.accepts(*(row.get(column) for column in source.where))]
     chosen = _spread(read, source.domain_column)
     what = f"{len(chosen)} of its rows" if local else f"{len(chosen)} of its first {len(read)} rows"
     return chosen, f"{name}: {what}"
@@ -198,7 +205,8 @@ def _spread(rows: list[dict[str, Any]], by: str | None) -> list[dict[str, Any]]:
 def _shortened(row: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
     """The row with the middle of its long texts left out."""
     meanings = ("prompt", "completion", "chosen", "rejected", "thought", "reference")
-    texts = {entry.get(f"{meaning}_column") or meaning for meaning in meanings}
+    named = [entry.get(f"{meaning}_column") or meaning for meaning in meanings]
+    texts = {column for each in named for column in (each if isinstance(each, list) else [each])}
     return {key: _short(value) if key in texts else value for key, value in row.items()}
 
 

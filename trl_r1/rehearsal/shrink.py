@@ -20,7 +20,9 @@ from ..rewards.schedule import model_arguments
 from .engine_names import BACKEND_VARIABLE
 
 
-STEPS, ROWS, GENERATIONS, SAMPLES, TOKENS = 2, 24, 4, 4, 1024
+STEPS, GENERATIONS, SAMPLES, TOKENS = 2, 4, 4, 1024
+ROWS = 24  # of each source
+PROMPTS = 12  # of each source, where a stage samples
 ENGINE, GRPO, PLAYGROUND = "trl_r1.rehearsal.engine", "trl_r1.rehearsal.grpo", "trl_r1.rehearsal.playground"
 
 _TRAINING = re.compile(r"(GRPO|SFT|Reward|DPO)Config$")
@@ -328,7 +330,10 @@ def _sample(config: dict[str, Any], packages: frozenset[str]) -> None:
     if config.get("backend") == "vllm" and "vllm" not in packages:
         config["backend"] = "transformers"
     _fewer(config)
-    config |= {"shard_prompts": ROWS // 2, "tensor_parallel_size": 1, "dtype": "float32"}
+    for source in config.get("data") or ():
+        if isinstance(source, dict):
+            source["limit"] = min(source.get("limit") or PROMPTS, PROMPTS)
+    config |= {"shard_prompts": PROMPTS, "tensor_parallel_size": 1, "dtype": "float32"}
     config["max_completion_tokens"] = TOKENS
     if config.get("max_model_length"):
         config["max_model_length"] = 4 * TOKENS

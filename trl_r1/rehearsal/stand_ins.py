@@ -44,28 +44,46 @@ def _row(
     source: Mapping[str, Any], columns: Collection[str], needed: Collection[str], kinds: Collection[str], i: int
 ) -> dict[str, Any]:
     language = source.get("language") or "en"
+    options = source.get("options_columns") or []
     row = _task(language, needed, kinds, "solution" in needed or bool(source.get("solution_column")), i)
     right, wrong = (one.text for one in completions_of({**row, "language": language}, 2))
     cells: dict[str, Any] = {"prompt": row["prompt"]}
-    if "completion" in columns or source.get("completion_column"):
-        cells["completion"] = right
-    if "chosen" in columns:
-        cells |= {"chosen": right, "rejected": wrong}
-    for meaning, value in (("thought", right.partition("</think>")[0]), ("solution", row.get("solution"))):
-        if source.get(f"{meaning}_column") or (meaning in needed and value is not None):
-            cells[meaning] = value
-    for meaning, value in (("language", language), ("domain", source.get("domain") or "none")):
-        if source.get(f"{meaning}_column"):
-            cells[meaning] = value
-    named = {meaning: source.get(f"{meaning}_column") or meaning for meaning in cells}
-    made: dict[str, Any] = {}
+    known = {
+        "completion": right,
+        "chosen": right,
+        "rejected": wrong,
+        "thought": right.partition("</think>")[0],
+        "solution": row.get("solution"),
+        "label": i % 2 == 0,
+        "language": language,
+        "domain": source.get("domain") or "none",
+    }
+    cells |= {
+        meaning: value
+        for meaning, value in known.items()
+        if source.get(f"{meaning}_column") or (meaning in {*columns, *needed} and value is not None)
+    }
+    made: dict[str, Any] = dict.fromkeys(needed, "")
+    made |= {key: value for key, value in row.items() if key not in ("prompt", "solution")}
+    made |= {
+        name: values[0] if isinstance(values, list) else values for name, values in (source.get("where") or {}).items()
+    }
     for meaning, value in cells.items():
-        shared = [other for other, column in named.items() if column == named[meaning]]
-        if {"prompt", "completion"} <= set(shared):  # messages
-            value = [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": right}]
-        made[named[meaning]] = value
-    further = {key: value for key, value in row.items() if key not in ("prompt", "solution")}
-    return {**dict.fromkeys(needed, ""), **further, **made}
+        named = source.get(f"{meaning}_column") or meaning
+        first, *more = named if isinstance(named, list) else [named]
+        made |= {first: value, **dict.fromkeys(more, "Answer it.")}
+    if source.get("prompt_column") and source.get("prompt_column") == source.get("completion_column"):
+        made[source["prompt_column"]] = [
+            {"role": "user", "content": row["prompt"]},
+            {"role": "assistant", "content": right},
+        ]
+    # Options in columns of their own, of which the first is right where the solution is one of them.
+    if len(options) > 1:
+        made |= {column: f"{10 * (k + 1) + i}" for k, column in enumerate(options)}
+        made[source.get("solution_column") or "solution"] = made[options[0]]
+    elif options:
+        made |= {options[0]: [str(10 + i), str(20 + i), "1"], source.get("solution_column") or "solution": str(20 + i)}
+    return made
 
 
 def _task(language: str, needed: Collection[str], kinds: Collection[str], solved: bool, i: int) -> dict[str, Any]:
