@@ -20,7 +20,7 @@ from ..sampling.engines.transformers import TransformersEngine
 from ..text import chat_template_opens_thought, render_prompt, style_of_template
 from .completions import completions_of
 from .ends import check_end
-from .engine_names import BACKEND_VARIABLE, FULL_VARIABLE
+from .engine_names import BACKEND_VARIABLE, FULL_VARIABLE, TOKENS_VARIABLE
 
 
 # What the engine itself is asked for.
@@ -90,7 +90,8 @@ class RehearsalEngine(Engine):
         rules = self.stage.get("rules") or {}
         length = len(self.tokenizer(text)["input_ids"]) + 1 if self.tokenizer is not None else len(text) // 3
         length = max(length, rules.get("min_tokens") or 0)
-        return min(length, rules.get("max_tokens") or length, self.config.max_completion_tokens)
+        longest = int(os.environ.get(TOKENS_VARIABLE, self.config.max_completion_tokens))
+        return min(length, rules.get("max_tokens") or length, longest)
 
 
 def _stage_config() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..io import read_json
 from ..solved import FULL_MARKS
 from ..trace import Trace, grouped, read_traces
 
@@ -42,10 +43,54 @@ def examine(
         rows = [trace for trace in rows if trace.step is None or trace.step < (spec.get("until_step") or math.inf)]
         found = _of_reward(name, accuracy, rows)
         faults += found[0]
-        notes += found[1] if rows else [f"`{name}` applied to none of the rows that were sampled"]
+        notes += found[1]
+        if traces and not rows:
+            known = {source.get("domain") for source in config.get("data") or ()}
+            what = f"`{name}` applied to none of the rows that were sampled"
+            if spec.get("domains") and known and None not in known and not known & {*spec["domains"]}:
+                faults.append(f"{what}: its domains are {spec['domains']}, those of the data {sorted(known)}")
+            else:
+                notes.append(what)
+    faults += _of_losses(folder)
+    faults += _of_selection(folder, traces)
     if (folder / "rollouts").is_dir() and not faults:
         faults += _variance(traces, {name: float(one.get("weight", 1.0)) for one, (name, _) in zip(declared, rewards)})
     return faults, notes
+
+
+def _of_losses(folder: Path) -> list[str]:
+    """Whether every logged loss is a number."""
+    losses = [
+        line["loss"] for line in read_json(folder / "trainer_state.json").get("log_history", ()) if "loss" in line
+    ]
+    bad = [loss for loss in losses if not isinstance(loss, (int, float)) or not math.isfinite(loss)]
+    return [f"its loss is {bad[0]}; expected a number: is any token of its rows trained on?"] if bad else []
+
+
+def _of_selection(folder: Path, traces: Sequence[Trace]) -> list[str]:
+    """Whether a builder kept something of each domain and each language that it sampled."""
+    if not (folder / "selection.json").is_file() or not (folder / "data" / "train.parquet").is_file():
+        return []
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(folder / "data" / "train.parquet", columns=["prompt_id", "domain", "language"]).to_pylist()
+    known = {row["prompt_id"] for row in rows}
+    if not known & {trace.prompt_id for trace in traces}:
+        return []  # prompts of its own
+    rejected = ", ".join(
+        f"{reason} {n}" for reason, n in read_json(folder / "selection.json").get("rejected", {}).items()
+    )
+    faults = []
+    for key in ("domain", "language"):
+        prompts = grouped(traces, lambda trace, key=key: str(getattr(trace, key)))
+        kept = {row[key] for row in rows}
+        faults += [
+            f"it keeps no completion of the {len({t.prompt_id for t in group})} prompts whose {key} is `{value}`, though one "
+            f"of each is right; rejected in all: {rejected}"
+            for value, group in prompts.items()
+            if value not in kept and len({t.prompt_id for t in group}) >= _SEVERAL // 2
+        ]
+    return faults
 
 
 def _traces(folder: Path) -> Iterator[Trace]:

@@ -12,12 +12,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, ConfigErrors, Interrupted, MachineError
+from ..errors import ConfigErrors, Interrupted, MachineError
 from ..recipe import Recipe, ResolvedStage
 from ..recipe.references import RUN, with_texts
 from ..runner.check import check
@@ -87,18 +88,22 @@ def rehearse(
     """
     with _ended_by_signals(), tempfile.TemporaryDirectory(prefix="trl-r1-rehearsal-") as name:
         folder = Path(name).resolve()
-        problems: list[ConfigError] = []
-        checked: list[tuple[Recipe, list[ResolvedStage]]] = []
-        for recipe in recipes:
+        at_once = parallel or len(os.sched_getaffinity(0))
+
+        def checked(recipe: str) -> tuple[Recipe, list[ResolvedStage]] | ConfigErrors:
             try:
                 # What the real run needs of the disk is the plan's to check.
                 found = check(recipe, folder / "run", overrides=[*(overrides or ()), "disk_gb=0"], seed=seed)
-                checked.append((found.recipe, found.stages))
             except ConfigErrors as error:
-                problems += error.problems
+                return error
+            return found.recipe, found.stages
+
+        with ThreadPoolExecutor(at_once) as pool:  # each waits for a process of its own
+            found = list(pool.map(checked, recipes))
+        problems = [problem for one in found if isinstance(one, ConfigErrors) for problem in one.problems]
         if problems:
             raise ConfigErrors(problems)
-        return _Rehearsal(folder, checked, parallel or len(os.sched_getaffinity(0))).run()
+        return _Rehearsal(folder, [one for one in found if not isinstance(one, ConfigErrors)], at_once).run()
 
 
 @contextlib.contextmanager

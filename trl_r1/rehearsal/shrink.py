@@ -17,7 +17,7 @@ from ..kinds import StageKind
 from ..recipe import ResolvedStage, read_document, recipe_homes
 from ..recipe.references import RUN, with_texts
 from ..rewards.schedule import model_arguments
-from .engine_names import BACKEND_VARIABLE
+from .engine_names import BACKEND_VARIABLE, TOKENS_VARIABLE
 
 
 STEPS, GENERATIONS, SAMPLES, TOKENS = 2, 4, 4, 1024
@@ -241,6 +241,8 @@ def _launch(accelerate: Path | None, num_processes: int | None, packages: frozen
 
 def _train(config: dict[str, Any], trainer: str, packages: frozenset[str]) -> None:
     accumulation, steps = _number(config, "gradient_accumulation_steps", 1), _number(config, "max_steps", 0)
+    if trainer == "GRPO" and _rollout_of_several(config):
+        config["steps_per_generation"] = 2 * accumulation
     for key in ("batch_size", "deepspeed", "fsdp", "fsdp_config", "load_in_4bit", "load_in_8bit", "tf32"):
         config.pop(key, None)
     config |= {
@@ -279,13 +281,14 @@ def _train(config: dict[str, Any], trainer: str, packages: frozenset[str]) -> No
 
 def _train_grpo(config: dict[str, Any], accumulation: int, steps: int, packages: frozenset[str]) -> None:
     per_rollout = 2 if _number(config, "steps_per_generation", accumulation) > accumulation else 1
+    steps_of_rollout = per_rollout * _number(config, "num_iterations", 1)
     config.pop("generation_batch_size", None)
     config |= {
         "num_generations": min(_number(config, "num_generations", GENERATIONS) or GENERATIONS, GENERATIONS),
         "per_device_train_batch_size": GENERATIONS,
         "steps_per_generation": per_rollout * config["gradient_accumulation_steps"],
-        "max_steps": STEPS * per_rollout,
-        "save_steps": STEPS * per_rollout,
+        "max_steps": STEPS * steps_of_rollout,
+        "save_steps": STEPS * steps_of_rollout,
         "max_completion_length": TOKENS,
         "save_rollouts": True,
     }
@@ -294,13 +297,13 @@ def _train_grpo(config: dict[str, Any], accumulation: int, steps: int, packages:
     if isinstance(config.get("num_generations_eval"), int):
         config["num_generations_eval"] = config["num_generations"]
     if config.get("max_completion_length_schedule"):
-        config["max_completion_length_schedule"] = {per_rollout: TOKENS}
+        config["max_completion_length_schedule"] = {steps_of_rollout: TOKENS}
 
     def step(value: Any) -> int:
         """A step of the rehearsal for one of the training: none, late, or never."""
         if not isinstance(value, int) or value <= 0:
             return 0
-        return STEPS * per_rollout if 0 < steps <= value else per_rollout
+        return STEPS * steps_of_rollout if 0 < steps <= value else steps_of_rollout
 
     for one in [*(config.get("rewards") or ()), *(config.get("data") or ())]:
         if isinstance(one, dict):
@@ -318,6 +321,12 @@ def _train_grpo(config: dict[str, Any], accumulation: int, steps: int, packages:
             config["use_vllm"] = False
 
 
+def _rollout_of_several(config: Mapping[str, Any]) -> bool:
+    """Whether a rollout serves several steps where both are counted in completions of all processes."""
+    rollout, step = config.get("generation_batch_size"), config.get("batch_size")
+    return isinstance(rollout, int) and isinstance(step, int) and rollout > step
+
+
 def _number(config: Mapping[str, Any], key: str, default: int) -> int:
     value = config.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) else default
@@ -329,33 +338,32 @@ def _number(config: Mapping[str, Any], key: str, default: int) -> int:
 def _sample(config: dict[str, Any], packages: frozenset[str]) -> None:
     if config.get("backend") == "vllm" and "vllm" not in packages:
         config["backend"] = "transformers"
-    _fewer(config)
+    # The lengths that a filter may ask for are not those of a rehearsal.
+    config["env"] = {
+        **(config.get("env") or {}),
+        TOKENS_VARIABLE: str(_number(config, "max_completion_tokens", 32768)),
+    }
+    by_model = [own for own in (config.get("by_model") or {}).values() if isinstance(own, dict)]
+    most = max(_number(each, "n_samples", 16) for each in (config, *by_model))
+    for each in (config, *by_model):
+        if each is config or "n_samples" in each:
+            each["n_samples"] = min(_number(each, "n_samples", 16), SAMPLES if each is config else 2 * SAMPLES)
+        each |= {key: TOKENS for key in ("max_completion_tokens",) if each is config or key in each}
+        each |= {key: 4 * TOKENS for key in ("max_model_length",) if each.get(key)}
+        each |= {key: "float32" for key in ("dtype",) if each is config or key in each}
+        each |= {key: 1 for key in ("tensor_parallel_size",) if each is config or key in each}
+        if each is not config and each.get("backend"):
+            each["backend"] = ENGINE
     for source in config.get("data") or ():
         if isinstance(source, dict):
             source["limit"] = min(source.get("limit") or PROMPTS, PROMPTS)
-    config |= {"shard_prompts": PROMPTS, "tensor_parallel_size": 1, "dtype": "float32"}
-    config["max_completion_tokens"] = TOKENS
-    if config.get("max_model_length"):
-        config["max_model_length"] = 4 * TOKENS
+    config["shard_prompts"] = PROMPTS
     if "models" in config:
-        most = config["n_samples"]
-        for own in (config.get("by_model") or {}).values():
-            if "n_samples" in own:
-                own["n_samples"] = min(own["n_samples"], 2 * SAMPLES)
-                most = max(most, own["n_samples"])
-            own |= {key: TOKENS for key in ("max_completion_tokens",) if key in own}
-            own |= {key: 4 * TOKENS for key in ("max_model_length",) if own.get(key)}
-            own |= {key: "float32" for key in ("dtype",) if key in own}
-            if own.get("backend"):
-                own["backend"] = ENGINE
-        config["pass_at_k"] = sorted({min(k, most) for k in config.get("pass_at_k") or ()})
+        now = max(each.get("n_samples", 0) for each in (config, *by_model))
+        # What is more than there are samples is refused, and still is.
+        config["pass_at_k"] = sorted({min(k, now) if k <= most else now + 1 for k in config.get("pass_at_k") or ()})
         if config.get("hard_below") is not None:
-            config["hard_chosen_by"] = max(1, most // 2)
-
-
-def _fewer(config: dict[str, Any]) -> None:
-    given = config.get("n_samples")
-    config["n_samples"] = min(given, SAMPLES) if isinstance(given, int) else SAMPLES
+            config["hard_chosen_by"] = now if _number(config, "hard_chosen_by", 4) >= most else max(1, now // 2)
 
 
 def adapter_base(place: str) -> str:
