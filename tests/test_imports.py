@@ -26,7 +26,7 @@ TRAINING = [
     {"audit", "_compat", "adapters", "data", "sampling"},
     {"resume", "training_config"},
     {"grpo", "sft", "preference"},
-    {"builders", "evaluation", "playground"},
+    {"builders", "evaluation", "paired", "playground"},
     {"stages"},
     {"rehearsal"},
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from ..data import load_source, parse_sources
-from ..data.rows import REQUIRED_COLUMNS, columns_of, open_source
+from ..data.rows import REQUIRED_COLUMNS, accepted_rows, columns_of, open_source
 from ..data.source import DataSource
 from ..errors import ConfigError, DataError
 from ..kinds import StageKind
@@ -132,12 +132,14 @@ def read_data(
         except DataError as error:
             problems.append(DataError(f"`{source.label}`: {error.message}", key=f"data[{i}].{error.key}"))
             continue
-        total = len(open_source(source))
+        total = len(accepted_rows(open_source(source), source))
         total = min(total, source.limit) if source.limit is not None else total
         found: dict[str, Any] = {"source": source.label, "rows": len(rows), "without": total - len(rows), "golds": []}
         for key, reward, domains in rewards:
             columns_read = {
-                source.column("solution")[0] if one == "solution" else one for one in required_columns(reward)
+                column
+                for one in required_columns(reward)
+                for column in (source.columns("solution")[0] if one == "solution" else [one])
             }
             if getattr(reward, "is_accuracy", False) is not True or not columns_read <= set(columns or ()):
                 continue  # nothing to compare with, or a column that is missing and reported
