@@ -4,18 +4,24 @@ and a time-out that a long training does not reach.
 """
 
 from dataclasses import dataclass
-
-from transformers import TrainingArguments
+from typing import TYPE_CHECKING
 
 from .docstrings import help_from_docstring
 from .errors import ConfigError
+
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+else:
+    # The fields of a dataclass that comes before TRL's config would take the place of those that TRL sets anew.
+    TrainingArguments = object
 
 
 @help_from_docstring
 @dataclass
 class TrainingConfig(TrainingArguments):
     r"""
-    A base class of configs, to be named before TRL's.
+    A base class of configs, to be named before TRL's, which brings all other fields.
 
     Args:
         batch_size (`int`, *optional*):

@@ -44,8 +44,13 @@ class Launch:
 
     @property
     def fsdp2(self) -> bool:
-        fsdp = self.accelerate.get("fsdp_config") or {}
-        return self.accelerate.get("distributed_type") == "FSDP" and int(fsdp.get("fsdp_version", 1)) >= 2
+        """Whether this file asks for FSDP2."""
+        return self.accelerate.get("distributed_type") == "FSDP" and _is_fsdp2(self.accelerate.get("fsdp_config"))
+
+
+def _is_fsdp2(config: Any) -> bool:
+    found = config if isinstance(config, Mapping) else {}
+    return str(found.get("fsdp_version", found.get("version"))) == "2"
 
 
 def value_of(configs: Sequence[Any], key: str, default: Any = None) -> Any:
@@ -109,7 +114,8 @@ def _low_precision_weights(configs: Sequence[Any], launch: Launch) -> Iterator[C
     dtype = _init(configs).get("dtype", value_of(configs, "dtype"))
     if dtype not in ("bfloat16", "float16", "auto") or value_of(configs, "use_peft"):
         return
-    if launch.deepspeed or launch.fsdp2:
+    own_fsdp2 = value_of(configs, "fsdp") and _is_fsdp2(value_of(configs, "fsdp_config"))
+    if launch.deepspeed or launch.fsdp2 or own_fsdp2:
         return
     what = "as they were saved, which is bfloat16 as a rule," if dtype == "auto" else f"in {dtype}"
     yield ConfigError(
