@@ -101,6 +101,11 @@ def make_parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--only", action="append", default=[], metavar="STAGE", help="run this stage and no other; may be repeated"
         )
+    plan.add_argument(
+        "--data",
+        action="store_true",
+        help="fetch configs, tokenizers and data from the Hub; count rows, reference answers and lengths",
+    )
     run.add_argument("--dry-run", action="store_true", help="say what would run, with the commands; change nothing")
     run.add_argument("--parallel", type=int, metavar="N", help="run up to N independent stages at once")
     run.add_argument(

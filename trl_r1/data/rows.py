@@ -131,7 +131,7 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
     """
     from datasets import Features, Value
 
-    dataset = _read(source)
+    dataset = open_source(source)
     required, optional = REQUIRED_COLUMNS[kind], OPTIONAL_COLUMNS.get(kind, ())
     if len(dataset) == 0:
         raise DataError("expected at least one row, got an empty data set", file=source.path, key="path")
@@ -189,7 +189,7 @@ def columns_of(source: DataSource) -> list[str]:
     Raises:
         [`~errors.DataError`]: if it cannot be read, or there is no row in it.
     """
-    dataset = _read(source, streaming=True)
+    dataset = open_source(source, streaming=True)
     try:
         first = next(iter(dataset), None)
     except Exception as error:
@@ -205,7 +205,19 @@ def _unreadable(source: DataSource, error: Exception) -> DataError:
     return DataError(f"cannot be read: {reason}", file=source.path, key="path")
 
 
-def _read(source: DataSource, **options: Any) -> "Dataset":
+def open_source(source: DataSource, **options: Any) -> "Dataset":
+    """
+    Return the rows of a source as they are.
+
+    Args:
+        source ([`DataSource`]):
+            Where they are.
+        **options:
+            Passed on to [`~datasets.load_dataset`].
+
+    Raises:
+        [`~errors.DataError`]: if it cannot be read.
+    """
     import datasets
 
     path = Path(source.path).expanduser()

@@ -10,7 +10,7 @@ fenced block of the answer, after the thought. It runs in a jail: see docs/sandb
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -136,6 +136,16 @@ class CodeAccuracy:
             self.lanes,
             until_failure=self.all_or_nothing,
         )
+
+    def reads_gold(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether a row of data has tests in a known shape, in a language that is run."""
+        name = (
+            self.column if self.column != COLUMNS[0] else next((one for one in COLUMNS if row.get(one)), self.column)
+        )
+        entry_point = row.get("entry_point")
+        given = defined_in_prompt(row.get("prompt") or "", entry_point) if entry_point is not None else ""
+        found = self._row(row.get(name), entry_point, given)
+        return found is not None and bool(self._accepted(found))
 
     def __call__(
         self,

@@ -128,6 +128,26 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[in
     return "\n".join([line(head), line(["-" * width for width in widths]), *(line(row) for row in rows)])
 
 
+def data_table(records: dict[str, dict[str, Any]]) -> str:
+    """Return the table of `trl-r1 plan --data`: what [`~stages._data.read_data`] counted, a line for each source."""
+    head = ["stage", "data", "rows", "left out", "no answer", "unreadable", "longest prompt", "cut short"]
+    rows = []
+    for name, record in records.items():
+        for each in record["data"]:
+            empty, unreadable = (
+                "  ".join(f"{gold['reward']} {gold[key]}" for gold in each["golds"])
+                if len(each["golds"]) > 1
+                else "".join(str(gold[key]) for gold in each["golds"]) or "-"
+                for key in ("empty", "unreadable")
+            )
+            longest = "-" if each["longest"] is None else str(each["longest"])
+            cut = "-" if each["room"] is None else str(each["cut"])
+            rows.append(
+                [name, each["source"], str(each["rows"]), str(each["without"]), empty, unreadable, longest, cut]
+            )
+    return table(head, rows, right=range(2, len(head)))
+
+
 def evaluation_table(models: dict[str, dict[str, Any]]) -> str:
     """Return the table of an evaluation: models in rows, scores in columns, each with its standard error."""
     scores = scores_of(models.values())

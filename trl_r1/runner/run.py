@@ -20,7 +20,7 @@ from ..io import write_text
 from ..recipe import Artifact, Recipe, shown
 from ..recipe.records import now
 from ..scores import show_duration
-from .check import check
+from .check import Checked, check
 from .configs import world_size
 from .directory import (
     Attempt,
@@ -31,9 +31,10 @@ from .directory import (
     retire,
     write_attempt,
 )
-from .display import Display, clock, table
+from .display import Display, clock, data_table, table
 from .finish import finish
 from .launch import LOG_FILE, RunningStage, command_of, how_it_ended, read_progress, shell, start, stop
+from .needs import lacking, refuse_lacking, to_run, unchecked
 from .plan import PlannedStage, State, make_plan
 from .record import is_there, lost_seconds, make_artifact, recipe_text
 
@@ -62,6 +63,8 @@ class RunOptions:
             `stage.key=value`.
         dry_run (`bool`):
             Say what would run, and change nothing.
+        data (`bool`):
+            Of `trl-r1 plan`: fetch configs, tokenizers and data, and read data whole.
         parallel (`int`, *optional*):
             How many stages at once, in place of the recipe's.
         grace_s (`float`):
@@ -77,6 +80,7 @@ class RunOptions:
     only: list[str] = field(default_factory=list)
     overrides: list[str] = field(default_factory=list)
     dry_run: bool = False
+    data: bool = False
     parallel: int | None = None
     grace_s: float = 10.0
     command: list[str] = field(default_factory=list)
@@ -90,8 +94,9 @@ def plan(options: RunOptions) -> list[PlannedStage]:
         `ConfigErrors`: everything found wrong.
     """
     display = Display()
-    recipe, stages, run_dir = check(options.recipe, options.output_dir, overrides=options.overrides, seed=options.seed)
-    planned = make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)
+    checked = _checked(options)
+    recipe, run_dir = checked.recipe, checked.run_dir
+    planned = make_plan(recipe, checked.stages, run_dir, only=options.only, again_from=options.again_from)
     display.say(f"{recipe.name} ({shown(recipe.path)}), seed {recipe.seed}, in {shown(run_dir)}\n")
     rows = []
     for stage in planned:
@@ -101,17 +106,34 @@ def plan(options: RunOptions) -> list[PlannedStage]:
     display.say(table(["stage", "kind", "reads from", "processes", "state"], rows, right=[3]))
     if options.dry_run:
         display.say()
-        for stage in planned:
-            if stage.state not in (State.DONE, State.LEFT_OUT):
-                display.say(shell(command_of(stage.item, run_dir / stage.name / "config.yaml")))
+        for stage in to_run(planned):
+            display.say(shell(command_of(stage.item, run_dir / stage.name / "config.yaml")))
+    if options.data:
+        display.say("\n" + data_table(checked.records))
+    for head, found in (
+        ("Needs, and is not here (`trl-r1 run` would refuse to start)", lacking(checked, planned)),
+        ("Not checked, being neither here nor cached (`trl-r1 plan --data` fetches it)", unchecked(checked)),
+    ):
+        if found:
+            display.say(f"\n{head}:\n" + "\n".join(f"  - {text}" for text in found))
     display.say(f"\nThe recipe is in order. {_counts(planned)}")
     return planned
 
 
+def _checked(options: RunOptions) -> Checked:
+    return check(
+        options.recipe,
+        options.output_dir,
+        overrides=options.overrides,
+        seed=options.seed,
+        only=options.only,
+        fetch=options.data,
+    )
+
+
 def _counts(planned: list[PlannedStage]) -> str:
     done = sum(stage.state is State.DONE for stage in planned)
-    left = sum(stage.state not in (State.DONE, State.LEFT_OUT) for stage in planned)
-    return f"{done} of {len(planned)} stages are done, {left} to run."
+    return f"{done} of {len(planned)} stages are done, {len(to_run(planned))} to run."
 
 
 def run(options: RunOptions) -> int:
@@ -127,15 +149,17 @@ def run(options: RunOptions) -> int:
 
     Raises:
         `ConfigErrors`: the recipe is wrong; nothing was run.
-        `MachineError`: another runner is in the directory, or the disk is full.
+        `MachineError`: this machine lacks what a stage needs, another runner is in the directory, or the disk is full.
         `Interrupted`: the user stopped the run.
     """
     if options.dry_run:
         plan(options)
         return 0
     display = Display()
-    recipe, stages, run_dir = check(options.recipe, options.output_dir, overrides=options.overrides, seed=options.seed)
-    make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)  # is what is asked for known?
+    checked = _checked(options)
+    recipe, stages, run_dir = checked.recipe, checked.stages, checked.run_dir
+    asked = make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)
+    refuse_lacking(checked, asked)
     try:
         with locked(run_dir):
             ended = end_leftovers(run_dir)
@@ -170,7 +194,7 @@ class _Run:
 
     def run(self) -> int:
         self.prepare()
-        waiting = [stage for stage in self.planned if stage.state not in (State.DONE, State.LEFT_OUT)]
+        waiting = to_run(self.planned)
         worked = bool(waiting)
         limit = max(1, self.options.parallel or self.recipe.parallel)
         with self.signals():

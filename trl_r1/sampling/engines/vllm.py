@@ -3,6 +3,8 @@ The engine `vllm`: vLLM in this process. The same prompts, token for token, as t
 """
 
 from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 from ...errors import MachineError
@@ -19,14 +21,24 @@ class VllmEngine(Engine):
     needs_own_process = True
 
     def __init__(self, model: str, config: SamplingConfig) -> None:
-        try:
-            import vllm
-        except ImportError as error:
-            raise MachineError("`backend: vllm` needs vLLM: pip install trl_r1[vllm]") from error
+        self.check_machine(config)
+        import vllm
+
         super().__init__(model, config)
         self.vllm = vllm
         self.tokenizer = load_tokenizer(model)
         self.engine = vllm.LLM(**engine_arguments(model, config))
+
+    @classmethod
+    def check_machine(cls, config: SamplingConfig) -> None:
+        """Ask for vLLM."""
+        if find_spec("vllm") is None:
+            raise MachineError("the package vllm (`backend: vllm`): pip install trl_r1[vllm]")
+
+    @classmethod
+    def gpus(cls, config: SamplingConfig) -> int:
+        """Return over how many GPUs the model is spread; vLLM built for CPUs needs none."""
+        return 0 if find_spec("vllm") and "cpu" in version("vllm") else config.tensor_parallel_size
 
     def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
         """Complete each question `n` times. See [`~sampling.Engine`]."""
