@@ -24,7 +24,7 @@ TRAINING = [
     {"verify", "sandbox", "model_server"},
     {"rewards", "select"},
     {"audit", "_compat", "adapters", "data", "sampling"},
-    {"resume"},
+    {"resume", "training_config"},
     {"grpo", "sft", "preference"},
     {"builders", "evaluation", "playground"},
     {"stages"},

@@ -112,9 +112,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--grace",
         dest="grace_s",
         type=float,
-        default=10.0,
         metavar="SECONDS",
-        help="time a stage has to end after Ctrl-C (default: 10)",
+        help="time a stage has to end after Ctrl-C (default: 10; a training has as long as its step takes, and saves a "
+        "checkpoint)",
     )
     audit.add_argument("--list", action="store_true", help="print the exploits, what each does and whom it fools")
     push.add_argument("--stage", action="append", metavar="STAGE", help="push this stage; may be repeated")

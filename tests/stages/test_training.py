@@ -153,7 +153,7 @@ def test_fewer_prompts_than_a_step_takes_are_refused(run, grpo, data, capsys):
 
 
 def test_a_checkpoint_of_another_world_is_refused(run, common, capsys):
-    assert run("sft", common, max_steps=2) == 0
+    assert run("sft", common, max_steps=2, keep_checkpoints=True) == 0
     stage = Path(common["output_dir"])
     shutil.rmtree(stage / "model")
     state = stage / "checkpoint-2" / "rng_state.pth"
@@ -238,7 +238,7 @@ def test_a_killed_stage_ends_with_the_weights_of_an_uninterrupted_one(kind, run,
 
 @pytest.mark.parametrize("kind", ["sft", "grpo", "reward"])
 def test_a_stage_killed_after_its_last_checkpoint_takes_no_further_step(kind, run, common, grpo):
-    config = grpo if kind == "grpo" else common
+    config = {**(grpo if kind == "grpo" else common), "keep_checkpoints": True}
     assert run(kind, config) == 0
     output_dir = Path(config["output_dir"])
     whole, lost = weights(output_dir / "model"), losses(output_dir)

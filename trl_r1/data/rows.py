@@ -15,6 +15,7 @@ from ..errors import ConfigError, DataError
 from ..ids import parse_hub_id
 from ..language import detect
 from ..text import as_text, question_of
+from .parallel import processes_for
 from .source import DataSource, parse_sources
 
 
@@ -163,6 +164,7 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
         fn_kwargs={"source": source, "kind": kind, "taken": taken, "names": list(features)},
         remove_columns=dataset.column_names,
         features=features,
+        num_proc=processes_for(total),
     )
     if len(dataset) < total:
         what = " or ".join(required)

@@ -67,8 +67,9 @@ class RunOptions:
             Of `trl-r1 plan`: fetch configs, tokenizers and data, and read data whole.
         parallel (`int`, *optional*):
             How many stages at once, in place of the recipe's.
-        grace_s (`float`):
-            Seconds that an interrupted stage has to end by itself.
+        grace_s (`float`, *optional*):
+            Seconds that an interrupted stage has to end by itself. By default 10, and for a training as long as it takes
+            to save a checkpoint at the end of its optimizer step.
         command (`list[str]`):
             The command, for the record and for the hint on how to go on.
     """
@@ -82,7 +83,7 @@ class RunOptions:
     dry_run: bool = False
     data: bool = False
     parallel: int | None = None
-    grace_s: float = 10.0
+    grace_s: float | None = None
     command: list[str] = field(default_factory=list)
 
 
@@ -265,6 +266,8 @@ class _Run:
         self.running.remove(stage)
         self.display.forget(stage.name)
         code = stage.exit_code()
+        if code == Interrupted.exit_code:  # whoever asked it to end, with a checkpoint
+            self.stops = max(1, self.stops)
         if code < 0:  # the supervisor itself was killed, and could not end its processes
             end_leftovers(stage.folder)
         planned = next(p for p in self.planned if p.name == stage.name)
@@ -310,6 +313,10 @@ class _Run:
         names = ", ".join(stage.name for stage in self.running)
         if names:
             self.display.say(f"{clock()} stopping {names}; once more to kill at once")
+        if self.options.grace_s is None and any(stage.trains for stage in self.running):
+            self.display.say(
+                f"{clock()} a training saves a checkpoint at the end of its step, however long that takes"
+            )
         stop(self.running, self.options.grace_s, lambda: self.stops > 1)
         for stage in list(self.running):
             self.end(stage)

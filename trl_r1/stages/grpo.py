@@ -97,7 +97,7 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
         train_dataset=in_order(prompts, sources, args),
         **trainer_arguments(args, model),
     )
-    train_and_save(trainer, merge_adapter=stage.merge_adapter)
+    train_and_save(trainer, merge_adapter=stage.merge_adapter, keep_checkpoints=stage.keep_checkpoints)
 
 
 def check_columns(rewards: Sequence[Any], columns: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ safe and an unsafe response, with `part: all`.
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..data.parallel import processes_for
 from ..kinds import Curve, StageKind
 from ..rewards.preference_text import PreferenceForm
 from ._common import program
@@ -82,7 +83,7 @@ def train(args: "RewardConfig", stage: "RewardStageArguments", model: "ModelConf
         pairs = tokenized(pairs, tokenizer, form)
     trainer = R1RewardTrainer(train_dataset=pairs, processing_class=tokenizer, **shared)
     # A reward is loaded as it is, so an adapter is always merged.
-    train_and_save(trainer, merge_adapter=True, complete=form.save)
+    train_and_save(trainer, merge_adapter=True, keep_checkpoints=stage.keep_checkpoints, complete=form.save)
 
 
 def tokenized(pairs: "Dataset", tokenizer: Any, form: PreferenceForm) -> "Dataset":
@@ -108,7 +109,8 @@ def tokenized(pairs: "Dataset", tokenizer: Any, form: PreferenceForm) -> "Datase
     def ids(row: dict[str, Any]) -> dict[str, list[int]]:
         return {f"{side}_ids": form.token_ids(tokenizer, row["prompt"], row[side]) for side in ("chosen", "rejected")}
 
-    return usable_pairs(pairs.map(ids, remove_columns=pairs.column_names), form.max_length)
+    tokens = pairs.map(ids, remove_columns=pairs.column_names, num_proc=processes_for(len(pairs)))
+    return usable_pairs(tokens, form.max_length)
 
 
 main = program(STAGE, train)
