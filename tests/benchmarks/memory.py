@@ -225,6 +225,8 @@ def accelerate_of(name: str) -> dict[str, Any]:
 
 def predicted(setup: Setup, model: str) -> float:
     """GiB that one process takes, as `trl-r1 plan` predicts it."""
+    from transformers import AutoConfig
+
     from trl_r1.kinds import kind_of
     from trl_r1.sizes.stage import Setting, size_stage
     from trl_r1.sizes.throughput import Throughput
@@ -237,7 +239,10 @@ def predicted(setup: Setup, model: str) -> float:
     with machine(processes, False):
         made = make(kind_of(setup.kind).config_classes(), config)
     assumed = Throughput(longest_prompt_tokens=PROMPT)
-    figures = size_stage(made, config, Setting(setup.name, accelerate, processes, False, 80, throughput=assumed))
+    models = {"": (model, AutoConfig.from_pretrained(model))}
+    figures = size_stage(
+        made, config, Setting(setup.name, accelerate, processes, False, 80, models, throughput=assumed)
+    )
     if figures.memory is None:
         raise RuntimeError(f"{setup.name}: {figures.notes}")
     return figures.memory["peak"] / GIB

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..errors import ConfigError
-
 
 @dataclass(frozen=True)
 class ModelSize:
@@ -49,37 +47,6 @@ class ModelSize:
     cache: int
     trains_head: bool = True
     positions: int | None = None
-
-
-def read_config(model: str, revision: str | None = None, overrides: Mapping[str, Any] | None = None) -> Any:
-    """
-    Read a model's config from its folder or from the local cache of the Hub; nothing is fetched.
-
-    Args:
-        model (`str`):
-            A folder or a Hub id.
-        revision (`str`, *optional*):
-            Of the Hub's repository.
-        overrides (`Mapping[str, Any]`, *optional*):
-            What takes the place of the config's values.
-
-    Returns:
-        [`~transformers.PreTrainedConfig`]: the config.
-
-    Raises:
-        [`~errors.ConfigError`]: it is not there, or cannot be read.
-    """
-    from transformers import AutoConfig
-
-    try:
-        return AutoConfig.from_pretrained(model, revision=revision, local_files_only=True, **(overrides or {}))
-    except (OSError, ValueError, KeyError) as error:
-        found = (
-            "cannot be read"
-            if not isinstance(error, OSError)
-            else "is neither a local folder's nor in the Hub's cache"
-        )
-        raise ConfigError(f"the config of {model} {found}", key="model_name_or_path") from error
 
 
 def build(config: Any, head: Literal["lm", "score"] = "lm", lora: Any = None) -> Any:
