@@ -2,6 +2,7 @@
 A model's size from its `config.json`: its modules are made on the meta device, and no weight is read.
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -66,6 +67,7 @@ def build(config: Any, head: Literal["lm", "score"] = "lm", lora: Any = None) ->
     """
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+    config = copy.deepcopy(config)
     if head == "score":
         config.num_labels = 1
         model = AutoModelForSequenceClassification.from_config(config)

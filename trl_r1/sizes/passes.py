@@ -18,6 +18,10 @@ from ..errors import ConfigError
 from .model import build
 
 
+# Stages of a recipe share models and lengths.
+_counted: dict[Any, "Pass"] = {}
+
+
 @dataclass(frozen=True)
 class Pass:
     """
@@ -68,13 +72,18 @@ def count_pass(
     Raises:
         [`~errors.ConfigError`]: the model cannot run on tensors without data.
     """
+    how = rows, length, dtype, autocast, checkpointing, head
+    key = (config.to_json_string(use_diff=False), *how, repr(lora))
+    if key in _counted:
+        return _counted[key]
     try:
-        one, two = (_count(config, n, rows, length, dtype, autocast, checkpointing, head, lora) for n in (1, 2))
+        one, two = (_count(config, n, *how, lora) for n in (1, 2))
     except Exception as error:  # whatever a model's code raises
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"its activations could not be counted ({reason})", key="model_name_or_path") from error
     more = config.get_text_config().num_hidden_layers - 1
-    return Pass(one.kept + more * (two.kept - one.kept), one.peak + more * (two.peak - one.peak))
+    _counted[key] = Pass(one.kept + more * (two.kept - one.kept), one.peak + more * (two.peak - one.peak))
+    return _counted[key]
 
 
 def _count(
