@@ -99,13 +99,15 @@ def _work_table(figures: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _memory_table(figures: Sequence[Mapping[str, Any]], sizing: Sizing) -> str:
-    columns = ("weights", "gradients", "optimizer", "reference", "reward_models", "activations", "rollout", "engine")
-    names = ("weights", "grads", "optim", "ref", "rewards", "activ", "rollout", "vLLM")
-    sized = [each for each in figures if each["memory"] and each["gpus"]]
+    columns = ("weights", "gradients", "optimizer", "reference", "reward_models", "activations", "engine", "reserve")
+    names = ("weights", "grads", "optim", "ref", "rewards", "activ", "vLLM", "other")
+    sized = [dict(each) for each in figures if each["memory"] and each["gpus"]]
     if not sized:
         return ""
+    for each in sized:  # a rollout's tensors are in the table with the activations
+        each["memory"] = {**each["memory"], "activations": each["memory"]["activations"] + each["memory"]["rollout"]}
     used = [i for i, column in enumerate(columns) if any(each["memory"][column] for each in sized)]
-    head = ["GiB of a GPU", "divided", "longest", *(names[i] for i in used), "other", "peak", "free"]
+    head = ["stage", "divided", "longest", *(names[i] for i in used), "peak", "free"]
     rows = []
     for each in sized:
         memory, micro = each["memory"], each["micro_batch"]
@@ -115,12 +117,12 @@ def _memory_table(figures: Sequence[Mapping[str, Any]], sizing: Sizing) -> str:
                 each["strategy"] or "vLLM",
                 f"{micro[0]} x {micro[1]:,}" if micro else "-",
                 *(_gib(memory[columns[i]]) for i in used),
-                _gib(memory["reserve"]),
                 _gib(memory["peak"]),
                 f"{sizing.gpu_memory - memory['peak'] / GIB:.1f}",
             ]
         )
-    return table(head, rows, right=range(2, len(head)))
+    title = f"GiB of a GPU of {sizing.gpu_memory:g}, at the longest micro-batch (rows x tokens)\n"
+    return title + table(head, rows, right=range(2, len(head)))
 
 
 def _caches(figures: Iterable[Mapping[str, Any]]) -> str:
@@ -128,8 +130,8 @@ def _caches(figures: Iterable[Mapping[str, Any]]) -> str:
     for each in figures:
         if cache := each["cache"]:
             text = (
-                f"{_short(cache['tokens'])} tokens: {cache['at_longest']:.1f} sequences of {cache['longest']:,} (the "
-                f"longest), {cache['at_mean']:.0f} of {cache['mean']:,.0f} (the mean)"
+                f"{_short(cache['tokens'])} tokens, {cache['at_longest']:.1f} sequences of {cache['longest']:,} or "
+                f"{cache['at_mean']:.0f} of {cache['mean']:,.0f}, the mean"
             )
             lines.setdefault(text, []).append(each["stage"])
     return "vLLM's cache holds\n" + _listed_lines(lines) if lines else ""
@@ -151,15 +153,15 @@ def _totals(figures: Sequence[Mapping[str, Any]], sizing: Sizing) -> str:
     totals, assumed = totals_of(figures), sizing.throughput
     missing = [each["stage"] for each in figures if not each["hours"]]
     gpus = sizing.gpus or int(totals["gpus"])
-    part = f" without {listed(missing)}" if missing else ""
+    part = f", {len(missing)} of {len(figures)} stages left out" if missing else ""
     alone = sum(_hours(each) for each in figures if each["gpus"] < gpus)
     lines = [
         f"In all{part}: {_number(totals['gpu_hours'])} GPU-hours; {_number(totals['hours'] / 24)} days, one stage after the "
-        f"other" + (f", {_number(alone / 24)} of them with fewer than {gpus} GPUs at work" if alone else ""),
-        f"Disk at most{part}: {_number(totals['disk_bytes'] / GB)} GB, while the largest stage has its checkpoints",
+        f"other" + (f", {_number(alone / 24)} of them on fewer than {gpus} GPUs" if alone else ""),
+        f"Disk at most: {_number(totals['disk_bytes'] / GB)} GB, with the checkpoints of one stage at a time",
         f"Estimates, from {assumed.peak_flops / 1e12:.0f} TFLOP/s at {assumed.model_flops_utilization:.0%}, "
         f"{assumed.memory_bandwidth / 1e12:.2f} TB/s at {assumed.bandwidth_utilization:.0%}, and lengths assumed; "
-        "docs/scaling.md says how, --throughput FILE states others.",
+        "docs/scaling.md\nsays how, and --throughput FILE states others.",
     ]
     return "\n".join(lines)
 
@@ -176,7 +178,7 @@ def _batch(figures: Mapping[str, Any]) -> str:
     if completions is None:
         return "-"
     if questions:
-        return f"{questions:,.4g} x {completions / questions:g}"
+        return f"{questions:,g} x {completions / questions:g}"
     return f"{completions:,}"
 
 

@@ -13,6 +13,7 @@ import weakref
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
+from unittest import mock
 
 from ..errors import ConfigError
 from .model import build
@@ -104,7 +105,7 @@ def _count(
     text = config.get_text_config()
     text.num_hidden_layers = layers
     if getattr(text, "layer_types", None):
-        text.layer_types = text.layer_types[:layers]
+        text.layer_types = (text.layer_types * layers)[:layers]
     text.vocab_size, config.pad_token_id = 8, None  # neither the embedding nor the output projection takes part
     type_of_weights = getattr(torch, dtype)
     with torch.device("meta"):
@@ -129,10 +130,14 @@ def _count(
         hidden = torch.empty(
             rows, length, text.hidden_size, dtype=type_of_weights, requires_grad=lora is None or checkpointing
         )
+        # Rows of unlike lengths are padded, and attend through a mask; a single row is not. (transformers looks for packed
+        # rows in the values of the positions, of which there are none here.)
+        mask = {"attention_mask": torch.ones(rows, length, dtype=torch.long)} if rows > 1 else {}
+        unpacked = mock.patch("transformers.masking_utils.find_packed_sequence_indices", lambda position_ids: None)
         live = _live_bytes()
-        with live:
+        with live, unpacked:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-                out = base.base_model(inputs_embeds=hidden, use_cache=False).last_hidden_state
+                out = base.base_model(inputs_embeds=hidden, use_cache=False, **mask).last_hidden_state
             kept = live.now
             out.backward(torch.empty_like(out))
         own = hidden.numel() * hidden.element_size()
