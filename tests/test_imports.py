@@ -23,7 +23,7 @@ TRAINING = [
     *SHARED,
     {"verify", "sandbox", "model_server"},
     {"rewards", "select"},
-    {"audit", "_compat", "adapters", "data", "sampling"},
+    {"audit", "_compat", "adapters", "data", "sampling", "sizes"},
     {"resume", "training_config"},
     {"grpo", "sft", "preference"},
     {"builders", "evaluation", "playground"},
@@ -33,7 +33,7 @@ RUNNING = [
     *SHARED,
     {"verify", "sandbox", "model_server"},
     {"rewards", "select"},
-    {"recipe", "hub", "templates"},
+    {"recipe", "hub", "templates", "sizes"},
     {"runner", "report"},
     {"cli"},
 ]

@@ -30,7 +30,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 ACCELERATE = ROOT / "recipes" / "accelerate"
 GIB = 1 << 30
-PROMPT = 64
+PROMPT = 32
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,18 @@ SETUPS = (
     Setup("sft", "sft", size(768, 16), None, {"max_length": 512}),
     Setup("sft, accumulation", "sft", size(1024, 14), None, {"max_length": 256, "gradient_accumulation_steps": 2}),
     Setup("sft, checkpointing", "sft", size(1536, 14), None, {"max_length": 512, **ONE_ROW, **CHECKPOINTING}),
-    Setup("sft, long rows", "sft", size(512, 8), None, {"max_length": 4096, **ONE_ROW}),
-    Setup("sft, LoRA", "sft", size(1280, 12), None, {"max_length": 448, **LORA}),
-    Setup("grpo, no reference", "grpo", size(1024, 12), None, {"max_completion_length": 128, "beta": 0.0}),
-    Setup("grpo, reference", "grpo", size(1024, 12), None, {"max_completion_length": 128, "beta": 0.001}),
-    Setup("grpo, LoRA", "grpo", size(1280, 10), None, {"max_completion_length": 448, "beta": 0.001, **LORA}),
-    Setup("sft, DDP x 2", "sft", size(768, 14), "cpu_ddp", {"max_length": 192}),
-    Setup("grpo, DDP x 2", "grpo", size(768, 14), "cpu_ddp", {"max_completion_length": 128, "beta": 0.001}),
+    Setup("sft, long row", "sft", size(512, 8), None, {"max_length": 4096, **ONE_ROW}),
+    Setup("sft, LoRA", "sft", size(1280, 12), None, {"max_length": 320, **LORA}),
+    Setup("sft, 8 GiB", "sft", size(1792, 14), None, {"max_length": 64, **ONE_ROW}),
+    Setup("grpo, no reference", "grpo", size(1024, 12), None, {"max_completion_length": 96, "beta": 0.0}),
+    Setup("grpo, reference", "grpo", size(1024, 12), None, {"max_completion_length": 96, "beta": 0.001}),
+    Setup("grpo, LoRA", "grpo", size(1280, 12), None, {"max_completion_length": 288, "beta": 0.001, **LORA}),
+    Setup("sft, DDP x 2", "sft", size(768, 14), "cpu_ddp", {"max_length": 128}),
+    Setup("grpo, DDP x 2", "grpo", size(768, 14), "cpu_ddp", {"max_completion_length": 96, "beta": 0.001}),
     Setup("sft, ZeRO-2 x 2", "sft", size(1024, 12), "cpu_zero2", {"max_length": 128}),
-    Setup("grpo, ZeRO-2 x 2", "grpo", size(1024, 12), "cpu_zero2", {"max_completion_length": 128, "beta": 0.001}),
+    Setup("grpo, ZeRO-2 x 2", "grpo", size(1024, 12), "cpu_zero2", {"max_completion_length": 96, "beta": 0.001}),
     Setup("sft, ZeRO-3 x 2", "sft", size(1280, 12), "cpu_zero3", {"max_length": 128, **CHECKPOINTING}),
-    Setup("grpo, ZeRO-3 x 2", "grpo", size(1280, 12), "cpu_zero3", {"max_completion_length": 128, "beta": 0.001}),
-    Setup("sft, 8 GiB", "sft", size(1792, 14), None, {"max_length": 128, **ONE_ROW}),
+    Setup("grpo, ZeRO-3 x 2", "grpo", size(1280, 12), "cpu_zero3", {"max_completion_length": 96, "beta": 0.001}),
 )
 
 

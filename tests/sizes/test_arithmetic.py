@@ -104,9 +104,12 @@ def test_the_cache_of_vllm():
 
 
 def test_a_checkpoint():
-    # ZeRO: weights in bf16, fp32 weights, two moments; and a reference that moves.
-    assert checkpoint_bytes(QWEN_7B, 2, 8, zero=True, reference=False, adapter=False) == 14 * SEVEN
-    assert checkpoint_bytes(QWEN_7B, 2, 8, zero=True, reference=True, adapter=False) == 16 * SEVEN
+    # ZeRO-3: weights in bf16, fp32 weights, two moments; and a reference that moves.
+    assert checkpoint_bytes(QWEN_7B, 2, 8, 3, reference=False, adapter=False) == 14 * SEVEN
+    assert checkpoint_bytes(QWEN_7B, 2, 8, 3, reference=True, adapter=False) == 16 * SEVEN
+    # ZeRO-2 saves the weights twice: 137 GB.
+    assert checkpoint_bytes(QWEN_7B, 2, 8, 2, reference=True, adapter=False) == 18 * SEVEN
+    assert checkpoint_bytes(QWEN_7B, 4, 8, 0, reference=False, adapter=False) == 12 * SEVEN
 
 
 def test_hours():

@@ -133,7 +133,7 @@ def _count(
         # Rows of unlike lengths are padded, and attend through a mask; a single row is not. (transformers looks for packed
         # rows in the values of the positions, of which there are none here.)
         mask = {"attention_mask": torch.ones(rows, length, dtype=torch.long)} if rows > 1 else {}
-        unpacked = mock.patch("transformers.masking_utils.find_packed_sequence_indices", lambda position_ids: None)
+        unpacked = mock.patch("transformers.masking_utils.find_packed_sequence_indices", return_value=None)
         live = _live_bytes()
         with live, unpacked:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):

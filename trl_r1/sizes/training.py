@@ -265,9 +265,7 @@ class TrainingStage:
         disk["model"] = w * model.parameters + (training.trained_bytes * model.trainable if adapter else 0)
         if str(getattr(args.save_strategy, "value", args.save_strategy)) != "no":
             moving = training.reference and bool(getattr(args, "sync_ref_model", False))
-            each = checkpoint_bytes(
-                model, w, training.moments_bytes, training.strategy.kind == "zero", moving, adapter
-            )
+            each = checkpoint_bytes(model, w, training.moments_bytes, training.strategy.stage, moving, adapter)
             kept = 1 + (args.save_total_limit or 1)  # while the oldest goes, the newest is there
             if self.figures.steps is not None:
                 every = args.save_steps if args.save_steps >= 1 else args.save_steps * self.figures.steps

@@ -105,7 +105,7 @@ def cache_tokens(
 
 
 def checkpoint_bytes(
-    model: ModelSize, weight_bytes: int, moments: float, zero: bool, reference: bool, adapter: bool
+    model: ModelSize, weight_bytes: int, moments: float, zero_stage: int, reference: bool, adapter: bool
 ) -> int:
     """
     Return the bytes of one checkpoint, without the rollout: weights, optimizer, fp32 weights under ZeRO, and the reference.
@@ -117,13 +117,14 @@ def checkpoint_bytes(
             Bytes of a weight.
         moments (`float`):
             Bytes that the optimizer keeps per trained parameter.
-        zero (`bool`):
-            Whether DeepSpeed keeps fp32 weights.
+        zero_stage (`int`):
+            DeepSpeed's, which keeps fp32 weights, and below 3 saves the weights a second time; 0 without it.
         reference (`bool`):
             Whether a moving reference is saved.
         adapter (`bool`):
             Whether only an adapter is saved.
     """
     saved = model.trainable if adapter else model.parameters
-    state = (moments + (4 if zero else 0)) * model.trainable
-    return round(weight_bytes * saved + state + (weight_bytes * model.parameters if reference else 0))
+    state = (moments + (4 if zero_stage else 0)) * model.trainable
+    copies = 2 if zero_stage in (1, 2) else 1
+    return round(copies * weight_bytes * saved + state + (weight_bytes * model.parameters if reference else 0))
