@@ -66,9 +66,10 @@ def sized(tmp_path):
         places = {}
         for name, content in (("model", model), ("judge", reward_model)):
             if content is not None:
-                (tmp_path / name).mkdir(exist_ok=True)
-                (tmp_path / name / "config.json").write_text(json.dumps(content))
-                places[name] = {"place": str(tmp_path / name), "trained": []}
+                folder = tmp_path / content["model_type"]  # a config is read once
+                folder.mkdir(exist_ok=True)
+                (folder / "config.json").write_text(json.dumps(content))
+                places[name] = {"place": str(folder), "trained": []}
         sizing = {"name": "stage", "gpu_memory": 80.0, "throughput": assumed}
         sizing["reward_models"] = {"judge": places["judge"]} if reward_model else {}
         models = {"": places.get("model") or {"place": "org/unknown", "trained": []}}

@@ -4,6 +4,7 @@ are only added up.
 """
 
 import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from .sizes import Sizing
 
 GB = 10**9
 GIB = 1 << 30
+_COLUMNS = 100
 _OF_CHECKPOINTS = ("checkpoint", "checkpoints", "rollout buffer")
 
 
@@ -146,24 +148,30 @@ def _not_sized(figures: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _listed_lines(lines: Mapping[str, Sequence[str]]) -> str:
-    return "\n".join(f"  - {listed(names)}: {text}" for text, names in lines.items())
+    return "\n".join(_wrapped(f"  - {listed(names)}: {text}", "    ") for text, names in lines.items())
 
 
 def _totals(figures: Sequence[Mapping[str, Any]], sizing: Sizing) -> str:
     totals, assumed = totals_of(figures), sizing.throughput
-    missing = [each["stage"] for each in figures if not each["hours"]]
+    missing = sum(not each["hours"] for each in figures)
     gpus = sizing.gpus or int(totals["gpus"])
-    part = f", {len(missing)} of {len(figures)} stages left out" if missing else ""
+    part = f", {missing} of {len(figures)} stages left out" if missing else ""
     alone = sum(_hours(each) for each in figures if each["gpus"] < gpus)
-    lines = [
+    time = (
         f"In all{part}: {_number(totals['gpu_hours'])} GPU-hours; {_number(totals['hours'] / 24)} days, one stage after the "
-        f"other" + (f", {_number(alone / 24)} of them on fewer than {gpus} GPUs" if alone else ""),
-        f"Disk at most: {_number(totals['disk_bytes'] / GB)} GB, with the checkpoints of one stage at a time",
+        "other" + (f", {_number(alone / 24)} of them on fewer than {gpus} GPUs." if alone else ".")
+    )
+    disk = f"Disk at most: {_number(totals['disk_bytes'] / GB)} GB, with the checkpoints of one stage at a time."
+    source = (
         f"Estimates, from {assumed.peak_flops / 1e12:.0f} TFLOP/s at {assumed.model_flops_utilization:.0%}, "
-        f"{assumed.memory_bandwidth / 1e12:.2f} TB/s at {assumed.bandwidth_utilization:.0%}, and lengths assumed; "
-        "docs/scaling.md\nsays how, and --throughput FILE states others.",
-    ]
-    return "\n".join(lines)
+        f"{assumed.memory_bandwidth / 1e12:.2f} TB/s at {assumed.bandwidth_utilization:.0%}, and lengths that are assumed: "
+        "see docs/scaling.md; --throughput FILE states others."
+    )
+    return "\n".join(map(_wrapped, (time, disk, source)))
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, _COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _parameters(figures: Mapping[str, Any]) -> str:
