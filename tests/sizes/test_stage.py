@@ -108,7 +108,7 @@ def test_what_does_not_fit_is_refused_with_the_change_that_helps(sized):
     _, problems = sized("sft", SFT, LLAMA_70B, processes=32)
     assert problems["accelerate"].startswith("does not fit: a GPU would need 9")  # 99 GiB
     assert "What helps: 64 GPUs" in problems["accelerate"]
-    _, problems = sized("sft", {**SFT, "gradient_checkpointing": False, "max_length": 8192})
+    _, problems = sized("sft", {**SFT, "gradient_checkpointing": False, "max_length": 16384})
     assert "What helps: `gradient_checkpointing: true`" in problems["accelerate"]
     _, problems = sized("sft", {**SFT, "per_device_train_batch_size": 8})
     assert "What helps: `per_device_train_batch_size: 1`" in problems["accelerate"]
