@@ -12,7 +12,7 @@ from trl_r1.grpo.config import R1GRPOConfig
 from trl_r1.preference.config import R1DPOConfig, R1RewardConfig
 from trl_r1.sft.config import R1SFTConfig
 from trl_r1.stages._check import machine
-from trl_r1.stages.grpo import in_order
+from trl_r1.stages.grpo import advice_on_save_steps, in_order
 
 
 CONFIGS = [R1GRPOConfig, R1SFTConfig, R1RewardConfig, R1DPOConfig]
@@ -45,6 +45,17 @@ def test_the_paper_s_step_and_rollout_are_the_same_on_any_number_of_processes(pr
     prompts = Dataset.from_dict({"prompt": [str(i) for i in range(600)], "source": ["a"] * 600})
     args.max_steps = 32
     assert len(in_order(prompts, [DataSource("a", share=1.0)], args)) == 2 * 512
+
+
+def test_checkpoints_within_a_rollout_are_said_to_hold_it():
+    settings = {"batch_size": 512, "generation_batch_size": 8192}
+    said = advice_on_save_steps(make(R1GRPOConfig, 8, **settings, save_steps=100))
+    assert "a rollout serves 16 steps" in said
+    assert "A multiple of 16 does without" in said
+    assert advice_on_save_steps(make(R1GRPOConfig, 8, **settings, save_steps=96)) is None
+    assert advice_on_save_steps(make(R1GRPOConfig, 8, **settings, save_steps=100, save_strategy="no")) is None
+    assert advice_on_save_steps(make(R1GRPOConfig, 8, batch_size=512, save_steps=100)) is None
+    assert "of 2 does" in advice_on_save_steps(make(R1GRPOConfig, 8, batch_size=512, num_iterations=2, save_steps=5))
 
 
 def test_what_does_not_divide_is_refused_with_the_numbers():

@@ -27,9 +27,9 @@ plainly = sft_trainer._tokenize
 
 
 def tokenize(*args: Any, **named: Any) -> Any:
-    """As TRL's, in whichever process; a line for each call."""
+    """As TRL's, in whichever process; a line for each call. It names nothing that differs between ranks: it is hashed."""
     with open(os.environ[TOKENIZED], "a") as file:
-        file.write(f"{RANK} {os.getpid()}\n")
+        file.write(f"{os.environ['RANK']} {os.getpid()}\n")
     return plainly(*args, **named)
 
 

@@ -50,11 +50,17 @@ def test_the_packages_and_gpus_of_a_training(world, capsys, monkeypatch):
     with open("launch.yaml", "w") as file:
         yaml.safe_dump({"distributed_type": "DEEPSPEED", "num_processes": 8}, file)
     config = {"prompt_template": "plain", "attn_implementation": "flash_attention_2", "use_vllm": True}
-    config |= {"max_completion_length": 64, "rewards": [{"func": "trl_r1.rewards.MathAccuracy"}]}
+    config |= {
+        "optim": "adamw_8bit",
+        "report_to": ["wandb"],
+        "max_completion_length": 64,
+        "rewards": [{"func": "trl_r1.rewards.MathAccuracy"}],
+    }
     world["stages"][0] |= {"kind": "grpo", "set": config, "accelerate": "launch.yaml"}
     told = "\n".join(both(world, capsys))
-    for part in ("8 GPUs; there are none", "the package vllm", "the package flash_attn", "the package deepspeed"):
-        assert part in told
+    assert "8 GPUs; there are none (one)" in told
+    for package in ("vllm", "flash_attn", "deepspeed", "bitsandbytes", "wandb"):
+        assert f"the package {package} (`" in told
 
 
 def test_a_training_on_cpus_needs_no_gpu(world, capsys):

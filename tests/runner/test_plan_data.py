@@ -19,7 +19,8 @@ SAMPLING = {"prompt_template": "plain", "max_completion_tokens": 1024}
 def world(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "datasets")
-    stage = {"name": "one", "kind": "rejection", "model": "org/model", "data": "sums", "set": SAMPLING}
+    model = write_model(tmp_path, "Qwen/Qwen2.5-0.5B")
+    stage = {"name": "one", "kind": "rejection", "model": str(model), "data": "sums", "set": SAMPLING}
     return {"name": "small", "disk_gb": 0.001, "data": {"sums": {"path": "sums.jsonl"}}, "stages": [stage]}
 
 
@@ -41,14 +42,13 @@ def line(told: str, source: str) -> list[str]:
     return next(line.split()[1:] for line in told.splitlines() if line.split()[1:2] == [source])
 
 
-def test_rows_golds_and_lengths_are_counted(world, tmp_path, capsys):
-    world["stages"][0]["model"] = str(write_model(tmp_path, "Qwen/Qwen2.5-0.5B"))
+def test_rows_golds_and_lengths_are_counted(world, capsys):
     rows = [{"prompt": f"{i}+1?", "solution": str(i + 1)} for i in range(10)]
     rows += [{"prompt": "?", "solution": ""}, {"prompt": " ", "solution": "1"}]
-    rows.append({"prompt": "What is left?", "solution": "<answer>"})  # an answer that was cut: nothing to compare with
+    rows.append({"prompt": "What is left?", "solution": "Hence \\boxed{4"})  # an answer that was cut
     write_rows(rows)
     told = plan(world, capsys)
-    source, usable, without, empty, unreadable, longest, cut = line(told, "sums")
+    _, usable, without, empty, unreadable, longest, cut = line(told, "sums")
     assert (usable, without, empty, unreadable, cut) == ("12", "1", "1", "1", "0")
     assert int(longest) >= 4
 
@@ -59,7 +59,7 @@ def test_rows_golds_and_lengths_are_counted(world, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("func", "rows", "first"),
     [
-        ("MathAccuracy", [{"prompt": "1+1?", "solution": "<answer>"}], "<answer>"),
+        ("MathAccuracy", [{"prompt": "1+1?", "solution": "Hence \\boxed{4"}], "Hence \\boxed{4"),
         ("MathAccuracy", [{"prompt": "1+1?", "solution": None}, {"prompt": "2?", "solution": " "}], "None"),
         ("ChoiceAccuracy", [{"prompt": "Which?", "solution": "Z", "options": ["1", "2"]}], "Z"),
         ("CodeAccuracy", [{"prompt": "Add.", "tests": "{}"}], "{}"),
@@ -84,6 +84,7 @@ def test_columns_of_the_rows_and_data_that_is_not_there(world, capsys):
     write_rows([{"question": "1+1?", "solution": "2"}])
     assert "`sums` has no column `prompt`, which `rejection` reads" in plan(world, capsys, 2)
     world["data"]["sums"] = {"path": "org/no-such-data"}
+    world["stages"][0]["model"] = "org/model"
     told = plan(world, capsys, 2)
     assert "org/no-such-data: `data.sums.path`: cannot be read: " in told
     assert "the config of `org/model` cannot be fetched" in told
@@ -105,7 +106,7 @@ def test_a_prompt_that_leaves_no_room_for_a_completion(world, tmp_path, capsys):
 def test_the_cache_of_the_hub_is_used_and_what_is_not_in_it_is_named(tmp_path):
     """In processes of their own, since the place of the cache is read once."""
     home = tmp_path / "home"
-    make_hub_cache(home)
+    make_hub_cache(home, ["Qwen/Qwen2.5-7B"], [("openai/gsm8k", "main")])
     data = {
         "gsm8k": {"path": "openai/gsm8k", "config": "main", "prompt_column": "question", "solution_column": "answer"},
         "far": {"path": "org/far"},

@@ -143,6 +143,10 @@ def test_only_the_model_that_is_too_short_is_named_and_its_own_settings_count(wo
     assert "`long`" not in told
     world.stages[0]["set"]["by_model"] = {"short": {"max_completion_tokens": 2048}}
     assert not plan(world, capsys)
+    world.stages[0]["set"]["by_model"] = {"short": {"backend": "none"}, "long": {"max_completion_tokens": 0}}
+    told = plan(world, capsys)
+    assert "`scores.backend`: expected one of " in told
+    assert "`scores.max_completion_tokens`: expected at least 1" in told
 
 
 def test_a_model_at_a_server_has_the_positions_of_the_server(world, capsys):
@@ -196,6 +200,8 @@ def test_another_number_of_processes_does_not_change_the_batch_unsaid(world, cap
     told = plan(world, capsys, "--set", "num_processes=4", "--set", "small.num_processes=4")
     assert "`stages.small.num_processes`: is 4, and 8 in " in told
     assert "would be 0.5 times that of its config. Expected `batch_size: ...`" in told
+    world.stages[0]["set"]["batch_size"] = 64
+    assert not plan(world, capsys, "--set", "small.num_processes=4")
 
 
 @pytest.mark.parametrize(("config", "needed"), [({}, 3277), ({"max_completion_length_schedule": {9: 65536}}, 6554)])
@@ -209,7 +215,8 @@ def test_ranks_may_wait_for_the_longest_completion(world, capsys, config, needed
     assert not plan(world, capsys)
 
 
-def test_ranks_may_wait_for_the_one_that_tokenises(world, capsys):
+def test_ranks_may_wait_for_the_one_that_tokenises(world, capsys, monkeypatch):
+    monkeypatch.setattr("trl_r1.data.parallel.os.sched_getaffinity", lambda process: {0})
     (world.folder / "sums.jsonl").write_text('{"prompt": "1", "completion": "2"}\n' * 90_050)
     stage(world, "small", "sft", "org/model", accelerate=DDP, **SFT | {"ddp_timeout": 1800})
     told = plan(world, capsys)

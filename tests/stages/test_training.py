@@ -14,9 +14,11 @@ from tests.killing import run_until_killed
 from tests.sampling.stub_server import choices, stub_server
 from trl_r1.adapters import full_model, is_adapter
 from trl_r1.model_server import client
+from trl_r1.rewards import PreferenceModel
 from trl_r1.rewards.preference_text import PreferenceForm
 from trl_r1.stages import evaluate as evaluate_stage
 from trl_r1.stages import grpo as grpo_stage
+from trl_r1.stages import pointwise as pointwise_stage
 from trl_r1.stages import reward as reward_stage
 from trl_r1.stages import sft as sft_stage
 from trl_r1.stages._training import last_whole_checkpoint, remove_broken_checkpoints
@@ -24,7 +26,13 @@ from trl_r1.stages._training import last_whole_checkpoint, remove_broken_checkpo
 from .tiny import make_config, save_adapter
 
 
-STAGES = {"grpo": grpo_stage, "sft": sft_stage, "reward": reward_stage, "evaluate": evaluate_stage}
+STAGES = {
+    "grpo": grpo_stage,
+    "sft": sft_stage,
+    "reward": reward_stage,
+    "pointwise": pointwise_stage,
+    "evaluate": evaluate_stage,
+}
 
 
 @pytest.fixture
@@ -101,6 +109,28 @@ def test_a_preference_model_learns_which_response_is_better(run, common, data, t
     assert run("reward", common, data=[{"path": str(file)}], max_steps=30, learning_rate=3e-2) == 0
     metrics = json.loads((Path(common["output_dir"]) / "metrics.json").read_text())
     assert metrics["last"]["accuracy"] > 0.9
+
+
+def test_a_pointwise_model_learns_the_labels_and_pays_their_probability(run, common, data, tmp_path):
+    rows = [json.loads(line) for line in data.read_text().splitlines()]
+    labelled = [
+        {"prompt": row["prompt"], "reply": reply, "is_safe": reply == "answer 1"}
+        for row in rows
+        for reply in ("answer 1", "answer 39")
+    ]
+    file = tmp_path / "labelled.jsonl"
+    file.write_text("\n".join(map(json.dumps, labelled)))
+    source = {"path": str(file), "completion_column": "reply", "label_column": "is_safe"}
+    assert run("pointwise", common, data=[source], max_steps=30, learning_rate=3e-2, part="all") == 0
+    metrics = json.loads((Path(common["output_dir"]) / "metrics.json").read_text())
+    assert metrics["last"]["accuracy"] > 0.9
+    reward = PreferenceModel(str(Path(common["output_dir"]) / "model"))
+    safe, unsafe = reward(completions=["answer 1", "answer 39"], prompts=[rows[0]["prompt"]] * 2)
+    assert safe > 0.5 > unsafe
+    one_label = tmp_path / "one.jsonl"
+    one_label.write_text("\n".join(json.dumps(row) for row in labelled if row["is_safe"]))
+    config = {**common, "output_dir": str(tmp_path / "other")}
+    assert run("pointwise", config, data=[{**source, "path": str(one_label)}]) == 2
 
 
 # What a stage refuses

@@ -48,6 +48,9 @@ class RewardSpec:
             First training step at which it applies; a step is one policy update, and the first is 0.
         until_step (`int`, *optional*):
             First training step at which it applies no more.
+        needs (`str` or `list[str]`, *optional*):
+            What a recipe must have for the reward to be part of it ([`~recipe.settle_needs`]). Says nothing to a stage
+            that runs alone: there the reward itself refuses a machine that lacks what it needs.
     """
 
     func: str
@@ -56,6 +59,7 @@ class RewardSpec:
     domains: tuple[str, ...] | None = None
     from_step: int | None = None
     until_step: int | None = None
+    needs: str | list[str] | None = None
 
     @classmethod
     def parse(cls, declared: Any, key: str = "rewards") -> "RewardSpec":

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, ConfigErrors
-from ..recipe import Recipe, ResolvedStage, read_recipe, resolve, shown
+from ..lineage import read_yaml
+from ..recipe import Recipe, ResolvedStage, read_recipe, resolve, settle_needs, shown
 from ..recipe.references import RUN
 from .check_data import check_data, check_reward_columns
 from .configs import accelerate_of, check_configs
@@ -78,6 +79,8 @@ def check(
     recipe, problems = read_recipe(path, overrides=overrides or (), seed=seed)
     if run_dir is None:
         run_dir = Path("runs") / (recipe.name if seed is None else f"{recipe.name}-seed{seed}")
+    recipe, found = settle_needs(recipe, recorded=read_yaml(run_dir / "recipe.yaml").get("without"))
+    problems += found
     stages, found = resolve(recipe)
     problems += found
     checked, records, found = check_configs(stages, run_dir, fetch, sizing)

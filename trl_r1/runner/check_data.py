@@ -17,7 +17,7 @@ _ALWAYS_THERE = ("prompt_id", "prompt", "question", "domain", "language", "sourc
 _TRACES = ("prompt_id", "prompt", "solution", "domain", "language", "completion")
 
 # What a source's `..._column` keys say which column means.
-_MEANINGS = ("prompt", "completion", "solution", "chosen", "rejected", "domain", "language")
+_MEANINGS = ("prompt", "completion", "solution", "chosen", "rejected", "label", "domain", "language")
 
 # Of a source: its name, the domain of all of its rows, its columns; `None` what is not known beforehand.
 Offered = tuple[str, str | None, set[str] | None]
@@ -53,16 +53,20 @@ def source_columns(
             found = _TRACES
     if found is None:
         return None
-    named = {meaning: source.get(f"{meaning}_column") for meaning in _MEANINGS}
-    for meaning, column in named.items():
-        if column is not None and column not in found:
+    named = {f"{meaning}_column": source.get(f"{meaning}_column") for meaning in _MEANINGS}
+    further = {key: source.get(key) for key in ("options_columns", "where")}
+    for key, columns in {**named, **further}.items():
+        for column in [columns] if isinstance(columns, str) else columns or ():
+            if column in found:
+                continue
             raise DataError(
                 f"`{column}` is no column of `{shown(path) if '/' in path and RUN not in path else path}`; expected one "
                 f"of {listed(found)}{did_you_mean(column, found)}",
                 file=item.stage.at,
-                key=f"stages.{item.name}.data.{meaning}_column",
+                key=f"stages.{item.name}.data.{key}",
             )
-    return {*found, *(meaning for meaning, column in named.items() if column is not None)}
+    made = [meaning for meaning in _MEANINGS if named[f"{meaning}_column"] is not None]
+    return {*found, *made, *(["options"] if further["options_columns"] else [])}
 
 
 def check_data(

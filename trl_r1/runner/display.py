@@ -3,6 +3,7 @@ What the reader of a terminal sees: one live line per running stage, plain lines
 """
 
 import errno
+import itertools
 import os
 import shutil
 import sys
@@ -161,3 +162,16 @@ def evaluation_table(models: dict[str, dict[str, Any]]) -> str:
 
     rows = [[name, *(cell(metrics, score) for score in scores)] for name, metrics in models.items()]
     return table(["model", *(score.title for score in scores)], rows, right=range(1, len(scores) + 1))
+
+
+def comparison_lines(comparisons: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a line for each two models that were compared one after the other: the difference and its p-value."""
+    order = list(dict.fromkeys(name for each in comparisons for name in each["models"]))
+    beside = set(itertools.pairwise(order))
+    lines = []
+    for each in comparisons:
+        a, b = each["models"]
+        if (a, b) in beside:
+            difference = f"{each['difference']:+.3f} ±{each['difference_stderr']:.3f}"
+            lines.append(f"{a} -> {b}: {difference}, p = {each['p_value']:.4f} (paired, {each['n_prompts']} problems)")
+    return lines

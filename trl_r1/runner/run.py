@@ -128,6 +128,7 @@ def plan(options: RunOptions) -> list[PlannedStage]:
     if options.data:
         display.say("\n" + data_table(checked.records))
     for head, found in (
+        ("Off, since what it needs is not there (docs/recipes.md)", checked.recipe.off),
         ("Needs, and is not here (`trl-r1 run` would refuse to start)", lacking(checked, planned)),
         ("Not checked, being neither here nor cached (`trl-r1 plan --data` fetches it)", unchecked(checked)),
     ):
@@ -251,6 +252,8 @@ class _Run:
         self.display.say(
             f"{self.recipe.name}, seed {self.recipe.seed}, in {shown(self.run_dir)}. {_counts(self.planned)}"
         )
+        for line in self.recipe.off:
+            self.display.say(f"off: {line}")
         for stage in self.planned:
             if stage.state is State.DONE:
                 self.done.add(stage.name)

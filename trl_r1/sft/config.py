@@ -62,6 +62,12 @@ class R1SFTConfig(TrainingConfig, SFTConfig):
         if self.train_sampling_strategy is None:
             balances = not self.packing and self.parallelism_config is None and _BALANCED in trainer_pt_utils.__dict__
             self.train_sampling_strategy = "batch_rebalance" if balances else "random"
+        if self.packing and self.packing_strategy == "wrapped":
+            raise ConfigError(
+                "`wrapped` cuts rows wherever a sequence is full, and lets each row see the one before it; expected `bfd`, "
+                "which does neither, or `bfd_split`, which cuts what is longer than `max_length`",
+                key="packing_strategy",
+            )
         super().__post_init__()
         if not 0 <= self.max_truncated_share <= 1:
             raise ConfigError(

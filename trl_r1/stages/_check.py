@@ -127,25 +127,32 @@ def check_stage(
                 refuse(error, key)
             except MachineError as error:
                 record["lacks"].append(str(error))
-        launch = Launch(processes, gpu, accelerate or {})
+        started = accelerate or {}
+        deepspeed = started.get("distributed_type") == "DEEPSPEED" or bool(config.get("deepspeed"))
+        launch = Launch(processes, gpu, started, deepspeed)
         if made:
             read = [KnownModel(name, fetch=fetch, **one) for name, one in (models or {}).items()]
-            read = [model for model in read if loads_weights(made, model)]
+            loaded = []
+            with contextlib.suppress(ConfigError):  # a wrong engine in `by_model`, which is refused below
+                loaded = [model for model in read if loads_weights(made, model)]
             rows = sum(map(rows_of, sources))
             if fetch:
-                record["data"], found = read_data(kind_of(kind), sources, made, read, rewards)
+                own = () if "rewards" in config else declared_rewards({"rewards": value_of(made, "rewards")})
+                rewards += [(key, load_reward(declared, key)[1], None) for key, declared in own]
+                record["data"], of_data = read_data(kind_of(kind), sources, made, loaded, rewards)
                 rows = sum(each["rows"] for each in record["data"])
-                for error in found:
-                    refuse(error)
-            for error in refusals(made, launch, read, rows):
-                refuse(error)
-            record["lacks"] += lacking(made, launch, rewards)
-            record["unknown"] = unknown(read, [value_of(made, "chat_template_path")])
+                for problem in of_data:
+                    refuse(problem)
+            for problem in refusals(made, launch, read, rows):
+                refuse(problem)
+            if not record["problems"]:
+                record["lacks"] += lacking(made, launch, rewards)
+            record["unknown"] = unknown(loaded, [value_of(made, "chat_template_path")])
         if made and sizing is not None:
             figures = _figures(made, config, launch, models or {}, sizing, record["data"])
             record["figures"] = asdict(figures)
-            for problem in figures.problems:
-                refuse(ConfigError(problem["message"], key=problem["key"]))
+            for each in figures.problems:
+                refuse(ConfigError(each["message"], key=each["key"]))
     return record
 
 

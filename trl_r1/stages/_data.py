@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from ..data import load_source, parse_sources
-from ..data.rows import REQUIRED_COLUMNS, columns_of, open_source
+from ..data.rows import REQUIRED_COLUMNS, accepted_rows, columns_of, open_source
 from ..data.source import DataSource
 from ..errors import ConfigError, DataError
 from ..kinds import StageKind
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LARGE_BYTES = 64 << 20
 # So many of a source's prompts, the longest by characters, are tokenised.
 _TOKENIZED = 256
+_NOT_COUNTED: dict[str, Any] = {"longest": None, "room": None, "cut": 0, "no_room": 0}
 
 
 def columns_here(source: Mapping[str, Any], fetch: bool = False) -> list[str] | str | None:
@@ -56,7 +57,7 @@ def _columns(path: str, config: str | None, split: str, fetch: bool) -> list[str
             large = path.endswith(".json") and os.path.getsize(place) > _LARGE_BYTES
             return None if large and not fetch else columns_of(source)
         if fetch:
-            return open_source(source).column_names
+            return list(open_source(source).column_names)
     except DataError as error:
         return error.message
     import datasets
@@ -65,7 +66,7 @@ def _columns(path: str, config: str | None, split: str, fetch: bool) -> list[str
     offline = mock.patch.object(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with offline, mock.patch.object(datasets.config, "HF_HUB_OFFLINE", True):
         try:
-            return open_source(source).column_names
+            return list(open_source(source).column_names)
         except DataError:
             return None
 
@@ -78,7 +79,7 @@ def rows_of(source: Mapping[str, Any]) -> int:
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq
 
-            rows = pq.read_metadata(path).num_rows
+            rows: int = pq.read_metadata(path).num_rows
         elif path.suffix == ".jsonl":
             with open(path, "rb") as file:
                 rows = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
@@ -131,12 +132,14 @@ def read_data(
         except DataError as error:
             problems.append(DataError(f"`{source.label}`: {error.message}", key=f"data[{i}].{error.key}"))
             continue
-        total = len(open_source(source))
+        total = len(accepted_rows(open_source(source), source))
         total = min(total, source.limit) if source.limit is not None else total
-        found = {"source": source.label, "rows": len(rows), "without": total - len(rows), "golds": []}
+        found: dict[str, Any] = {"source": source.label, "rows": len(rows), "without": total - len(rows), "golds": []}
         for key, reward, domains in rewards:
             columns_read = {
-                source.column("solution")[0] if one == "solution" else one for one in required_columns(reward)
+                column
+                for one in required_columns(reward)
+                for column in (source.columns("solution")[0] if one == "solution" else [one])
             }
             if getattr(reward, "is_accuracy", False) is not True or not columns_read <= set(columns or ()):
                 continue  # nothing to compare with, or a column that is missing and reported
@@ -152,7 +155,11 @@ def read_data(
                         key=f"data[{i}]",
                     )
                 )
-        found |= _lengths(rows["prompt"], configs, models)
+        try:
+            found |= _lengths(rows["prompt"], configs, models)
+        except ConfigError as error:  # a tokenizer that cannot be read
+            problems.append(error)
+            found |= _NOT_COUNTED
         if found["no_room"] and value_of(configs, "num_generations") is not None:  # elsewhere they are left out
             problems.append(
                 DataError(
@@ -184,7 +191,7 @@ def _golds(rows: "Dataset", reward: Any, domains: Sequence[str] | None) -> dict[
 
 def _lengths(prompts: Sequence[str], configs: Sequence[Any], models: Sequence[KnownModel]) -> dict[str, Any]:
     """Count the tokens of the longest prompts, and hold them against the room that there is."""
-    counted = {"longest": None, "room": None, "cut": 0, "no_room": 0}
+    counted = dict(_NOT_COUNTED)
     model = next((model for model in models if model.place is not None), None)
     template = value_of(configs, "prompt_template")
     if model is None or model.place is None or not isinstance(template, str):

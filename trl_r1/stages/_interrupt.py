@@ -7,6 +7,7 @@ between two is not what an exact resumption goes on from. Here all ranks decide 
 saves as at any other step.
 """
 
+import os
 import signal
 from typing import Any
 
@@ -29,6 +30,7 @@ class SaveAndEnd(TrainerCallback):
     def __init__(self) -> None:
         self._asked = False
         self._before: Any = None
+        self._process = os.getpid()
         self.ended_at: int | None = None
 
     def on_train_begin(
@@ -39,6 +41,9 @@ class SaveAndEnd(TrainerCallback):
 
     def _ask(self, number: int, frame: Any) -> None:
         self._asked = True
+        if os.getpid() != self._process:  # a worker that was forked meanwhile ends by it, as any does
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

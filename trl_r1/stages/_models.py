@@ -80,8 +80,9 @@ def unknown(models: Sequence[KnownModel], templates: Sequence[Any] = ()) -> list
             Values of `chat_template_path`, of which the tokenizer is looked for.
     """
     paths = [*templates, *(each.get("chat_template_path") for model in models for each in model.trained)]
-    asked = [(model.place, ("config.json", "tokenizer_config.json")) for model in models if model.place is not None]
-    asked += [(path, ("tokenizer_config.json",)) for path in paths if isinstance(path, str)]
+    both = ["config.json", "tokenizer_config.json"]
+    asked = [(model.place, both) for model in models if model.place is not None]
+    asked += [(path, both[1:]) for path in paths if isinstance(path, str)]
     return list(dict.fromkeys(place for place, files in asked if not all(_is_here(place, name) for name in files)))
 
 

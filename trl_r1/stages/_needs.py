@@ -8,6 +8,7 @@ its address (`base_url`), and a trainer's arguments by the keys below.
 
 import functools
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -26,7 +27,6 @@ VISIBLE_GPUS = "TRL_R1_VISIBLE_GPUS"
 # Keys of a trainer's arguments which need a package, with the values that do.
 _PACKAGES: tuple[tuple[str, Callable[[Any], bool], str, str], ...] = (
     ("use_vllm", bool, "vllm", "trl_r1[vllm]"),
-    ("deepspeed", bool, "deepspeed", "trl_r1[deepspeed]"),
     ("use_peft", bool, "peft", "peft"),
     ("use_liger_kernel", bool, "liger_kernel", "liger-kernel"),
     ("load_in_4bit", bool, "bitsandbytes", "bitsandbytes"),
@@ -34,7 +34,15 @@ _PACKAGES: tuple[tuple[str, Callable[[Any], bool], str, str], ...] = (
     ("attn_implementation", lambda value: str(value).startswith("flash_attention_2"), "flash_attn", "flash-attn"),
     ("attn_implementation", lambda value: str(value).startswith("flash_attention_3"), "flash_attn_3", "flash-attn-3"),
     ("attn_implementation", lambda value: "/" in str(value), "kernels", "kernels"),
+    (
+        "optim",
+        lambda value: bool(re.search("8bit|paged", str(getattr(value, "value", value)))),
+        "bitsandbytes",
+        "bitsandbytes",
+    ),
 )
+# Trackers that are a package of their own name.
+_TRACKERS = ("clearml", "comet_ml", "mlflow", "swanlab", "trackio", "wandb")
 
 
 def lacking(configs: Sequence[Any], launch: Launch, rewards: Sequence[tuple[str, Any, Any]]) -> Iterator[str]:
@@ -55,7 +63,7 @@ def lacking(configs: Sequence[Any], launch: Launch, rewards: Sequence[tuple[str,
     if value_of(configs, "ddp_timeout") is not None:
         yield from _packages(configs, launch)
     gpus = _gpus_needed(configs, launch)
-    if gpus > (here := gpus_here()):
+    if gpus and gpus > (here := gpus_here()):
         yield f"{gpus} GPU{'s' if gpus > 1 else ''}; there {'is' if here == 1 else 'are'} {here or 'none'}"
     for engine, config in _engines(configs):
         try:
@@ -73,8 +81,12 @@ def _packages(configs: Sequence[Any], launch: Launch) -> Iterator[str]:
         for key, asks, package, name in _PACKAGES
         if asks(value_of(configs, key)) and find_spec(package) is None
     }
+    asked = value_of(configs, "report_to") or ()
+    missing |= {
+        tracker: (tracker, "report_to") for tracker in _TRACKERS if tracker in asked and find_spec(tracker) is None
+    }
     if launch.deepspeed and find_spec("deepspeed") is None:
-        missing["deepspeed"] = ("trl_r1[deepspeed]", "accelerate")
+        missing["deepspeed"] = ("trl_r1[deepspeed]", "accelerate" if launch.accelerate else "deepspeed")
     for package, (name, key) in missing.items():
         yield f"the package {package} (`{key}`): pip install {name}"
 
@@ -106,7 +118,7 @@ def gpus_here() -> int:
     with mock.patch.dict("os.environ", given):
         if visible is None:
             os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-        return torch.cuda.device_count()
+        return torch.cuda.device_count() or torch.accelerator.device_count()
 
 
 def _addresses(configs: Sequence[Any], rewards: Sequence[tuple[str, Any, Any]]) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..data.parallel import processes_for
 from ..errors import ConfigError
 from ..sampling.engine import engine_of
 from ..text import render_prompt
@@ -32,20 +33,24 @@ class Launch:
             Whether the launcher's file allows GPUs.
         accelerate (`Mapping[str, Any]`):
             The launcher's file; empty for one plain process.
+        deepspeed (`bool`):
+            Whether this file or the stage's own key `deepspeed` asks for DeepSpeed.
     """
 
     processes: int = 1
     gpu: bool = True
     accelerate: Mapping[str, Any] = field(default_factory=dict)
+    deepspeed: bool = False
 
     @property
     def fsdp2(self) -> bool:
-        fsdp = self.accelerate.get("fsdp_config") or {}
-        return self.accelerate.get("distributed_type") == "FSDP" and int(fsdp.get("fsdp_version", 1)) >= 2
+        """Whether this file asks for FSDP2."""
+        return self.accelerate.get("distributed_type") == "FSDP" and _is_fsdp2(self.accelerate.get("fsdp_config"))
 
-    @property
-    def deepspeed(self) -> bool:
-        return self.accelerate.get("distributed_type") == "DEEPSPEED"
+
+def _is_fsdp2(config: Any) -> bool:
+    found = config if isinstance(config, Mapping) else {}
+    return str(found.get("fsdp_version", found.get("version"))) == "2"
 
 
 def value_of(configs: Sequence[Any], key: str, default: Any = None) -> Any:
@@ -76,25 +81,28 @@ def refusals(
         yield from _low_precision_weights(configs, launch)
         yield from _short_timeouts(configs, launch, rows)
     for model in models:
-        for sampled in _settings(configs, model):
-            for rule in (_positions, _heads, _templates):
-                try:
-                    yield from rule(sampled, launch, model)
-                except ConfigError as error:  # a config or a tokenizer that cannot be read
-                    yield error
+        for rule in (_positions, _heads, _templates):
+            try:
+                if loads_weights(configs, model):
+                    yield from rule(settings_for(configs, model), launch, model)
+            except ConfigError as error:  # a config or a tokenizer that cannot be read, or a wrong value in `by_model`
+                yield error
 
 
 def loads_weights(configs: Sequence[Any], model: KnownModel) -> bool:
     """Tell whether the stage itself loads a model, which it does not where it is a name at a server."""
-    return bool(_settings(configs, model))
+    backend = _own(configs, model).get("backend", value_of(configs, "backend"))
+    return backend is None or engine_of(backend).loads_model
 
 
-def _settings(configs: Sequence[Any], model: KnownModel) -> list[Sequence[Any]]:
-    """Return the configs with what holds for this model alone; none where no weights are loaded here."""
-    own = (value_of(configs, "by_model") or {}).get(model.name) or {}
-    changed = [replace(config, **own) if own and hasattr(config, "backend") else config for config in configs]
-    backend = value_of(changed, "backend")
-    return [] if backend is not None and not engine_of(backend).loads_model else [changed]
+def settings_for(configs: Sequence[Any], model: KnownModel) -> list[Any]:
+    """Return the configs with what `by_model` says of this model alone."""
+    own = _own(configs, model)
+    return [replace(config, **own) if own and hasattr(config, "backend") else config for config in configs]
+
+
+def _own(configs: Sequence[Any], model: KnownModel) -> dict[str, Any]:
+    return (value_of(configs, "by_model") or {}).get(model.name) or {}
 
 
 def _init(configs: Sequence[Any]) -> dict[str, Any]:
@@ -104,10 +112,10 @@ def _init(configs: Sequence[Any]) -> dict[str, Any]:
 
 def _low_precision_weights(configs: Sequence[Any], launch: Launch) -> Iterator[ConfigError]:
     dtype = _init(configs).get("dtype", value_of(configs, "dtype"))
-    own_deepspeed = value_of(configs, "deepspeed")
     if dtype not in ("bfloat16", "float16", "auto") or value_of(configs, "use_peft"):
         return
-    if launch.deepspeed or launch.fsdp2 or own_deepspeed:
+    own_fsdp2 = value_of(configs, "fsdp") and _is_fsdp2(value_of(configs, "fsdp_config"))
+    if launch.deepspeed or launch.fsdp2 or own_fsdp2:
         return
     what = "as they were saved, which is bfloat16 as a rule," if dtype == "auto" else f"in {dtype}"
     yield ConfigError(
@@ -135,11 +143,9 @@ def _short_timeouts(configs: Sequence[Any], launch: Launch, rows: int | None) ->
     if longest is not None and (needed := longest / SLOWEST_TOKENS_PER_SECOND) > timeout:
         what = f"completions of up to {longest} tokens, at {SLOWEST_TOKENS_PER_SECOND} tokens a second"
     elif longest is None and rows is not None:
-        workers = value_of(configs, "dataset_num_proc") or 1
+        workers = value_of(configs, "dataset_num_proc") or processes_for(rows) or 1
         needed = rows / (TOKENIZED_ROWS_PER_SECOND * workers)
-        what = (
-            f"{rows} rows that rank 0 tokenises, {TOKENIZED_ROWS_PER_SECOND} a second in each of {workers} processes"
-        )
+        what = f"{rows} rows that rank 0 tokenises, {TOKENIZED_ROWS_PER_SECOND} a second in each of {workers} processes (`dataset_num_proc`)"
     else:
         return
     if needed > timeout:

@@ -7,7 +7,7 @@ def train(args: SFTConfig, stage: StageArguments, model: ModelConfig) -> None:
         return
     rows = ...
     trainer = SFTTrainer(train_dataset=rows, **trainer_arguments(args, model))
-    train_and_save(trainer, merge_adapter=stage.merge_adapter)
+    train_and_save(trainer, merge_adapter=stage.merge_adapter, keep_checkpoints=stage.keep_checkpoints)
 ```
 """
 

@@ -3,7 +3,7 @@ The engine `vllm`: vLLM in this process. The same prompts, token for token, as t
 """
 
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from typing import Any
 
@@ -21,9 +21,10 @@ class VllmEngine(Engine):
     needs_own_process = True
 
     def __init__(self, model: str, config: SamplingConfig) -> None:
-        self.check_machine(config)
-        import vllm
-
+        try:
+            import vllm
+        except ImportError as error:
+            raise MachineError("`backend: vllm` needs vLLM: pip install trl_r1[vllm]") from error
         super().__init__(model, config)
         self.vllm = vllm
         self.tokenizer = load_tokenizer(model)
@@ -38,7 +39,8 @@ class VllmEngine(Engine):
     @classmethod
     def gpus(cls, config: SamplingConfig) -> int:
         """Return over how many GPUs the model is spread; vLLM built for CPUs needs none."""
-        return 0 if find_spec("vllm") and "cpu" in version("vllm") else config.tensor_parallel_size
+        installed = packages_distributions().get("vllm", ())
+        return 0 if any("cpu" in f"{name} {version(name)}" for name in installed) else config.tensor_parallel_size
 
     def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
         """Complete each question `n` times. See [`~sampling.Engine`]."""
