@@ -1,5 +1,7 @@
 """The figures against cases computed by hand."""
 
+import json
+
 import pytest
 
 from trl_r1.errors import ConfigError
@@ -66,6 +68,23 @@ def test_offloaded_parts_are_the_hosts():
     memory = memory_of(training({"distributed_type": "DEEPSPEED", "deepspeed_config": file}, 8))
     assert memory.weights == memory.gradients == memory.optimizer == 0
     assert memory.host == pytest.approx(16 * SEVEN, rel=1e-6)
+
+
+def test_deepspeed_s_own_config(tmp_path):
+    own = {"zero_optimization": {"stage": 3, "offload_optimizer": {"device": "cpu"}}}
+    (tmp_path / "zero.json").write_text(json.dumps(own))
+    offloaded = strategy_of({}, 8, own)
+    assert (offloaded.kind, offloaded.stage, offloaded.offloads_optimizer, offloaded.offloads_weights) == (
+        "zero",
+        3,
+        True,
+        False,
+    )
+    file = {
+        "distributed_type": "DEEPSPEED",
+        "deepspeed_config": {"deepspeed_config_file": str(tmp_path / "zero.json")},
+    }
+    assert strategy_of({}, 8, str(tmp_path / "zero.json")) == strategy_of(file, 8) == offloaded
 
 
 def test_log_probabilities_in_tiles():

@@ -73,7 +73,8 @@ def sized(tmp_path):
         sizing = {"name": "stage", "gpu_memory": 80.0, "throughput": assumed}
         sizing["reward_models"] = {"judge": places["judge"]} if reward_model else {}
         models = {"": places.get("model") or {"place": "org/unknown", "trained": []}}
-        config = {"model_name_or_path": models[""]["place"], **config}
+        if "models" not in config:
+            config = {"model_name_or_path": models[""]["place"], **config}
         record = check_stage(kind, config, processes, accelerate=accelerate, models=models, sizing=sizing)
         return record["figures"], {each["key"]: each["message"] for each in record["problems"]}
 
@@ -170,6 +171,23 @@ def test_a_stage_that_samples_has_one_engine(sized):
     assert figures["hours"]["sampling"] > 1
     _, problems = sized("cold_start", config, LLAMA_70B, processes=1, accelerate={})
     assert "more tensor_parallel_size" in problems["gpu_memory_utilization"]
+
+
+def test_models_of_an_evaluation_may_have_engines_of_their_own(sized):
+    config = {
+        "output_dir": "out",
+        "data": [{"path": "org/data"}],
+        "models": {"": "org/70b"},  # under the name by which the fixture has it
+        "prompt_template": "chat",
+        "n_samples": 16,
+        "backend": "vllm",
+        "max_model_length": 34816,
+        "by_model": {"": {"tensor_parallel_size": 4}},
+    }
+    figures, _ = sized("evaluate", config, LLAMA_70B, processes=1, accelerate={}, rows={"stage": 500})
+    assert (figures["gpus"], figures["completions"]) == (4, 8000)
+    assert figures["memory"]["weights"] == 2 * 70_553_706_496 // 4
+    assert figures["hours"]["sampling"] > 0
 
 
 def test_nothing_is_refused_on_a_cpu(sized):

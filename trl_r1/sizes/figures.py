@@ -138,10 +138,11 @@ def cache_of(
     }
 
 
-def no_cache(key: str, share: float, figures: Figures) -> dict[str, str]:
-    cache = figures.cache or {}
+def no_cache(key: str, share: float, cache: Mapping[str, float], name: str = "") -> dict[str, str]:
+    """Say that vLLM's cache does not hold a single sequence, of the model of that name where there are several."""
     message = (
-        f"does not fit: with a share of {share:g} vLLM's weights leave a cache of {cache['tokens']:,.0f} tokens, less than one "
-        f"sequence of {cache['longest']:,.0f}; expected a larger share, more tensor_parallel_size, or a shorter model length"
+        f"does not fit: with a share of {share:g} the weights{f' of `{name}`' if name else ''} leave vLLM a cache of "
+        f"{cache['tokens']:,.0f} tokens, less than one sequence of {cache['longest']:,.0f}; expected a larger share, more "
+        "tensor_parallel_size, or a shorter model length"
     )
     return {"key": key, "message": message}

@@ -132,4 +132,4 @@ def _left_out(counts: Mapping[str, int], text: Any) -> int:
     chosen = getattr(text, "num_experts_per_tok", None)
     if not experts or not chosen:
         return 0
-    return sum(n for name, n in counts.items() if ".experts." in name) * (experts - chosen) // experts
+    return sum(n for name, n in counts.items() if ".experts." in name) * int(experts - chosen) // int(experts)

@@ -9,9 +9,7 @@ The output projection is left out: TRL computes log-probabilities in tiles ([`~s
 """
 
 import copy
-import weakref
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 from unittest import mock
 
@@ -101,6 +99,8 @@ def _count(
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
 
+    from .live import LiveBytes
+
     config = copy.deepcopy(config)
     text = config.get_text_config()
     text.num_hidden_layers = layers
@@ -134,7 +134,7 @@ def _count(
         # rows in the values of the positions, of which there are none here.)
         mask = {"attention_mask": torch.ones(rows, length, dtype=torch.long)} if rows > 1 else {}
         unpacked = mock.patch("transformers.masking_utils.find_packed_sequence_indices", return_value=None)
-        live = _live_bytes()
+        live = LiveBytes()
         with live, unpacked:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
                 out = base.base_model(inputs_embeds=hidden, use_cache=False, **mask).last_hidden_state
@@ -142,45 +142,3 @@ def _count(
             out.backward(torch.empty_like(out))
         own = hidden.numel() * hidden.element_size()
         return Pass(kept + own, live.peak + own)
-
-
-@lru_cache(maxsize=1)
-def _live_class() -> Any:
-    import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_leaves
-    from torch.utils.weak import WeakIdKeyDictionary
-
-    class LiveBytes(TorchDispatchMode):
-        """Bytes of the storages that were made within and are still held: `now`, and `peak`."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.now = self.peak = 0
-            self.known: Any = WeakIdKeyDictionary()
-
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-            theirs = {id(tensor.untyped_storage()) for tensor in given}
-            out = func(*args, **(kwargs or {}))
-            for tensor in tree_leaves(out):
-                if isinstance(tensor, torch.Tensor):
-                    self.add(tensor.untyped_storage(), theirs)
-            return out
-
-        def add(self, storage: Any, given: set[int]) -> None:
-            if id(storage) in given or storage in self.known:
-                return
-            size = self.known[storage] = storage.nbytes()
-            self.now += size
-            self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self.remove, size)
-
-        def remove(self, size: int) -> None:
-            self.now -= size
-
-    return LiveBytes
-
-
-def _live_bytes() -> Any:
-    return _live_class()()

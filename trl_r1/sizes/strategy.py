@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..io import read_json
+
 
 # DeepSpeed's defaults, which accelerate leaves in place: elements of a bucket of gradients, of a group of parameters that
 # the optimizer updates at once, and of parameters that stay gathered at most.
@@ -30,8 +32,6 @@ class Strategy:
             Whether gradients and optimizer are in the host's memory.
         offloads_weights (`bool`, *optional*, defaults to `False`):
             Whether the weights are.
-        bf16 (`bool`, *optional*, defaults to `False`):
-            Whether the accelerate file asks for mixed precision.
     """
 
     kind: Literal["single", "ddp", "zero", "fsdp"]
@@ -39,7 +39,6 @@ class Strategy:
     stage: int = 0
     offloads_optimizer: bool = False
     offloads_weights: bool = False
-    bf16: bool = False
 
     @property
     def shards_weights(self) -> bool:
@@ -53,7 +52,7 @@ class Strategy:
         return name + (", offloaded" if self.offloads_optimizer or self.offloads_weights else "")
 
 
-def strategy_of(accelerate: Mapping[str, Any], processes: int) -> Strategy:
+def strategy_of(accelerate: Mapping[str, Any], processes: int, deepspeed: Any = None) -> Strategy:
     """
     Read an accelerate file.
 
@@ -62,23 +61,28 @@ def strategy_of(accelerate: Mapping[str, Any], processes: int) -> Strategy:
             What it holds; nothing where there is none.
         processes (`int`):
             In how many processes the stage runs.
+        deepspeed (`dict` or `str`, *optional*):
+            DeepSpeed's own config, or its JSON file, as the key `deepspeed` of a stage's config gives it.
 
     Returns:
         [`Strategy`]: how it divides the training.
     """
     kind = str(accelerate.get("distributed_type") or "NO").upper()
-    bf16 = str(accelerate.get("mixed_precision") or "no") in ("bf16", "fp16")
-    if kind == "DEEPSPEED":
-        given = accelerate.get("deepspeed_config") or {}
+    given = accelerate.get("deepspeed_config") or {}
+    deepspeed = deepspeed or given.get("deepspeed_config_file")
+    if deepspeed:
+        zero = (deepspeed if isinstance(deepspeed, Mapping) else read_json(deepspeed)).get("zero_optimization") or {}
+        devices = {part: (zero.get(f"offload_{part}") or {}).get("device") for part in ("optimizer", "param")}
+        given = {"zero_stage": zero.get("stage"), **{f"offload_{part}_device": name for part, name in devices.items()}}
+    if kind == "DEEPSPEED" or deepspeed:
         return Strategy(
             "zero",
             processes,
             stage=int(given.get("zero_stage") or 0),
             offloads_optimizer=str(given.get("offload_optimizer_device") or "none") != "none",
             offloads_weights=str(given.get("offload_param_device") or "none") != "none",
-            bf16=bf16,
         )
     if kind == "FSDP":
         offloads = bool((accelerate.get("fsdp_config") or {}).get("fsdp_offload_params"))
-        return Strategy("fsdp", processes, offloads_optimizer=offloads, offloads_weights=offloads, bf16=bf16)
-    return Strategy("ddp" if processes > 1 else "single", processes, bf16=bf16)
+        return Strategy("fsdp", processes, offloads_optimizer=offloads, offloads_weights=offloads)
+    return Strategy("ddp" if processes > 1 else "single", processes)

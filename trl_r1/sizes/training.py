@@ -48,7 +48,7 @@ class TrainingStage:
 
     def size(self) -> None:
         args, figures, n = self.args, self.figures, self.setting.processes
-        strategy = strategy_of(self.setting.accelerate, n)
+        strategy = strategy_of(self.setting.accelerate, n, self.config.get("deepspeed"))
         figures.strategy, figures.gpus = strategy.name, n if self.setting.gpu else 0
         figures.completions = args.per_device_train_batch_size * args.gradient_accumulation_steps * n
         figures.questions = figures.completions / args.num_generations if self.samples else None
@@ -58,8 +58,7 @@ class TrainingStage:
         model_config = self.setting.config_of()
         figures.model = self.setting.models[""][0]
         lora = self.lora()
-        head = "score" if self.scores else "lm"
-        model = model_size(model_config, head, lora)
+        model = model_size(model_config, "score" if self.scores else "lm", lora)
         figures.parameters, figures.trainable = model.parameters, model.trainable
         if self.given.load_in_4bit or self.given.load_in_8bit:
             figures.notes.append("memory of quantized weights is not sized")
@@ -84,21 +83,23 @@ class TrainingStage:
 
     # --- lengths ----------------------------------------------------------------------------------------------------
 
-    def longest_completion(self) -> int:
-        return max(
-            [
-                self.args.max_completion_length,
-                *(getattr(self.args, "max_completion_length_schedule", None) or {}).values(),
-            ]
-        )
+    @property
+    def limits(self) -> dict[int, int]:
+        """The longest completion by the step from which it may be so long."""
+        return {
+            0: self.args.max_completion_length,
+            **(getattr(self.args, "max_completion_length_schedule", None) or {}),
+        }
 
     def longest(self) -> int:
         """Tokens of the longest row."""
         if not self.samples:
-            return self.args.max_length or 0
-        completion = self.longest_completion()
-        engine = getattr(self.args, "vllm_max_model_length", None) if self.args.use_vllm else None
-        return engine if engine and engine > completion else completion + self.setting.throughput.longest_prompt_tokens
+            if not self.args.max_length:
+                raise ConfigError("its longest row is not known: `max_length` is not set")
+            return int(self.args.max_length)
+        completion = max(self.limits.values())
+        engine = int(self.args.vllm_max_model_length or 0) if self.args.use_vllm else 0
+        return engine if engine > completion else completion + self.setting.throughput.longest_prompt_tokens
 
     def mean_length(self) -> float:
         """Tokens of a row, prompt included."""
@@ -110,18 +111,20 @@ class TrainingStage:
 
     def mean_completion(self) -> float:
         """Over a schedule of limits, weighted by the steps of each."""
-        args, assumed = self.args, self.setting.throughput
-        limits = {0: args.max_completion_length, **(getattr(args, "max_completion_length_schedule", None) or {})}
+        steps, limits, assumed = self.figures.steps, self.limits, self.setting.throughput
         starts = sorted(limits)
-        if self.figures.steps is None or len(starts) == 1:
-            return assumed.completion_tokens(args.max_completion_length)
-        ends = [*starts[1:], self.figures.steps]
-        parts = [(max(0, min(end, self.figures.steps) - start), limits[start]) for start, end in zip(starts, ends)]
-        return sum(n * assumed.completion_tokens(limit) for n, limit in parts) / max(1, sum(n for n, _ in parts))
+        if steps is None or len(starts) == 1:
+            return assumed.completion_tokens(limits[0])
+        tokens = 0.0
+        for start, end in zip(starts, [*starts[1:], steps]):
+            tokens += max(0, min(end, steps) - start) * assumed.completion_tokens(limits[start])
+        return tokens / steps
 
     def micro_batch(self) -> tuple[int, int]:
         args = self.args
-        rows, longest = args.per_device_train_batch_size * (2 if self.pairs else 1), self.longest()
+        rows, longest = int(args.per_device_train_batch_size) * (2 if self.pairs else 1), self.longest()
+        if getattr(args, "packing", False) or getattr(args, "padding_free", False):
+            return 1, rows * longest  # one after the other in a single row
         budget = getattr(args, "max_tokens_per_micro_batch", None)
         if budget and rows * longest > budget:
             return max(1, budget // longest), longest
@@ -132,7 +135,7 @@ class TrainingStage:
             return int(self.args.max_steps)
         rows = self.setting.rows
         if rows is None:
-            self.figures.notes.append("its steps and hours depend on the rows of its data, which are not known yet")
+            self.figures.notes.append("steps and hours depend on the rows of its data, which are not known yet")
             return None
         if self.samples:
             rows *= self.args.num_generations
@@ -226,13 +229,10 @@ class TrainingStage:
 
     def rollout_row(self) -> int:
         """Bytes of a row of the rollout: ids, masks, and log-probabilities when it was sampled, of then and of the reference."""
-        args, completion = self.args, self.longest_completion()
-        kept = bool(args.use_vllm) + (args.beta != 0)
-        kept += (
-            bool(args.use_vllm)
-            or args.gradient_accumulation_steps % (args.steps_per_generation * args.num_iterations) != 0
-        )
-        return IDS_AND_MASK * self.longest() + LOG_PROBABILITIES * kept * completion
+        args = self.args
+        cycle = args.steps_per_generation * args.num_iterations
+        kept = (bool(args.use_vllm), args.beta != 0, bool(args.use_vllm or args.gradient_accumulation_steps % cycle))
+        return IDS_AND_MASK * self.longest() + LOG_PROBABILITIES * sum(kept) * max(self.limits.values())
 
     def reward_models(self) -> int:
         """Bytes of the models that rewards hold, each whole on each GPU, in 16 bits."""
@@ -248,14 +248,12 @@ class TrainingStage:
         if not self.colocated:
             return
         args = self.args
-        gpus = args.vllm_tensor_parallel_size
+        gpus, share = args.vllm_tensor_parallel_size, args.vllm_gpu_memory_utilization
         self.figures.cache = cache_of(
             training.model, args.vllm_gpu_memory_utilization, gpus, self.longest(), self.mean_length(), self.setting
         )
         if self.figures.cache["at_longest"] < 1:
-            self.figures.problems.append(
-                no_cache("vllm_gpu_memory_utilization", args.vllm_gpu_memory_utilization, self.figures)
-            )
+            self.figures.problems.append(no_cache("vllm_gpu_memory_utilization", share, self.figures.cache))
 
     # --- disk and time ----------------------------------------------------------------------------------------------
 
@@ -263,12 +261,15 @@ class TrainingStage:
         args, model, disk = self.args, training.model, self.figures.disk
         w = training.weight_bytes
         disk["model"] = w * model.parameters + (training.trained_bytes * model.trainable if adapter else 0)
-        if str(getattr(args.save_strategy, "value", args.save_strategy)) != "no":
+        saves = str(getattr(args.save_strategy, "value", args.save_strategy))
+        if saves != "no":
             moving = training.reference and bool(getattr(args, "sync_ref_model", False))
             each = checkpoint_bytes(model, w, training.moments_bytes, training.strategy.stage, moving, adapter)
             kept = 1 + (args.save_total_limit or 1)  # while the oldest goes, the newest is there
             if self.figures.steps is not None:
                 every = args.save_steps if args.save_steps >= 1 else args.save_steps * self.figures.steps
+                if saves == "epoch":
+                    every = self.figures.steps / args.num_train_epochs
                 kept = min(kept if args.save_total_limit else 10**9, math.ceil(self.figures.steps / max(1, every)))
             disk["checkpoint"] = each
             if self.samples and not self.saves_between_rollouts():
@@ -283,7 +284,7 @@ class TrainingStage:
         """Whether a checkpoint falls between two rollouts, so that none has to be saved."""
         args = self.args
         cycle = args.steps_per_generation * args.num_iterations / args.gradient_accumulation_steps
-        return args.save_steps >= 1 and args.save_steps % cycle == 0
+        return bool(args.save_steps >= 1 and args.save_steps % cycle == 0)
 
     def fill_hours(self, training: Training) -> None:
         args, figures, assumed, model = self.args, self.figures, self.setting.throughput, training.model
