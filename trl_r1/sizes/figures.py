@@ -39,6 +39,8 @@ class Setting:
             Those that its rewards read, by place.
         rows (`int`, *optional*):
             Rows of its data, where they are known.
+        pairs (`bool`, *optional*, defaults to `False`):
+            Whether a row of its data is two rows of a micro-batch, `chosen` and `rejected`.
         throughput ([`~sizes.throughput.Throughput`]):
             What is assumed.
     """
@@ -51,6 +53,7 @@ class Setting:
     models: Mapping[str, tuple[str, Any]]
     reward_models: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
     rows: int | None = None
+    pairs: bool = False
     throughput: Throughput = field(default_factory=Throughput)
 
     def config_of(self, name: str = "") -> Any:

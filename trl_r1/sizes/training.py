@@ -41,11 +41,6 @@ class TrainingStage:
     def scores(self) -> bool:
         return hasattr(self.args, "center_rewards_coefficient")
 
-    @property
-    def pairs(self) -> bool:
-        """Whether a row of the data is two rows of a micro-batch."""
-        return self.scores or hasattr(self.args, "precompute_ref_log_probs")
-
     def size(self) -> None:
         args, figures, n = self.args, self.figures, self.setting.processes
         strategy = strategy_of(self.setting.accelerate, n, self.config.get("deepspeed"))
@@ -53,7 +48,7 @@ class TrainingStage:
         figures.completions = args.per_device_train_batch_size * args.gradient_accumulation_steps * n
         figures.questions = figures.completions / args.num_generations if self.samples else None
         figures.steps = self.steps()
-        figures.tokens = round(figures.completions * self.mean_length() * (2 if self.pairs else 1))
+        figures.tokens = round(figures.completions * self.mean_length() * (2 if self.setting.pairs else 1))
         figures.micro_batch = self.micro_batch()
         model_config = self.setting.config_of()
         figures.model = self.setting.models[""][0]
@@ -70,7 +65,7 @@ class TrainingStage:
         if self.setting.gpu:
             self.fill_engine(training)
             self.fill_hours(training)
-            one_row = 2 if self.pairs else 1
+            one_row = 2 if self.setting.pairs else 1
             w, c, length = training.weight_bytes, training.compute_bytes, training.length
             problem = refusal(
                 training,
@@ -122,7 +117,7 @@ class TrainingStage:
 
     def micro_batch(self) -> tuple[int, int]:
         args = self.args
-        rows, longest = int(args.per_device_train_batch_size) * (2 if self.pairs else 1), self.longest()
+        rows, longest = int(args.per_device_train_batch_size) * (2 if self.setting.pairs else 1), self.longest()
         if getattr(args, "packing", False) or getattr(args, "padding_free", False):
             return 1, rows * longest  # one after the other in a single row
         budget = getattr(args, "max_tokens_per_micro_batch", None)
@@ -138,8 +133,8 @@ class TrainingStage:
             self.figures.notes.append("steps and hours depend on the rows of its data, which are not known yet")
             return None
         if self.samples:
-            rows *= self.args.num_generations
-        return math.ceil(self.args.num_train_epochs * rows / (self.figures.completions or 1))
+            rows *= int(self.args.num_generations)
+        return math.ceil(float(self.args.num_train_epochs) * rows / (self.figures.completions or 1))
 
     # --- memory -----------------------------------------------------------------------------------------------------
 
@@ -168,7 +163,7 @@ class TrainingStage:
         compute_bytes = 2 if mixed or weight_bytes == 2 else 4
         rows, length = self.micro_batch()
         reference = lora is None and (
-            args.beta != 0 if self.samples else self.pairs and not self.scores and not args.precompute_ref_log_probs
+            args.beta != 0 if self.samples else not getattr(args, "precompute_ref_log_probs", True)
         )
         rollout = cache = 0
         if self.samples:
@@ -232,7 +227,7 @@ class TrainingStage:
         args = self.args
         cycle = args.steps_per_generation * args.num_iterations
         kept = (bool(args.use_vllm), args.beta != 0, bool(args.use_vllm or args.gradient_accumulation_steps % cycle))
-        return IDS_AND_MASK * self.longest() + LOG_PROBABILITIES * sum(kept) * max(self.limits.values())
+        return IDS_AND_MASK * self.longest() + LOG_PROBABILITIES * sum(kept) * int(max(self.limits.values()))
 
     def reward_models(self) -> int:
         """Bytes of the models that rewards hold, each whole on each GPU, in 16 bits."""

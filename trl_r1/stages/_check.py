@@ -149,7 +149,8 @@ def check_stage(
                 record["lacks"] += lacking(made, launch, rewards)
             record["unknown"] = unknown(loaded, [value_of(made, "chat_template_path")])
         if made and sizing is not None:
-            figures = _figures(made, config, launch, models or {}, sizing, record["data"])
+            pairs = "chosen" in (kind_of(kind).reads or ())
+            figures = _figures(made, config, launch, models or {}, sizing, record["data"], pairs)
             record["figures"] = asdict(figures)
             for each in figures.problems:
                 refuse(ConfigError(each["message"], key=each["key"]))
@@ -163,6 +164,7 @@ def _figures(
     models: Mapping[str, Mapping[str, Any]],
     sizing: Mapping[str, Any],
     counted: Sequence[Mapping[str, Any]],
+    pairs: bool,
 ) -> Figures:
     """Size a stage, of whose data `counted` says what `--data` found."""
     assumed = Throughput(**sizing["throughput"])
@@ -190,6 +192,7 @@ def _figures(
         known(sizing["reward_models"]),
         assumed.rows.get(sizing["name"])
         or _rows(sources, assumed, {each["source"]: each["rows"] for each in counted}),
+        pairs,
         assumed,
     )
     return size_stage(made, config, setting)
