@@ -10,20 +10,21 @@ import errno
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import Interrupted, MachineError
 from ..io import write_text
-from ..recipe import Artifact, Recipe, shown
+from ..recipe import Artifact, Recipe, ResolvedStage, shown
 from ..recipe.records import now
 from ..scores import show_duration
 from .check import Checked, check
 from .configs import world_size
 from .directory import (
     Attempt,
+    check_owner,
     claim,
     end_leftovers,
     locked,
@@ -32,11 +33,13 @@ from .directory import (
     write_attempt,
 )
 from .display import Display, clock, data_table, table
+from .figures import as_json, figures_text
 from .finish import finish
 from .launch import LOG_FILE, RunningStage, command_of, how_it_ended, read_progress, shell, start, stop
 from .needs import lacking, refuse_lacking, to_run, unchecked
 from .plan import PlannedStage, State, make_plan
 from .record import is_there, lost_seconds, make_artifact, recipe_text
+from .sizes import Sizing, make_sizing
 
 
 _POLL_SECONDS = 0.1
@@ -65,6 +68,10 @@ class RunOptions:
             Say what would run, and change nothing.
         data (`bool`):
             Of `trl-r1 plan`: fetch configs, tokenizers and data, and read data whole.
+        gpus (`int`, *optional*), gpu_memory (`float`, *optional*, defaults to `80`), throughput (`Path`, *optional*):
+            Of `trl-r1 plan`: GPUs of the machine, GiB of each, and a file of assumptions ([`~sizes.throughput`]).
+        as_json (`bool`):
+            Of `trl-r1 plan`: print the figures alone, in JSON.
         parallel (`int`, *optional*):
             How many stages at once, in place of the recipe's.
         grace_s (`float`, *optional*):
@@ -72,6 +79,10 @@ class RunOptions:
             to save a checkpoint at the end of its optimizer step.
         command (`list[str]`):
             The command, for the record and for the hint on how to go on.
+        variant (`str`, *optional*):
+            Name of a variant of the recipe, whose run is another run, in `runs/NAME-VARIANT` by default.
+        change (`Callable`, *optional*):
+            Makes a stage of the variant of one of the recipe.
     """
 
     recipe: str
@@ -82,9 +93,15 @@ class RunOptions:
     overrides: list[str] = field(default_factory=list)
     dry_run: bool = False
     data: bool = False
+    gpus: int | None = None
+    gpu_memory: float = 80.0
+    throughput: Path | None = None
+    as_json: bool = False
     parallel: int | None = None
     grace_s: float | None = None
     command: list[str] = field(default_factory=list)
+    variant: str | None = None
+    change: Callable[[ResolvedStage], ResolvedStage] | None = None
 
 
 def plan(options: RunOptions) -> list[PlannedStage]:
@@ -95,9 +112,13 @@ def plan(options: RunOptions) -> list[PlannedStage]:
         `ConfigErrors`: everything found wrong.
     """
     display = Display()
-    checked = _checked(options)
+    sizing = make_sizing(options.gpus, options.gpu_memory, options.throughput, options.only)
+    checked = _checked(options, sizing)
     recipe, run_dir = checked.recipe, checked.run_dir
     planned = make_plan(recipe, checked.stages, run_dir, only=options.only, again_from=options.again_from)
+    if options.as_json:
+        display.say(as_json(checked.records))
+        return planned
     display.say(f"{recipe.name} ({shown(recipe.path)}), seed {recipe.seed}, in {shown(run_dir)}\n")
     rows = []
     for stage in planned:
@@ -109,6 +130,8 @@ def plan(options: RunOptions) -> list[PlannedStage]:
         display.say()
         for stage in to_run(planned):
             display.say(shell(command_of(stage.item, run_dir / stage.name / "config.yaml")))
+    if figures := figures_text(checked.records, sizing):
+        display.say(f"\n{figures}")
     if options.data:
         display.say("\n" + data_table(checked.records))
     for head, found in (
@@ -122,15 +145,25 @@ def plan(options: RunOptions) -> list[PlannedStage]:
     return planned
 
 
-def _checked(options: RunOptions) -> Checked:
-    return check(
+def _checked(options: RunOptions, sizing: Sizing | None = None) -> Checked:
+    found = check(
         options.recipe,
-        options.output_dir,
+        # A variant's directory is no directory of the recipe's.
+        options.output_dir if options.variant is None else None,
         overrides=options.overrides,
         seed=options.seed,
         only=options.only,
         fetch=options.data,
+        sizing=sizing,
     )
+    if options.variant is None:
+        return found
+    recipe = replace(found.recipe, name=f"{found.recipe.name}-{options.variant}")
+    run_dir = options.output_dir or found.run_dir.with_name(f"{found.run_dir.name}-{options.variant}")
+    if (owner := check_owner(run_dir, recipe)) is not None:
+        raise owner
+    stages = [options.change(item) for item in found.stages] if options.change else found.stages
+    return replace(found, recipe=recipe, run_dir=run_dir, stages=stages)
 
 
 def _counts(planned: list[PlannedStage]) -> str:
@@ -198,28 +231,7 @@ class _Run:
         self.prepare()
         waiting = to_run(self.planned)
         worked = bool(waiting)
-        limit = max(1, self.options.parallel or self.recipe.parallel)
-        with self.signals():
-            try:
-                drawn = 0.0
-                while self.running or (waiting and not self.failed):
-                    while len(self.running) < limit and not self.failed and not self.stops:
-                        ready = next((s for s in waiting if set(s.item.parents) <= self.done), None)
-                        if ready is None:
-                            break
-                        waiting.remove(ready)
-                        self.start(ready)
-                    for stage in [stage for stage in self.running if stage.poll() is not None]:
-                        self.end(stage)
-                    if self.stops:
-                        self.interrupt()
-                    if time.monotonic() - drawn >= _DRAW_SECONDS:
-                        self.display.update(self.running)
-                        drawn = time.monotonic()
-                    time.sleep(_POLL_SECONDS)
-            finally:
-                if self.running:  # an error of the runner's own: leave nothing behind
-                    stop(self.running, self.options.grace_s, lambda: self.stops > 1)
+        self.work(waiting)
         self.summary(waiting)
         if self.failed:
             return self.report_failure()
@@ -264,6 +276,41 @@ class _Run:
         self.display.say(f"{clock()} {stage.name}: started{how}; log: {shown(folder / LOG_FILE)}")
 
     # --- while ------------------------------------------------------------------------------------------------------
+
+    def work(self, waiting: list[PlannedStage], *, keep_going: bool = False) -> None:
+        """
+        Run stages until none is left, or one has failed.
+
+        Args:
+            waiting (`list[PlannedStage]`):
+                What is to run; each is taken out when it is started.
+            keep_going (`bool`, *optional*, defaults to `False`):
+                Whether a stage that has failed stops only those that depend on it.
+        """
+        limit = max(1, self.options.parallel or self.recipe.parallel)
+        with self.signals():
+            try:
+                drawn = 0.0
+                while self.running or (waiting and (keep_going or not self.failed)):
+                    while len(self.running) < limit and (keep_going or not self.failed) and not self.stops:
+                        ready = next((s for s in waiting if set(s.item.parents) <= self.done), None)
+                        if ready is None:
+                            break
+                        waiting.remove(ready)
+                        self.start(ready)
+                    if not self.running and not self.stops:
+                        break  # what waits depends on what has failed
+                    for stage in [stage for stage in self.running if stage.poll() is not None]:
+                        self.end(stage)
+                    if self.stops:
+                        self.interrupt()
+                    if time.monotonic() - drawn >= _DRAW_SECONDS:
+                        self.display.update(self.running)
+                        drawn = time.monotonic()
+                    time.sleep(_POLL_SECONDS)
+            finally:
+                if self.running:  # an error of the runner's own: leave nothing behind
+                    stop(self.running, self.options.grace_s, lambda: self.stops > 1)
 
     def end(self, stage: RunningStage) -> None:
         self.running.remove(stage)
