@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from ..errors import ConfigErrors, Interrupted, MachineError
 from ..recipe import Recipe, ResolvedStage
@@ -86,8 +87,13 @@ def rehearse(
         `ConfigErrors`: what `trl-r1 plan` finds wrong; nothing was run.
         `Interrupted`: the user stopped it.
     """
-    with _ended_by_signals(), tempfile.TemporaryDirectory(prefix="trl-r1-rehearsal-") as name:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_ended_by_signals())
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="trl-r1-rehearsal-"))
         folder = Path(name).resolve()
+        (folder / "tmp").mkdir()
+        # What checks and stages make in passing goes with the rest.
+        stack.enter_context(mock.patch.dict(os.environ, {"TMPDIR": str(folder / "tmp")}))
         at_once = parallel or len(os.sched_getaffinity(0))
 
         def checked(recipe: str) -> tuple[Recipe, list[ResolvedStage]] | ConfigErrors:
@@ -172,8 +178,7 @@ class _Rehearsal:
         if "HF_DATASETS_CACHE" in os.environ:
             environment["HF_DATASETS_CACHE"] = os.environ["HF_DATASETS_CACHE"]
         self.display.say(f"Preparing {len(asked)} stages: tiny models, a few rows of each data set.")
-        for place in ("tmp", "datasets"):
-            (self.folder / place).mkdir()
+        (self.folder / "datasets").mkdir()
         ran = subprocess.run(
             [sys.executable, "-m", "trl_r1.rehearsal.prepare"],
             input=json.dumps({"folder": str(self.folder), "stages": asked}, default=str),
@@ -226,7 +231,6 @@ class _Rehearsal:
             "TOKENIZERS_PARALLELISM": "false",
             "WANDB_MODE": "disabled",
             "HF_DATASETS_CACHE": str(self.folder / "datasets"),
-            "TMPDIR": str(self.folder / "tmp"),
         }
 
     def with_servers(
