@@ -173,10 +173,8 @@ class _Rehearsal:
         for recipe, items in self.recipes:
             for item in items:
                 asked.append(self.request(recipe, item, {other.name: other for other in items}))
-        environment = {**os.environ, **self.environment()}
-        environment.pop("HF_DATASETS_CACHE")
-        if "HF_DATASETS_CACHE" in os.environ:
-            environment["HF_DATASETS_CACHE"] = os.environ["HF_DATASETS_CACHE"]
+        # What is in the user's cache is read; what the stages make of it goes elsewhere.
+        own = {key: value for key, value in self.environment().items() if key != "HF_DATASETS_CACHE"}
         self.display.say(f"Preparing {len(asked)} stages: tiny models, a few rows of each data set.")
         (self.folder / "datasets").mkdir()
         ran = subprocess.run(
@@ -184,7 +182,7 @@ class _Rehearsal:
             input=json.dumps({"folder": str(self.folder), "stages": asked}, default=str),
             capture_output=True,
             text=True,
-            env=environment,
+            env={**os.environ, **own},
         )
         if ran.returncode:
             last = "\n".join(ran.stderr.strip().splitlines()[-5:])
