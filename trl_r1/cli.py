@@ -124,6 +124,14 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="fetch configs, tokenizers and data from the Hub; count rows, reference answers and lengths",
     )
+    plan.add_argument(
+        "--gpus", type=int, metavar="N", help="GPUs of the machine (default: those of the largest stage)"
+    )
+    plan.add_argument("--gpu-memory", type=float, default=80.0, metavar="GIB", help="memory of each (default: 80)")
+    plan.add_argument(
+        "--throughput", type=Path, metavar="FILE", help="a YAML file of what is assumed of GPUs and lengths"
+    )
+    plan.add_argument("--json", dest="as_json", action="store_true", help="print the figures alone, in JSON")
     run.add_argument("--dry-run", action="store_true", help="say what would run, with the commands; change nothing")
     for sub in (run, rehearse):
         sub.add_argument("--parallel", type=int, metavar="N", help="run up to N independent stages at once")

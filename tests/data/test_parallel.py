@@ -19,16 +19,15 @@ def test_every_core_has_a_thousand_rows_at_least(rows, processes, four_cores):
 
 
 def test_rows_are_the_same_as_from_one_process(tmp_path, monkeypatch, four_cores):
-    file = tmp_path / "rows.jsonl"
     rows = [{"prompt": f"what is {i} ?", "completion": f"it is {i}"} for i in range(40)]
-    file.write_text("\n".join(map(json.dumps, rows)))
-    sources = [{"path": str(file), "language": "en"}]
 
-    def loaded():
+    def loaded(name):
+        (tmp_path / name).write_text("\n".join(map(json.dumps, rows)))
+        sources = [{"path": str(tmp_path / name), "name": "rows", "language": "en"}]
         return render(load_rows(sources, "sft"), "sft", "chat")
 
-    alone = loaded()
+    alone = loaded("alone.jsonl")
     monkeypatch.setattr(parallel, "ROWS_PER_PROCESS", 20)
-    shared = loaded()
-    assert len(shared.cache_files) == 2
+    shared = loaded("shared.jsonl")
+    assert (len(alone.cache_files), len(shared.cache_files)) == (1, 2)
     assert shared.to_list() == alone.to_list()

@@ -3,12 +3,15 @@ Two processes on CPUs: SIGTERM for one of them, data that are tokenized once, a 
 """
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
-import torch
+import yaml
 
+from tests.integration.killing import processes_of, said, start
 from tests.integration.test_two_ranks import (
     ACCELERATE,
     ROOT,
@@ -20,6 +23,8 @@ from tests.integration.test_two_ranks import (
     weights,
 )
 from tests.stages.tiny import make_config, make_data, make_model
+from trl_r1.io import read_json
+from trl_r1.stages._training import last_whole_checkpoint
 
 
 pytestmark = pytest.mark.slow
@@ -102,13 +107,33 @@ def test_a_rank_that_gets_sigterm_ends_all_with_a_checkpoint(kind, run, place):
             assert rank["gathered"] == 2 * rank["largest"] < rank["model"] / 2
 
 
-def test_rows_of_a_second_epoch_are_other_rows_in_a_resumed_stage_too():
-    """What the test above rests on: an order that is drawn anew for each epoch, and not from the ranks' random state."""
-    from transformers.trainer_pt_utils import BatchRebalanceSampler
-
-    sampler = BatchRebalanceSampler([5] * 32, effective_batch_size=8, dp_size=1, grad_accum=2)
-    first = list(sampler)
-    sampler.set_epoch(1)
-    assert first != list(sampler)
-    torch.manual_seed(0)
-    assert list(sampler) == list(sampler)
+def test_a_recipe_that_gets_sigterm_goes_on_where_it_was(place, tmp_path):
+    """Runner, supervisor, launcher and ranks: none of them cuts the step short."""
+    keys = {**common(place), "max_steps": 100_000, "save_steps": 100_000, "logging_steps": 100_000}
+    model, data = (keys.pop(key) for key in ("model_name_or_path", "data"))
+    stage = {"name": "tuned", "kind": "sft", "model": "base_model", "data": ["sums"], "set": keys}
+    stage |= {"accelerate": str(ACCELERATE / "cpu_ddp.yaml")}
+    recipe = {"name": "ended", "base_model": model, "disk_gb": 0.1, "data": {"sums": {"path": data[0]["path"]}}}
+    file = tmp_path / "recipe.yaml"
+    file.write_text(yaml.safe_dump({**recipe, "stages": [stage]}))
+    folder = tmp_path / "run" / "tuned"
+    begun = 0
+    for _ in range(2):
+        runner = start(file, tmp_path / "run")
+        deadline = time.monotonic() + SECONDS
+        while read_json(folder / "progress.json").get("step", 0) < begun + 3:
+            assert runner.poll() is None, said(tmp_path / "run")
+            assert time.monotonic() < deadline, said(tmp_path / "run")
+            time.sleep(0.1)
+        runner.send_signal(signal.SIGTERM)
+        assert runner.wait(SECONDS) == 130, said(tmp_path / "run")
+        assert not processes_of(tmp_path / "run")
+        progress = read_json(folder / "progress.json")
+        checkpoint = last_whole_checkpoint(folder)
+        assert checkpoint.name == f"checkpoint-{progress['step']}"
+        assert progress["step"] > begun
+        begun = progress["step"]
+    output = (tmp_path / "run.txt").read_text()
+    assert output.count("a training saves a checkpoint at the end of its step") == 2
+    assert output.count("interrupted; nothing that was finished is lost. To go on, the same command again") == 2
+    assert (folder / "log.txt").read_text().count("Resuming from") == 1

@@ -299,6 +299,17 @@ class TestLengths:
         other = self.dealt(model_path, tmp_path, 1, monkeypatch, seed=8)
         assert sorted(n for rows in other[0][:64] for n in rows) != steps[0][0]  # the stage's seed counts
 
+    def test_a_resumed_training_goes_on_with_the_rows_of_its_epoch(self, model_path, tmp_path):
+        """On one rank transformers says so itself; of several, `tests/integration/test_two_ranks_training.py`."""
+        rows = told(24)
+        one, other = (R1SFTTrainer(model_path, sft_config(tmp_path), train_dataset=rows) for _ in range(2))
+        resumed, whole = one._get_train_sampler(), other._get_train_sampler()
+        first = list(whole)
+        whole.set_epoch(1)
+        one.state.epoch = 1.25
+        one.load_files("checkpoint")
+        assert list(resumed) == list(whole) != first
+
     def test_with_packing_rows_are_dealt_out_at_random(self, tmp_path):
         assert sft_config(tmp_path).train_sampling_strategy == "batch_rebalance"
         assert sft_config(tmp_path, packing=True).train_sampling_strategy == "random"

@@ -16,6 +16,7 @@ from ..recipe.references import RUN
 from .check_data import check_data, check_reward_columns
 from .configs import accelerate_of, check_configs
 from .directory import check_owner
+from .sizes import Sizing
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def check(
     seed: int | None = None,
     only: list[str] | None = None,
     fetch: bool = False,
+    sizing: Sizing | None = None,
 ) -> Checked:
     """
     Read a recipe and check all of it.
@@ -65,6 +67,8 @@ def check(
             The only stages that are to run: how others would be launched is not checked.
         fetch (`bool`, *optional*, defaults to `False`):
             Whether configs, tokenizers and data are fetched from the Hub, and data are read whole.
+        sizing ([`~runner.sizes.Sizing`], *optional*):
+            What figures are made with; without it there are none, and nothing is refused for its size.
 
     Returns:
         `Checked`: the recipe, and what is known of its stages.
@@ -79,12 +83,13 @@ def check(
     problems += found
     stages, found = resolve(recipe)
     problems += found
-    checked, records, found = check_configs(stages, run_dir, fetch)
+    checked, records, found = check_configs(stages, run_dir, fetch, sizing)
     problems += found
     for item in checked:
         problems += check_models(item)
         if not only or item.name in only:
             problems += check_launch(item)
+            problems += sizing.too_few_gpus(item, records.get(item.name, {})) if sizing is not None else []
         if item.name in records:
             offered, found = check_data(item, records[item.name]["columns"], checked)
             problems += [*found, *check_reward_columns(item, records[item.name]["rewards"], offered)]

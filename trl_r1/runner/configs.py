@@ -18,6 +18,8 @@ from .. import errors
 from ..errors import ConfigError, MachineError
 from ..recipe import ResolvedStage, read_document, shown
 from ..recipe.references import RUN
+from ..rewards.schedule import model_arguments
+from .sizes import Sizing
 
 
 # The keys of a stage in the recipe that become keys of its config.
@@ -55,9 +57,13 @@ def models_of(item: ResolvedStage, stages: list[ResolvedStage]) -> dict[str, dic
         `dict[str, dict[str, Any]]`: by the model's name, empty where the stage has one: `place` and `trained` of a
         [`~stages._models.KnownModel`].
     """
-    by_name = {other.name: other for other in stages}
     several = item.config.get("models")
-    named = several if isinstance(several, dict) else {"": item.config.get("model_name_or_path")}
+    return chains_of(several if isinstance(several, dict) else {"": item.config.get("model_name_or_path")}, stages)
+
+
+def chains_of(named: dict[str, Any], stages: list[ResolvedStage]) -> dict[str, dict[str, Any]]:
+    """Return what trains each of some models, as [`models_of`]."""
+    by_name = {other.name: other for other in stages}
     found = {}
     for name, place in named.items():
         trained: list[dict[str, Any]] = []
@@ -74,8 +80,19 @@ def models_of(item: ResolvedStage, stages: list[ResolvedStage]) -> dict[str, dic
     return found
 
 
+def reward_models(item: ResolvedStage) -> list[str]:
+    """Return the places of the models that a stage's rewards read."""
+    declared = item.config.get("rewards")
+    found = []
+    for reward in declared if isinstance(declared, list) else []:
+        arguments = reward.get("args") if isinstance(reward, dict) else None
+        if isinstance(arguments, dict) and any(isinstance(value, str) for value in arguments.values()):
+            found += [arguments[name] for name in model_arguments(reward.get("func")) if name in arguments]
+    return [place for place in found if isinstance(place, str)]
+
+
 def check_configs(
-    stages: list[ResolvedStage], run_dir: Path, fetch: bool = False
+    stages: list[ResolvedStage], run_dir: Path, fetch: bool = False, sizing: Sizing | None = None
 ) -> tuple[list[ResolvedStage], dict[str, dict[str, Any]], list[ConfigError]]:
     """
     Have the config classes and rewards of all stages made, and their data looked into.
@@ -87,6 +104,8 @@ def check_configs(
             The run's directory, which may not exist yet.
         fetch (`bool`, *optional*, defaults to `False`):
             Whether configs, tokenizers and data are fetched from the Hub, and data are read whole.
+        sizing ([`~runner.sizes.Sizing`], *optional*):
+            What figures are made with, for the stages that it names.
 
     Returns:
         `tuple`: the stages, their values as their fields take them; what [`~stages._check.check_stage`] returns for each,
@@ -108,6 +127,9 @@ def check_configs(
                     "models": models_of(item, stages),
                     "fetch": fetch,
                 }
+                if sizing is not None and sizing.wants(item.name):
+                    places = chains_of({place: place for place in reward_models(item)}, stages)
+                    asked[item.name]["sizing"] = sizing.asked(item.name, places)
         except ConfigError as error:
             problems.append(error)
     records = dict(zip(asked, ask(list(asked.values())) if asked else ()))
@@ -179,6 +201,8 @@ def _problem(item: ResolvedStage, found: dict[str, Any]) -> ConfigError:
     kind: type[ConfigError] = getattr(errors, found["type"], ConfigError)
     if key == "kind":
         return kind(message, file=item.stage.at, key=f"stages.{item.name}.kind")
+    if key == "accelerate":
+        return kind(message, file=item.stage.at, key=f"stages.{item.name}.accelerate")
     if key in _FROM_RECIPE and message.startswith("is missing"):
         message = f"is missing; `{item.stage.kind}` needs it, expected `{_FROM_RECIPE[key]}:` in the recipe"
     return kind(message, file=item.at(key or ""), key=f"{item.name}.{key}" if key else item.name)

@@ -33,11 +33,13 @@ from .directory import (
     write_attempt,
 )
 from .display import Display, clock, data_table, table
+from .figures import as_json, figures_text
 from .finish import finish
 from .launch import LOG_FILE, RunningStage, command_of, how_it_ended, read_progress, shell, start, stop
 from .needs import lacking, refuse_lacking, to_run, unchecked
 from .plan import PlannedStage, State, make_plan
 from .record import is_there, lost_seconds, make_artifact, recipe_text
+from .sizes import Sizing, make_sizing
 
 
 _POLL_SECONDS = 0.1
@@ -66,6 +68,10 @@ class RunOptions:
             Say what would run, and change nothing.
         data (`bool`):
             Of `trl-r1 plan`: fetch configs, tokenizers and data, and read data whole.
+        gpus (`int`, *optional*), gpu_memory (`float`, *optional*, defaults to `80`), throughput (`Path`, *optional*):
+            Of `trl-r1 plan`: GPUs of the machine, GiB of each, and a file of assumptions ([`~sizes.throughput`]).
+        as_json (`bool`):
+            Of `trl-r1 plan`: print the figures alone, in JSON.
         parallel (`int`, *optional*):
             How many stages at once, in place of the recipe's.
         grace_s (`float`, *optional*):
@@ -87,6 +93,10 @@ class RunOptions:
     overrides: list[str] = field(default_factory=list)
     dry_run: bool = False
     data: bool = False
+    gpus: int | None = None
+    gpu_memory: float = 80.0
+    throughput: Path | None = None
+    as_json: bool = False
     parallel: int | None = None
     grace_s: float | None = None
     command: list[str] = field(default_factory=list)
@@ -102,9 +112,13 @@ def plan(options: RunOptions) -> list[PlannedStage]:
         `ConfigErrors`: everything found wrong.
     """
     display = Display()
-    checked = _checked(options)
+    sizing = make_sizing(options.gpus, options.gpu_memory, options.throughput, options.only)
+    checked = _checked(options, sizing)
     recipe, run_dir = checked.recipe, checked.run_dir
     planned = make_plan(recipe, checked.stages, run_dir, only=options.only, again_from=options.again_from)
+    if options.as_json:
+        display.say(as_json(checked.records))
+        return planned
     display.say(f"{recipe.name} ({shown(recipe.path)}), seed {recipe.seed}, in {shown(run_dir)}\n")
     rows = []
     for stage in planned:
@@ -116,6 +130,8 @@ def plan(options: RunOptions) -> list[PlannedStage]:
         display.say()
         for stage in to_run(planned):
             display.say(shell(command_of(stage.item, run_dir / stage.name / "config.yaml")))
+    if figures := figures_text(checked.records, sizing):
+        display.say(f"\n{figures}")
     if options.data:
         display.say("\n" + data_table(checked.records))
     for head, found in (
@@ -129,7 +145,7 @@ def plan(options: RunOptions) -> list[PlannedStage]:
     return planned
 
 
-def _checked(options: RunOptions) -> Checked:
+def _checked(options: RunOptions, sizing: Sizing | None = None) -> Checked:
     found = check(
         options.recipe,
         # A variant's directory is no directory of the recipe's.
@@ -138,6 +154,7 @@ def _checked(options: RunOptions) -> Checked:
         seed=options.seed,
         only=options.only,
         fetch=options.data,
+        sizing=sizing,
     )
     if options.variant is None:
         return found

@@ -3,7 +3,7 @@ The config of [`R1SFTTrainer`]: TRL's, with the paper's numbers as defaults; v2 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from transformers import trainer_pt_utils
 from trl import SFTConfig
@@ -43,6 +43,8 @@ class R1SFTConfig(TrainingConfig, SFTConfig):
             random, are divided by length among its passes and processes, so that none waits for a longer row. What is
             trained is what `random` trains, but for the draw. At batch 128 on 8 processes a step takes 1.1 times its
             share of tokens, against 2.6 at random (log-normal lengths, deviation 0.9). `random` with `packing`.
+            `group_by_length` is not offered: its steps have rows of one length alone, in an order that no checkpoint
+            holds.
         dataset_num_proc (`int`, *optional*):
             Processes that tokenize. By default every core, each with 1,000 rows at least. One process of the training
             does it, the others read what it has written; so does a restart.
@@ -53,7 +55,7 @@ class R1SFTConfig(TrainingConfig, SFTConfig):
     num_train_epochs: float = 2.0
     max_length: int | None = 32768
     max_truncated_share: float = 0.01
-    train_sampling_strategy: str | None = None
+    train_sampling_strategy: Literal["random", "sequential", "batch_rebalance"] | None = None
     dataset_num_proc: int | None = None
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from importlib.util import find_spec
 from typing import Any
 from unittest import mock
@@ -27,6 +28,9 @@ from ..errors import ConfigError, MachineError
 from ..kinds import kind_of
 from ..rewards.schedule import check_machine, declared_rewards, load_reward
 from ..rewards.scheduled import required_columns
+from ..sizes.figures import Figures, Setting
+from ..sizes.stage import size_stage
+from ..sizes.throughput import Throughput
 from ..typed import check_fields, hints_of, make
 from ._data import columns_here, read_data, rows_of
 from ._models import KnownModel, unknown
@@ -43,6 +47,7 @@ def check_stage(
     accelerate: Mapping[str, Any] | None = None,
     models: Mapping[str, Mapping[str, Any]] | None = None,
     fetch: bool = False,
+    sizing: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """
     Make the config classes and the rewards of one stage, and look into its data.
@@ -65,6 +70,9 @@ def check_stage(
         fetch (`bool`, *optional*, defaults to `False`):
             Whether configs, tokenizers and data that are neither local nor cached are fetched from the Hub, and data are
             read whole.
+        sizing (`Mapping[str, Any]`, *optional*):
+            What figures are made with, as `runner.sizes.Sizing` has it: `name`, `gpu_memory`, `throughput` and
+            `reward_models`, by place as in `models`. Without it there are none.
 
     Returns:
         `dict[str, Any]`: `problems`, each with `key`, `message` and `type`, the name of an error; `converted`, values by
@@ -72,7 +80,7 @@ def check_stage(
         by each source's path a list of their names, or text that says why it cannot be read; `None` where that would
         take long; `lacks`, what this machine lacks for it, a sentence each; `unknown`, the models of which config or
         tokenizer are neither local nor cached; `data`, what [`~stages._data.read_data`] counts in each source, where
-        data are read whole.
+        data are read whole; `figures`, a [`~sizes.figures.Figures`], where it is asked for.
     """
     columns = {source["path"]: columns_here(source, fetch) for source in sources}
     record: dict[str, Any] = {"problems": [], "converted": {}, "rewards": [], "columns": columns}
@@ -140,7 +148,67 @@ def check_stage(
             if not record["problems"]:
                 record["lacks"] += lacking(made, launch, rewards)
             record["unknown"] = unknown(loaded, [value_of(made, "chat_template_path")])
+        if made and sizing is not None:
+            pairs = "chosen" in (kind_of(kind).reads or ())
+            figures = _figures(made, config, launch, models or {}, sizing, record["data"], pairs)
+            record["figures"] = asdict(figures)
+            for each in figures.problems:
+                refuse(ConfigError(each["message"], key=each["key"]))
     return record
+
+
+def _figures(
+    made: Sequence[Any],
+    config: Mapping[str, Any],
+    launch: Launch,
+    models: Mapping[str, Mapping[str, Any]],
+    sizing: Mapping[str, Any],
+    counted: Sequence[Mapping[str, Any]],
+    pairs: bool,
+) -> Figures:
+    """Size a stage, of whose data `counted` says what `--data` found."""
+    assumed = Throughput(**sizing["throughput"])
+
+    def known(named: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, Any]]:
+        read = [KnownModel(name, **one) for name, one in named.items()]
+        init = value_of(made, "model_init_kwargs")
+        found = {}
+        for model in read:
+            try:
+                found[model.name] = (model.place or model.shown, model.config(init))
+            except ConfigError:  # reported where the model is read
+                found[model.name] = (model.place or model.shown, None)
+        return found
+
+    sources = config.get("data")
+    sources = sources if isinstance(sources, list) else []
+    setting = Setting(
+        sizing["name"],
+        launch.accelerate,
+        launch.processes,
+        launch.gpu and config.get("use_cpu") is not True,
+        sizing["gpu_memory"],
+        known(models),
+        known(sizing["reward_models"]),
+        assumed.rows.get(sizing["name"])
+        or _rows(sources, assumed, {each["source"]: each["rows"] for each in counted}),
+        pairs,
+        assumed,
+    )
+    return size_stage(made, config, setting)
+
+
+def _rows(sources: Sequence[Mapping[str, Any]], assumed: Throughput, counted: Mapping[str, int]) -> int | None:
+    """Rows of a stage's data, as far as they are counted, stated or limited; `None` where those of one source are not."""
+    rows = 0
+    for source in sources:
+        name, path, limit = source.get("name"), str(source.get("path")), source.get("limit")
+        stated = assumed.rows.get(str(name)) or assumed.rows.get(path)
+        found = counted.get(str(name or path)) or rows_of(source) or min(filter(None, (stated, limit)), default=0)
+        if not found:
+            return None
+        rows += found
+    return rows or None
 
 
 def _without_deepspeed(config: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ def train(args: SFTConfig, stage: StageArguments, model: ModelConfig) -> None:
 
 import logging
 import os
-import re
 import shutil
 import zipfile
 from collections import defaultdict
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..adapters import MERGED, full_model, is_adapter
+from ..adapters import MERGED, full_model, is_adapter, lora_targets
 from ..errors import ConfigError, MachineError
 from ..ids import parse_hub_id
 from ..io import numbered_checkpoints, publish, read_json, write_json
@@ -103,10 +102,7 @@ def trainer_arguments(args: Any, model: "ModelConfig") -> dict[str, Any]:
         "trust_remote_code": args.trust_remote_code,
         **(args.model_init_kwargs or {}),
     }
-    # `ModelConfig` makes a text of a list of one, which PEFT takes as a pattern for a module's whole path.
-    targets = model.lora_target_modules
-    if isinstance(targets, str) and re.fullmatch(r"\w+", targets):
-        model.lora_target_modules = [targets]
+    model.lora_target_modules = lora_targets(model.lora_target_modules)
     return {
         "model": path,
         "args": args,
