@@ -15,6 +15,7 @@ from trl_r1.rehearsal.stand_ins import stand_in_rows
 from trl_r1.rewards import ChoiceAccuracy, MathAccuracy
 
 
+ENDS = ["<|im_end|>", "<|endoftext|>"]  # of Qwen's chat models
 SOURCES = [
     source
     for found in yaml.safe_load((Path(__file__).parents[2] / "recipes" / "data.yaml").read_text())["data"].values()
@@ -79,7 +80,9 @@ def test_a_tiny_model_has_the_architecture_the_tokenizer_and_the_ends_of_its_own
     assert sum(parameter.numel() for parameter in model.parameters()) < 200_000
     assert model.config.vocab_size == len(tokenizer)
     assert model.config.max_position_embeddings == MODELS[name][2][-1]
-    assert model.generation_config.eos_token_id == model.config.eos_token_id == tokenizer.eos_token_id
+    ends = model.generation_config.eos_token_id
+    assert model.config.eos_token_id == tokenizer.eos_token_id
+    assert ends == (tokenizer.eos_token_id if MODELS[name][1] == "base" else tokenizer.convert_tokens_to_ids(ENDS))
     assert (tokenizer.chat_template is None) == (name == "meta-llama/Llama-3.1-8B")
     heads = model.config.num_attention_heads, model.config.num_key_value_heads
     assert heads == (2, 1)  # grouped, as its own are

@@ -174,7 +174,7 @@ def few_rows(entry: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
             raise
         reason = " ".join(error.message.split())[:120]
         return [], f"{name}: stand-in rows of its columns; the data set is not on this machine ({reason})"
-    if source.path and getattr(source, "where", None):
+    if source.where:
         read = [row for row in read if source.accepts(*(row.get(column) for column in source.where))]
     chosen = _spread(read, source.domain_column)
     what = f"{len(chosen)} of its rows" if local else f"{len(chosen)} of its first {len(read)} rows"

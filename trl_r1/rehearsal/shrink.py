@@ -240,7 +240,9 @@ def _launch(accelerate: Path | None, num_processes: int | None, packages: frozen
 
 
 def _train(config: dict[str, Any], trainer: str, packages: frozenset[str]) -> None:
-    accumulation, steps = _number(config, "gradient_accumulation_steps", 1), _number(config, "max_steps", 0)
+    # `batch_size` says how many rows a step has, from which several passes follow on any number of processes.
+    accumulation = _number(config, "gradient_accumulation_steps", 2 if config.get("batch_size") else 1)
+    steps = _number(config, "max_steps", 0)
     if trainer == "GRPO" and _rollout_of_several(config):
         config["steps_per_generation"] = 2 * accumulation
     for key in ("batch_size", "deepspeed", "fsdp", "fsdp_config", "load_in_4bit", "load_in_8bit", "tf32"):
