@@ -123,6 +123,7 @@ def test_a_smoke_run_is_one_step_of_the_real_size(r1):
     late = smoke(r1["r1"]).config
     assert not [one for one in [*late["rewards"], *late["data"]] if "from_step" in one]
     assert smoke(r1["dev1"]).stage.kind == "trl_r1.rehearsal.smoke_sft"
+    assert smoke(r1["safety"]).stage.kind == "trl_r1.rehearsal.smoke_pointwise"
     assert (
         smoke(r1["reasoning-data"]).config["max_completion_tokens"]
         == r1["reasoning-data"].config["max_completion_tokens"]
@@ -140,6 +141,8 @@ def test_lengths_are_filled():
         "labels": [-100, 2, 3, -100, 2, 3, -100, 2],
         "source": "a",
     }
+    labelled = longest_rows(Dataset.from_list([{"input_ids": [1, 2], "label": 1.0}]), 3)
+    assert labelled[0] == {"input_ids": [1, 2, 1], "label": 1.0}
     pairs = [{"prompt_ids": [9], "chosen_ids": [1, 2], "rejected_ids": [3]}]
     assert longest_pairs(Dataset.from_list(pairs), 6)[0] == {
         "prompt_ids": [9],

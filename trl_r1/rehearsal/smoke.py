@@ -21,7 +21,7 @@ from .shrink import ENGINE, samples, trains
 
 PROMPTS = 4  # of each source of a builder or an evaluation
 ROWS = 1024  # of each source of a training stage at most
-_KINDS = {kind: f"trl_r1.rehearsal.smoke_{kind}" for kind in ("sft", "reward", "dpo")}
+_KINDS = {kind: f"trl_r1.rehearsal.smoke_{kind}" for kind in ("sft", "reward", "pointwise", "dpo")}
 
 
 def smoke(item: ResolvedStage) -> ResolvedStage:
