@@ -53,7 +53,7 @@ def source_columns(
             found = _TRACES
     if found is None:
         return None
-    named = {f"{meaning}_column": source.get(f"{meaning}_column") for meaning in _MEANINGS}
+    named: dict[str, Any] = {f"{meaning}_column": source.get(f"{meaning}_column") for meaning in _MEANINGS}
     further = {key: source.get(key) for key in ("options_columns", "where")}
     for key, wanted in {**named, **further}.items():
         for column in [wanted] if isinstance(wanted, str) else wanted or ():
