@@ -186,6 +186,9 @@ def launch(setup: Setup, model: str, folder: Path) -> list[dict[str, Any]]:
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
+        # DeepSpeed compiles an operator at its first use.
+        "TORCH_EXTENSIONS_DIR": os.environ.get("TORCH_EXTENSIONS_DIR")
+        or str(Path.home() / ".cache" / "torch_extensions"),
         "MALLOC_MMAP_THRESHOLD_": "65536",
         "MALLOC_TRIM_THRESHOLD_": "65536",
         "MALLOC_ARENA_MAX": "2",

@@ -112,7 +112,9 @@ def plan(options: RunOptions) -> list[PlannedStage]:
         `ConfigErrors`: everything found wrong.
     """
     display = Display()
-    sizing = make_sizing(options.gpus, options.gpu_memory, options.throughput, options.only)
+    sizing = None
+    if not options.dry_run:  # which does not say what GPUs there are
+        sizing = make_sizing(options.gpus, options.gpu_memory, options.throughput, options.only)
     checked = _checked(options, sizing)
     recipe, run_dir = checked.recipe, checked.run_dir
     planned = make_plan(recipe, checked.stages, run_dir, only=options.only, again_from=options.again_from)
@@ -130,7 +132,7 @@ def plan(options: RunOptions) -> list[PlannedStage]:
         display.say()
         for stage in to_run(planned):
             display.say(shell(command_of(stage.item, run_dir / stage.name / "config.yaml")))
-    if figures := figures_text(checked.records, sizing):
+    if sizing is not None and (figures := figures_text(checked.records, sizing)):
         display.say(f"\n{figures}")
     if options.data:
         display.say("\n" + data_table(checked.records))

@@ -143,8 +143,7 @@ def head_bytes(training: Training) -> int:
     per_entry = c if training.gpu else 4 * TILES_WITHOUT_TRITON
     hidden = tokens * model.hidden * (4 + c + (c if c != 4 else 0))
     projection = model.head * (4 + (w if w != 4 else 0)) if model.trains_head else 0
-    gathered = model.head * w if training.strategy.shards_weights else 0
-    return round(tile * per_entry) + hidden + projection + gathered
+    return round(tile * per_entry) + hidden + projection
 
 
 def memory_of(training: Training) -> Memory:
@@ -217,6 +216,8 @@ def _communication(training: Training) -> tuple[int, int]:
     if strategy.kind != "zero":
         return 0, 0
     step = 4 * trained // n if strategy.stage < 3 else 4 * min(SUB_GROUP, trained // n)
+    if strategy.offloads_optimizer:  # which steps in the host's memory
+        step = 0
     if strategy.stage < 2:
         return w * min(bucket, trained), step
     if strategy.stage == 2:
