@@ -4,24 +4,18 @@ and a time-out that a long training does not reach.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from .docstrings import help_from_docstring
 from .errors import ConfigError
 
 
-if TYPE_CHECKING:
-    from transformers import TrainingArguments
-else:
-    # The fields of a dataclass that comes before TRL's config would take the place of those that TRL sets anew.
-    TrainingArguments = object
-
-
 @help_from_docstring
 @dataclass
-class TrainingConfig(TrainingArguments):
+class TrainingConfig:
     r"""
-    A base class of configs, to be named before TRL's, which brings all other fields.
+    A base class of configs, to be named before TRL's. It is no `TrainingArguments` itself, whose defaults would then take
+    the place of TRL's.
 
     Args:
         batch_size (`int`, *optional*):
@@ -46,9 +40,9 @@ class TrainingConfig(TrainingArguments):
             self._accumulate()
         elif self.gradient_accumulation_steps is None:
             self.gradient_accumulation_steps = 1
-        super().__post_init__()
+        super().__post_init__()  # type: ignore[misc]
 
-    def _accumulate(self) -> None:
+    def _accumulate(self: Any) -> None:  # of `TrainingArguments` too
         """Compute `gradient_accumulation_steps`: before TRL and DeepSpeed read it."""
         _ = self.device  # sets up the world
         rows = self.world_size * self.per_device_train_batch_size
