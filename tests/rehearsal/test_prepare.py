@@ -10,7 +10,7 @@ from tests.hub_cache import MODELS, write_model
 from trl_r1.data import DataSource, load_source
 from trl_r1.errors import DataError
 from trl_r1.rehearsal.completions import completions_of
-from trl_r1.rehearsal.prepare import few_rows, make_model, reward_names
+from trl_r1.rehearsal.prepare import few_rows, make_model, reward_names, with_rewards
 from trl_r1.rehearsal.stand_ins import stand_in_rows
 from trl_r1.rewards import ChoiceAccuracy, MathAccuracy
 
@@ -96,4 +96,10 @@ def test_rewards_are_known_by_the_names_that_traces_have():
     ]
     assert reward_names({"rewards": declared[:2]}) == [("think_format", False), ("math_accuracy", True)]
     assert reward_names({"rewards": declared}) == []
-    assert reward_names({}) == [("math_accuracy", True)]
+    # Where a config declares none, those of its kind: pairs have a judge, and general data nothing that is right.
+    by_default = {
+        kind: reward_names(with_rewards(kind, {})) for kind in ("rejection", "evaluate", "general", "pairs", "sft")
+    }
+    math = [("math_accuracy", True)]
+    assert by_default == {"rejection": math, "evaluate": math, "general": [], "pairs": [], "sft": []}
+    assert reward_names(with_rewards("rejection", {"rewards": declared[:1]})) == [("think_format", False)]

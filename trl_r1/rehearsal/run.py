@@ -209,6 +209,7 @@ class _Rehearsal:
         sources = [(keys[0], source) for keys, source in named(item, "data")]
         return {
             "name": self.label(recipe, item.name),
+            "kind": item.stage.kind,
             "config": item.config,
             "models": [value for value in models if not value.startswith(RUN)],
             "root": None if at_server else _root(item, others),
