@@ -386,6 +386,17 @@ DATA: dict[tuple[str, str], dict[str, Callable[[int], dict[str, Any]]]] = {
         "train": lambda i: {"messages": _turns(_problem(i)[0], _solved(i)), "num_tokens": 60, "source": "made"}
     },
     ("open-r1/verifiable-coding-problems-python", "default"): {"train": _code},
+    ("nlile/hendrycks-MATH-benchmark", "default"): {
+        split: lambda i, split=split, at=at: {
+            "problem": f"Find the value of ${i + at}y$ for $y = {i + 2}$.",
+            "solution": f"$\\boxed{{{(i + at) * (i + 2)}}}$",
+            "answer": str((i + at) * (i + 2)),
+            "subject": "Algebra",
+            "level": 1 + i % 5,
+            "unique_id": f"{split}/algebra/{i}.json",
+        }
+        for split, at in (("train", 3), ("test", 90))
+    },
     ("agentica-org/DeepScaleR-Preview-Dataset", "default"): {
         "train": lambda i: {"problem": _problem(i + 300)[0], "answer": _problem(i + 300)[1], "solution": "Add them."}
     },

@@ -45,10 +45,7 @@ def test_nothing_of_the_real_models_and_data_is_left(r1):
         outside = [text for text in texts(small.config) if text.startswith(("Qwen/", "open-r1/", "HuggingFaceH4/"))]
         assert outside == []
         assert small.config["env"]["HERE"] == "1"
-    assert (
-        rehearsed(r1["rejection" if "rejection" in r1 else "reasoning-data"], known).config["held_out"][0]["path"][:6]
-        == "/rows/"
-    )
+    assert rehearsed(r1["reasoning-data"], known).config["held_out"][0]["path"].startswith("/rows/")
 
 
 def test_an_argument_of_a_reward_is_a_model_where_its_class_says_so(r1):
@@ -63,7 +60,8 @@ def test_an_argument_of_a_reward_is_a_model_where_its_class_says_so(r1):
 def test_a_grpo_stage_keeps_its_shape(r1):
     real, small = r1["r1"], rehearsed(r1["r1"], prepared(r1))
     # A rollout serves several steps; what begins late still begins late, and within the rehearsal.
-    assert real.config["steps_per_generation"] > real.config["gradient_accumulation_steps"]
+    assert real.config["generation_batch_size"] > real.config["batch_size"]
+    assert small.config["gradient_accumulation_steps"] == 2
     assert small.config["steps_per_generation"] == 2 * small.config["gradient_accumulation_steps"]
     starts = [reward["from_step"] for reward in small.config["rewards"] if "from_step" in reward]
     starts += [source["from_step"] for source in small.config["data"] if "from_step" in source]
@@ -108,7 +106,7 @@ def test_stages_that_differ_in_a_number_are_one_and_others_are_not(r1):
     assert moved.config["model_name_or_path"] == "${run}/b--dev3/model"
     assert moved.config["output_dir"] == "${run}/a--r1"
     assert "${run}/b--preference/model" in texts(moved.config)
-    assert set(moved.parents) == {"b--dev3", "b--preference"}
+    assert {"b--dev3", "b--preference"} <= set(moved.parents)
 
 
 def test_a_smoke_run_is_one_step_of_the_real_size(r1):
@@ -119,7 +117,7 @@ def test_a_smoke_run_is_one_step_of_the_real_size(r1):
     longest = max([real["max_completion_length"], *real["max_completion_length_schedule"].values()])
     assert full.config["max_completion_length"] == longest
     assert full.config["generation_kwargs"] == {"ignore_eos": True}
-    for key in ("model_name_or_path", "per_device_train_batch_size", "gradient_accumulation_steps", "num_generations"):
+    for key in ("model_name_or_path", "per_device_train_batch_size", "batch_size", "num_generations"):
         assert full.config.get(key) == real.get(key)
     assert full.config["skip_zero_advantage"] is False  # nothing may earn anything, and the step is to be whole
     late = smoke(r1["r1"]).config

@@ -4,6 +4,7 @@ What the rewards of a rehearsed stage said of right completions and of spoilt on
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def _of_selection(folder: Path, traces: Sequence[Trace]) -> list[str]:
     )
     faults = []
     for key in ("domain", "language"):
-        prompts = grouped(traces, lambda trace, key=key: str(getattr(trace, key)))
+        prompts = grouped(traces, attrgetter(key))
         kept = {row[key] for row in rows}
         faults += [
             f"it keeps no completion of the {len({t.prompt_id for t in group})} prompts whose {key} is `{value}`, though one "

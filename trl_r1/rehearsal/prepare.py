@@ -12,6 +12,7 @@ has been measured. Prints one line of JSON.
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -26,6 +27,7 @@ from ..data.source import DataSource, parse_sources
 from ..errors import ConfigError, TrlR1Error
 from ..ids import parse_hub_id
 from ..io import publish
+from ..kinds import kind_of
 from ..recipe.fingerprint import content_digest
 from ..rewards.schedule import declared_rewards, load_reward, load_rewards, name_of
 from ..rewards.scheduled import required_columns
@@ -34,7 +36,6 @@ from .shrink import ROWS, adapter_base
 from .stand_ins import stand_in_rows
 
 
-_DEFAULT = [{"func": "trl_r1.rewards.MathAccuracy"}]
 _LOCAL_ROWS, _HUB_ROWS = 2000, 200
 _LONGEST_TEXT = 1500  # characters
 # Errors about a data set that can be reached: its split or configuration is misnamed.
@@ -58,7 +59,7 @@ def prepare(folder: Path, stages: list[dict[str, Any]]) -> dict[str, Any]:
         folder (`Path`):
             Where everything goes.
         stages (`list[dict[str, Any]]`):
-            Of each stage its `name`, `config`, `models` (places outside the run), `root` (the model that its model comes
+            Of each stage its `name`, `kind`, `config`, `models` (places outside the run), `root` (the model that its model comes
             from), `reads` (the columns of its data) and `sources` (`key` and `source`).
 
     Returns:
@@ -83,7 +84,7 @@ def prepare(folder: Path, stages: list[dict[str, Any]]) -> dict[str, Any]:
     real: set[str] = set()
     asked: dict[str, dict[str, Any]] = {}
     for stage in stages:
-        rewards = _rewards(stage["config"])
+        rewards = _rewards(with_rewards(stage["kind"], stage["config"]))
         for each in stage["sources"]:
             one = asked.setdefault(
                 each["key"], {"source": each["source"], "columns": [], "needed": [], "kinds": [], "users": []}
@@ -114,7 +115,7 @@ def prepare(folder: Path, stages: list[dict[str, Any]]) -> dict[str, Any]:
             whole[key] = str(place.with_suffix(".whole.parquet"))
             datasets.Dataset.from_list(found).to_parquet(whole[key])
     datasets.config.HF_DATASETS_CACHE = folder / "datasets"  # what is made of these rows is nobody's else
-    answer["rewards"] = {stage["name"]: reward_names(stage["config"]) for stage in stages}
+    answer["rewards"] = {stage["name"]: reward_names(with_rewards(stage["kind"], stage["config"])) for stage in stages}
     for stage in stages:
         faults, notes = measure(stage, whole, answer["models"])
         answer["faults"] += [(stage["name"], text) for text in faults]
@@ -127,9 +128,6 @@ _EVERYWHERE = ("prompt_id", "prompt", "question", "domain", "language", "source"
 
 def _rewards(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = []
-    # As builders and evaluation have it: without a word, math.
-    if "rewards" not in config and ("models" in config or "n_samples" in config):
-        config = {**config, "rewards": _DEFAULT}
     for key, declared in declared_rewards(config):
         with contextlib.suppress(TrlR1Error):  # reported by the check of the configs
             spec, reward = load_reward(declared, key)
@@ -137,10 +135,19 @@ def _rewards(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
+def with_rewards(kind: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a stage's config with the rewards that its class has by default, where the config declares none."""
+    if "rewards" in config:
+        return config
+    fields = [field for cls in kind_of(kind).config_classes() for field in dataclasses.fields(cls)]
+    made = [field.default_factory for field in fields if field.name == "rewards"]
+    return {**config, "rewards": made[0]()} if made and callable(made[0]) else config
+
+
 def reward_names(config: Mapping[str, Any]) -> list[tuple[str, bool]]:
     """Return the name of each reward that a config declares, as traces hold it, and whether it judges accuracy."""
     try:
-        rewards, _ = load_rewards(config.get("rewards") or _DEFAULT)
+        rewards, _ = load_rewards(config["rewards"]) if config.get("rewards") else ([], [])
     except TrlR1Error:  # reported by the check of the configs
         return []
     names = [name_of(reward) for reward in rewards]
@@ -174,7 +181,7 @@ def few_rows(entry: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
             raise
         reason = " ".join(error.message.split())[:120]
         return [], f"{name}: stand-in rows of its columns; the data set is not on this machine ({reason})"
-    if source.path and getattr(source, "where", None):
+    if source.where:
         read = [row for row in read if source.accepts(*(row.get(column) for column in source.where))]
     chosen = _spread(read, source.domain_column)
     what = f"{len(chosen)} of its rows" if local else f"{len(chosen)} of its first {len(read)} rows"

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from ..errors import ConfigErrors, Interrupted, MachineError
 from ..recipe import Recipe, ResolvedStage
@@ -86,8 +87,13 @@ def rehearse(
         `ConfigErrors`: what `trl-r1 plan` finds wrong; nothing was run.
         `Interrupted`: the user stopped it.
     """
-    with _ended_by_signals(), tempfile.TemporaryDirectory(prefix="trl-r1-rehearsal-") as name:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_ended_by_signals())
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="trl-r1-rehearsal-"))
         folder = Path(name).resolve()
+        (folder / "tmp").mkdir()
+        # What checks and stages make in passing goes with the rest.
+        stack.enter_context(mock.patch.dict(os.environ, {"TMPDIR": str(folder / "tmp")}))
         at_once = parallel or len(os.sched_getaffinity(0))
 
         def checked(recipe: str) -> tuple[Recipe, list[ResolvedStage]] | ConfigErrors:
@@ -167,19 +173,16 @@ class _Rehearsal:
         for recipe, items in self.recipes:
             for item in items:
                 asked.append(self.request(recipe, item, {other.name: other for other in items}))
-        environment = {**os.environ, **self.environment()}
-        environment.pop("HF_DATASETS_CACHE")
-        if "HF_DATASETS_CACHE" in os.environ:
-            environment["HF_DATASETS_CACHE"] = os.environ["HF_DATASETS_CACHE"]
+        # What is in the user's cache is read; what the stages make of it goes elsewhere.
+        own = {key: value for key, value in self.environment().items() if key != "HF_DATASETS_CACHE"}
         self.display.say(f"Preparing {len(asked)} stages: tiny models, a few rows of each data set.")
-        for place in ("tmp", "datasets"):
-            (self.folder / place).mkdir()
+        (self.folder / "datasets").mkdir()
         ran = subprocess.run(
             [sys.executable, "-m", "trl_r1.rehearsal.prepare"],
             input=json.dumps({"folder": str(self.folder), "stages": asked}, default=str),
             capture_output=True,
             text=True,
-            env=environment,
+            env={**os.environ, **own},
         )
         if ran.returncode:
             last = "\n".join(ran.stderr.strip().splitlines()[-5:])
@@ -206,6 +209,7 @@ class _Rehearsal:
         sources = [(keys[0], source) for keys, source in named(item, "data")]
         return {
             "name": self.label(recipe, item.name),
+            "kind": item.stage.kind,
             "config": item.config,
             "models": [value for value in models if not value.startswith(RUN)],
             "root": None if at_server else _root(item, others),
@@ -226,7 +230,6 @@ class _Rehearsal:
             "TOKENIZERS_PARALLELISM": "false",
             "WANDB_MODE": "disabled",
             "HF_DATASETS_CACHE": str(self.folder / "datasets"),
-            "TMPDIR": str(self.folder / "tmp"),
         }
 
     def with_servers(

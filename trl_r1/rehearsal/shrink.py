@@ -22,6 +22,7 @@ from .engine_names import BACKEND_VARIABLE, TOKENS_VARIABLE
 
 STEPS, GENERATIONS, SAMPLES, TOKENS = 2, 4, 4, 1024
 ROWS = 24  # of each source
+MEMORY_SHARE = 0.1  # of the machine's, for vLLM's cache; several stages run at once
 PROMPTS = 12  # of each source, where a stage samples
 ENGINE, GRPO, PLAYGROUND = "trl_r1.rehearsal.engine", "trl_r1.rehearsal.grpo", "trl_r1.rehearsal.playground"
 
@@ -240,7 +241,9 @@ def _launch(accelerate: Path | None, num_processes: int | None, packages: frozen
 
 
 def _train(config: dict[str, Any], trainer: str, packages: frozenset[str]) -> None:
-    accumulation, steps = _number(config, "gradient_accumulation_steps", 1), _number(config, "max_steps", 0)
+    # `batch_size` says how many rows a step has, from which several passes follow on any number of processes.
+    accumulation = _number(config, "gradient_accumulation_steps", 2 if config.get("batch_size") else 1)
+    steps = _number(config, "max_steps", 0)
     if trainer == "GRPO" and _rollout_of_several(config):
         config["steps_per_generation"] = 2 * accumulation
     for key in ("batch_size", "deepspeed", "fsdp", "fsdp_config", "load_in_4bit", "load_in_8bit", "tf32"):
@@ -313,7 +316,7 @@ def _train_grpo(config: dict[str, Any], accumulation: int, steps: int, packages:
     if config.get("use_vllm"):
         if "vllm" in packages:
             config |= {"vllm_mode": "colocate", "vllm_enable_sleep_mode": False, "vllm_tensor_parallel_size": 1}
-            config |= {"vllm_max_model_length": 4 * TOKENS, "vllm_gpu_memory_utilization": 0.1}
+            config |= {"vllm_max_model_length": 4 * TOKENS, "vllm_gpu_memory_utilization": MEMORY_SHARE}
             config.pop("vllm_server_base_url", None)
         else:
             for key in [key for key in config if key.startswith("vllm_")]:
@@ -352,6 +355,7 @@ def _sample(config: dict[str, Any], packages: frozenset[str]) -> None:
         each |= {key: 4 * TOKENS for key in ("max_model_length",) if each.get(key)}
         each |= {key: "float32" for key in ("dtype",) if each is config or key in each}
         each |= {key: 1 for key in ("tensor_parallel_size",) if each is config or key in each}
+        each |= {key: MEMORY_SHARE for key in ("gpu_memory_utilization",) if each is config or key in each}
         if each is not config and each.get("backend"):
             each["backend"] = ENGINE
     for source in config.get("data") or ():
