@@ -8,7 +8,7 @@ after it. See [`~verify.final_answer`] for where in the answer part the final an
 for what counts as equal.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -140,6 +140,10 @@ class MathAccuracy:
     def start_workers(self) -> None:
         """Start what computer algebra runs in, in the background. A stage calls it before it loads its model."""
         start_workers()
+
+    def reads_gold(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether a row of data has a solution that answers can be compared with."""
+        return read_gold(row.get("solution") or "") is not None
 
     def __call__(
         self,
