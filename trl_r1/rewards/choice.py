@@ -127,7 +127,9 @@ class ChoiceAccuracy:
     def reads_gold(self, row: Mapping[str, Any]) -> bool:
         """Tell whether a row of data has a solution that is one of its options."""
         try:
-            return self._judge(row.get("solution") or "", read_options(row.get("options")), None)[0] is not None
+            options = read_options(row.get("options"))
+            golds = read_golds(row.get("solution"), self.gold_key)
+            return any(self._judge(gold, options, None)[0] is not None for gold in golds)
         except ConfigError:
             return False
 

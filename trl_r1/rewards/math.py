@@ -143,7 +143,7 @@ class MathAccuracy:
 
     def reads_gold(self, row: Mapping[str, Any]) -> bool:
         """Tell whether a row of data has a solution that answers can be compared with."""
-        return read_gold(row.get("solution") or "") is not None
+        return bool(read_golds(row.get("solution"), self.gold_key))
 
     def __call__(
         self,

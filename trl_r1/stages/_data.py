@@ -145,7 +145,11 @@ def read_data(
             }
             if getattr(reward, "is_accuracy", False) is not True or not columns_read <= set(columns or ()):
                 continue  # nothing to compare with, or a column that is missing and reported
-            gold = _golds(rows, reward, domains)
+            try:
+                gold = _golds(rows, reward, domains)
+            except ConfigError as error:  # a reference answer that is a mapping, and no key named
+                problems.append(error)
+                continue
             found["golds"].append({"reward": key, **gold})
             if gold["rows"] and gold["rows"] == gold["empty"] + gold["unreadable"]:
                 problems.append(

@@ -21,6 +21,7 @@ from fractions import Fraction
 from math import gcd
 
 from .exact import read_exact
+from .expression import looks_mathematical
 from .extract import sentence_value
 from .intervals import is_condition, is_set, same_set
 from .normal import normalise, squeeze
@@ -184,6 +185,8 @@ def _is_interval(node: Node) -> bool:
 def _compare_sets(gold: Node, answer: Node, leaf: Leaf) -> bool:
     verdict = same_set(gold, answer, lambda one, other: compare_quantities(one, other, leaf))
     if verdict is None:
+        if not looks_mathematical(gold.text):
+            raise Unreadable(gold.text)
         return _may_be_set(gold) and _may_be_set(answer) and ask(leaf, gold.text, answer.text)
     return verdict
 
