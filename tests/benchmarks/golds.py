@@ -72,12 +72,12 @@ def _restated(node: Node) -> str:
         return f"\\begin{{pmatrix}} {body} \\end{{pmatrix}}"
     if node.kind in ("list", "union"):
         return (", " if node.kind == "list" else " \\cup ").join(inner)
-    if node.kind == "set" or (node.items and node.kind != "ratio"):
+    if node.kind == "set" or (node.items and node.kind not in ("ratio", "time")):
         opening, closing = ("\\{", "\\}") if node.kind == "set" else node.shape
         return f"{opening}{', '.join(inner)}{closing}"
     if is_text(node.text) or re.search(r"[<>]|\\(?:le|ge|ne|approx|infty|in)(?![a-z])|:|_", node.text):
         return node.text
-    body, unit = take_unit(node.text)
+    body, unit = take_unit(node.text, any_words=True)
     return f"{body} + 0" + (node.text[len(body) :] if unit and node.text.startswith(body) else "")
 
 

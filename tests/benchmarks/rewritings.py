@@ -326,14 +326,18 @@ _DROPPED = re.compile(r"\\(?:text|mbox)\s*\{[^{}]*\}|\\[!,; ]|\\\$|\\?%|\^\{?\\c
 
 
 def independently_equal(one: str, other: str) -> bool:
-    """Tell whether two golds are equal as texts without units, as floating-point numbers, or to math-verify."""
+    """Tell whether two golds are equal as texts without units or to math-verify: as they are, without units, in radians."""
     from math_verify import parse, verify
 
     texts = [_DROPPED.sub("", gold).replace("dfrac", "frac").replace("tfrac", "frac") for gold in (one, other)]
     if texts[0] == texts[1]:
         return True
-    parsed = [parse(f"${gold}$") for gold in (one, other)]
-    return bool(verify(*parsed) or verify(*parsed[::-1]))
+    in_radians = [re.sub(r"\^\{?\\circ\}?", r"\\cdot \\frac{\\pi}{180}", gold) for gold in (one, other)]
+    for pair in ((one, other), texts, in_radians):
+        parsed = [parse(f"${gold}$") for gold in pair]
+        if verify(*parsed) or verify(*parsed[::-1]):
+            return True
+    return False
 
 
 def cross(golds: list[str], count: int, seed: int) -> tuple[int, list[tuple[str, str]]]:
