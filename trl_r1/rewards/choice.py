@@ -29,6 +29,7 @@ _LETTER = re.compile(
 )
 _LABEL = re.compile(r"^\s*(?:(?:option|choice|answer|选项|选)\s*)?[(\[（]?\s*[A-H]\s*[)\]）.:、,]*\s*", re.IGNORECASE)
 _LOOKED_AT = 20_000
+_SPACES = re.compile(r"\s+")
 _OPTION = r"[(（\[]?\s*([A-H])(?![A-Za-z'’])\s*[)）\]]?"
 _NAMED = re.compile(
     rf"(?:\b(?:option|choice|letter)\b(?:\s+(?:is|would be|should be|must be))?\s*[:：]?|"
@@ -41,6 +42,10 @@ _NAMED = re.compile(
 _ANOTHER = re.compile(rf"\s*(?:,?\s*\b(?:and|or)\b|,|/|&|、|，|和|或)\s*(?:(?:option|choice|选项)\s*)?{_OPTION}(?!\w)")
 _CLAUSE_END = re.compile(r"[,;:!?\n，。；：！？]|\.(?!\d)|\b(?:but|so|thus|hence|therefore)\b", re.IGNORECASE)
 _RULED_OUT = re.compile(r"\b(?:eliminat|exclud|reject|discard|rul)\w*\b|排除", re.IGNORECASE)
+
+
+def _one_space(found: re.Match[str]) -> str:
+    return "\n" if "\n" in found[0] else " "
 
 
 def option_letter(text: str | None) -> str | None:
@@ -56,7 +61,9 @@ def option_letter(text: str | None) -> str | None:
     """
     if text is None:
         return None
-    plain = _WRAPPING.sub(r"\1", text).replace("$", "").replace("*", "").replace("\\", "").strip()
+    plain = (
+        _WRAPPING.sub(r"\1", _SPACES.sub(_one_space, text)).replace("$", "").replace("*", "").replace("\\", "").strip()
+    )
     if re.fullmatch(r"[(\[（]?\s*[A-Ha-h]\s*[)\]）]?\s*[.。:]?", plain):
         return next(c for c in plain if c.isalpha()).upper()
     if found := _LETTER.match(plain):
@@ -76,7 +83,8 @@ def named_letter(text: str) -> str | None:
         `str` or `None`: the capital letter; `None` if none is named, the last one is offered beside another ("B or C"), or all
         that are named are denied or ruled out.
     """
-    plain = _WRAPPING.sub(r"\1", text[-_LOOKED_AT:]).replace("*", "").replace("$", "").replace("\\", "")
+    plain = _SPACES.sub(_one_space, _WRAPPING.sub(r"\1", text[-_LOOKED_AT:]))
+    plain = plain.replace("*", "").replace("$", "").replace("\\", "")
     for found in reversed(list(_NAMED.finditer(plain))):
         before = _CLAUSE_END.split(plain[max(0, found.start() - 100) : found.start()])[-1]
         after = _CLAUSE_END.split(plain[found.end() : found.end() + 100], maxsplit=1)[0]

@@ -34,6 +34,8 @@ class Piece:
 _SIGN = re.compile(r"(<|>|\\(?:le|ge|lt|gt)(?![A-Za-z]))=?")
 _LETTER = re.compile(r"[A-Za-z](?:_(?:\w|\{\w+\}))?(?:\([A-Za-z]\))?")
 _SIZE = re.compile(r"\|\s*([A-Za-z](?:_(?:\w|\{\w+\}))?)\s*\|")
+_NEGATIVE_LETTER = re.compile(r"-\s*[A-Za-z](?:_(?:\w|\{\w+\}))?")
+_TURNED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le", r"\lt": r"\gt", r"\gt": r"\lt"}
 _UNEQUAL = re.compile(r"^([A-Za-z])\s*(?:\\ne(?![A-Za-z])|!=)\s*(.+)$")
 _REALS = re.compile(r"^\\mathbb\s*\{?R\}?|^\\text\{(?:all )?real(?: number)?s?\}$|^\\text\{all real numbers?\}$")
 _HALF_OF_REALS = re.compile(r"^\\mathbb\s*\{?R\}?\s*[_^]\s*\{?\s*([-+<>])\s*0?\s*\}?$")
@@ -144,6 +146,10 @@ def _condition(text: str) -> tuple[str | None, list[Piece]] | None:
         return unequal[1], _without(split_elements(unequal[2]))
     parts = [part.strip() for part in _SIGN.split(text)]
     signs, ends = parts[1::2], parts[::2]
+    if any(_NEGATIVE_LETTER.fullmatch(part) for part in ends):  # `-x > -1` is `x < 1`
+        ends = [_negated(part) for part in ends]
+        signs = [_TURNED[sign] for sign in signs]
+        text = ends[0] + "".join(f" {sign} {part}" for sign, part in zip(signs, ends[1:], strict=True))
     size = next((found for part in ends if (found := _SIZE.fullmatch(part))), None)
     if size is not None:
         return _mirrored(_condition(text.replace(size[0], size[1])))
