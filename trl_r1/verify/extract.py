@@ -74,6 +74,11 @@ _BEHIND_NUMBER = re.compile(
     r"halves|thirds?|quarters?|fourths?|fifths?|tenths?|hundredths?|or (?:more|less|so)|too)\b)",
     re.IGNORECASE,
 )
+# What prose has and products of letters (`xy + 1`) have not: a word of four letters, a common short one, or Chinese.
+_WORDS = re.compile(
+    r"(?<![\\A-Za-z])(?:(?!sqrt)[A-Za-z]{4,}|the|and|are|is|it|its|we|so|of|not|has|get|you|was|for|all|by)(?![A-Za-z])|[\u3400-\u9fff]",
+    re.IGNORECASE,
+)
 _STATES = re.compile(
     r"\b(?:is|are|be|equals|equal to|get|obtain|gives|that|has)\b:?|[:：=]|等于|[是为得]", re.IGNORECASE
 )
@@ -311,7 +316,7 @@ def sentence_value(text: str) -> str | None:
         ):
             return None
         return _inside_formula(formulas[0])
-    if not re.search(r"[^\W\d_]{2}", text) or "$" in text or "\\(" in text or _EITHER_WORD.search(text):
+    if not _WORDS.search(text) or "$" in text or "\\(" in text or _EITHER_WORD.search(text):
         return None
     *before, last = _STATES.split(text)
     last = last.strip(" .*")

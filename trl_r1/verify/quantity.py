@@ -110,7 +110,7 @@ def _number(body: str) -> Exact | None:
 
 
 def _base(body: str) -> tuple[str, str] | None:
-    found = _BASE.match(body)
+    found = _BASE.match(_TEXT_GROUP.sub(r"\1", body))
     if found is None:
         return None
     base = found[2] or found[3] or found[4]
