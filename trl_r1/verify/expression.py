@@ -256,6 +256,7 @@ class _Reader:
 
 _LONGEST_MATHEMATICS = 2_000
 _DEEPEST_BRACES = 60
+_BRACE = re.compile(r"\\[{}]|[{}]")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _ARGUMENTS = re.compile(r"\\(frac|binom|sqrt)(?![A-Za-z])(?!\s*\[[^\[\]]*\]?)\s*(\{?)|\\sqrt\s*\[")
 _WORD = re.compile(
@@ -303,15 +304,15 @@ def looks_mathematical(text: str) -> bool:
         return False
     closing: dict[int, int] = {}
     stack: list[int] = []
-    for position, character in enumerate(text):
-        if character == "{" and text[position - 1 : position] != "\\":
-            stack.append(position)
+    for found in _BRACE.finditer(text):
+        if found[0] == "{":
+            stack.append(found.start())
             if len(stack) > _DEEPEST_BRACES:
                 return False
-        elif character == "}" and text[position - 1 : position] != "\\":
+        elif found[0] == "}":
             if not stack:
                 return False
-            closing[stack.pop()] = position
+            closing[stack.pop()] = found.start()
     return not stack and all(_has_arguments(text, found, closing) for found in _ARGUMENTS.finditer(text))
 
 

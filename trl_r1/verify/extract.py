@@ -28,6 +28,7 @@ _CONNECTOR = r"(?:, ?and|, ?or|; ?and|as well as|and|or|[,;&、，；]|\\\\|和|
 _JOINT = re.compile(rf" ?\.? ?{_CONNECTOR} ?(?:{_NAME} ?(?:=|\\approx|\bis\b) ?)?")
 _JOINT_OF_WORDS = re.compile(r" ?((?:[A-Za-z()]+ ){0,4})and ((?:[A-Za-z()]+ ?){0,5}?)((?:is|are|=|:) ?)?")
 _NAMED_BOX = re.compile(rf"(?:^|(?<=[\s,;]))({_NAME}) ?(?:=|\\approx) ?$")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _ANCHOR = re.compile(
     r"(?:\banswers?\b\**[ \t]*(?:\([^()\n]{0,40}\)[ \t]*)?(?:(?:is|are|equals|would be|must be)\b[ \t]*:?|[:=：])|"
@@ -181,16 +182,11 @@ def ends_in_box(text: str) -> bool:
 def _closing_braces(text: str) -> dict[int, int]:
     closing: dict[int, int] = {}
     stack: list[int] = []
-    escaped = False
-    for position, character in enumerate(text):
-        if escaped:
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        elif character == "{":
-            stack.append(position)
-        elif character == "}" and stack:
-            closing[stack.pop()] = position
+    for found in _BRACE.finditer(text):
+        if found[0] == "{":
+            stack.append(found.start())
+        elif found[0] == "}" and stack:
+            closing[stack.pop()] = found.start()
     return closing
 
 

@@ -8,9 +8,13 @@ the same brought to one: `\dfrac13`, `\tfrac{1}{3}` and `\frac 13` are `\frac{1}
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 
 from .words import MULTIPLIERS
+
+
+_Rule = tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n")
@@ -83,6 +87,7 @@ _FONT = re.compile(
 )
 # What parts two values outside of matrices: `1 & 2`, `x = 1 \quad y = 2`.
 _COLUMN = re.compile(r"\s*\\?&\s*|(?<=[\w}])\s*\\q?quad\s*(?=[A-Za-z](?:_\{?\w\}?)?\s*=)")
+_PLAIN = re.compile(r"-?\d{1,30}|[A-Za-z]")
 _COLOUR = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|rm|it)(?=[\s\d\\])|\\tag\s*\{[^{}]*\}")
 _LEADING = re.compile(
     r"^(?:[\s,]|\.(?!\d)|\\(?:therefore|because|implies|Rightarrow|Longrightarrow|iff|to)(?![A-Za-z]))+"
@@ -169,27 +174,29 @@ def normalise(text: str) -> str:
 
 
 def _normalised(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
     text = _typography(text.strip().strip("*") if text.strip().startswith("**") else text)
     text = _without_math_delimiters(text)
     text = text.replace("{:}", ":")
     if "\\begin" not in text:
-        text = _COLUMN.sub(", ", text)
-        text = _DOUBLED_BACKSLASH.sub(r"\\", text)  # a LaTeX text that was escaped once too often
-    text = _THOUSANDS_MARK.sub(",", text)
-    text = _COLOUR.sub(" ", text)
-    text = _INVISIBLE.sub(" ", text)
-    text = _FRACTION.sub(r"\\frac", text)
-    text = _CIRCLE.sub(r"^\\circ ", text)
-    text = _SYNONYMS.sub(lambda found: _SYNONYM[found[1]] + " ", text)
-    text = _FONT.sub(lambda found: found[1] or found[2] or "", text)
-    text = _TEXT.sub(_text_group, text)
-    text = _LEADING.sub("", text)
-    text = _numbers(text)
-    text = _plain_mathematics(text)
-    text = _OVER.sub(lambda found: rf"\frac{{{found[1] or found[3]}}}{{{found[2] or found[4]}}}", text)
-    text = _braced_fractions(text)
-    text = _BARE_ROOT.sub(lambda found: rf"\sqrt{{{found[1] or found[2]}}}", text)
+        text = _rewritten(text, _OUTSIDE_OF_MATRICES)
+    text = _LEADING.sub("", _rewritten(text, _LATEX))
+    if not text.isdecimal():
+        text = _rewritten(text, _NUMBERS)
+        text = _rewritten(text.replace("**", "^"), _PLAIN_MATHEMATICS)
+        text = _rewritten(_braced_fractions(text), _ROOTS)
     return _trimmed(_SPACES.sub(" ", text))
+
+
+def _rewritten(text: str, rules: tuple[_Rule, ...]) -> str:
+    """Apply each rule of which a sign stands in the text."""
+    for signs, pattern, replacement in rules:
+        for sign in signs:
+            if sign in text:
+                text = pattern.sub(replacement, text)
+                break
+    return text
 
 
 # A group of completions shares its gold and few answers.
@@ -199,7 +206,15 @@ _remembered = lru_cache(maxsize=8192)(_normalised)
 
 def squeeze(text: str) -> str:
     """Drop every space that does not part two words, digits or a command from its letter: for comparing as strings."""
-    return re.sub(r"\s*([^A-Za-z0-9\s])\s*", r"\1", text.strip())
+    return _squeezed(text) if len(text) <= _LONGEST_REMEMBERED else _without_spaces(text)
+
+
+def _without_spaces(text: str) -> str:
+    return _NEEDLESS.sub("", text.strip())
+
+
+_NEEDLESS = re.compile(r"\s+(?![A-Za-z0-9\s])|(?<![A-Za-z0-9\s])\s+")
+_squeezed = lru_cache(maxsize=8192)(_without_spaces)
 
 
 def _typography(text: str) -> str:
@@ -245,21 +260,6 @@ def _text_group(found: re.Match[str]) -> str:
     return rf"\text{{{word}}}"
 
 
-def _numbers(text: str) -> str:
-    """Bring numbers that are followed by a power of ten, a multiplier or recurring digits to products and overlines."""
-    if not re.search(r"\d", text):
-        return text
-    text = _NEGATIVE.sub("-", text)
-    text = _SCIENTIFIC.sub(lambda found: rf"{found[1]} \cdot 10^{{{int(found[2])}}}", text)
-    text = _MULTIPLIED.sub(_multiplied, text)
-    text = _MYRIADS.sub(_multiplied_in_chinese, text)
-    if "." in text:
-        text = _DOTS.sub(_dotted, text)
-        text = _BAR.sub(lambda found: rf"{found[1]}\overline{{{found[2] or found[3] or found[4]}}}", text)
-        text = _REPEATED.sub(r"\1\\overline{\2}", text)
-    return text
-
-
 def _multiplied(found: re.Match[str]) -> str:
     rest = (found[2] or "").strip()
     return rf" \cdot {MULTIPLIERS[found[1] or found[3]]} " + (rf"\text{{{rest}}}" if rest else "")
@@ -275,16 +275,6 @@ def _multiplied_in_chinese(found: re.Match[str]) -> str:
 def _dotted(found: re.Match[str]) -> str:
     first, last = found[2] or found[3], found[5] or found[6]
     return rf"{found[1]}\overline{{{first}{(found[4] or '') + last if last else ''}}}{'' if last else found[4] or ''}"
-
-
-def _plain_mathematics(text: str) -> str:
-    text = text.replace("**", "^")
-    text = _STAR_PRODUCT.sub(r"\\cdot ", text)
-    text = _PLAIN_ROOT.sub(lambda found: rf"\sqrt{{{found[1] or found[2] or ''}}}", text)
-    text = _PLAIN_FUNCTION.sub(r"\\\1", text)
-    return _PLAIN_WORD.sub(
-        lambda found: r"\infty " if found[1] in ("infinity", "infty", "inf", "oo") else rf"\{found[1]} ", text
-    )
 
 
 def _braced_fractions(text: str) -> str:
@@ -342,3 +332,41 @@ def _closing(text: str) -> dict[int, int]:
             elif stack:
                 closing[stack.pop()] = position
     return closing
+
+
+# Rules: what must stand in a text for one to apply, the pattern, what takes its place. Applied in this order.
+_OUTSIDE_OF_MATRICES: tuple[_Rule, ...] = (
+    (("&", "quad"), _COLUMN, ", "),
+    (("\\\\",), _DOUBLED_BACKSLASH, r"\\"),  # a LaTeX text that was escaped once too often
+)
+_LATEX: tuple[_Rule, ...] = (
+    ((",",), _THOUSANDS_MARK, ","),
+    (("\\", "~"), _INVISIBLE, " "),
+    (("^", "degree"), _CIRCLE, r"^\\circ "),
+    (("color", "\\bf", "\\rm", "\\it", "\\tag"), _COLOUR, " "),
+    (("frac",), _FRACTION, r"\\frac"),
+    (("\\",), _SYNONYMS, lambda found: _SYNONYM[found[1]] + " "),
+    (("\\math", "\\b", "\\it", "\\rm"), _FONT, lambda found: found[1] or found[2] or ""),
+    (("{",), _TEXT, _text_group),
+)
+_NUMBERS: tuple[_Rule, ...] = (
+    (("负", "inus", "egative"), _NEGATIVE, "-"),
+    (("e", "E"), _SCIENTIFIC, lambda found: rf"{found[1]} \cdot 10^{{{int(found[2])}}}"),
+    (("illion", "ousand", "undred", "ozen"), _MULTIPLIED, _multiplied),
+    (("百", "千", "万", "亿"), _MYRIADS, _multiplied_in_chinese),
+    ((".",), _DOTS, _dotted),
+    ((".",), _BAR, lambda found: rf"{found[1]}\overline{{{found[2] or found[3] or found[4]}}}"),
+    (("...", "\\ldots"), _REPEATED, r"\1\\overline{\2}"),
+)
+_PLAIN_MATHEMATICS: tuple[_Rule, ...] = (
+    (("*",), _STAR_PRODUCT, r"\\cdot "),
+    (("sqrt",), _PLAIN_ROOT, lambda found: rf"\sqrt{{{found[1] or found[2] or ''}}}"),
+    (("s", "c", "t", "l", "exp"), _PLAIN_FUNCTION, r"\\\1"),
+    (
+        ("pi", "inf", "oo", "theta", "alpha", "beta"),
+        _PLAIN_WORD,
+        lambda found: r"\infty " if found[1] in ("infinity", "infty", "inf", "oo") else rf"\{found[1]} ",
+    ),
+    (("\\over",), _OVER, lambda found: rf"\frac{{{found[1] or found[3]}}}{{{found[2] or found[4]}}}"),
+)
+_ROOTS: tuple[_Rule, ...] = ((("\\sqrt",), _BARE_ROOT, lambda found: rf"\sqrt{{{found[1] or found[2]}}}"),)

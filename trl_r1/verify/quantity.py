@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from .exact import Exact, close_enough, read_exact
-from .expression import looks_mathematical
+from .expression import looks_mathematical, read_tree
 from .units import PERCENT, Unit, factor_between, take_unit
 from .words import number_in_words, number_with_noun
 
@@ -95,9 +95,9 @@ def ask(leaf: Leaf, gold: str, answer: str, factor: Fraction = Fraction(1)) -> b
     Raises:
         [`Unreadable`]: if the gold is no mathematics.
     """
-    if not looks_mathematical(gold):
+    if read_tree(gold) is None and not looks_mathematical(gold):
         raise Unreadable(gold)
-    return looks_mathematical(answer) and leaf(gold, answer, factor)
+    return (read_tree(answer) is not None or looks_mathematical(answer)) and leaf(gold, answer, factor)
 
 
 def _number(body: str) -> Exact | None:

@@ -257,6 +257,8 @@ _SPACED = re.compile(rf"\s*(?:,\s+(?:(?:{_AND}|{_OR})\s*)?|;|{_AND}|{_OR})\s*")
 
 def split_outside(text: str, separator: re.Pattern[str]) -> list[str]:
     r"""Split at each match of a separator that stands outside `()`, `[]`, `{}`, `\{\}` and `\text{}`. Linear."""
+    if separator.search(text) is None:
+        return [text.strip()]
     depths = []
     depth = 0
     for character in text:
