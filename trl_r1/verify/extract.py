@@ -297,8 +297,10 @@ def sentence_value(text: str) -> str | None:
         `str` or `None`: what it announces as the answer; else its only formula; else what follows its verb, or its only
         number. `None` if it is no sentence, holds several, or denies or changes what it holds.
     """
+    if len(text) > _LONGEST_WHOLE or not _WORDS.search(text):
+        return None
     text = _BARE_NAME.sub(r"\1\2", _TEXT_GROUP.sub(r"\1", text)).strip().strip("*").strip()
-    if len(text) > _LONGEST_WHOLE or is_expression(text):
+    if is_expression(text):
         return None
     for anchor in list(_ANCHOR.finditer(text))[-1:]:
         return _after_anchor(text[anchor.end() :])
