@@ -23,18 +23,20 @@ TRAINING = [
     *SHARED,
     {"verify", "sandbox", "model_server"},
     {"rewards", "select"},
-    {"audit", "_compat", "adapters", "data", "sampling"},
-    {"resume"},
+    {"audit", "_compat", "adapters", "data", "sampling", "sizes"},
+    {"resume", "training_config"},
     {"grpo", "sft", "preference"},
-    {"builders", "evaluation", "playground"},
+    {"builders", "evaluation", "paired", "playground"},
     {"stages"},
+    {"rehearsal"},
 ]
 RUNNING = [
     *SHARED,
     {"verify", "sandbox", "model_server"},
     {"rewards", "select"},
-    {"recipe", "hub", "templates"},
+    {"recipe", "hub", "templates", "sizes"},
     {"runner", "report"},
+    {"rehearsal"},
     {"cli"},
 ]
 PROGRAMS = (TRAINING, RUNNING)
@@ -63,7 +65,7 @@ TORCH_FREE = [
             "model_server",
         ]
     ),
-    *(f"trl_r1.{package}" for package in ["recipe", "runner", "report", "hub", "cli"]),
+    *(f"trl_r1.{package}" for package in ["recipe", "runner", "report", "hub", "cli", "rehearsal", "rehearsal.run"]),
 ]
 
 

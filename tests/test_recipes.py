@@ -9,30 +9,50 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 
 from tests.runner.conftest import check_here
 from trl_r1.cli import main
+from trl_r1.recipe import load_recipe, optional
 from trl_r1.runner import configs
 
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
-FOR_REAL_MODELS = ("r1_zero", "r1", "distill")
+FOR_REAL_MODELS = ("r1_zero", "r1", "distill", "dapo")
 ACCELERATE = ("cpu_ddp", "single_gpu", "ddp", "zero2", "zero3", "zero3_offload", "fsdp2", "multi_node_zero3")
 
 
 def files(recipes: bool) -> list[Path]:
     """The recipes themselves, or the configs of their stages."""
     found = [path for name in FOR_REAL_MODELS for path in sorted((RECIPES / name).glob("*.yaml"))]
-    return [path for path in found if ("stages" in yaml.safe_load(path.read_text())) == recipes]
+    return [path for path in found if bool({"stages", "include"} & yaml.safe_load(path.read_text()).keys()) == recipes]
 
 
 @pytest.fixture(autouse=True)
 def _checked_here(request, monkeypatch):
+    monkeypatch.setitem(optional._MACHINE, "bubblewrap", lambda: "there is none in this test")
     if request.function is not test_the_largest_recipe_passes_plan_as_it_is_started:
         monkeypatch.setattr(configs, "ask", check_here)
 
 
 def test_the_largest_recipe_passes_plan_as_it_is_started(tmp_path, capsys):
-    """Its configs made in a process of their own."""
+    """Its configs made in a process of their own. What it has no server and no jail for is off, and said to be."""
     assert main(["plan", "r1", "--output-dir", str(tmp_path / "run")]) == 0
-    assert "The recipe is in order. 0 of 11 stages are done, 11 to run." in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "The recipe is in order. 0 of 13 stages are done, 13 to run." in told
+    assert (
+        "  - bubblewrap (there is none in this test): data `code`, data `livecodebench`, `CodeAccuracy` of r1-zero"
+        in told
+    )
+    assert "stage `scores-8`" in told
+    assert "  - judge (the recipe names none by `judge:`): data `judged`, `Judge` of reasoning-data" in told
+
+
+@pytest.mark.skipif(optional._no_bubblewrap() is not None, reason="no jail can be built here")
+@pytest.mark.parametrize("name", ["r1", "r1/qwen2.5-1.5b"])
+def test_with_a_jail_and_a_judge_nothing_is_off(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(optional._MACHINE, "bubblewrap", optional._no_bubblewrap)
+    judge = "judge={base_url: 'http://127.0.0.1:1/v1', model: some/judge}"
+    assert main(["plan", name, "--output-dir", str(tmp_path / "run"), "--set", judge]) == 0
+    told = capsys.readouterr().out
+    assert "0 of 14 stages are done" in told
+    assert "Off," not in told
 
 
 def test_a_misspelt_name_lists_every_shipped_recipe(capsys):
@@ -54,16 +74,30 @@ def test_a_shipped_recipe_passes_plan(recipe, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize("recipe", files(recipes=True), ids=lambda path: str(path.relative_to(RECIPES)))
 def test_a_typo_in_a_shipped_recipe_does_not_pass(recipe, tmp_path, capsys):
     """Or else the test above would show nothing."""
-    stage = yaml.safe_load(recipe.read_text())["stages"][0]["name"]
+    stage = load_recipe(recipe).stages[0].name
     arguments = ["plan", str(recipe), "--output-dir", str(tmp_path / "run")]
     assert main([*arguments, "--set", f"{stage}.lerning_rate=1e-6"]) == 2
     assert "lerning_rate" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("recipe", files(recipes=True), ids=lambda path: str(path.relative_to(RECIPES)))
+def test_a_recipe_for_gpus_says_what_disk_it_needs_and_saves_whole_rollouts(recipe):
+    """A checkpoint within a rollout would hold the rollout too: gigabytes."""
+    found = load_recipe(recipe)
+    assert found.disk_gb >= 20
+    for stage in found.stages:
+        if stage.kind == "grpo":
+            config = stage.config
+            assert config["save_steps"] * config["batch_size"] % config["generation_batch_size"] == 0, stage.name
+            steps = [entry["from_step"] for entry in (*config["rewards"], *stage.data) if "from_step" in entry]
+            assert len(set(steps)) <= 1, stage.name
+            assert all(step * config["batch_size"] % config["generation_batch_size"] == 0 for step in steps)
+
+
 @pytest.mark.parametrize("config", files(recipes=False), ids=lambda path: str(path.relative_to(RECIPES)))
 def test_each_number_has_its_source(config):
-    """A paper's section, or the words `own choice`: beside it, or at the head of its block."""
-    source = re.compile(r"v[12] |DeepSeekMath|own choice")
+    """A section of a paper, a file of its authors, or the words `own choice`: beside it, or at the head of its block."""
+    source = re.compile(r"v[12] |DeepSeekMath|own choice|DAPO|script|README")
     head, without = "", []
     for line in config.read_text().splitlines():
         if not line.strip():
@@ -116,14 +150,13 @@ def test_rewards_that_stand_as_comments_pass_plan_where_they_are_put_in(config, 
     changed = yaml.safe_load(config.read_text())
     changed["rewards"] = [*changed["rewards"], *rewards]
     (tmp_path / config.name).write_text(yaml.safe_dump(changed))
-    stage = {"grpo": "rl1.yaml", "rejection": "rejection.yaml"}
-    kind = next(kind for kind, name in stage.items() if name == config.name)
     recipe = {
         "name": "commented",
         "base_model": "org/base",
         "data": {"prompts": [{"path": str(data)}]},
-        "stages": [{"name": "one", "kind": kind, "model": "base_model", "data": ["prompts"], "config": config.name}],
+        "stages": [{"name": "one", "kind": "grpo", "model": "base_model", "data": ["prompts"], "config": config.name}],
     }
+    recipe["stages"][0]["accelerate"] = "zero3"
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     assert main(["plan", str(tmp_path / "recipe.yaml"), "--output-dir", str(tmp_path / "run")]) == 0, (
         capsys.readouterr()

@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from .errors import ConfigError, MachineError
 from .io import read_json, whole_folder, write_json
@@ -29,6 +30,15 @@ def is_adapter(path: str | os.PathLike[str]) -> bool:
     """Tell whether a directory holds an adapter and no model of its own."""
     path = Path(path)
     return (path / ADAPTER_CONFIG).is_file() and not (path / "config.json").is_file()
+
+
+def lora_targets(targets: Any) -> Any:
+    """
+    Return what PEFT takes as `target_modules`.
+
+    `ModelConfig` makes a text of a list of one, which PEFT would take as a pattern for a module's whole path.
+    """
+    return [targets] if isinstance(targets, str) and re.fullmatch(r"\w+", targets) else targets
 
 
 def full_model(path: str | os.PathLike[str], into: str | os.PathLike[str]) -> str:

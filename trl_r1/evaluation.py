@@ -11,6 +11,8 @@ errors are clustered by prompt: the samples of one prompt are not independent.
   mathematical equality; a sample without an answer does not vote; a tie is broken at random, so it counts as the share
   of the tied groups that are right. Over the n samples that there are, it is the exact mean over all choices of k of
   them where there are at most 2,000, and the mean over 500 seeded ones otherwise.
+- `by_source`: the same for each data set, where there are several.
+- `comparisons`: every two models on the same prompts, by a paired test (see [`~paired`]).
 - `hard`: the prompts whose pass@1 on their *first* samples is below a threshold, measured on the *others*: measured on
   the samples that chose them, their pass@1 would be biased downwards.
 
@@ -218,10 +220,11 @@ def summarize(
     scorer: str | None = None,
     reference_scores: Mapping[str, float | None] | None = None,
     languages: Sequence[str] | None = None,
+    sources: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """
-    Return the metrics of one model's traces, in all and, where there are several domains, `by_domain`. What nothing was
-    measured for is left out.
+    Return the metrics of one model's traces, in all and, where there are several, `by_domain` and `by_source`. What
+    nothing was measured for is left out.
 
     Args:
         traces (`Sequence[Trace]`):
@@ -238,6 +241,8 @@ def summarize(
             What the scorer gives each general prompt's reference, by `prompt_id`.
         languages (`Sequence[str]`, *optional*):
             The languages that may occur, for counting words.
+        sources (`Mapping[str, str]`, *optional*):
+            The name of the data set of each prompt, by `prompt_id`.
     """
     words = {id(trace): word_counts(_thought(trace), languages) for trace in traces}
     values: dict[str, Callable[[Trace], float | None]] = {
@@ -250,11 +255,13 @@ def summarize(
     if scorer:
         values["general_win_rate"] = lambda trace: _win(trace, scorer, reference_scores or {})
 
+    votes: dict[str, list[int | None]] = {}  # by prompt: those of a domain are those of the whole
+
     def summary(traces: Sequence[Trace]) -> dict[str, Any]:
         prompts = by_prompt(traces)
         metrics: dict[str, Any] = {"n_prompts": len(prompts), "n_samples": len(traces)}
         metrics |= _mean("pass@1", prompts, lambda trace: _right(trace, accuracy))
-        metrics |= _at_k(prompts, accuracy, ks, best_of_n)
+        metrics |= _at_k(prompts, accuracy, ks, best_of_n, votes)
         unjudged = sum(trace.solution is not None and _right(trace, accuracy) is None for trace in traces)
         if unjudged:
             metrics["unjudged"] = unjudged
@@ -270,10 +277,28 @@ def summarize(
         return metrics
 
     metrics = summary(traces)
-    domains = grouped(traces, lambda trace: trace.domain or "none")
-    if len(domains) > 1:
-        metrics["by_domain"] = {domain: summary(domains[domain]) for domain in sorted(domains)}
+    names = sources or {}
+    for key, groups in (
+        ("by_domain", grouped(traces, lambda trace: trace.domain or "none")),
+        ("by_source", grouped(traces, lambda trace: names.get(trace.prompt_id, "none"))),
+    ):
+        if len(groups) > 1:
+            metrics[key] = {name: summary(groups[name]) for name in sorted(groups)}
     return metrics
+
+
+def pass_rates(traces: Sequence[Trace], accuracy: Sequence[str]) -> dict[str, float]:
+    """
+    Return the share of right samples of each prompt that was judged, by `prompt_id`.
+
+    Args:
+        traces (`Sequence[Trace]`):
+            One model's samples with their rewards.
+        accuracy (`Sequence[str]`):
+            Names of the accuracy rewards (see [`~solved`]).
+    """
+    judged = {name: _judged(group, accuracy)[1] for name, group in by_prompt(traces).items()}
+    return {name: sum(right) / len(right) for name, right in judged.items() if right}
 
 
 def hard_prompts(
@@ -302,7 +327,7 @@ def hard_prompts(
             hard[prompt_id] = judged[chosen_by:]
     metrics: dict[str, Any] = {"hard_below": below, "hard_chosen_by": chosen_by, "n_prompts": len(hard)}
     metrics |= _mean("pass@1", hard, lambda trace: _right(trace, accuracy))
-    return metrics | _at_k(hard, accuracy, ks, None)
+    return metrics | _at_k(hard, accuracy, ks, None, {})
 
 
 def _mean(name: str, prompts: Mapping[str, list[Trace]], value: Callable[[Trace], float | None]) -> dict[str, float]:
@@ -311,14 +336,21 @@ def _mean(name: str, prompts: Mapping[str, list[Trace]], value: Callable[[Trace]
 
 
 def _at_k(
-    prompts: Mapping[str, list[Trace]], accuracy: Sequence[str], ks: Sequence[int], best_of_n: str | None
+    prompts: Mapping[str, list[Trace]],
+    accuracy: Sequence[str],
+    ks: Sequence[int],
+    best_of_n: str | None,
+    known: dict[str, list[int | None]],
 ) -> dict[str, float]:
     names = [*(f"pass@{k}" for k in ks), *(f"cons@{k}" for k in ks), "best_of_n"]
     found: dict[str, list[float]] = {name: [] for name in names}
     for prompt_id, group in prompts.items():
         judged, right = _judged(group, accuracy)
         possible = [k for k in ks if k <= len(judged)]
-        votes = group_votes(judged, right) if possible and any(right) and not all(right) else [0] * len(judged)
+        if prompt_id not in known:
+            several = possible and any(right) and not all(right)
+            known[prompt_id] = group_votes(judged, right) if several else [0] * len(judged)
+        votes = known[prompt_id]
         for k in possible:
             found[f"pass@{k}"].append(pass_at_k(len(judged), sum(right), k))
             found[f"cons@{k}"].append(consensus_at_k(votes, right, k, seed=prompt_id))

@@ -201,15 +201,36 @@ class RunRecord:
     def evaluations(self) -> dict[str, dict[str, dict[str, Any]]]:
         """
         What every `evaluate` stage measured, in the order of the recipe: metrics by name of the stage, then of the model.
+        A stage on several data sets is an evaluation for each of them: `stage/data`.
 
-        Two stages measure on different prompts, so their numbers for one model are never put together.
+        Two evaluations measure on different prompts, so their numbers for one model are never put together.
         """
         found: dict[str, dict[str, dict[str, Any]]] = {}
         for stage in self.stages:
             models = stage.metrics.get("models")
-            if isinstance(models, dict):
-                found[stage.name] = {str(k): v for k, v in models.items() if isinstance(v, dict)}
+            measured = (
+                {str(k): v for k, v in models.items() if isinstance(v, dict)} if isinstance(models, dict) else {}
+            )
+            by_source = {k: v["by_source"] for k, v in measured.items() if isinstance(v.get("by_source"), dict)}
+            for source in sorted({source for sources in by_source.values() for source in sources}):
+                found[f"{stage.name}/{source}"] = {k: v[source] for k, v in by_source.items() if source in v}
+            if not by_source:
+                found[stage.name] = measured
         return {name: models for name, models in found.items() if models}
+
+    def comparisons(self, evaluation: str) -> list[dict[str, Any]]:
+        """The paired comparisons of an evaluation's models (see [`~paired`]), by its name in [`evaluations`]."""
+        name, _, source = evaluation.partition("/")
+        stage = self.stage(name)
+        metrics = stage.metrics if stage else {}
+        found = (metrics.get("comparisons_by_source") or {}).get(source) if source else metrics.get("comparisons")
+        return [each for each in found or () if isinstance(each, dict) and len(each.get("models") or ()) == 2]
+
+    def evaluated_on(self, evaluation: str) -> str:
+        """The data of an evaluation, by its name in [`evaluations`]."""
+        name, _, source = evaluation.partition("/")
+        stage = self.stage(name)
+        return source or (", ".join(stage.data_from) if stage else "")
 
     def evaluations_of(self, model: str) -> dict[str, dict[str, Any]]:
         """Metrics of one model by name of the `evaluate` stage that measured it, in the order of the recipe."""

@@ -29,7 +29,7 @@ from trl_r1._compat import check_attributes, check_overrides
 from trl_r1.errors import MachineError
 from trl_r1.grpo import trainer as grpo_trainer
 from trl_r1.grpo.dynamic_sampling import PADDING
-from trl_r1.preference.trainer import R1RewardTrainer
+from trl_r1.preference.trainer import R1DPOTrainer, R1RewardTrainer
 
 from ..grpo.scripted import Script, scripted
 from ..grpo.tiny import DigitReward, grpo_config, make_tokenizer, save_tiny_model, sft_config, sums, told
@@ -52,8 +52,16 @@ OVERRIDDEN = {
         "training_step",
     },
     R1SFTTrainer: CHECKPOINTS
-    | {"_prepare_dataset", "_set_signature_columns_if_needed", "_tag_names", "compute_loss", "log"},
+    | {
+        "_get_train_sampler",
+        "_prepare_dataset",
+        "_set_signature_columns_if_needed",
+        "_tag_names",
+        "compute_loss",
+        "log",
+    },
     R1RewardTrainer: CHECKPOINTS,
+    R1DPOTrainer: CHECKPOINTS,
 }
 
 

@@ -291,7 +291,9 @@ def test_what_a_run_will_not_sample_again_is_removed(model_path, tmp_path):
 
 def test_sft_resumes_with_its_log(model_path, tmp_path):
     def train(folder: Path, resume: Path | None = None):
+        # Six steps are an epoch: of the second one, the rows are others.
         trainer = R1SFTTrainer(model_path, sft_config(folder, logging_steps=4, max_steps=10), train_dataset=told(24))
+        assert trainer.args.train_sampling_strategy == "batch_rebalance"
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         return what_matters(trainer)
 

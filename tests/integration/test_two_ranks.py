@@ -140,6 +140,7 @@ def grpo(place):
         "ref_model_sync_steps": 2,
         "learning_rate": 1e-3,
         "expect_processes": 2,
+        "keep_checkpoints": True,
     }
 
 

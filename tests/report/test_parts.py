@@ -13,7 +13,8 @@ from trl_r1.report.answers import HEAD, TAIL, pieces_of, questions_of
 from trl_r1.report.chart import MAX_LINES, Line, Panel, label, smooth, thin, ticks
 from trl_r1.report.curves import curves_of, panels_of
 from trl_r1.report.graph import Edge, edges_of, lineage_svg
-from trl_r1.report.tables import domain_table, hard_table, score_table, selections_of, sizes_of
+from trl_r1.report.page import render
+from trl_r1.report.tables import comparison_table, domain_table, hard_table, score_table, selections_of, sizes_of
 from trl_r1.scores import number, scores_of, show, show_duration
 from trl_r1.trace import Trace, write_traces
 
@@ -274,3 +275,30 @@ def test_what_a_builder_kept_and_rejected_adds_up_in_order_of_frequency(run):
     assert [bar.label for bar in rejection.bars[:3]] == ["kept", "wrong", "duplicate"]
     assert rejection.bars[0].percent == 60.0
     assert sum(bar.percent for bar in rejection.bars) == pytest.approx(100.0)
+
+
+def test_neighbours_are_compared_and_the_last_with_the_first():
+    pairs = [("base", "mid"), ("base", "last"), ("mid", "last")]
+    numbers = {"n_prompts": 30, "difference": 0.25, "difference_stderr": 0.05, "p_value": 0.00312}
+    table = comparison_table([{"models": list(pair), **numbers} for pair in pairs])
+    assert [name for name, _ in table.rows] == ["base → mid", "mid → last", "base → last"]
+    difference, p, problems = table.rows[0][1]
+    assert (difference.text, difference.stderr, p.text, problems.text) == ("+0.250", "0.050", "0.0031", "30")
+    assert comparison_table([]) is None
+
+
+def test_an_evaluation_on_several_data_sets_is_one_for_each(tmp_path):
+    run_dir = make_run(tmp_path / "run", steps=20)
+    record = read_run(run_dir)
+    stage = next(stage for stage in record.stages if stage.metrics.get("models"))
+    models = {name: {"by_source": {"aime": {"pass@1": 0.5}, "math": {"pass@1": 0.7}}} for name in ("base", "r1")}
+    pair = {"models": ["base", "r1"], "n_prompts": 2, "difference": 0.1, "difference_stderr": 0.0, "p_value": 1.0}
+    metrics = {"models": models, "comparisons": [], "comparisons_by_source": {"aime": [pair], "math": []}}
+    (run_dir / stage.name / "metrics.json").write_text(json.dumps(metrics))
+    record = read_run(run_dir)
+    names = [name for name in record.evaluations() if name.startswith(f"{stage.name}/")]
+    assert names == [f"{stage.name}/aime", f"{stage.name}/math"]
+    assert record.evaluations()[names[1]]["r1"] == {"pass@1": 0.7}
+    assert record.evaluated_on(names[0]) == "aime"
+    assert record.comparisons(names[0]) == [pair]
+    assert "more than chance" in render(record)

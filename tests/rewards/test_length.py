@@ -4,10 +4,10 @@ import pickle
 
 import pytest
 
-from trl_r1.errors import ConfigError
+from trl_r1.errors import ConfigError, MachineError
 from trl_r1.grpo.metrics import group_tokens
 from trl_r1.rewards import GroupLength, group_length, load_rewards, math_accuracy
-from trl_r1.rewards.schedule import required_columns
+from trl_r1.rewards.schedule import check_machine, required_columns
 
 
 def is_right(completions, **columns):
@@ -183,3 +183,15 @@ def test_a_maker_that_refuses_its_arguments_is_named():
     with pytest.raises(ConfigError, match="should not be positive") as error:
         load_rewards([spec])
     assert error.value.key == "rewards[0].args"
+
+
+def test_what_the_accuracy_needs_of_the_machine_is_needed():
+    class Lacking:
+        def __call__(self, completions, **columns):
+            return [None] * len(completions)
+
+        def check_machine(self):
+            raise MachineError("no jail")
+
+    with pytest.raises(MachineError, match="no jail"):
+        check_machine(GroupLength(Lacking()))

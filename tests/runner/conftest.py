@@ -13,6 +13,7 @@ import yaml
 
 from trl_r1.cli import main
 from trl_r1.runner import configs
+from trl_r1.stages import _data, _models, _needs
 from trl_r1.stages._check import check_stage
 
 
@@ -100,7 +101,12 @@ def processes_of(run_dir: Path) -> list[int]:
 
 
 def check_here(stages: list[dict]) -> list[dict]:
-    """Check configs in this process, which has torch already: the process of its own costs seconds a time."""
+    """
+    Check configs in this process, which has torch already: the process of its own costs seconds a time. What such a process
+    reads once is read anew.
+    """
+    for read_once in (_data._columns, _models.read_config, _models.read_tokenizer, _needs.unanswered):
+        read_once.cache_clear()
     records = [check_stage(**stage) for stage in yaml.safe_load(yaml.safe_dump(stages))]
     return json.loads(json.dumps(records, default=str))
 

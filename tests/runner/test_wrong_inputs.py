@@ -110,7 +110,7 @@ def test_a_batch_that_does_not_hold_whole_groups(world, capsys, sizes):
 
 
 def test_the_batch_counts_all_processes(world, capsys):
-    world.zero.update(per_device_train_batch_size=2, num_generations=4)
+    world.zero.update(per_device_train_batch_size=2, num_generations=4, ddp_timeout=3600)
     (world.folder / "two.yaml").write_text("distributed_type: MULTI_GPU\nnum_processes: 2\n")
     (world.folder / "zero.yaml").write_text(yaml.safe_dump(world.zero))
     (world.folder / "sft.yaml").write_text(yaml.safe_dump(world.sft))
@@ -119,7 +119,7 @@ def test_the_batch_counts_all_processes(world, capsys):
     assert main(["plan", "recipe.yaml"]) == 0, capsys.readouterr().err
     world.recipe["stages"][0].pop("accelerate")
     told = messages(world, capsys)
-    assert "zero.yaml:2: `zero.num_generations`: is 4; expected what `R1GRPOConfig` accepts in 1 process: " in told
+    assert "zero.yaml:3: `zero.num_generations`: is 4; expected what `R1GRPOConfig` accepts in 1 process: " in told
     assert "generation_batch_size (2) must be divisible by num_generations (4)" in told
 
 
@@ -377,14 +377,6 @@ def test_a_reward_with_wrong_arguments_and_an_unknown_key(world, capsys):
     assert "did you mean `weight`?" in told
 
 
-def test_no_space_left(world, capsys):
-    world.recipe["disk_gb"] = 1e9
-    told = messages(world, capsys)
-    assert "no space left" in told
-    assert "`disk_gb`" in told
-    assert "expected more room" in told
-
-
 def test_a_disk_that_fills_up_while_running(world, capsys, monkeypatch):
     import errno
 
@@ -394,7 +386,7 @@ def test_a_disk_that_fills_up_while_running(world, capsys, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     for name, config in (("zero.yaml", world.zero), ("sft.yaml", world.sft)):
-        (world.folder / name).write_text(yaml.safe_dump(config))
+        (world.folder / name).write_text(yaml.safe_dump(config | {"use_cpu": True, "bf16": False}))
     (world.folder / "recipe.yaml").write_text(yaml.safe_dump(world.recipe))
     monkeypatch.setattr(runner, "claim", full)
     assert main(["run", "recipe.yaml"]) == 2
@@ -473,22 +465,3 @@ def test_an_unknown_rule_of_a_builder(world, capsys):
     assert "`kept.rules.min_rewrad`: unknown key" in told
     assert "did you mean `min_reward`?" in told
     assert "`kept.rules.max_tokens`: is 'many'; expected a whole number" in told
-
-
-def test_a_reward_whose_tool_chain_or_jail_the_machine_lacks(world, capsys, monkeypatch):
-    from trl_r1.sandbox import pool, toolchains
-
-    monkeypatch.setenv("PATH", str(world.folder))
-    monkeypatch.setattr(pool, "_SHARED", {})
-    monkeypatch.setattr(toolchains, "toolchain", toolchains.toolchain.__wrapped__)
-    monkeypatch.setattr("trl_r1.sandbox.judge.toolchain", toolchains.toolchain)
-    code = {"func": "trl_r1.rewards.CodeAccuracy"}
-    world.zero["rewards"] += [
-        {**code, "args": {"languages": ["rust"]}},
-        code,
-        {**code, "args": {"languages": ["perl"]}},
-    ]
-    told = messages(world, capsys)
-    assert "`zero.rewards[1].func`: programs in rust cannot be run: there is no `rustc`" in told
-    assert "`zero.rewards[2].func`: the sandbox cannot be started: there is no `bwrap`" in told
-    assert "`zero.rewards[3].args.languages`: expected some of python, cpp" in told

@@ -48,6 +48,16 @@ def test_live_code_bench():
     assert read_row(json.dumps([{"input": "1", "output": "2", "testtype": "stdin"}])).tests == Stdio((("1", "2"),))
 
 
+def test_functional_cases_call_the_function_that_their_metadata_name():
+    case = {"input": "1\n[2]", "output": "3", "testtype": "functional"}
+    named = {**case, "metadata": {"func_name": "add"}}
+    found = read_row(json.dumps([named])).tests
+    assert [(call.expression, call.expected) for call in found.calls] == [("__asked__(1, [2])", 3)]
+    assert read_row([case], function="add").tests == found
+    with pytest.raises(ValueError, match="name of the function"):
+        read_row([case])
+
+
 def test_humaneval():
     script = "def check(candidate):\n    assert candidate(1) == 2\n"
     assert read_row(script, "f").tests == Calls((Call("candidate(1)", "equal", 2),), (("candidate", "f"),))

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 from trl import SFTConfig, SFTTrainer
 
 from trl_r1 import R1SFTConfig, R1SFTTrainer
+from trl_r1.data import parallel
 from trl_r1.errors import ConfigError, DataError
 
 from ..grpo.tiny import CHAT_TEMPLATE, make_tokenizer, sft_config, told
@@ -139,7 +140,7 @@ class TestTruncation:
         assert R1SFTTrainer(model_path, config, train_dataset=self.rows(50)).train_dataset
 
 
-@pytest.mark.parametrize("packing", [None, "bfd", "bfd_split", "wrapped"])
+@pytest.mark.parametrize("packing", [None, "bfd", "bfd_split"])
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_data_are_prepared_as_by_trl(packing, shuffle, model_path, tmp_path):
     settings = {"max_length": 24, "shuffle_dataset": shuffle, "max_truncated_share": 1.0}
@@ -150,6 +151,16 @@ def test_data_are_prepared_as_by_trl(packing, shuffle, model_path, tmp_path):
     stock = SFTTrainer(model_path, sft_config(tmp_path, **settings), train_dataset=rows).train_dataset
     for column in ("input_ids", "labels", *(["seq_lengths"] if packing in ("bfd", "bfd_split") else [])):
         assert ours[column] == stock[column]
+
+
+def test_rows_are_tokenized_by_several_processes(model_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "ROWS_PER_PROCESS", 20)
+    monkeypatch.setattr(parallel.os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+    one = R1SFTTrainer(model_path, sft_config(tmp_path), train_dataset=told(48))
+    assert one.args.dataset_num_proc == 2
+    asked = R1SFTTrainer(model_path, sft_config(tmp_path, dataset_num_proc=1), train_dataset=told(48))
+    assert asked.args.dataset_num_proc == 1
+    assert one.train_dataset["input_ids"] == asked.train_dataset["input_ids"]
 
 
 class TestLossBySource:
@@ -187,18 +198,16 @@ class TestLossBySource:
         assert set(expected) == {"loss/one", "loss/two"}
         assert {name: logged[name] for name in expected} == pytest.approx(expected, rel=1e-5)
 
-    @pytest.mark.parametrize("strategy", ["bfd", "bfd_split", "wrapped"])
-    def test_is_there_with_packing(self, strategy, model_path, tmp_path):
-        settings = {
-            "packing": True,
-            "packing_strategy": strategy,
-            "max_length": 40,
-            "logging_steps": 1,
-            "max_steps": 2,
-        }
-        one = R1SFTTrainer(model_path, sft_config(tmp_path, **settings), train_dataset=told(60))
+    def test_with_packing_is_that_of_the_rows_by_themselves(self, model_path, tmp_path):
+        """So no row sees the one before it, and each token counts for its source."""
+        rows = told(24)
+        settings = {**self.settings, "packing": True, "max_length": 40, "logging_steps": 100}
+        one = R1SFTTrainer(model_path, sft_config(tmp_path, **settings), train_dataset=rows)
+        assert len(one.train_dataset) < len(rows) / 2
         one.train()
-        assert {"loss/one", "loss/two"} <= set(one.state.log_history[0])
+        expected = self.reference(model_path, rows)
+        logged = one.state.log_history[0]
+        assert {name: logged[name] for name in expected} == pytest.approx(expected, rel=1e-5)
 
     def test_with_packing_knows_the_source_of_each_token(self, model_path, tmp_path):
         rows = Dataset.from_dict(
@@ -219,7 +228,8 @@ class TestLossBySource:
     def test_does_not_touch_the_training(self, model_path, tmp_path):
         weights = []
         for trainer_class in (R1SFTTrainer, SFTTrainer):
-            one = trainer_class(model_path, sft_config(tmp_path, save_strategy="no"), train_dataset=told(24))
+            config = sft_config(tmp_path, save_strategy="no", train_sampling_strategy="random")
+            one = trainer_class(model_path, config, train_dataset=told(24))
             one.train()
             weights.append((one.model.state_dict(), [entry.get("loss") for entry in one.state.log_history]))
         assert weights[0][1] == weights[1][1]
@@ -246,6 +256,78 @@ class TestLossBySource:
         one.train()
         names = {name for entry in one.state.log_history for name in entry if name.startswith("loss/")}
         assert names == {"loss/one"}
+
+
+class TestLengths:
+    """Rows of an optimizer step, dealt out by length."""
+
+    LENGTHS = torch.randn(960, generator=torch.Generator().manual_seed(0)).mul(0.9).exp().mul(30).clamp(2, 200).int()
+
+    def rows(self, lengths: list[int]) -> Dataset:
+        return Dataset.from_dict({"prompt": ["what"] * len(lengths), "completion": [" so" * n for n in lengths]})
+
+    def dealt(self, model_path: str, folder: Path, ranks: int, monkeypatch, **changes) -> list[list[list[int]]]:
+        """The rows of each pass of each rank, as their lengths."""
+        dealt = []
+        for rank in range(ranks):
+            settings = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 64 // ranks, **changes}
+            config = sft_config(folder, **settings, max_length=None)
+            one = R1SFTTrainer(model_path, config, train_dataset=self.rows(self.LENGTHS.tolist()))
+            monkeypatch.setattr(R1SFTConfig, "world_size", ranks)
+            monkeypatch.setattr(R1SFTConfig, "process_index", rank)
+            counts = [len(ids) for ids in one.train_dataset["input_ids"]]
+            dealt.append([[counts[i] for i in batch] for batch in one._get_train_sampler()])
+            monkeypatch.undo()
+        return dealt
+
+    def test_no_process_waits_long_for_another(self, model_path, tmp_path, monkeypatch):
+        dealt = self.dealt(model_path, tmp_path, 8, monkeypatch)
+        passes = list(zip(*dealt, strict=True))
+        waited = sum(max(len(rows) * max(rows) for rows in ranks) for ranks in passes) * 8
+        needed = sum(n for rank in dealt for rows in rank for n in rows)
+        at_random = self.LENGTHS[torch.randperm(960, generator=torch.Generator().manual_seed(1))].view(-1, 8)
+        assert at_random.amax(1).sum() * 8 / at_random.sum() > 2.2
+        assert waited / needed < 1.4
+
+    def test_a_step_has_the_same_rows_on_any_number_of_processes(self, model_path, tmp_path, monkeypatch):
+        steps = []
+        for ranks in (1, 4):
+            dealt = self.dealt(model_path, tmp_path, ranks, monkeypatch)
+            by_step = [[rank[i : i + 64 // ranks] for rank in dealt] for i in range(0, 960 // ranks, 64 // ranks)]
+            steps.append([sorted(n for rank in step for rows in rank for n in rows) for step in by_step])
+        assert steps[0] == steps[1]
+        other = self.dealt(model_path, tmp_path, 1, monkeypatch, seed=8)
+        assert sorted(n for rows in other[0][:64] for n in rows) != steps[0][0]  # the stage's seed counts
+
+    def test_a_resumed_training_goes_on_with_the_rows_of_its_epoch(self, model_path, tmp_path):
+        """On one rank transformers says so itself; of several, `tests/integration/test_two_ranks_training.py`."""
+        rows = told(24)
+        one, other = (R1SFTTrainer(model_path, sft_config(tmp_path), train_dataset=rows) for _ in range(2))
+        resumed, whole = one._get_train_sampler(), other._get_train_sampler()
+        first = list(whole)
+        whole.set_epoch(1)
+        one.state.epoch = 1.25
+        one.load_files("checkpoint")
+        assert list(resumed) == list(whole) != first
+
+    def test_with_packing_rows_are_dealt_out_at_random(self, tmp_path):
+        assert sft_config(tmp_path).train_sampling_strategy == "batch_rebalance"
+        assert sft_config(tmp_path, packing=True).train_sampling_strategy == "random"
+        assert sft_config(tmp_path, train_sampling_strategy="sequential").train_sampling_strategy == "sequential"
+
+
+def test_packing_is_refused_where_a_row_would_see_the_one_before_it(model_path, tmp_path):
+    with pytest.raises(ConfigError, match=r"`packing_strategy`: `wrapped` cuts rows .*; expected `bfd`"):
+        sft_config(tmp_path, packing=True, packing_strategy="wrapped")
+    model = AutoModelForCausalLM.from_pretrained(model_path)
+    model.config.layer_types = ["linear_attention"]
+    with pytest.raises(ConfigError, match=r"`packing`: the model has layers of type linear_attention"):
+        R1SFTTrainer(
+            model,
+            sft_config(tmp_path, packing=True, max_length=40),
+            train_dataset=told(),
+            processing_class=make_tokenizer(),
+        )
 
 
 def test_without_a_config_the_defaults_are_the_papers(model_path, tmp_path, monkeypatch):

@@ -63,6 +63,23 @@ def test_every_model_gets_its_metrics_and_its_traces(tmp_path, config):
     assert (progress["step"], progress["total"], progress["unit"]) == (6, 6, "shards")
 
 
+def test_each_data_set_is_measured_and_compared_by_itself(tmp_path, config):
+    other = tmp_path / "other.jsonl"
+    row = {"prompt": "what is 2 + 2 ?", "solution": "4", "domain": "math", "language": "en"}
+    other.write_text(json.dumps(row))
+    data = [*config["data"], {"path": str(other)}]
+    assert run(tmp_path, config, data=data, general_scorer=None) == 0
+    scores = json.loads((tmp_path / "scores" / "metrics.json").read_text())
+    base = scores["models"]["base"]
+    assert {name: found["n_prompts"] for name, found in base["by_source"].items()} == {"held_out": 8, "other": 1}
+    assert {"pass@1", "cons@4"} <= base["by_source"]["other"].keys()
+    (whole,) = scores["comparisons"]
+    assert (whole["models"], whole["difference"], whole["p_value"]) == (["again", "base"], 0.0, 1.0)
+    assert whole["n_prompts"] == 7  # the general prompts have no right answer
+    found = scores["comparisons_by_source"]
+    assert {name: each["n_prompts"] for name, (each,) in found.items()} == {"held_out": 6, "other": 1}
+
+
 def test_a_killed_evaluation_goes_on_and_ends_with_the_same_numbers(tmp_path, config):
     assert run(tmp_path, config) == 0
     scores = tmp_path / "scores"

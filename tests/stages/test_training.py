@@ -14,9 +14,11 @@ from tests.killing import run_until_killed
 from tests.sampling.stub_server import choices, stub_server
 from trl_r1.adapters import full_model, is_adapter
 from trl_r1.model_server import client
+from trl_r1.rewards import PreferenceModel
 from trl_r1.rewards.preference_text import PreferenceForm
 from trl_r1.stages import evaluate as evaluate_stage
 from trl_r1.stages import grpo as grpo_stage
+from trl_r1.stages import pointwise as pointwise_stage
 from trl_r1.stages import reward as reward_stage
 from trl_r1.stages import sft as sft_stage
 from trl_r1.stages._training import last_whole_checkpoint, remove_broken_checkpoints
@@ -24,7 +26,13 @@ from trl_r1.stages._training import last_whole_checkpoint, remove_broken_checkpo
 from .tiny import make_config, save_adapter
 
 
-STAGES = {"grpo": grpo_stage, "sft": sft_stage, "reward": reward_stage, "evaluate": evaluate_stage}
+STAGES = {
+    "grpo": grpo_stage,
+    "sft": sft_stage,
+    "reward": reward_stage,
+    "pointwise": pointwise_stage,
+    "evaluate": evaluate_stage,
+}
 
 
 @pytest.fixture
@@ -103,6 +111,28 @@ def test_a_preference_model_learns_which_response_is_better(run, common, data, t
     assert metrics["last"]["accuracy"] > 0.9
 
 
+def test_a_pointwise_model_learns_the_labels_and_pays_their_probability(run, common, data, tmp_path):
+    rows = [json.loads(line) for line in data.read_text().splitlines()]
+    labelled = [
+        {"prompt": row["prompt"], "reply": reply, "is_safe": reply == "answer 1"}
+        for row in rows
+        for reply in ("answer 1", "answer 39")
+    ]
+    file = tmp_path / "labelled.jsonl"
+    file.write_text("\n".join(map(json.dumps, labelled)))
+    source = {"path": str(file), "completion_column": "reply", "label_column": "is_safe"}
+    assert run("pointwise", common, data=[source], max_steps=30, learning_rate=3e-2, part="all") == 0
+    metrics = json.loads((Path(common["output_dir"]) / "metrics.json").read_text())
+    assert metrics["last"]["accuracy"] > 0.9
+    reward = PreferenceModel(str(Path(common["output_dir"]) / "model"))
+    safe, unsafe = reward(completions=["answer 1", "answer 39"], prompts=[rows[0]["prompt"]] * 2)
+    assert safe > 0.5 > unsafe
+    one_label = tmp_path / "one.jsonl"
+    one_label.write_text("\n".join(json.dumps(row) for row in labelled if row["is_safe"]))
+    config = {**common, "output_dir": str(tmp_path / "other")}
+    assert run("pointwise", config, data=[{**source, "path": str(one_label)}]) == 2
+
+
 # What a stage refuses
 
 
@@ -153,7 +183,7 @@ def test_fewer_prompts_than_a_step_takes_are_refused(run, grpo, data, capsys):
 
 
 def test_a_checkpoint_of_another_world_is_refused(run, common, capsys):
-    assert run("sft", common, max_steps=2) == 0
+    assert run("sft", common, max_steps=2, keep_checkpoints=True) == 0
     stage = Path(common["output_dir"])
     shutil.rmtree(stage / "model")
     state = stage / "checkpoint-2" / "rng_state.pth"
@@ -238,7 +268,7 @@ def test_a_killed_stage_ends_with_the_weights_of_an_uninterrupted_one(kind, run,
 
 @pytest.mark.parametrize("kind", ["sft", "grpo", "reward"])
 def test_a_stage_killed_after_its_last_checkpoint_takes_no_further_step(kind, run, common, grpo):
-    config = grpo if kind == "grpo" else common
+    config = {**(grpo if kind == "grpo" else common), "keep_checkpoints": True}
     assert run(kind, config) == 0
     output_dir = Path(config["output_dir"])
     whole, lost = weights(output_dir / "model"), losses(output_dir)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 from ..errors import ConfigError
-from ..rewards.schedule import RewardSpec, make_reward
+from ..rewards.schedule import RewardSpec, check_machine, make_reward
 from ..sampling import SamplingConfig, score_traces
 from ..select import Selection, normalized
 from ..trace import Trace, by_prompt, grouped
@@ -46,6 +46,7 @@ def build_pairs(sampling: SamplingConfig, config: PairsConfig, **hooks: Unpack[H
     if sampling.n_samples < 2:
         raise ConfigError("expected at least 2 answers to a prompt", key="n_samples")
     judge = make_reward(RewardSpec.parse(config.judge, "judge"), "judge")
+    check_machine(judge, "judge")
     two_by_two = isinstance(judge, ComparisonJudge)
     rewards = {} if two_by_two else {"preference": judge}
     job = Job(sampling, config, rewards, well_formed=False, **hooks)

@@ -7,7 +7,7 @@ import json
 import logging
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from ..errors import ConfigError, DataError
 from ..ids import parse_hub_id
 from ..language import detect
 from ..text import as_text, question_of
+from .options import as_choice, options_of
+from .parallel import processes_for
 from .source import DataSource, parse_sources
 
 
@@ -28,6 +30,7 @@ REQUIRED_COLUMNS = {
     "prompts": ("prompt",),
     "sft": ("prompt", "completion"),
     "preference": ("prompt", "chosen", "rejected"),
+    "labelled": ("prompt", "completion", "label"),
     "general": ("prompt",),
 }
 # What it uses where it is there.
@@ -101,8 +104,8 @@ def load_rows(sources: Sequence[DataSource | Mapping[str, Any]], kind: str, seed
     """
     Load the rows of all sources for one use. Arguments as [`load_prompts`].
 
-    `kind` is `"prompts"`, `"sft"` (with `completion`), `"preference"` (with `chosen` and `rejected`) or `"general"`
-    (with `completion` and `thought`, empty where a row has none).
+    `kind` is `"prompts"`, `"sft"` (with `completion`), `"preference"` (with `chosen` and `rejected`), `"labelled"` (with
+    `completion` and `label`, `"1"` or `"0"`) or `"general"` (with `completion` and `thought`, empty where a row has none).
     """
     from datasets import concatenate_datasets
 
@@ -118,7 +121,7 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
         source ([`DataSource`]):
             Where the rows are.
         kind (`str`, *optional*, defaults to `"prompts"`):
-            `"prompts"`, `"sft"`, `"preference"` or `"general"`: what a row must have. See [`load_rows`].
+            `"prompts"`, `"sft"`, `"preference"`, `"labelled"` or `"general"`: what a row must have. See [`load_rows`].
         seed (`int`, *optional*, defaults to `0`):
             Seed of the shuffle before `limit`.
 
@@ -131,21 +134,19 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
     """
     from datasets import Features, Value
 
-    dataset = _read(source)
+    dataset = open_source(source)
     required, optional = REQUIRED_COLUMNS[kind], OPTIONAL_COLUMNS.get(kind, ())
     if len(dataset) == 0:
         raise DataError("expected at least one row, got an empty data set", file=source.path, key="path")
-    taken: dict[str, str] = {}
+    taken: dict[str, list[str]] = {}
     for meaning in (*required, *optional, "solution", "domain", "language"):
-        column, named = source.column(meaning)
-        if column in dataset.column_names:
-            taken[meaning] = column
-        elif named or meaning in required:
-            raise DataError(
-                f"there is no column {column!r}; the columns are {', '.join(map(repr, dataset.column_names))}",
-                file=source.path,
-                key=f"{meaning}_column",
-            )
+        columns, named = source.columns(meaning)
+        if named or meaning in required:
+            _check_columns(source, dataset.column_names, columns, f"{meaning}_column")
+        if set(columns) <= set(dataset.column_names):
+            taken[meaning] = columns
+    _check_columns(source, dataset.column_names, source.options_columns or (), "options_columns")
+    dataset = accepted_rows(dataset, source)
     if source.limit is not None and source.limit < len(dataset):
         order = list(range(len(dataset)))
         random.Random(f"{seed}:{source.label}").shuffle(order)
@@ -154,7 +155,9 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
     names = ["prompt_id", *required, *optional, "solution", "domain", "language", "source"]
     if kind == "preference":
         names.remove("solution")
-    known = {*names, *taken.values()}
+    if source.options_columns is not None:
+        names.append("options")
+    known = {*names, *(column for columns in taken.values() for column in columns), *(source.options_columns or ())}
     further = {name: feature for name, feature in dataset.features.items() if name not in known}
     features = Features({**{name: Value("string") for name in names}, **further})
     dataset = dataset.map(
@@ -163,6 +166,7 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
         fn_kwargs={"source": source, "kind": kind, "taken": taken, "names": list(features)},
         remove_columns=dataset.column_names,
         features=features,
+        num_proc=processes_for(total),
     )
     if len(dataset) < total:
         what = " or ".join(required)
@@ -171,10 +175,32 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
         logger.info("%s: %d of %d rows have no solution", source.path, unsolved, len(dataset))
     if len(dataset) == 0:
         raise DataError(
-            f"expected rows with text in {', '.join(repr(taken[m]) for m in required)}, got none among {total}",
+            f"expected rows with text in {', '.join(repr(column) for m in required for column in taken[m])}, got none among {total}",
             file=source.path,
             key=f"{required[0]}_column",
         )
+    return dataset
+
+
+def accepted_rows(dataset: "Dataset", source: DataSource) -> "Dataset":
+    """
+    Return the rows of a source that its `where` keeps.
+
+    Args:
+        dataset (`datasets.Dataset`):
+            The rows as they were read.
+        source ([`DataSource`]):
+            Where they are from.
+
+    Raises:
+        [`~errors.DataError`]: if a column is missing, or no row has the values.
+    """
+    if source.where is None:
+        return dataset
+    _check_columns(source, dataset.column_names, source.where, "where")
+    dataset = dataset.filter(source.accepts, input_columns=list(source.where))
+    if len(dataset) == 0:
+        raise DataError("expected rows with these values, got none", file=source.path, key="where")
     return dataset
 
 
@@ -189,7 +215,7 @@ def columns_of(source: DataSource) -> list[str]:
     Raises:
         [`~errors.DataError`]: if it cannot be read, or there is no row in it.
     """
-    dataset = _read(source, streaming=True)
+    dataset = open_source(source, streaming=True)
     try:
         first = next(iter(dataset), None)
     except Exception as error:
@@ -205,7 +231,19 @@ def _unreadable(source: DataSource, error: Exception) -> DataError:
     return DataError(f"cannot be read: {reason}", file=source.path, key="path")
 
 
-def _read(source: DataSource, **options: Any) -> "Dataset":
+def open_source(source: DataSource, **options: Any) -> "Dataset":
+    """
+    Return the rows of a source as they are.
+
+    Args:
+        source ([`DataSource`]):
+            Where they are.
+        **options:
+            Passed on to [`~datasets.load_dataset`].
+
+    Raises:
+        [`~errors.DataError`]: if it cannot be read.
+    """
     import datasets
 
     path = Path(source.path).expanduser()
@@ -238,11 +276,11 @@ def _read(source: DataSource, **options: Any) -> "Dataset":
 
 
 def _canonical_rows(
-    batch: dict[str, list[Any]], source: DataSource, kind: str, taken: dict[str, str], names: list[str]
+    batch: dict[str, list[Any]], source: DataSource, kind: str, taken: dict[str, list[str]], names: list[str]
 ) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for i in range(len(next(iter(batch.values())))):
-        cell = {meaning: batch[column][i] for meaning, column in taken.items()}
+        cell = {meaning: _joined([batch[column][i] for column in columns]) for meaning, columns in taken.items()}
         row: dict[str, Any] = {meaning: _text_of(cell[meaning], meaning) for meaning in REQUIRED_COLUMNS[kind]}
         if not all(row.values()):
             continue
@@ -251,10 +289,35 @@ def _canonical_rows(
         row["domain"] = source.domain or cell.get("domain") or source.label
         row["language"] = source.language or cell.get("language") or detect(row["prompt"])
         row["solution"] = read_solution(cell.get("solution"))
+        if source.options_columns is not None:
+            options = options_of(
+                {column: batch[column][i] for column in source.options_columns}, source.options_columns
+            )
+            choice = as_choice(row["prompt"], options, cell.get("solution"))
+            if choice is None:
+                continue
+            row["prompt"], row["solution"], row["options"] = choice
         row["prompt_id"] = batch.get("prompt_id", {i: None})[i] or prompt_id(row["domain"], row["prompt"])
         for name in names:
             columns[name].append(row[name] if name in row else batch[name][i])
     return columns
+
+
+def _check_columns(source: DataSource, there: Sequence[str], columns: Iterable[str], key: str) -> None:
+    for column in columns:
+        if column not in there:
+            raise DataError(
+                f"there is no column {column!r}; the columns are {', '.join(map(repr, there))}",
+                file=source.path,
+                key=key,
+            )
+
+
+def _joined(cells: list[Any]) -> Any:
+    """Return the cell of a column; of several, their texts as paragraphs."""
+    if len(cells) == 1:
+        return cells[0]
+    return "\n\n".join(cell.strip() for cell in cells if isinstance(cell, str) and cell.strip())
 
 
 def _text_of(value: Any, meaning: str) -> str | None:
@@ -262,6 +325,8 @@ def _text_of(value: Any, meaning: str) -> str | None:
     Return the text of a cell, `None` where it has none. Of messages, a prompt is the only user's turn, which comes
     first; so `messages` of one turn each may be both the prompt's and the completion's column.
     """
+    if meaning == "label":  # true and false, 1 and 0
+        return str(int(value)) if isinstance(value, (bool, int, float)) and value in (0, 1) else None
     if isinstance(value, list):
         turns = [each for each in value if isinstance(each, dict)]
         users = [each for each in turns if each.get("role") == "user"]

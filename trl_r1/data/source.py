@@ -26,9 +26,15 @@ class DataSource:
             Configuration of a Hub data set.
         split (`str`, *optional*, defaults to `"train"`):
             Split of a Hub data set or a saved one.
-        prompt_column, completion_column, thought_column, solution_column, chosen_column, rejected_column (`str`, *optional*):
+        prompt_column, completion_column, thought_column, solution_column, chosen_column, rejected_column, label_column (`str`, *optional*):
             The columns with these meanings. They default to the canonical names. A solution that ends in `#### 18`, as
-            GSM8K's do, is read as `18`.
+            GSM8K's do, is read as `18`. A prompt may stand in several columns: their texts are joined by an empty line.
+        options_columns (`list[str]`, *optional*):
+            Columns of a multiple-choice question's options, or one column with a list of them. They are put under the
+            question in an order of their own, lettered, and the solution (the text, the letter or the number of an
+            option) becomes a letter.
+        where (`dict[str, Any]`, *optional*):
+            Keep only rows with these values in these columns: a value or a list of values, compared as text.
         domain (`str`, *optional*):
             Domain of all rows. Without it and `domain_column`, a column `domain`; without that, the source's name.
         domain_column (`str`, *optional*):
@@ -50,12 +56,15 @@ class DataSource:
     name: str | None = None
     config: str | None = None
     split: str = "train"
-    prompt_column: str | None = None
+    prompt_column: str | list[str] | None = None
     completion_column: str | None = None
     thought_column: str | None = None
     solution_column: str | None = None
     chosen_column: str | None = None
     rejected_column: str | None = None
+    label_column: str | None = None
+    options_columns: list[str] | None = None
+    where: dict[str, Any] | None = None
     domain: str | None = None
     domain_column: str | None = None
     language: str | None = None
@@ -68,6 +77,9 @@ class DataSource:
         for constant, column in (("domain", "domain_column"), ("language", "language_column")):
             if getattr(self, constant) and getattr(self, column):
                 raise DataError(f"expected one of `{constant}` and `{column}`, got both", file=self.path, key=column)
+        for key in ("prompt_column", "options_columns", "where"):
+            if getattr(self, key) is not None and not getattr(self, key):
+                raise DataError("expected at least one column, got none", file=self.path, key=key)
         if self.limit is not None and self.limit < 1:
             raise DataError(f"expected at least 1 row, got {self.limit}", file=self.path, key="limit")
         if self.share is not None and not 0 < self.share <= 1:
@@ -78,10 +90,15 @@ class DataSource:
         """The source's name in the column `source`."""
         return self.name or Path(self.path.partition("@")[0].removesuffix(".gz")).stem
 
-    def column(self, meaning: str) -> tuple[str, bool]:
-        """Return the column that holds `prompt`, `solution`, ..., and whether the source names it itself."""
+    def columns(self, meaning: str) -> tuple[list[str], bool]:
+        """Return the columns that hold `prompt`, `solution`, ..., and whether the source names them itself."""
         named = getattr(self, f"{meaning}_column")
-        return named or meaning, named is not None
+        return (named if isinstance(named, list) else [named or meaning]), named is not None
+
+    def accepts(self, *cells: Any) -> bool:
+        """Return whether a row with these cells in the columns of `where` is kept."""
+        accepted = [each if isinstance(each, list) else [each] for each in (self.where or {}).values()]
+        return all(str(cell) in map(str, values) for cell, values in zip(cells, accepted, strict=True))
 
 
 def parse_sources(entries: Sequence[Any], *, key: str = "data") -> list[DataSource]:

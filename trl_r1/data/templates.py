@@ -5,6 +5,7 @@ From canonical rows to TRL's data set formats.
 from typing import TYPE_CHECKING, Any
 
 from ..text import render_prompt
+from .parallel import processes_for
 
 
 if TYPE_CHECKING:
@@ -27,7 +28,12 @@ def render(dataset: "Dataset", kind: str, prompt_template: str) -> "Dataset":
     """
     render_prompt(prompt_template, "")  # a wrong template is refused here, and not by a worker of `map`
     removed = ["prompt", "chosen", "rejected"] if kind == "reward" else ["prompt"]
-    return dataset.map(_rendered, fn_kwargs={"kind": kind, "template": prompt_template}, remove_columns=removed)
+    return dataset.map(
+        _rendered,
+        fn_kwargs={"kind": kind, "template": prompt_template},
+        remove_columns=removed,
+        num_proc=processes_for(len(dataset)),
+    )
 
 
 def _rendered(row: dict[str, Any], kind: str, template: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """
 The reference policy of a checkpoint, where it moves (`sync_ref_model`): `trl_r1_reference.pt`, or one such file per rank
-where the reference is sharded (ZeRO-3, FSDP).
+where the reference is sharded (ZeRO-3, FSDP). And how it moves.
 """
 
 import os
@@ -11,6 +11,8 @@ from accelerate.utils import extract_model_from_parallel
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.tensor import DTensor
+from trl import SyncRefModelCallback
+from typing_extensions import override
 
 from ..errors import MachineError
 
@@ -78,3 +80,29 @@ def _local(parameter: Any) -> torch.Tensor:
     """The memory in which this rank holds its part of a parameter: ZeRO-3's, FSDP2's, or all of it."""
     part: torch.Tensor = getattr(parameter, "ds_tensor", parameter).data
     return part.to_local() if isinstance(part, DTensor) else part
+
+
+def moving_reference(trainer: Any) -> nn.Module | None:
+    """Return a GRPO trainer's reference policy where it moves (`sync_ref_model`), and let it move by [`SyncReference`]."""
+    if not trainer.args.sync_ref_model:
+        return None
+    trainer.pop_callback(SyncRefModelCallback)
+    trainer.add_callback(SyncReference(trainer.ref_model, trainer.accelerator))
+    reference: nn.Module = trainer.ref_model
+    return reference
+
+
+class SyncReference(SyncRefModelCallback):
+    """
+    TRL's callback that moves the reference towards the policy (`sync_ref_model`), one parameter after another.
+
+    Under ZeRO-3, TRL's gathers both models whole on every GPU: 56 GB of bf16 at 14B. Here a GPU holds no more than one
+    parameter of each at a time.
+    """
+
+    @staticmethod
+    @override
+    def sync_target_model(model: nn.Module, target_model: nn.Module, alpha: float) -> None:
+        move = SyncRefModelCallback.sync_target_model
+        for parameter, target in zip(model.parameters(), target_model.parameters(), strict=True):
+            move(nn.ParameterList([parameter]), nn.ParameterList([target]), alpha)

@@ -50,7 +50,7 @@ from .metrics import count_emergence, emergence_metrics, group_metrics, group_to
 from .micro_batches import WITHOUT_GRADIENT, MicroBatches
 from .padding import AtOwnWidth, LogProbabilities, in_chunks_of_similar_length
 from .prompt_stream import PromptStream, check_prompt_stream
-from .reference import load_reference, save_reference
+from .reference import load_reference, moving_reference, save_reference
 from .rollout import FOLDER, SHARD, RemoveStaleRollouts, Rollout
 from .sampler import go_to_epoch
 from .switches import MEAN_OVER_ROWS, decide, reasons_in_config, reasons_in_model
@@ -142,7 +142,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         if getattr(args, "prompt_curriculum", False):
             self.curriculum = PromptCurriculum(args.seed, self.num_generations)
             self.add_callback(SaveAtEnd(self.curriculum))
-        self.moving_reference: torch.nn.Module | None = self.ref_model if args.sync_ref_model else None
+        self.moving_reference = moving_reference(self)
         self._reward_seconds = 0.0
         self._prompt_sampler: Sampler[int] | None = None
 

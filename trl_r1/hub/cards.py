@@ -236,8 +236,7 @@ def _measured(run: RunRecord, model: str) -> list[Measured]:
     """What each evaluation measured of this model; no two have one name, for the Hub joins those that do."""
     found: list[Measured] = []
     for name, metrics in run.evaluations_of(model).items():
-        stage = run.stage(name)
-        data = ", ".join(stage.data_from) if stage and stage.data_from else name
+        data = run.evaluated_on(name) or name
         if any(data == before.data for before in found):
             data = f"{data} ({name})"
         scores = tuple(scores_of([metrics]))

@@ -1,3 +1,3 @@
 """
-[`~preference.trainer.R1RewardTrainer`]: TRL's RewardTrainer for preference models, resumed exactly.
+[`~preference.trainer.R1RewardTrainer`] and [`~preference.trainer.R1DPOTrainer`]: TRL's trainers on pairs, resumed exactly.
 """

@@ -1,22 +1,24 @@
 """
-The config of the `reward` stage: TRL's, with the paper's numbers as defaults; v2 is version 2 of arXiv 2501.12948.
+The configs of the `reward` and `dpo` stages: TRL's, the former with the paper's numbers as defaults; v2 is version 2 of
+arXiv 2501.12948.
 """
 
 from dataclasses import dataclass
 
-from trl import RewardConfig
+from trl import DPOConfig, RewardConfig
 
 from ..docstrings import help_from_docstring
+from ..training_config import TrainingConfig
 
 
 @help_from_docstring
 @dataclass
-class R1RewardConfig(RewardConfig):
+class R1RewardConfig(TrainingConfig, RewardConfig):
     r"""
     Configuration of the `reward` stage: [`~trl.RewardConfig`] with the settings of R1's reward models.
 
-    The paper's batch is 256 pairs (v2 3.1): `per_device_train_batch_size * gradient_accumulation_steps * number of
-    devices`.
+    The paper's batch is 256 pairs (v2 3.1): `batch_size`, on any number of processes. See
+    [`~training_config.TrainingConfig`].
 
     Args:
         learning_rate (`float`, *optional*, defaults to `6e-6`):
@@ -30,3 +32,11 @@ class R1RewardConfig(RewardConfig):
     learning_rate: float = 6e-6
     num_train_epochs: float = 1.0
     max_length: int | None = 8192
+
+
+@dataclass
+class R1DPOConfig(TrainingConfig, DPOConfig):
+    r"""
+    Configuration of the `dpo` stage: [`~trl.DPOConfig`] with [`~training_config.TrainingConfig`]. R1 has no such stage;
+    the defaults are TRL's.
+    """

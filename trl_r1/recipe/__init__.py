@@ -7,6 +7,7 @@ Nothing here imports torch: a recipe is read, resolved and fingerprinted in abou
 from .document import Document, read_document, shown
 from .fingerprint import fingerprints, package_versions
 from .load import find_recipe, known_recipes, load_recipe, read_recipe, recipe_homes
+from .optional import settle_needs
 from .records import Artifact, Recipe, Stage
 from .references import ResolvedStage, resolve
 
@@ -26,5 +27,6 @@ __all__ = [
     "read_recipe",
     "recipe_homes",
     "resolve",
+    "settle_needs",
     "shown",
 ]

@@ -36,14 +36,23 @@ class Document:
             Its mapping.
         lines (`dict[tuple, int]`):
             Line of each key, counted from 1, by the path of keys and list positions that leads to it.
+        origins (`dict[tuple, tuple[Document, tuple]]`, *optional*):
+            Of what other files brought in: in which file, and where in it, each key stands.
     """
 
     path: Path
     data: dict[str, Any]
     lines: dict[tuple[str | int, ...], int] = field(default_factory=dict, repr=False)
+    origins: dict[tuple[str | int, ...], tuple["Document", tuple[str | int, ...]]] = field(
+        default_factory=dict, repr=False
+    )
 
     def at(self, *keys: str | int) -> str:
         """Return `file:line` of the key that `keys` lead to, or of the nearest one around it that is known."""
+        for length in range(len(keys), 0, -1):
+            if keys[:length] in self.origins:
+                document, there = self.origins[keys[:length]]
+                return document.at(*there, *keys[length:])
         while keys and keys not in self.lines:
             keys = keys[:-1]
         return f"{shown(self.path)}:{self.lines[keys]}" if keys else shown(self.path)

@@ -17,6 +17,7 @@ from ..errors import ConfigError, ConfigErrors, RecipeError, did_you_mean, liste
 from ..kinds import known_kinds
 from ..typed import check_fields, hints_of
 from .document import Document, dotted, read_document
+from .include import read_with_includes
 from .records import Recipe, Stage
 
 
@@ -41,6 +42,8 @@ class _RecipeKeys:
     data: dict[str, Any] = field(default_factory=dict)
     hub: dict[str, Any] | None = None
     report: dict[str, Any] | None = None
+    judge: dict[str, Any] | None = None
+    without: list[str] = field(default_factory=list)
     stages: list[Any] = field(default_factory=list)
 
 
@@ -55,6 +58,7 @@ class _StageKeys:
     config: str | None = None
     accelerate: str | None = None
     num_processes: int | None = None
+    needs: str | list[str] | None = None
     set: dict[str, Any] = field(default_factory=dict)
 
 
@@ -69,7 +73,7 @@ def known_recipes() -> list[str]:
     found = set()
     for home in recipe_homes():
         for path in home.rglob("*.yaml"):
-            if re.search(r"^stages:", path.read_text(encoding="utf-8"), re.MULTILINE):
+            if re.search(r"^(stages|include):", path.read_text(encoding="utf-8"), re.MULTILINE):
                 name = path.relative_to(home)
                 found.add((name.parent if name.name == "recipe.yaml" else name.with_suffix("")).as_posix())
     return sorted(found)
@@ -98,7 +102,7 @@ def find_recipe(name: str | Path) -> Path:
                 return candidate
     known = known_recipes()
     raise ConfigError(
-        f"no such file, and no recipe of this name; recipes that ship with trl_r1: {listed(known)}"
+        f"no such file, and no recipe of this name; recipes that ship with trl_r1: {listed(known, len(known))}"
         f"{did_you_mean(str(name), known)}",
         file=str(name),
     )
@@ -134,7 +138,7 @@ def read_recipe(
     Raises:
         `ConfigError`: the file itself cannot be read, or has no stages.
     """
-    document = read_document(find_recipe(path))
+    document = read_with_includes(find_recipe(path))
     return _Reading(document, list(overrides), seed).recipe()
 
 
@@ -226,6 +230,8 @@ class _Reading:
             disk_gb=float(keys.disk_gb),
             hub=keys.hub,
             report=keys.report,
+            judge=keys.judge,
+            without=tuple(keys.without),
         )
         return recipe, self.problems
 
@@ -273,6 +279,7 @@ class _Reading:
             config_file=config_file,
             origins=origins,
             at=self.document.at(*at),
+            needs=keys.needs,
         )
 
     def config(

@@ -43,6 +43,8 @@ class Stage:
             `file:line` of each key of `config`, for error messages.
         at (`str`):
             `file:line` of the stage in the recipe.
+        needs (`str` or `list[str]`, *optional*):
+            What it needs in order to be part of the recipe: see [`settle_needs`].
     """
 
     name: str
@@ -55,6 +57,7 @@ class Stage:
     config_file: Path | None = None
     origins: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     at: str = ""
+    needs: str | list[str] | None = None
 
     @property
     def module(self) -> str:
@@ -88,6 +91,14 @@ class Recipe:
             What is pushed to the Hub at the end.
         report (`dict[str, Any]`, *optional*):
             Settings of the report.
+        judge (`dict[str, Any]`, *optional*):
+            A judge's server: arguments of the rewards that need one.
+        without (`tuple[str, ...]`):
+            Needs that count as not met; once settled, those of the machine that are not. See [`settle_needs`].
+        settled (`bool`):
+            Whether the recipe had parts with needs, and those that are not met have been left out.
+        off (`tuple[str, ...]`):
+            What was left out, a line for each need.
     """
 
     name: str
@@ -100,6 +111,10 @@ class Recipe:
     disk_gb: float = 1.0
     hub: dict[str, Any] | None = None
     report: dict[str, Any] | None = None
+    judge: dict[str, Any] | None = None
+    without: tuple[str, ...] = ()
+    settled: bool = False
+    off: tuple[str, ...] = ()
 
     def stage(self, name: str) -> Stage:
         """Return the stage called `name`."""

@@ -15,7 +15,7 @@ from .answers import questions_of
 from .chart import TEMPLATES
 from .curves import curves_of
 from .graph import lineage_svg
-from .tables import ScoreTable, domain_table, hard_table, score_table, selections_of, sizes_of
+from .tables import ScoreTable, comparison_table, domain_table, hard_table, score_table, selections_of, sizes_of
 
 
 PAGE = "report.html"
@@ -31,6 +31,7 @@ class Evaluation:
     scores: ScoreTable
     domains: ScoreTable | None
     hard: ScoreTable | None
+    comparisons: ScoreTable | None
 
 
 def write_report(run_dir: str | Path) -> Path:
@@ -86,9 +87,8 @@ def _evaluations(run: RunRecord) -> list[Evaluation]:
     for name, models in run.evaluations().items():
         scores = score_table(models)
         if scores is not None:
-            stage = run.stage(name)
-            data = ", ".join(stage.data_from) if stage else ""
-            found.append(Evaluation(name, data, sizes_of(models), scores, domain_table(models), hard_table(models)))
+            tables = domain_table(models), hard_table(models), comparison_table(run.comparisons(name))
+            found.append(Evaluation(name, run.evaluated_on(name), sizes_of(models), scores, *tables))
     return found
 
 

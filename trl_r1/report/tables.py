@@ -1,5 +1,6 @@
 """The tables of the page: the scores of every model, what each builder kept and rejected."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,6 +104,36 @@ def domain_table(models: Mapping[str, Mapping[str, Any]]) -> ScoreTable | None:
     measured = dict.fromkeys(d for by_domain in found.values() for d, v in by_domain.items() if number(v) is not None)
     columns = [Score(d, f"pass@1 on prompts of the domain {d}.", heading=d) for d in measured]
     return _table(columns, found) if len(columns) > 1 else None
+
+
+def comparison_table(comparisons: Sequence[Mapping[str, Any]]) -> ScoreTable | None:
+    """
+    Each model against the one before it, and the last against the first; `None` where nothing was compared.
+
+    Args:
+        comparisons (`Sequence[Mapping[str, Any]]`):
+            Every two models, as [`~paired.compare_all`] returns them.
+    """
+    order = list(dict.fromkeys(name for each in comparisons for name in each["models"]))
+    wanted = [*itertools.pairwise(order), *([(order[0], order[-1])] if len(order) > 2 else [])]
+    by_pair = {tuple(each["models"]): each for each in comparisons}
+    rows = []
+    for pair in wanted:
+        if (found := by_pair.get(pair)) is not None:
+            difference, stderr = number(found.get("difference")), number(found.get("difference_stderr"))
+            sign = "+" if difference and difference > 0 else ""
+            cells = (
+                Cell(sign + show(difference), show(stderr) if stderr is not None else ""),
+                Cell(show(found.get("p_value"), 4)),
+                Cell(show(found.get("n_prompts"), 0)),
+            )
+            rows.append((f"{pair[0]} → {pair[1]}", cells))
+    columns = (
+        Score("difference", "Mean over the problems of the second model's pass rate less the first's.", ""),
+        Score("p_value", "Two-sided p-value of the sign-flip test on these differences.", "", heading="p"),
+        Score("n_prompts", "Number of problems that both models were asked.", "", 0, "problems"),
+    )
+    return ScoreTable(columns, tuple(rows)) if rows else None
 
 
 def selections_of(run: RunRecord) -> list[Selection]:

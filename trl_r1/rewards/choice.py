@@ -91,6 +91,13 @@ class ChoiceAccuracy:
         if self.style not in STYLES:
             raise ConfigError(f"expected one of {', '.join(STYLES)}, got {self.style!r}", key="style")
 
+    def reads_gold(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether a row of data has a solution that is one of its options."""
+        try:
+            return self._judge(row.get("solution") or "", read_options(row.get("options")), None)[0] is not None
+        except ConfigError:
+            return False
+
     def __call__(
         self,
         *,

@@ -10,14 +10,14 @@ fenced block of the answer, after the thought. It runs in a jail: see docs/sandb
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..errors import ConfigError
 from ..sandbox import NAMES, VERDICTS, Comparison, Limits, Result, Row, Sandbox, Submission, language_of, read_row
 from ..sandbox.extract import completed, defined_in_prompt, last_program
-from ..sandbox.rows import Stdio
+from ..sandbox.rows import Stdio, function_of
 from ..text import STYLES, question_of
 from ._columns import column
 from .math import answer_parts
@@ -34,8 +34,8 @@ class CodeAccuracy:
     has no readable tests, asks for a language that is not among `languages`, or the sandbox failed twice.
 
     Needs the column `tests` in one of the shapes of [`~sandbox.read_row`], as a dictionary or its JSON. Without one, it
-    takes open-r1's `verification_info`, or HumanEval's `test` with `entry_point`. Logs the verdict of each test in the
-    column `code_verdicts`.
+    takes open-r1's `verification_info`, or HumanEval's `test` with `entry_point`. LiveCodeBench's functional cases may
+    name their function in the column `metadata`. Logs the verdict of each test in the column `code_verdicts`.
 
     Args:
         column (`str`, *optional*, defaults to `"tests"`):
@@ -137,6 +137,16 @@ class CodeAccuracy:
             until_failure=self.all_or_nothing,
         )
 
+    def reads_gold(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether a row of data has tests in a known shape, in a language that is run."""
+        name = (
+            self.column if self.column != COLUMNS[0] else next((one for one in COLUMNS if row.get(one)), self.column)
+        )
+        entry_point = row.get("entry_point")
+        given = defined_in_prompt(row.get("prompt") or "", entry_point) if entry_point is not None else ""
+        found = self._row(row.get(name), entry_point, given, function_of(row.get("metadata")))
+        return found is not None and bool(self._accepted(found))
+
     def __call__(
         self,
         *,
@@ -152,6 +162,7 @@ class CodeAccuracy:
         entry_points = columns.get("entry_point") or [None] * len(completions)
         questions = columns.get("question") or [question_of(prompt) for prompt in prompts or [""] * len(completions)]
         answers = self._answers(completions, prompts, columns)
+        functions = [function_of(each) for each in columns.get("metadata") or [None] * len(completions)]
         rewards: list[float | None] = [None] * len(completions)
         verdicts = ["no_tests"] * len(completions)
         asked: dict[Any, tuple[Submission, list[int]]] = {}
@@ -160,9 +171,9 @@ class CodeAccuracy:
             entry_point, given = entry_points[i], ""
             if entry_point is not None:
                 given = defined_in_prompt(questions[i] or "", entry_point)
-            key = (_key(tests[i]), entry_point, given)
+            key = (_key(tests[i]), entry_point, given, functions[i])
             if key not in rows:
-                rows[key] = self._row(tests[i], entry_point, given)
+                rows[key] = self._row(tests[i], entry_point, given, functions[i])
             row = rows[key]
             if row is None:
                 continue
@@ -205,11 +216,11 @@ class CodeAccuracy:
         return parts if cut is None else [None if is_cut else part for part, is_cut in zip(parts, cut, strict=True)]
 
     @staticmethod
-    def _row(tests: Any, entry_point: str | None, given: str) -> Row | None:
+    def _row(tests: Any, entry_point: str | None, given: str, function: str | None) -> Row | None:
         if not tests:
             return None
         try:
-            return read_row(tests, entry_point, completed(given, "", entry_point)[1] if given else "")
+            return read_row(tests, entry_point, completed(given, "", entry_point)[1] if given else "", function)
         except (ValueError, TypeError, RecursionError):
             return None
 

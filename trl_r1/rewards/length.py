@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ..errors import ConfigError
-from .schedule import RewardSpec, call, make_reward
+from .schedule import RewardSpec, call, check_machine, make_reward
 from .scheduled import required_columns
 
 
@@ -83,6 +83,10 @@ class GroupLength:
     def requires(self) -> tuple[str, ...]:
         """What the reward of accuracy reads."""
         return required_columns(self.accuracy)
+
+    def check_machine(self) -> None:
+        """Check that this machine has what the reward of accuracy needs."""
+        check_machine(self.accuracy, "accuracy")
 
     def __call__(
         self,

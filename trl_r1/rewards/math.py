@@ -8,7 +8,7 @@ after it. See [`~verify.final_answer`] for where in the answer part the final an
 for what counts as equal.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -107,6 +107,10 @@ class MathAccuracy:
             )
         if self.style not in STYLES:
             raise ConfigError(f"expected one of {', '.join(STYLES)}, got {self.style!r}", key="style")
+
+    def reads_gold(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether a row of data has a solution that answers can be compared with."""
+        return read_gold(row.get("solution") or "") is not None
 
     def __call__(
         self,

@@ -48,6 +48,9 @@ class RewardSpec:
             First training step at which it applies; a step is one policy update, and the first is 0.
         until_step (`int`, *optional*):
             First training step at which it applies no more.
+        needs (`str` or `list[str]`, *optional*):
+            What a recipe must have for the reward to be part of it ([`~recipe.settle_needs`]). Says nothing to a stage
+            that runs alone: there the reward itself refuses a machine that lacks what it needs.
     """
 
     func: str
@@ -56,6 +59,7 @@ class RewardSpec:
     domains: tuple[str, ...] | None = None
     from_step: int | None = None
     until_step: int | None = None
+    needs: str | list[str] | None = None
 
     @classmethod
     def parse(cls, declared: Any, key: str = "rewards") -> "RewardSpec":
@@ -123,7 +127,6 @@ def load_reward(declared: Any, key: str) -> tuple[RewardSpec, Callable[..., Any]
 
     Raises:
         [`~errors.ConfigError`]: as [`load_rewards`].
-        [`~errors.MachineError`]: if the machine lacks what the reward needs.
     """
     spec = RewardSpec.parse(declared, key)
     return spec, make_reward(spec, key)
@@ -159,6 +162,7 @@ def load_rewards(declared: Sequence[Any], *, where: str = "rewards") -> tuple[li
     Raises:
         [`~errors.ConfigError`]: with the key and what was expected, if a declaration is wrong, a path does not import,
             what it leads to is no reward, or its arguments do not fit.
+        [`~errors.MachineError`]: if the machine lacks what a reward needs.
     """
     if not isinstance(declared, (list, tuple)) or not declared:
         raise ConfigError(f"expected a list of at least one reward, got {declared!r}", key=where)
@@ -167,6 +171,7 @@ def load_rewards(declared: Sequence[Any], *, where: str = "rewards") -> tuple[li
     seen: dict[str, int] = {}
     for i, one in enumerate(declared):
         spec, reward = load_reward(one, f"{where}[{i}]")
+        check_machine(reward, f"{where}[{i}]")
         weights.append(spec.weight)
         name = name_of(reward)
         seen[name] = seen.get(name, 0) + 1
@@ -185,7 +190,6 @@ def make_reward(spec: RewardSpec, key: str = "rewards") -> Callable[..., Any]:
 
     Raises:
         [`~errors.ConfigError`]: if the path does not import, leads to no reward, or the arguments do not fit.
-        [`~errors.MachineError`]: if the machine lacks what the reward needs.
     """
     found = _imported(spec.func, f"{key}.func")
     makes_one = inspect.isclass(found) or (inspect.isfunction(found) and not _takes_completions(found))
@@ -193,11 +197,8 @@ def make_reward(spec: RewardSpec, key: str = "rewards") -> Callable[..., Any]:
         raise ConfigError(f"`{spec.func}` is ready as it is, expected no arguments", key=f"{key}.args")
     try:
         reward: Callable[..., Any] = found(**spec.args) if makes_one else found
-        if callable(check := getattr(reward, "check_machine", None)):  # a jail, a compiler
-            check()
     except ConfigError as error:
-        inner = f".{error.key}" if error.key else ""
-        raise ConfigError(error.message, file=error.file, key=f"{key}.args{inner}") from None
+        raise _of_arguments(error, key) from None
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"the arguments do not fit `{spec.func}{_signature(found)}`: {error}", key=f"{key}.args"
@@ -206,6 +207,26 @@ def make_reward(spec: RewardSpec, key: str = "rewards") -> Callable[..., Any]:
         made = type(reward).__name__
         raise ConfigError(f"`{spec.func}` makes a {made}, expected a reward, which can be called", key=f"{key}.func")
     return reward
+
+
+def check_machine(reward: Callable[..., Any], key: str = "rewards") -> None:
+    """
+    Check that this machine has what a reward needs (a jail, a compiler, a key), where it says so by `check_machine`.
+
+    Raises:
+        [`~errors.ConfigError`]: if an argument asks for what cannot be had.
+        [`~errors.MachineError`]: if the machine lacks it.
+    """
+    try:
+        if callable(check := getattr(reward, "check_machine", None)):
+            check()
+    except ConfigError as error:
+        raise _of_arguments(error, key) from None
+
+
+def _of_arguments(error: ConfigError, key: str) -> ConfigError:
+    inner = f".{error.key}" if error.key else ""
+    return ConfigError(error.message, file=error.file, key=f"{key}.args{inner}")
 
 
 def _signature(found: Callable[..., Any]) -> str:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 
 from ..errors import ConfigErrors
-from ..recipe import read_recipe, resolve
+from ..recipe import read_recipe, resolve, settle_needs
 from ..rewards.schedule import declared_rewards
 
 
@@ -31,9 +31,10 @@ def audit(recipe_name: str, *, overrides: Iterable[str] = ()) -> int:
         `ConfigErrors`: the recipe is wrong.
     """
     recipe, problems = read_recipe(recipe_name, overrides=overrides)
+    recipe, unknown = settle_needs(recipe)
     stages, more = resolve(recipe)
-    if problems or more:
-        raise ConfigErrors([*problems, *more])
+    if problems or unknown or more:
+        raise ConfigErrors([*problems, *unknown, *more])
     entries = [
         {
             "stage": item.name,

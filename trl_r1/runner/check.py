@@ -1,39 +1,56 @@
 """
 Everything that can be found wrong before anything runs.
 
-What the config classes and rewards of a stage refuse, columns that the data lack, data that cannot be read, a disk that
-is too small. Each problem names file, key and what was expected; all of them are reported at once.
+What the config classes and rewards of a stage refuse, settings that contradict the model or the launcher, columns that the
+data lack, data that cannot be read. Each problem names file, key and what was expected; all of them are reported at once.
 """
 
-import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, ConfigErrors, DataError, did_you_mean, listed
-from ..recipe import Recipe, ResolvedStage, read_recipe, resolve, shown
+from ..errors import ConfigError, ConfigErrors
+from ..lineage import read_yaml
+from ..recipe import Recipe, ResolvedStage, read_recipe, resolve, settle_needs, shown
 from ..recipe.references import RUN
-from .configs import check_configs, sources_of
+from .check_data import check_data, check_reward_columns
+from .configs import accelerate_of, check_configs
 from .directory import check_owner
+from .sizes import Sizing
 
 
-# Columns that every row has once it has been read, whatever its file holds.
-_ALWAYS_THERE = ("prompt_id", "prompt", "question", "domain", "language", "source")
+@dataclass(frozen=True)
+class Checked:
+    """
+    A recipe in which nothing is wrong.
 
-# Columns of what a stage samples, whatever its kind.
-_TRACES = ("prompt_id", "prompt", "solution", "domain", "language", "completion")
+    Args:
+        recipe (`Recipe`):
+            The recipe.
+        stages (`list[ResolvedStage]`):
+            Its stages, parents before children, with values as their fields take them.
+        run_dir (`Path`):
+            The run's directory.
+        records (`dict[str, dict[str, Any]]`):
+            What [`~stages._check.check_stage`] returned for each stage.
+    """
 
-# What a source's `..._column` keys say which column means.
-_MEANINGS = ("prompt", "completion", "solution", "chosen", "rejected", "domain", "language")
-
-GB = 1 << 30
-
-# Of a source: its name, the domain of all of its rows, its columns; `None` what is not known beforehand.
-Offered = tuple[str, str | None, set[str] | None]
+    recipe: Recipe
+    stages: list[ResolvedStage]
+    run_dir: Path
+    records: dict[str, dict[str, Any]]
 
 
 def check(
-    path: str | Path, run_dir: Path | None = None, *, overrides: list[str] | None = None, seed: int | None = None
-) -> tuple[Recipe, list[ResolvedStage], Path]:
+    path: str | Path,
+    run_dir: Path | None = None,
+    *,
+    overrides: list[str] | None = None,
+    seed: int | None = None,
+    only: list[str] | None = None,
+    fetch: bool = False,
+    sizing: Sizing | None = None,
+) -> Checked:
     """
     Read a recipe and check all of it.
 
@@ -46,10 +63,15 @@ def check(
             `stage.key=value`.
         seed (`int`, *optional*):
             In place of the recipe's.
+        only (`list[str]`, *optional*):
+            The only stages that are to run: how others would be launched is not checked.
+        fetch (`bool`, *optional*, defaults to `False`):
+            Whether configs, tokenizers and data are fetched from the Hub, and data are read whole.
+        sizing ([`~runner.sizes.Sizing`], *optional*):
+            What figures are made with; without it there are none, and nothing is refused for its size.
 
     Returns:
-        `tuple[Recipe, list[ResolvedStage], Path]`: the recipe, its stages, parents before children, with values as
-        their fields take them, and the run's directory.
+        `Checked`: the recipe, and what is known of its stages.
 
     Raises:
         `ConfigErrors`: everything found wrong.
@@ -57,19 +79,59 @@ def check(
     recipe, problems = read_recipe(path, overrides=overrides or (), seed=seed)
     if run_dir is None:
         run_dir = Path("runs") / (recipe.name if seed is None else f"{recipe.name}-seed{seed}")
+    recipe, found = settle_needs(recipe, recorded=read_yaml(run_dir / "recipe.yaml").get("without"))
+    problems += found
     stages, found = resolve(recipe)
     problems += found
-    checked, records, found = check_configs(stages, run_dir)
+    checked, records, found = check_configs(stages, run_dir, fetch, sizing)
     problems += found
     for item in checked:
         problems += check_models(item)
+        if not only or item.name in only:
+            problems += check_launch(item)
+            problems += sizing.too_few_gpus(item, records.get(item.name, {})) if sizing is not None else []
         if item.name in records:
             offered, found = check_data(item, records[item.name]["columns"], checked)
             problems += [*found, *check_reward_columns(item, records[item.name]["rewards"], offered)]
-    problems += check_surroundings(recipe, run_dir, checked)
+    problems += check_surroundings(recipe, run_dir)
     if problems:
         raise ConfigErrors(list({str(problem): problem for problem in problems}.values()))
-    return recipe, checked, run_dir
+    return Checked(recipe, checked, run_dir, records)
+
+
+def check_launch(item: ResolvedStage) -> list[ConfigError]:
+    """Check that a stage's accelerate file is one which `trl-r1 run` can start as the stage's config means it."""
+    if item.stage.accelerate is None:
+        return []
+    try:
+        launch = accelerate_of(item)
+    except ConfigError:  # reported where the configs are made
+        return []
+    file, problems = shown(item.stage.accelerate), []
+    nodes, written = launch.get("num_machines") or 1, launch.get("num_processes")
+    if nodes != 1:
+        problems.append(
+            ConfigError(
+                f"is {nodes}, and `trl-r1 run` starts stages on this machine alone: `{item.name}` would wait for the others "
+                "for ever. Expected 1; a stage over several machines is started by hand (docs/scaling.md, Several "
+                "machines), and the rest of the recipe runs with --only",
+                file=file,
+                key="num_machines",
+            )
+        )
+    asked = item.stage.num_processes
+    if asked is not None and asked != written and item.config.get("batch_size") is None and isinstance(written, int):
+        problems.append(
+            ConfigError(
+                f"is {asked}, and {written} in {file}: the batch of `{item.name}` (processes x "
+                f"`per_device_train_batch_size` x `gradient_accumulation_steps`) would be {asked / written:g} times that "
+                "of its config. Expected `batch_size: ...` beside them, from which the accumulation is computed, or an "
+                f"accelerate file with `num_processes: {asked}`",
+                file=item.stage.at,
+                key=f"stages.{item.name}.num_processes",
+            )
+        )
+    return problems
 
 
 def check_models(item: ResolvedStage) -> list[ConfigError]:
@@ -86,151 +148,10 @@ def check_models(item: ResolvedStage) -> list[ConfigError]:
     return problems
 
 
-def source_columns(
-    source: dict[str, Any], item: ResolvedStage, columns: dict[str, Any], stages: list[ResolvedStage]
-) -> set[str] | None:
-    """
-    Return the columns that a source offers under their canonical names; `None` where they are not known beforehand.
-
-    Raises:
-        `DataError`: it cannot be read, or is empty.
-    """
-    path = str(source.get("path"))
-    found = columns.get(path)
-    if isinstance(found, str):
-        raise DataError(found, file=shown(path), key=f"data.{source.get('name')}.path")
-    if path.startswith(f"{RUN}/"):
-        _, name, *rest = path.split("/")
-        parent = next(s for s in stages if s.name == name)
-        if rest[0] == "data":
-            written = parent.kind.writes if parent.kind else {}
-            part = rest[-1].removesuffix(".parquet")
-            if written and part not in written:
-                raise DataError(
-                    f"`{name}` writes no data set `{part}`; expected one of {listed(written)}{did_you_mean(part, written)}",
-                    file=item.stage.at,
-                    key=f"stages.{item.name}.data",
-                )
-            found = written.get(part)
-        else:
-            found = _TRACES
-    if found is None:
-        return None
-    named = {meaning: source.get(f"{meaning}_column") for meaning in _MEANINGS}
-    for meaning, column in named.items():
-        if column is not None and column not in found:
-            raise DataError(
-                f"`{column}` is no column of `{shown(path) if '/' in path and RUN not in path else path}`; expected one "
-                f"of {listed(found)}{did_you_mean(column, found)}",
-                file=item.stage.at,
-                key=f"stages.{item.name}.data.{meaning}_column",
-            )
-    return {*found, *(meaning for meaning, column in named.items() if column is not None)}
-
-
-def check_data(
-    item: ResolvedStage, columns: dict[str, Any], stages: list[ResolvedStage]
-) -> tuple[list[Offered], list[ConfigError]]:
-    """
-    Check the columns of a stage's data.
-
-    Args:
-        item (`ResolvedStage`):
-            The stage.
-        columns (`dict[str, Any]`):
-            Columns of its local sources, as [`~stages._check.check_stage`] returns them.
-        stages (`list[ResolvedStage]`):
-            All stages.
-
-    Returns:
-        `tuple`: what each source offers, and what is wrong.
-    """
-    offered: list[Offered] = []
-    problems: list[ConfigError] = []
-    for i, source in enumerate(sources_of(item)):
-        found = None
-        try:
-            found = source_columns(source, item, columns, stages)
-        except DataError as error:
-            problems.append(error)
-        name, domain = str(source.get("name") or source.get("path")), source.get("domain")
-        if domain is None and found is not None and "domain" not in found:
-            domain = name  # as `trl_r1.data` has it
-        offered.append((name, domain, found))
-        for column in (item.kind.reads if item.kind else None) or ():
-            if found is not None and column not in found:
-                own = sorted(found - {each for each in _MEANINGS if source.get(f"{each}_column") not in (None, each)})
-                problems.append(
-                    DataError(
-                        f"`{name}` has no column `{column}`, which `{item.stage.kind}` reads; expected one of that name "
-                        f"or `{column}_column: ...`. It has {listed(own)}",
-                        file=item.stage.at,
-                        key=f"stages.{item.name}.data[{i}]",
-                    )
-                )
-    return offered, problems
-
-
-def check_reward_columns(
-    item: ResolvedStage, rewards: list[dict[str, Any]], offered: list[Offered]
-) -> list[ConfigError]:
-    """
-    Check that a stage's data have the columns that its rewards read.
-
-    A column is missing where a source that is wholly of one of the reward's domains lacks it, or where no source that
-    the reward may apply to has it. Rows without it in a mixture score `None`, which is what `domains` is for.
-
-    Args:
-        item (`ResolvedStage`):
-            The stage.
-        rewards (`list[dict[str, Any]]`):
-            Its rewards, as [`~stages._check.check_stage`] returns them.
-        offered (`list[Offered]`):
-            What its data offer, as [`check_data`] returns it.
-    """
-    problems: list[ConfigError] = []
-    for reward in rewards:
-        domains = reward["domains"]
-        apply = [each for each in offered if not domains or each[1] is None or each[1] in domains]
-        for column in sorted(set(reward["requires"]) - set(_ALWAYS_THERE)):
-            without = [each for each in apply if each[2] is not None and column not in each[2]]
-            if apply and len(without) == len(apply):
-                lacking = [f"`{without[0][0]}` lacks" if len(without) == 1 else "the data lack"]
-            else:
-                lacking = [f"`{name}` lacks" for name, domain, _ in without if domains and domain]
-            problems += [
-                DataError(
-                    f"`{reward['func']}` reads the column `{column}`, which {which}; expected a column of that name or "
-                    f"`{column}_column: ...` in the data",
-                    file=item.at(reward["key"]),
-                    key=f"{item.name}.{reward['key']}.func",
-                )
-                for which in lacking
-            ]
-    return problems
-
-
-def check_surroundings(recipe: Recipe, run_dir: Path, stages: list[ResolvedStage]) -> list[ConfigError]:
-    """Check the run's directory, the disk and the `hub:` section."""
-    problems: list[ConfigError] = []
+def check_surroundings(recipe: Recipe, run_dir: Path) -> list[ConfigError]:
+    """Check the run's directory and the `hub:` section."""
     owner = check_owner(run_dir, recipe)
-    if owner is not None:
-        problems.append(owner)
-    place = run_dir.absolute()
-    while not place.exists():
-        place = place.parent
-    left = sum(not (run_dir / item.name / "artifact.json").exists() for item in stages) / max(1, len(stages))
-    needed, free = recipe.disk_gb * left, shutil.disk_usage(place).free / GB
-    if free < needed:
-        problems.append(
-            ConfigError(
-                f"no space left: {free:.1f} GB are free at {shown(place)}, and what is left of the run needs "
-                f"{needed:.1f} GB (`disk_gb: {recipe.disk_gb:g}` in {shown(recipe.path)}); expected more room or another "
-                "--output-dir",
-                file=shown(run_dir),
-                key="disk_gb",
-            )
-        )
+    problems = [owner] if owner is not None else []
     if recipe.hub is not None:
         from ..hub import check_hub_section
 

@@ -3,6 +3,7 @@ What the reader of a terminal sees: one live line per running stage, plain lines
 """
 
 import errno
+import itertools
 import os
 import shutil
 import sys
@@ -128,6 +129,26 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[in
     return "\n".join([line(head), line(["-" * width for width in widths]), *(line(row) for row in rows)])
 
 
+def data_table(records: dict[str, dict[str, Any]]) -> str:
+    """Return the table of `trl-r1 plan --data`: what [`~stages._data.read_data`] counted, a line for each source."""
+    head = ["stage", "data", "rows", "left out", "no answer", "unreadable", "longest prompt", "cut short"]
+    rows = []
+    for name, record in records.items():
+        for each in record["data"]:
+            empty, unreadable = (
+                "  ".join(f"{gold['reward']} {gold[key]}" for gold in each["golds"])
+                if len(each["golds"]) > 1
+                else "".join(str(gold[key]) for gold in each["golds"]) or "-"
+                for key in ("empty", "unreadable")
+            )
+            longest = "-" if each["longest"] is None else str(each["longest"])
+            cut = "-" if each["room"] is None else str(each["cut"])
+            rows.append(
+                [name, each["source"], str(each["rows"]), str(each["without"]), empty, unreadable, longest, cut]
+            )
+    return table(head, rows, right=range(2, len(head)))
+
+
 def evaluation_table(models: dict[str, dict[str, Any]]) -> str:
     """Return the table of an evaluation: models in rows, scores in columns, each with its standard error."""
     scores = scores_of(models.values())
@@ -141,3 +162,16 @@ def evaluation_table(models: dict[str, dict[str, Any]]) -> str:
 
     rows = [[name, *(cell(metrics, score) for score in scores)] for name, metrics in models.items()]
     return table(["model", *(score.title for score in scores)], rows, right=range(1, len(scores) + 1))
+
+
+def comparison_lines(comparisons: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a line for each two models that were compared one after the other: the difference and its p-value."""
+    order = list(dict.fromkeys(name for each in comparisons for name in each["models"]))
+    beside = set(itertools.pairwise(order))
+    lines = []
+    for each in comparisons:
+        a, b = each["models"]
+        if (a, b) in beside:
+            difference = f"{each['difference']:+.3f} ±{each['difference_stderr']:.3f}"
+            lines.append(f"{a} -> {b}: {difference}, p = {each['p_value']:.4f} (paired, {each['n_prompts']} problems)")
+    return lines

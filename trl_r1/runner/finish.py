@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import TrlR1Error
 from ..lineage import read_run
 from ..recipe import Recipe, shown
-from .display import Display, evaluation_table
+from .display import Display, comparison_lines, evaluation_table
 
 
 def finish(recipe: Recipe, run_dir: Path, display: Display, *, worked: bool, whole: bool) -> int:
@@ -36,9 +36,10 @@ def finish(recipe: Recipe, run_dir: Path, display: Display, *, worked: bool, who
         write_report(run_dir, display)
     if whole and recipe.hub is not None:
         code = push(run_dir, display)
-    evaluations = read_run(run_dir).evaluations()
+    record = read_run(run_dir)
+    evaluations = record.evaluations()
     for name, models in evaluations.items():
-        display.say(f"\n{name}\n{evaluation_table(models)}")
+        display.say("\n".join(["", name, evaluation_table(models), *comparison_lines(record.comparisons(name))]))
     if whole and not evaluations:
         display.say(f"\nAll stages are done; what they made is in {shown(run_dir)}")
     return code

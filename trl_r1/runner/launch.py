@@ -3,6 +3,7 @@ Start a stage in separate processes, and end it.
 """
 
 import contextlib
+import math
 import os
 import shlex
 import signal
@@ -17,15 +18,17 @@ from typing import IO, Any
 import yaml
 
 from ..io import read_json, write_text
+from ..kinds import kind_of
 from ..recipe import ResolvedStage
 from ..recipe.records import now
 from .configs import world_size
 from .directory import CONFIG_FILE, STAGE_VARIABLE
-from .supervisor import INTERRUPT, KILL, TERMINATE
+from .supervisor import INTERRUPT, KILL, SAVE, TERMINATE
 
 
 LOG_FILE = "log.txt"
 PROGRESS_FILE = "progress.json"
+GRACE_SECONDS = 10.0
 
 
 def command_of(item: ResolvedStage, config_file: str | Path) -> list[str]:
@@ -85,6 +88,11 @@ class RunningStage:
     @property
     def name(self) -> str:
         return self.item.name
+
+    @property
+    def trains(self) -> bool:
+        """Whether it saves a checkpoint when it gets SIGTERM."""
+        return kind_of(self.item.stage.kind).trains
 
     @property
     def seconds(self) -> float:
@@ -169,31 +177,45 @@ def start(item: ResolvedStage, run_dir: Path, folder: Path) -> RunningStage:
     return RunningStage(item, folder, process, log_start)
 
 
-def stop(running: list[RunningStage], grace_s: float, hurry: Callable[[], bool]) -> None:
+def stop(running: list[RunningStage], grace_s: float | None, hurry: Callable[[], bool]) -> None:
     """
-    End stages: interrupt, terminate, kill.
+    End stages. A training is asked to save a checkpoint at the end of its optimizer step; others are interrupted, then
+    terminated, then killed.
 
     Args:
         running (`list[RunningStage]`):
             What runs.
-        grace_s (`float`):
-            Seconds from the interrupt to the kill.
+        grace_s (`float`, *optional*):
+            Seconds until a stage is killed. By default 10, and for a training as long as it takes.
         hurry (`Callable[[], bool]`):
             Whether to kill at once: a second Ctrl-C.
     """
-    for letter, share in ((INTERRUPT, 0.5), (TERMINATE, 0.5), (KILL, None)):
-        running = [stage for stage in running if stage.poll() is None]
-        for stage in running:
-            stage.ask(letter)
-        until = time.monotonic() + (grace_s * share if share is not None else 30.0)
-        while any(stage.poll() is None for stage in running) and time.monotonic() < until:
-            if share is not None and hurry():
-                break
-            time.sleep(0.05)
+    saving = [stage for stage in running if stage.trains]
+    others = [stage for stage in running if not stage.trains]
+    for stage in saving:
+        stage.ask(SAVE)
+    begun = time.monotonic()
+    for letter, share in ((INTERRUPT, 0.5), (TERMINATE, 1.0)):
+        _end(others, letter, begun + share * (GRACE_SECONDS if grace_s is None else grace_s), hurry)
+    _wait(saving, math.inf if grace_s is None else begun + grace_s, hurry)
+    _end(running, KILL, time.monotonic() + 30.0, lambda: False)
     for stage in running:
         if stage.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 stage.process.send_signal(signal.SIGKILL)
+
+
+def _end(running: list[RunningStage], letter: bytes, until: float, hurry: Callable[[], bool]) -> None:
+    """Ask for an end, and wait for it."""
+    for stage in running:
+        if stage.poll() is None:
+            stage.ask(letter)
+    _wait(running, until, hurry)
+
+
+def _wait(running: list[RunningStage], until: float, hurry: Callable[[], bool]) -> None:
+    while any(stage.poll() is None for stage in running) and time.monotonic() < until and not hurry():
+        time.sleep(0.05)
 
 
 def how_it_ended(code: int) -> str:

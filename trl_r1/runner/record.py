@@ -99,5 +99,7 @@ def recipe_text(recipe: Recipe) -> str:
         stages.append(_stated({**entry, "set": stage.config}))
     found = {name: getattr(recipe, name) for name in KEYS}
     found |= {"base_model": base_model, "data": data, "stages": stages}
+    if recipe.settled:
+        found["without"] = list(recipe.without)
     head = f"# Written by trl-r1: {recipe.path.resolve()} with its configs read in, as it ran in this directory.\n"
     return head + yaml.safe_dump(_stated(found), sort_keys=False, allow_unicode=True)

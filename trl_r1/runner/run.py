@@ -10,20 +10,21 @@ import errno
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import Interrupted, MachineError
 from ..io import write_text
-from ..recipe import Artifact, Recipe, shown
+from ..recipe import Artifact, Recipe, ResolvedStage, shown
 from ..recipe.records import now
 from ..scores import show_duration
-from .check import check
+from .check import Checked, check
 from .configs import world_size
 from .directory import (
     Attempt,
+    check_owner,
     claim,
     end_leftovers,
     locked,
@@ -31,11 +32,14 @@ from .directory import (
     retire,
     write_attempt,
 )
-from .display import Display, clock, table
+from .display import Display, clock, data_table, table
+from .figures import as_json, figures_text
 from .finish import finish
 from .launch import LOG_FILE, RunningStage, command_of, how_it_ended, read_progress, shell, start, stop
+from .needs import lacking, refuse_lacking, to_run, unchecked
 from .plan import PlannedStage, State, make_plan
 from .record import is_there, lost_seconds, make_artifact, recipe_text
+from .sizes import Sizing, make_sizing
 
 
 _POLL_SECONDS = 0.1
@@ -62,12 +66,23 @@ class RunOptions:
             `stage.key=value`.
         dry_run (`bool`):
             Say what would run, and change nothing.
+        data (`bool`):
+            Of `trl-r1 plan`: fetch configs, tokenizers and data, and read data whole.
+        gpus (`int`, *optional*), gpu_memory (`float`, *optional*, defaults to `80`), throughput (`Path`, *optional*):
+            Of `trl-r1 plan`: GPUs of the machine, GiB of each, and a file of assumptions ([`~sizes.throughput`]).
+        as_json (`bool`):
+            Of `trl-r1 plan`: print the figures alone, in JSON.
         parallel (`int`, *optional*):
             How many stages at once, in place of the recipe's.
-        grace_s (`float`):
-            Seconds that an interrupted stage has to end by itself.
+        grace_s (`float`, *optional*):
+            Seconds that an interrupted stage has to end by itself. By default 10, and for a training as long as it takes
+            to save a checkpoint at the end of its optimizer step.
         command (`list[str]`):
             The command, for the record and for the hint on how to go on.
+        variant (`str`, *optional*):
+            Name of a variant of the recipe, whose run is another run, in `runs/NAME-VARIANT` by default.
+        change (`Callable`, *optional*):
+            Makes a stage of the variant of one of the recipe.
     """
 
     recipe: str
@@ -77,9 +92,16 @@ class RunOptions:
     only: list[str] = field(default_factory=list)
     overrides: list[str] = field(default_factory=list)
     dry_run: bool = False
+    data: bool = False
+    gpus: int | None = None
+    gpu_memory: float = 80.0
+    throughput: Path | None = None
+    as_json: bool = False
     parallel: int | None = None
-    grace_s: float = 10.0
+    grace_s: float | None = None
     command: list[str] = field(default_factory=list)
+    variant: str | None = None
+    change: Callable[[ResolvedStage], ResolvedStage] | None = None
 
 
 def plan(options: RunOptions) -> list[PlannedStage]:
@@ -90,8 +112,15 @@ def plan(options: RunOptions) -> list[PlannedStage]:
         `ConfigErrors`: everything found wrong.
     """
     display = Display()
-    recipe, stages, run_dir = check(options.recipe, options.output_dir, overrides=options.overrides, seed=options.seed)
-    planned = make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)
+    sizing = None
+    if not options.dry_run:  # which does not say what GPUs there are
+        sizing = make_sizing(options.gpus, options.gpu_memory, options.throughput, options.only)
+    checked = _checked(options, sizing)
+    recipe, run_dir = checked.recipe, checked.run_dir
+    planned = make_plan(recipe, checked.stages, run_dir, only=options.only, again_from=options.again_from)
+    if options.as_json:
+        display.say(as_json(checked.records))
+        return planned
     display.say(f"{recipe.name} ({shown(recipe.path)}), seed {recipe.seed}, in {shown(run_dir)}\n")
     rows = []
     for stage in planned:
@@ -101,17 +130,47 @@ def plan(options: RunOptions) -> list[PlannedStage]:
     display.say(table(["stage", "kind", "reads from", "processes", "state"], rows, right=[3]))
     if options.dry_run:
         display.say()
-        for stage in planned:
-            if stage.state not in (State.DONE, State.LEFT_OUT):
-                display.say(shell(command_of(stage.item, run_dir / stage.name / "config.yaml")))
+        for stage in to_run(planned):
+            display.say(shell(command_of(stage.item, run_dir / stage.name / "config.yaml")))
+    if sizing is not None and (figures := figures_text(checked.records, sizing)):
+        display.say(f"\n{figures}")
+    if options.data:
+        display.say("\n" + data_table(checked.records))
+    for head, found in (
+        ("Off, since what it needs is not there (docs/recipes.md)", checked.recipe.off),
+        ("Needs, and is not here (`trl-r1 run` would refuse to start)", lacking(checked, planned)),
+        ("Not checked, being neither here nor cached (`trl-r1 plan --data` fetches it)", unchecked(checked)),
+    ):
+        if found:
+            display.say(f"\n{head}:\n" + "\n".join(f"  - {text}" for text in found))
     display.say(f"\nThe recipe is in order. {_counts(planned)}")
     return planned
 
 
+def _checked(options: RunOptions, sizing: Sizing | None = None) -> Checked:
+    found = check(
+        options.recipe,
+        # A variant's directory is no directory of the recipe's.
+        options.output_dir if options.variant is None else None,
+        overrides=options.overrides,
+        seed=options.seed,
+        only=options.only,
+        fetch=options.data,
+        sizing=sizing,
+    )
+    if options.variant is None:
+        return found
+    recipe = replace(found.recipe, name=f"{found.recipe.name}-{options.variant}")
+    run_dir = options.output_dir or found.run_dir.with_name(f"{found.run_dir.name}-{options.variant}")
+    if (owner := check_owner(run_dir, recipe)) is not None:
+        raise owner
+    stages = [options.change(item) for item in found.stages] if options.change else found.stages
+    return replace(found, recipe=recipe, run_dir=run_dir, stages=stages)
+
+
 def _counts(planned: list[PlannedStage]) -> str:
     done = sum(stage.state is State.DONE for stage in planned)
-    left = sum(stage.state not in (State.DONE, State.LEFT_OUT) for stage in planned)
-    return f"{done} of {len(planned)} stages are done, {left} to run."
+    return f"{done} of {len(planned)} stages are done, {len(to_run(planned))} to run."
 
 
 def run(options: RunOptions) -> int:
@@ -127,15 +186,17 @@ def run(options: RunOptions) -> int:
 
     Raises:
         `ConfigErrors`: the recipe is wrong; nothing was run.
-        `MachineError`: another runner is in the directory, or the disk is full.
+        `MachineError`: this machine lacks what a stage needs, another runner is in the directory, or the disk is full.
         `Interrupted`: the user stopped the run.
     """
     if options.dry_run:
         plan(options)
         return 0
     display = Display()
-    recipe, stages, run_dir = check(options.recipe, options.output_dir, overrides=options.overrides, seed=options.seed)
-    make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)  # is what is asked for known?
+    checked = _checked(options)
+    recipe, stages, run_dir = checked.recipe, checked.stages, checked.run_dir
+    asked = make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)
+    refuse_lacking(checked, asked)
     try:
         with locked(run_dir):
             ended = end_leftovers(run_dir)
@@ -170,30 +231,9 @@ class _Run:
 
     def run(self) -> int:
         self.prepare()
-        waiting = [stage for stage in self.planned if stage.state not in (State.DONE, State.LEFT_OUT)]
+        waiting = to_run(self.planned)
         worked = bool(waiting)
-        limit = max(1, self.options.parallel or self.recipe.parallel)
-        with self.signals():
-            try:
-                drawn = 0.0
-                while self.running or (waiting and not self.failed):
-                    while len(self.running) < limit and not self.failed and not self.stops:
-                        ready = next((s for s in waiting if set(s.item.parents) <= self.done), None)
-                        if ready is None:
-                            break
-                        waiting.remove(ready)
-                        self.start(ready)
-                    for stage in [stage for stage in self.running if stage.poll() is not None]:
-                        self.end(stage)
-                    if self.stops:
-                        self.interrupt()
-                    if time.monotonic() - drawn >= _DRAW_SECONDS:
-                        self.display.update(self.running)
-                        drawn = time.monotonic()
-                    time.sleep(_POLL_SECONDS)
-            finally:
-                if self.running:  # an error of the runner's own: leave nothing behind
-                    stop(self.running, self.options.grace_s, lambda: self.stops > 1)
+        self.work(waiting)
         self.summary(waiting)
         if self.failed:
             return self.report_failure()
@@ -209,6 +249,8 @@ class _Run:
         self.display.say(
             f"{self.recipe.name}, seed {self.recipe.seed}, in {shown(self.run_dir)}. {_counts(self.planned)}"
         )
+        for line in self.recipe.off:
+            self.display.say(f"off: {line}")
         for stage in self.planned:
             if stage.state is State.DONE:
                 self.done.add(stage.name)
@@ -237,10 +279,47 @@ class _Run:
 
     # --- while ------------------------------------------------------------------------------------------------------
 
+    def work(self, waiting: list[PlannedStage], *, keep_going: bool = False) -> None:
+        """
+        Run stages until none is left, or one has failed.
+
+        Args:
+            waiting (`list[PlannedStage]`):
+                What is to run; each is taken out when it is started.
+            keep_going (`bool`, *optional*, defaults to `False`):
+                Whether a stage that has failed stops only those that depend on it.
+        """
+        limit = max(1, self.options.parallel or self.recipe.parallel)
+        with self.signals():
+            try:
+                drawn = 0.0
+                while self.running or (waiting and (keep_going or not self.failed)):
+                    while len(self.running) < limit and (keep_going or not self.failed) and not self.stops:
+                        ready = next((s for s in waiting if set(s.item.parents) <= self.done), None)
+                        if ready is None:
+                            break
+                        waiting.remove(ready)
+                        self.start(ready)
+                    if not self.running and not self.stops:
+                        break  # what waits depends on what has failed
+                    for stage in [stage for stage in self.running if stage.poll() is not None]:
+                        self.end(stage)
+                    if self.stops:
+                        self.interrupt()
+                    if time.monotonic() - drawn >= _DRAW_SECONDS:
+                        self.display.update(self.running)
+                        drawn = time.monotonic()
+                    time.sleep(_POLL_SECONDS)
+            finally:
+                if self.running:  # an error of the runner's own: leave nothing behind
+                    stop(self.running, self.options.grace_s, lambda: self.stops > 1)
+
     def end(self, stage: RunningStage) -> None:
         self.running.remove(stage)
         self.display.forget(stage.name)
         code = stage.exit_code()
+        if code == Interrupted.exit_code:  # whoever asked it to end, with a checkpoint
+            self.stops = max(1, self.stops)
         if code < 0:  # the supervisor itself was killed, and could not end its processes
             end_leftovers(stage.folder)
         planned = next(p for p in self.planned if p.name == stage.name)
@@ -286,6 +365,10 @@ class _Run:
         names = ", ".join(stage.name for stage in self.running)
         if names:
             self.display.say(f"{clock()} stopping {names}; once more to kill at once")
+        if self.options.grace_s is None and any(stage.trains for stage in self.running):
+            self.display.say(
+                f"{clock()} a training saves a checkpoint at the end of its step, however long that takes"
+            )
         stop(self.running, self.options.grace_s, lambda: self.stops > 1)
         for stage in list(self.running):
             self.end(stage)

@@ -23,8 +23,10 @@ import sys
 import time
 
 
-# What the runner writes into the pipe.
-INTERRUPT, TERMINATE, KILL = b"i", b"t", b"k"
+# What the runner writes into the pipe. SAVE goes to the ranks of a training alone: a launcher that is told to end kills its
+# workers after 30 seconds, and what they have started to help them must live as long as they do.
+INTERRUPT, TERMINATE, KILL, SAVE = b"i", b"t", b"k", b"s"
+_LAUNCHER = "accelerate.commands.launch"
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -41,6 +43,16 @@ def _descendants() -> list[int]:
     with contextlib.suppress(psutil.Error):
         return [child.pid for child in psutil.Process().children(recursive=True) if child.status() != "zombie"]
     return []
+
+
+def _ranks(child: subprocess.Popen[bytes], command: list[str]) -> list[int]:
+    """The processes that train: what the launcher has started, or the stage itself."""
+    if _LAUNCHER in command:
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            return [each.pid for each in psutil.Process(child.pid).children()] or [child.pid]
+    return [child.pid]
 
 
 def _signal(pids: list[int], number: int) -> None:
@@ -110,6 +122,9 @@ def supervise(command: list[str]) -> int:
             if letter in (b"", KILL):
                 _kill_group(child)
                 break
+            if letter == SAVE:
+                _signal(_ranks(child, command), signal.SIGTERM)
+                continue
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGINT if letter == INTERRUPT else signal.SIGTERM)
     code = child.wait()

@@ -70,6 +70,19 @@ class Engine:
     def check(cls, config: "SamplingConfig") -> None:
         """Raise [`~errors.ConfigError`] for settings that the engine cannot sample with. Nothing is loaded."""
 
+    @classmethod
+    def check_machine(cls, config: "SamplingConfig") -> None:
+        """
+        Raise [`~errors.MachineError`] where this machine lacks what the engine needs. Nothing is loaded.
+
+        `trl-r1 plan` lists what it says, and `trl-r1 run` refuses to start.
+        """
+
+    @classmethod
+    def gpus(cls, config: "SamplingConfig") -> int:
+        """Return how many GPUs it cannot do without."""
+        return 0
+
     def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
         """
         Complete each question up to `n` times, the same way for the same seed.

@@ -7,7 +7,7 @@ The tests of a data set's row, in the shapes that public data have.
 | `{"inputs": [...], "outputs": [...]}` (also `input`, `output`) | CodeContests, APPS, TACO | [`Stdio`] |
 | the same with `fn_name` | APPS and TACO, call-based | [`Calls`] |
 | `{"language": ..., "test_cases": [{"input", "output", "type", "fn_name"}]}` | open-r1's `verification_info` | either |
-| a list of such cases | LiveCodeBench | either |
+| a list of such cases | LiveCodeBench (with `testtype`, `metadata.func_name`) | either |
 | a script, or a list of asserts | HumanEval's `test` with `entry_point`, MBPP | [`Calls`], else [`Script`] |
 
 Each may be a dictionary or its JSON.
@@ -103,7 +103,7 @@ class Row:
     language: str | None = None
 
 
-def read_row(tests: Any, entry_point: str | None = None, given: str = "") -> Row:
+def read_row(tests: Any, entry_point: str | None = None, given: str = "", function: str | None = None) -> Row:
     """
     Read a row's tests.
 
@@ -114,6 +114,8 @@ def read_row(tests: Any, entry_point: str | None = None, given: str = "") -> Row
             HumanEval's column of that name.
         given (`str`, *optional*, defaults to `""`):
             What the problem's prompt defines.
+        function (`str`, *optional*):
+            The function that LiveCodeBench's functional cases call, where these do not name it themselves.
 
     Raises:
         `ValueError`: if it has none of these shapes, or holds no test; the message says what was found.
@@ -138,7 +140,9 @@ def read_row(tests: Any, entry_point: str | None = None, given: str = "") -> Row
         if all(isinstance(test, str) for test in tests):
             return Row(_script("\n".join(tests), entry_point, given, prelude=False), language)
         if all(isinstance(test, Mapping) and "input" in test and "output" in test for test in tests):
-            name = _one_name([test.get("fn_name") for test in tests])
+            name = _one_name([test.get("fn_name") or function_of(test.get("metadata")) for test in tests])
+            if any(test.get("testtype") == "functional" for test in tests) and not (name := name or function):
+                raise ValueError("expected the name of the function that functional cases call, got none")
             return Row(_cases([t["input"] for t in tests], [t["output"] for t in tests], name), language)
     raise ValueError(f"expected tests in a shape that is known, got {_shown(tests)}")
 
@@ -150,6 +154,13 @@ def _one_name(names: Any) -> Any:
     if len(set(names)) > 1:
         raise ValueError("expected one function for all test cases, or none")
     return names[0] if names else None
+
+
+def function_of(metadata: Any) -> str | None:
+    """Return the function that LiveCodeBench's metadata name, of a case or of a problem."""
+    metadata = _document(metadata) if isinstance(metadata, str) else metadata
+    name = metadata.get("func_name") if isinstance(metadata, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def _document(text: str) -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Where chat messages keep a chain of thought that is not in their content.
 _REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
 _THOUGHT = re.compile(r"(?:<think>)?(.*)</think>", re.DOTALL)
+_ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
 _PROBE = "the thought of turn {}"
 
 
@@ -108,13 +109,8 @@ def check_truncated_share(dataset: "Dataset", max_length: int, max_share: float)
     Raises:
         [`~errors.DataError`]: if more are.
     """
-    import pyarrow.compute as pc
-
-    too_long, longest = 0, 0
-    for batch in dataset.select_columns("input_ids").with_format("arrow").iter(batch_size=1000):
-        lengths = pc.list_value_length(batch["input_ids"])
-        too_long += pc.sum(pc.greater(lengths, max_length)).as_py() or 0
-        longest = max(longest, pc.max(lengths).as_py() or 0)
+    lengths = token_counts(dataset)
+    too_long, longest = sum(length > max_length for length in lengths), max(lengths, default=0)
     if too_long > max_share * len(dataset):
         raise DataError(
             f"{too_long} of {len(dataset)} rows ({too_long / len(dataset):.1%}) are longer than {max_length} tokens and "
@@ -122,4 +118,34 @@ def check_truncated_share(dataset: "Dataset", max_length: int, max_share: float)
             f"(`max_truncated_share`). The longest row has {longest} tokens. Raise `max_length`, leave out what is too "
             "long, or raise `max_truncated_share`.",
             key="max_length",
+        )
+
+
+def token_counts(dataset: "Dataset") -> list[int]:
+    """Return the number of tokens of each row (`input_ids`), without turning them into Python's numbers."""
+    import pyarrow.compute as pc
+
+    batches = dataset.select_columns("input_ids").with_format("arrow").iter(batch_size=1000)
+    return [length for batch in batches for length in pc.list_value_length(batch["input_ids"]).to_pylist()]
+
+
+def check_packing(config: Any) -> None:
+    """
+    Refuse packing for a model in which a packed row would see the one before it.
+
+    Attention keeps rows apart by their positions; a layer with a state of its own does not know where one ends.
+
+    Args:
+        config ([`~transformers.PretrainedConfig`]):
+            The model's.
+
+    Raises:
+        [`~errors.ConfigError`]: if a layer is no attention.
+    """
+    others = set(getattr(config.get_text_config(), "layer_types", None) or ()) - _ATTENTION
+    if others:
+        raise ConfigError(
+            f"the model has layers of type {', '.join(sorted(others))}, whose state would run on from one packed row into "
+            "the next; expected false. Rows are dealt out by length instead (`train_sampling_strategy`)",
+            key="packing",
         )

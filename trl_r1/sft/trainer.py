@@ -1,8 +1,8 @@
 """
 TRL's SFTTrainer, for R1.
 
-What it adds: two refusals before training ([`checks`]), the loss by source of the data, and a log that resumes exactly
-([`~resume`]). With [`~sft.config.R1SFTConfig`] its defaults are the paper's.
+What it adds: refusals before training ([`checks`]), the loss by source of the data, rows dealt out by length, and a
+resumption that is exact ([`~resume`]). With [`~sft.config.R1SFTConfig`] its defaults are the paper's.
 """
 
 import copy
@@ -17,8 +17,9 @@ from trl import SFTConfig, SFTTrainer, maybe_convert_to_chatml, pack_dataset
 from typing_extensions import override
 
 from .._compat import get_config_model_id
+from ..data.parallel import processes_for
 from ..resume import ExactResume
-from .checks import check_template_keeps_reasoning, check_truncated_share
+from .checks import check_packing, check_template_keeps_reasoning, check_truncated_share, token_counts
 from .config import R1SFTConfig
 
 
@@ -34,7 +35,8 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
       than `args.max_truncated_share` of the rows would be cut by `args.max_length` (not with packing that splits).
     - Where the data have a column `source`, it logs `loss/SOURCE`: the mean negative log-likelihood of the source's
       trained tokens since the last log. Not for iterable data sets, nor under context or sequence parallelism.
-    - The log of a resumed run equals that of the uninterrupted one.
+    - With `args.train_sampling_strategy: batch_rebalance`, the rows of each optimizer step are dealt out by length.
+    - A resumed run equals the uninterrupted one, its log included.
     """
 
     _tag_names: ClassVar[list[str]] = [*SFTTrainer._tag_names, "trl_r1"]
@@ -52,8 +54,11 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
         super().__init__(model, args, *rest, **named)
         self._source_sums: dict[str, dict[str, list[float]]] = {"train": {}, "eval": {}}
         self._window: torch.Tensor | None = None
+        self._balanced: Any = None
         if self._sources:
             self.data_collator = _KeepSources(self.data_collator)
+        if self.padding_free:
+            check_packing(self.model.config)
 
     # Before training
 
@@ -62,6 +67,8 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
         self, dataset: Any, processing_class: Any, args: Any, packing: bool, formatting_func: Any, dataset_name: str
     ) -> Any:
         prepare = super()._prepare_dataset
+        if args.dataset_num_proc is None and isinstance(dataset, Dataset):
+            args.dataset_num_proc = processes_for(len(dataset))
         trained = dataset_name == "train"
         if trained:
             self._check_template(dataset, processing_class)
@@ -79,9 +86,10 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
         if checked:
             check_truncated_share(dataset, args.max_length, max_share)
         if has_sources:
-            dataset = self._number_sources(dataset, by_token=packing)
-            if packing:
-                return _pack(dataset, args)
+            with args.main_process_first(desc="numbering the sources"):
+                dataset = self._number_sources(dataset, args.dataset_num_proc, by_token=packing)
+                if packing:
+                    return _pack(dataset, args)
         return prepare(dataset, processing_class, args, packing, None, dataset_name)
 
     def _check_template(self, dataset: Dataset | IterableDataset, processing_class: Any) -> None:
@@ -98,9 +106,20 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
 
         check_template_keeps_reasoning((maybe_convert_to_chatml(dict(row)) for row in rows), render)
 
+    @override
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        if self.args.train_sampling_strategy != "batch_rebalance" or not isinstance(dataset, Dataset):
+            return super()._get_train_sampler(train_dataset)
+        if self.args.length_column_name not in dataset.column_names:  # transformers would count in Python
+            dataset = Dataset.from_dict({self.args.length_column_name: token_counts(dataset)})
+        self._balanced = super()._get_train_sampler(dataset)
+        self._balanced.seed = self.args.seed
+        return self._balanced
+
     # Loss by source
 
-    def _number_sources(self, dataset: Dataset, by_token: bool) -> Dataset:
+    def _number_sources(self, dataset: Dataset, num_proc: int | None, by_token: bool) -> Dataset:
         names = {name for name in dataset.unique("source") if name is not None}
         self._sources += sorted(names - set(self._sources))
         number = {name: i for i, name in enumerate(self._sources)} | {None: -1}
@@ -112,6 +131,7 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
         return dataset.map(
             lambda row: {_SOURCE: [number[row["source"]]] * len(row["input_ids"])},
             features=features,
+            num_proc=num_proc,
             desc="Numbering sources",
         )
 
@@ -181,6 +201,13 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
     def load_rank_state(self, state: dict[str, Any]) -> None:
         super().load_rank_state(state)
         self._source_sums["train"] = state["loss_by_source"]
+
+    @override
+    def load_files(self, checkpoint: str) -> None:
+        if self._balanced is not None:
+            # transformers (5.23) does not tell the sampler of several ranks in which epoch it goes on. At the end of an
+            # epoch this is a whole number.
+            self._balanced.set_epoch(int(self.state.epoch or 0))
 
 
 @dataclass

@@ -29,6 +29,9 @@ class StageArguments:
             it finds another number.
         merge_adapter (`bool`, *optional*, defaults to `False`):
             With `use_peft`: whether to save the full model, the adapter merged into its base, instead of the adapter.
+        keep_checkpoints (`bool`, *optional*, defaults to `False`):
+            Whether to keep the checkpoints of a stage that is done. They hold the state of the optimizer, 14 to 20 bytes
+            a parameter, and serve a training that goes on; a changed config starts anew.
     """
 
     # Without a default: `None` is refused below, with the form that is expected.
@@ -36,6 +39,7 @@ class StageArguments:
     prompt_template: str = None  # type: ignore[assignment]
     expect_processes: int | None = None
     merge_adapter: bool = False
+    keep_checkpoints: bool = False
 
     def __post_init__(self) -> None:
         if not self.data:

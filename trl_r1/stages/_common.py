@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, TrlR1Error
+from ..errors import ConfigError, Interrupted, TrlR1Error
 from ..io import write_json
 from ..kinds import StageKind
 
@@ -74,7 +74,7 @@ def run_stage(stage: Callable[..., None], parser: "StageParser", argv: Sequence[
         if is_main_process():
             print(f"{parser.prog}: {error}", file=sys.stderr, flush=True)
             output_dir = next((config.output_dir for config in configs if hasattr(config, "output_dir")), None)
-            if output_dir and Path(output_dir).is_dir():
+            if output_dir and Path(output_dir).is_dir() and not isinstance(error, Interrupted):
                 write_progress(output_dir, 0, 0, error=str(error), exit_code=error.exit_code)
         return error.exit_code
     except KeyboardInterrupt:

@@ -5,6 +5,7 @@ Which preference pairs can be trained on.
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ..data.parallel import processes_for
 from ..errors import DataError
 
 
@@ -32,7 +33,7 @@ def usable_pairs(pairs: "Dataset", max_length: int | None) -> "Dataset":
         longest = len(pair.get("prompt_ids", ())) + max(len(pair["chosen_ids"]), len(pair["rejected_ids"]))
         return pair["chosen_ids"] != pair["rejected_ids"] and (max_length is None or longest <= max_length)
 
-    kept = pairs.filter(usable)
+    kept = pairs.filter(usable, num_proc=processes_for(len(pairs)))
     left_out = len(pairs) - len(kept)
     if left_out:
         logger.warning(

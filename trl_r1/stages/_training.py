@@ -7,13 +7,12 @@ def train(args: SFTConfig, stage: StageArguments, model: ModelConfig) -> None:
         return
     rows = ...
     trainer = SFTTrainer(train_dataset=rows, **trainer_arguments(args, model))
-    train_and_save(trainer, merge_adapter=stage.merge_adapter)
+    train_and_save(trainer, merge_adapter=stage.merge_adapter, keep_checkpoints=stage.keep_checkpoints)
 ```
 """
 
 import logging
 import os
-import re
 import shutil
 import zipfile
 from collections import defaultdict
@@ -23,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..adapters import MERGED, full_model, is_adapter
+from ..adapters import MERGED, full_model, is_adapter, lora_targets
 from ..errors import ConfigError, MachineError
 from ..ids import parse_hub_id
 from ..io import numbered_checkpoints, publish, read_json, write_json
 from ..scores import number
 from ._common import Progress
+from ._interrupt import train
 from ._world import SameWeightsEverywhere, check_strategy, check_world
 
 
@@ -71,6 +71,8 @@ def has_to_train(args: TrainingArguments, stage: "StageArguments") -> bool:
         return True
     if args.process_index == 0:
         print(f"{model} is there: this stage is done. Delete it to train again.", flush=True)
+        if not stage.keep_checkpoints:  # it may have been killed before it came to that
+            remove_checkpoints(model.parent)
     return False
 
 
@@ -100,10 +102,7 @@ def trainer_arguments(args: Any, model: "ModelConfig") -> dict[str, Any]:
         "trust_remote_code": args.trust_remote_code,
         **(args.model_init_kwargs or {}),
     }
-    # `ModelConfig` makes a text of a list of one, which PEFT takes as a pattern for a module's whole path.
-    targets = model.lora_target_modules
-    if isinstance(targets, str) and re.fullmatch(r"\w+", targets):
-        model.lora_target_modules = [targets]
+    model.lora_target_modules = lora_targets(model.lora_target_modules)
     return {
         "model": path,
         "args": args,
@@ -120,6 +119,12 @@ def last_whole_checkpoint(output_dir: str | os.PathLike[str]) -> Path | None:
     ranks write at the same time are whole as well.
     """
     return next((checkpoint for checkpoint in numbered_checkpoints(output_dir) if _is_whole(checkpoint)), None)
+
+
+def remove_checkpoints(output_dir: str | os.PathLike[str]) -> None:
+    """Remove the checkpoints of a stage whose model is there: nothing goes on from them, and 7B take 137 GB each."""
+    for checkpoint in numbered_checkpoints(output_dir):
+        shutil.rmtree(checkpoint)
 
 
 def remove_broken_checkpoints(output_dir: str | os.PathLike[str]) -> None:
@@ -201,7 +206,11 @@ class ReportProgress(TrainerCallback):
 
 
 def train_and_save(
-    trainer: Trainer, *, merge_adapter: bool = False, complete: Callable[[Path], None] | None = None
+    trainer: Trainer,
+    *,
+    merge_adapter: bool = False,
+    keep_checkpoints: bool = False,
+    complete: Callable[[Path], None] | None = None,
 ) -> None:
     """
     Train, from the last whole checkpoint where there is one, and save what the stage leaves behind.
@@ -213,8 +222,13 @@ def train_and_save(
             The stage's trainer, set up.
         merge_adapter (`bool`, *optional*, defaults to `False`):
             Whether a LoRA adapter is saved as the full model.
+        keep_checkpoints (`bool`, *optional*, defaults to `False`):
+            Whether the checkpoints stay when `model/` is there.
         complete (`Callable`, *optional*):
             Called with the directory of the saved model before it gets its name, to put further files there.
+
+    Raises:
+        [`~errors.Interrupted`]: if SIGTERM ended the training; see [`~stages._interrupt`].
     """
     args, accelerator = trainer.args, trainer.accelerator
     output_dir = Path(str(args.output_dir))
@@ -236,10 +250,10 @@ def train_and_save(
 
     if checkpoint is not None:
         _end_at_last_step(trainer, checkpoint)
-    result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
+    numbers = train(trainer, str(checkpoint) if checkpoint is not None else None)
     trainer.save_state()
     if accelerator.is_main_process:
-        write_json(output_dir / "metrics.json", _metrics(trainer.state, result.metrics))
+        write_json(output_dir / "metrics.json", _metrics(trainer.state, numbers))
 
     temporary = output_dir / "model.tmp"
     if accelerator.is_main_process:
@@ -260,6 +274,8 @@ def train_and_save(
         if not is_adapter(temporary):
             shutil.rmtree(output_dir / START_MODEL, ignore_errors=True)  # an adapter would need it as its base
         publish(temporary, output_dir / "model")
+        if not keep_checkpoints:
+            remove_checkpoints(output_dir)
         print(f"The model is in {output_dir / 'model'}", flush=True)
     accelerator.wait_for_everyone()
     if hasattr(trainer, "end"):

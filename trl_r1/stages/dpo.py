@@ -5,17 +5,18 @@ The `dpo` stage: direct preference optimization on pairs, with TRL's DPOTrainer 
 accelerate launch --config_file recipes/accelerate/zero3.yaml -m trl_r1.stages.dpo --config dpo.yaml
 ```
 
-The config is a flat TRL YAML: the fields of TRL's `DPOConfig`, of its `ModelConfig` and of
+The config is a flat TRL YAML: the fields of [`~preference.config.R1DPOConfig`], of TRL's `ModelConfig` and of
 [`~stages._arguments.StageArguments`]. The data are pairs as the `pairs` stage leaves them. R1 has no such stage, and the
 defaults are TRL's.
 
-A killed stage resumes as TRL's trainers do, from its last checkpoint and with the same numbers. That holds because the
-reference is the model that the stage starts from: one that moves (`sync_ref_model`) is in no checkpoint, and is refused.
+A killed stage resumes from its last checkpoint and with the same numbers. That holds because the reference is the model
+that the stage starts from: one that moves (`sync_ref_model`) is in no checkpoint, and is refused.
 """
 
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..data.parallel import processes_for
 from ..errors import ConfigError
 from ..kinds import Curve, StageKind
 from ..sft.checks import check_template_keeps_reasoning
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
     from ._arguments import StageArguments
 
 STAGE = StageKind(
-    configs=("trl:DPOConfig", "trl_r1.stages._arguments:StageArguments", "trl:ModelConfig"),
+    configs=(
+        "trl_r1.preference.config:R1DPOConfig",
+        "trl_r1.stages._arguments:StageArguments",
+        "trl:ModelConfig",
+    ),
     leaves=("model",),
     reads=("prompt", "chosen", "rejected"),
     trains=True,
@@ -50,16 +55,15 @@ def train(args: "DPOConfig", stage: "StageArguments", model: "ModelConfig") -> N
     Train a policy on preference pairs.
 
     Args:
-        args ([`~trl.DPOConfig`]):
+        args ([`~preference.config.R1DPOConfig`]):
             The trainer's arguments.
         stage ([`~stages._arguments.StageArguments`]):
             Data and template.
         model ([`~trl.ModelConfig`]):
             The model to start from, which is the reference as well, and LoRA.
     """
-    from trl import DPOTrainer
-
     from ..data import load_rows, parse_sources
+    from ..preference.trainer import R1DPOTrainer
     from ._training import has_to_train, train_and_save, trainer_arguments
 
     if not has_to_train(args, stage):
@@ -71,11 +75,18 @@ def train(args: "DPOConfig", stage: "StageArguments", model: "ModelConfig") -> N
         )
     with args.main_process_first(desc="loading the pairs"):
         pairs = load_rows(parse_sources(stage.data), "preference", seed=args.seed)
-        pairs = pairs.map(rendered, fn_kwargs={"template": stage.prompt_template}, remove_columns=pairs.column_names)
-    trainer = DPOTrainer(train_dataset=pairs, **trainer_arguments(args, model))
+        args.dataset_num_proc = args.dataset_num_proc or processes_for(len(pairs))
+        pairs = pairs.map(
+            rendered,
+            fn_kwargs={"template": stage.prompt_template},
+            remove_columns=pairs.column_names,
+            num_proc=args.dataset_num_proc,
+        )
+    trainer = R1DPOTrainer(train_dataset=pairs, **trainer_arguments(args, model))
     check_template(pairs, trainer.processing_class)
-    trainer.train_dataset = usable_pairs(trainer.train_dataset, args.max_length)
-    train_and_save(trainer, merge_adapter=stage.merge_adapter)
+    with args.main_process_first(desc="leaving out pairs"):
+        trainer.train_dataset = usable_pairs(trainer.train_dataset, args.max_length)
+    train_and_save(trainer, merge_adapter=stage.merge_adapter, keep_checkpoints=stage.keep_checkpoints)
 
 
 def rendered(pair: dict[str, Any], template: str) -> dict[str, Any]:

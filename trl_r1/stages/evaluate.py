@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..data import load_prompts
 from ..errors import ConfigError, StageError
-from ..evaluation import EvaluationConfig, hard_prompts, summarize
+from ..evaluation import EvaluationConfig, hard_prompts, pass_rates, summarize
 from ..io import write_json
 from ..kinds import StageKind
+from ..paired import compare_all
 from ..rewards import LanguageConsistency, ThinkFormat
 from ..sampling import (
     SamplingConfig,
@@ -80,6 +81,8 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     shards = {name: shard_count(len(rows), each) for name, each in settings.items()}
     progress = Progress(out_dir, sum(shards.values()), unit="shards")
     metrics: dict[str, Any] = {}
+    rates: dict[str, dict[str, float]] = {}
+    sources = dict(zip(rows["prompt_id"], rows["source"], strict=True))
     done = 0
     for name, model in config.models.items():
         sampled = partial(sample, model, rows, settings[name], out_dir / "traces", name=name, stem=name)
@@ -105,7 +108,9 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
             scorer=scorer,
             reference_scores=references,
             languages=config.languages,
+            sources=sources,
         )
+        rates[name] = pass_rates(traces, accuracy)
         left = settings[name].n_samples - config.hard_chosen_by
         if config.hard_below is not None and left > 0:
             metrics[name]["hard"] = hard_prompts(
@@ -116,7 +121,21 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
                 ks=[k for k in config.pass_at_k if k <= left],
             )
         print(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics[name].items() if isinstance(v, float)))
-    write_json(out_dir / "metrics.json", {"models": metrics})
+    write_json(out_dir / "metrics.json", {"models": metrics, **_comparisons(rates, sources)})
+
+
+def _comparisons(rates: dict[str, dict[str, float]], sources: dict[str, str]) -> dict[str, Any]:
+    """Compare every two models, on all prompts and, where there are several data sets, on each."""
+    found: dict[str, Any] = {"comparisons": compare_all(rates)}
+    names = sorted(set(sources.values()))
+    if len(names) > 1:
+        found["comparisons_by_source"] = {
+            name: compare_all(
+                {model: {p: rate for p, rate in known.items() if sources[p] == name} for model, known in rates.items()}
+            )
+            for name in names
+        }
+    return found
 
 
 def _rewards(config: EvaluationConfig) -> tuple[dict[str, Callable[..., Any]], list[str], str | None, str | None]:

@@ -85,6 +85,8 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
         )
     rewards, weights = load_rewards(stage.rewards, where="rewards")
     if args.process_index == 0:
+        if advice := advice_on_save_steps(args):
+            print(advice, flush=True)
         print("Rewards:", *describe(rewards, weights), sep="\n  ", flush=True)
     sources = parse_sources(stage.data)
     with args.main_process_first(desc="loading the prompts"):
@@ -97,7 +99,32 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
         train_dataset=in_order(prompts, sources, args),
         **trainer_arguments(args, model),
     )
-    train_and_save(trainer, merge_adapter=stage.merge_adapter)
+    train_and_save(trainer, merge_adapter=stage.merge_adapter, keep_checkpoints=stage.keep_checkpoints)
+
+
+def advice_on_save_steps(args: "GRPOConfig") -> str | None:
+    """
+    Say of which number `save_steps` should be a multiple, where it is none.
+
+    A checkpoint within the steps that a rollout serves holds the rollout as well: 8 to 15 GB for 8,192 completions of up
+    to 32,768 tokens.
+
+    Args:
+        args ([`~grpo.config.R1GRPOConfig`]):
+            The trainer's arguments.
+    """
+    rollout = args.steps_per_generation * args.num_iterations // args.gradient_accumulation_steps
+    if (
+        rollout < 2
+        or str(args.save_strategy.value) != "steps"
+        or args.save_steps < 1
+        or args.save_steps % rollout == 0
+    ):
+        return None
+    return (
+        f"`save_steps` is {args.save_steps}, and a rollout serves {rollout} steps: a checkpoint between them holds the "
+        f"rollout as well, which may be larger than the model. A multiple of {rollout} does without."
+    )
 
 
 def check_columns(rewards: Sequence[Any], columns: Sequence[str]) -> None:

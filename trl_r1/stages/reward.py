@@ -9,13 +9,13 @@ The config is a flat TRL YAML: the fields of [`~preference.config.R1RewardConfig
 [`~stages._arguments.RewardStageArguments`]. The model may be a causal language model: its score head is then new. The
 text that is scored is the prompt in its template with the response, as [`~rewards.PreferenceModel`] forms it in RL.
 
-The paper's safety model is pointwise (responses labelled safe or unsafe); here a safety model is trained on pairs of a
-safe and an unsafe response, with `part: all`.
+The paper's safety model is pointwise, on responses labelled safe or unsafe: the `pointwise` stage.
 """
 
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..data.parallel import processes_for
 from ..kinds import Curve, StageKind
 from ..rewards.preference_text import PreferenceForm
 from ._common import program
@@ -23,6 +23,8 @@ from ._pairs import usable_pairs
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from datasets import Dataset
     from trl import ModelConfig, RewardConfig
 
@@ -59,17 +61,43 @@ def train(args: "RewardConfig", stage: "RewardStageArguments", model: "ModelConf
         model ([`~trl.ModelConfig`]):
             The model to start from, and LoRA.
     """
+    from ..preference.trainer import R1RewardTrainer
+
+    train_scorer(args, stage, model, kind="preference", tokenized=tokenized, trainer_class=R1RewardTrainer)
+
+
+def train_scorer(
+    args: "RewardConfig",
+    stage: "RewardStageArguments",
+    model: "ModelConfig",
+    *,
+    kind: str,
+    tokenized: "Callable[[Dataset, Any, PreferenceForm], Dataset]",
+    trainer_class: type,
+) -> None:
+    """
+    Train a model that scores responses, and write the form of its texts beside it.
+
+    Args:
+        args ([`~preference.config.R1RewardConfig`]), stage ([`~stages._arguments.RewardStageArguments`]), model ([`~trl.ModelConfig`]):
+            As [`train`].
+        kind (`str`):
+            What the rows are: see [`~data.load_rows`].
+        tokenized (`Callable`):
+            Turns rows into what the trainer reads.
+        trainer_class (`type`):
+            The trainer.
+    """
     from transformers import AutoTokenizer
 
     from ..data import load_rows, parse_sources
-    from ..preference.trainer import R1RewardTrainer
     from ._training import has_to_train, train_and_save, trainer_arguments
 
     if not has_to_train(args, stage):
         return
     form = PreferenceForm(stage.prompt_template, stage.part, args.max_length)
-    with args.main_process_first(desc="loading the pairs"):
-        pairs = load_rows(parse_sources(stage.data), "preference", seed=args.seed)
+    with args.main_process_first(desc="loading the rows"):
+        rows = load_rows(parse_sources(stage.data), kind, seed=args.seed)
     if model.use_peft:
         model.lora_task_type = "SEQ_CLS"
         # The score head is new: frozen, it would stay as random as it was made.
@@ -78,11 +106,11 @@ def train(args: "RewardConfig", stage: "RewardStageArguments", model: "ModelConf
     tokenizer = AutoTokenizer.from_pretrained(
         shared["model"], revision=args.model_init_kwargs["revision"], trust_remote_code=args.trust_remote_code
     )
-    with args.main_process_first(desc="tokenizing the pairs"):
-        pairs = tokenized(pairs, tokenizer, form)
-    trainer = R1RewardTrainer(train_dataset=pairs, processing_class=tokenizer, **shared)
+    with args.main_process_first(desc="tokenizing the rows"):
+        rows = tokenized(rows, tokenizer, form)
+    trainer = trainer_class(train_dataset=rows, processing_class=tokenizer, **shared)
     # A reward is loaded as it is, so an adapter is always merged.
-    train_and_save(trainer, merge_adapter=True, complete=form.save)
+    train_and_save(trainer, merge_adapter=True, keep_checkpoints=stage.keep_checkpoints, complete=form.save)
 
 
 def tokenized(pairs: "Dataset", tokenizer: Any, form: PreferenceForm) -> "Dataset":
@@ -108,7 +136,8 @@ def tokenized(pairs: "Dataset", tokenizer: Any, form: PreferenceForm) -> "Datase
     def ids(row: dict[str, Any]) -> dict[str, list[int]]:
         return {f"{side}_ids": form.token_ids(tokenizer, row["prompt"], row[side]) for side in ("chosen", "rejected")}
 
-    return usable_pairs(pairs.map(ids, remove_columns=pairs.column_names), form.max_length)
+    tokens = pairs.map(ids, remove_columns=pairs.column_names, num_proc=processes_for(len(pairs)))
+    return usable_pairs(tokens, form.max_length)
 
 
 main = program(STAGE, train)

@@ -61,7 +61,7 @@ def train(args: "SFTConfig", stage: "StageArguments", model: "ModelConfig") -> N
         # TRL tells a conversation by its columns: a further `chosen` or `messages` would mislead it.
         rows = rows.select_columns([name for name in COLUMNS if name in rows.column_names])
     trainer = R1SFTTrainer(train_dataset=rows, **trainer_arguments(args, model))
-    train_and_save(trainer, merge_adapter=stage.merge_adapter)
+    train_and_save(trainer, merge_adapter=stage.merge_adapter, keep_checkpoints=stage.keep_checkpoints)
 
 
 main = program(STAGE, train)

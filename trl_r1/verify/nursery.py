@@ -56,7 +56,8 @@ def receive_record(connection: socket.socket) -> object | None:
 
 def main(control_fd: int) -> None:
     """Serve fork and kill requests until the caller's end of the control socket closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller decides what an interrupt means
+    for number in (signal.SIGINT, signal.SIGTERM):  # the caller decides what these mean
+        signal.signal(number, signal.SIG_IGN)
     control = socket.socket(fileno=control_fd)
     try:
         from . import symbolic

@@ -4,6 +4,8 @@ The engine `vllm`: vLLM in this process. The same prompts, token for token, as t
 
 import logging
 from collections.abc import Sequence
+from importlib.metadata import packages_distributions, version
+from importlib.util import find_spec
 from typing import Any
 
 from ...errors import MachineError
@@ -31,6 +33,18 @@ class VllmEngine(Engine):
         self.vllm = vllm
         self.tokenizer = load_tokenizer(model)
         self.engine = vllm.LLM(**engine_arguments(model, config))
+
+    @classmethod
+    def check_machine(cls, config: SamplingConfig) -> None:
+        """Ask for vLLM."""
+        if find_spec("vllm") is None:
+            raise MachineError("the package vllm (`backend: vllm`): pip install trl_r1[vllm]")
+
+    @classmethod
+    def gpus(cls, config: SamplingConfig) -> int:
+        """Return over how many GPUs the model is spread; vLLM built for CPUs needs none."""
+        installed = packages_distributions().get("vllm", ())
+        return 0 if any("cpu" in f"{name} {version(name)}" for name in installed) else config.tensor_parallel_size
 
     def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
         """Complete each question `n` times. See [`~sampling.Engine`]."""
