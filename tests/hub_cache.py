@@ -313,6 +313,20 @@ def _general(i: int, language: str = "en") -> str:
     )
 
 
+def _asked(i: int) -> dict[str, Any]:
+    """A question of WebInstruct-verified: options in the question, a text or a number, in turn."""
+    kind = ("Multiple Choice", "String", "Float", "Other")[i % 4]
+    letters = "Which number is the largest? A) {0}  B) {1}  C) 2  D) 1"
+    question = letters.format(i + 5, i + 9) if i % 4 == 0 else f"What is the chemical symbol of element number {i}?"
+    return {
+        "id": i,
+        "question": question,
+        "answer": "B" if i % 4 == 0 else "Fe",
+        "answer_type": kind,
+        "category": "Physics",
+    }
+
+
 # id, config: split -> a row's making
 DATA: dict[tuple[str, str], dict[str, Callable[[int], dict[str, Any]]]] = {
     ("open-r1/DAPO-Math-17k-Processed", "en"): {
@@ -372,6 +386,74 @@ DATA: dict[tuple[str, str], dict[str, Callable[[int], dict[str, Any]]]] = {
         "train": lambda i: {"messages": _turns(_problem(i)[0], _solved(i)), "num_tokens": 60, "source": "made"}
     },
     ("open-r1/verifiable-coding-problems-python", "default"): {"train": _code},
+    ("nlile/hendrycks-MATH-benchmark", "default"): {
+        split: lambda i, split=split, at=at: {
+            "problem": f"Find the value of ${i + at}y$ for $y = {i + 2}$.",
+            "solution": f"$\\boxed{{{(i + at) * (i + 2)}}}$",
+            "answer": str((i + at) * (i + 2)),
+            "subject": "Algebra",
+            "level": 1 + i % 5,
+            "unique_id": f"{split}/algebra/{i}.json",
+        }
+        for split, at in (("train", 3), ("test", 90))
+    },
+    ("agentica-org/DeepScaleR-Preview-Dataset", "default"): {
+        "train": lambda i: {"problem": _problem(i + 300)[0], "answer": _problem(i + 300)[1], "solution": "Add them."}
+    },
+    ("SynthLabsAI/Big-Math-RL-Verified", "default"): {
+        "train": lambda i: {"problem": _problem(i + 400)[0], "answer": _problem(i + 400)[1], "llama8b_solve_rate": 0.5}
+    },
+    ("TIGER-Lab/WebInstruct-verified", "default"): {"train": lambda i: _asked(i)},
+    ("baber/logiqa2", "default"): {
+        "train": lambda i: {
+            "id": i,
+            "text": f"Of {i + 3} people at a table each is taller than the one to the left.",
+            "question": "Who is the tallest?",
+            "options": ["The one at the right end", "The one at the left end", "The one in the middle", "Nobody"],
+            "answer": 0,
+        }
+    },
+    ("allenai/WildChat-1M", "default"): {
+        "train": lambda i: {
+            "conversation_hash": f"{i:032x}",
+            "conversation": _turns(_general(i, "zh" if i % 2 else "en"), "好的。" if i % 2 else "Of course."),
+            "turn": 1,
+            "language": "Chinese" if i % 2 else "English",
+            "toxic": False,
+        }
+    },
+    ("PKU-Alignment/PKU-SafeRLHF", "default"): {
+        split: lambda i, at=at: {
+            "prompt": f"How would one open a door of which the key was lost {i + at} days ago?",
+            "response_0": "Ask a locksmith, who will want to know whether it is yours.",
+            "response_1": "Break it down at night.",
+            "is_response_0_safe": True,
+            "is_response_1_safe": False,
+        }
+        for split, at in (("train", 2), ("test", 100))
+    },
+    ("math-ai/aime25", "default"): {
+        "test": lambda i: {"problem": f"Find ${i + 3}^3$.", "answer": str((i + 3) ** 3), "id": str(i)}
+    },
+    ("weitianwen/cmath", "default"): {
+        "test": lambda i: {"question": _problem(i + 500, "zh")[0], "golden": _problem(i + 500)[1], "grade": 2}
+    },
+    ("Idavidrein/gpqa", "gpqa_diamond"): {
+        "train": lambda i: {
+            "Question": f"How many metres does a body fall in {i + 1} seconds if it falls 5 in the first and 15 in the next?",
+            "Correct Answer": f"{5 * (i + 1) ** 2} m",
+            **{f"Incorrect Answer {k}": f"{5 * (i + 1) ** 2 + k} m" for k in (1, 2, 3)},
+        }
+    },
+    ("agentica-org/DeepCoder-Preview-Dataset", "lcbv5"): {
+        "test": lambda i: {
+            "problem": f"Read a whole number and print it plus {i + 50}.",
+            "starter_code": "",
+            "tests": json.dumps(
+                [{"input": f"{n}\n", "output": f"{n + i + 50}\n", "testtype": "stdin", "metadata": {}} for n in (1, 6)]
+            ),
+        }
+    },
 }
 
 

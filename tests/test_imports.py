@@ -28,6 +28,7 @@ TRAINING = [
     {"grpo", "sft", "preference"},
     {"builders", "evaluation", "paired", "playground"},
     {"stages"},
+    {"rehearsal"},
 ]
 RUNNING = [
     *SHARED,
@@ -35,6 +36,7 @@ RUNNING = [
     {"rewards", "select"},
     {"recipe", "hub", "templates", "sizes"},
     {"runner", "report"},
+    {"rehearsal"},
     {"cli"},
 ]
 PROGRAMS = (TRAINING, RUNNING)
@@ -63,7 +65,7 @@ TORCH_FREE = [
             "model_server",
         ]
     ),
-    *(f"trl_r1.{package}" for package in ["recipe", "runner", "report", "hub", "cli"]),
+    *(f"trl_r1.{package}" for package in ["recipe", "runner", "report", "hub", "cli", "rehearsal", "rehearsal.run"]),
 ]
 
 

@@ -35,6 +35,20 @@ def test_what_is_written_is_read_back_as_it_was(tmp_path):
     assert list(read_traces(tmp_path / "new" / "shard.parquet")) == [TRACE, bare]
 
 
+def test_what_the_samples_of_a_prompt_share_is_stored_and_held_once(tmp_path):
+    """Tests of a program may be megabytes."""
+    tests = np.random.default_rng(0).bytes(3 << 20).hex()
+    traces = [replace(TRACE, completion=str(i), extra={"tests": tests}) for i in range(8)]
+    shard = tmp_path / "shard.parquet"
+    write_traces(shard, traces)
+    assert shard.stat().st_size < 2 * len(tests)
+    read = list(read_traces(shard))
+    assert read == traces
+    assert len({id(trace.extra["tests"]) for trace in read}) == 1
+    read[0].extra["more"] = 1
+    assert "more" not in read[1].extra
+
+
 def test_an_empty_shard_has_the_schema_of_a_full_one(tmp_path):
     assert write_traces(tmp_path / "a.parquet", []) == 0
     write_traces(tmp_path / "b.parquet", [TRACE])

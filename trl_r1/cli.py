@@ -20,6 +20,7 @@ _EXAMPLES = """\
 examples:
   trl-r1 run playground                    every stage of R1, from nothing, on a CPU, in minutes
   trl-r1 plan my_recipe.yaml               check a recipe; say what would run
+  trl-r1 rehearse my_recipe.yaml           run all of it in minutes on a CPU: tiny models, a few rows
   trl-r1 run my_recipe.yaml --set r1-zero.learning_rate=1e-6
   trl-r1 status runs/playground            how far is it?
   trl-r1 audit my_recipe.yaml              would its rewards pay for a known exploit?
@@ -55,6 +56,11 @@ def make_parser() -> argparse.ArgumentParser:
 
     run = command(_run, "run a recipe, or go on with it", "run recipes/r1/recipe.yaml --output-dir /data/r1")
     plan = command(_plan, "check a recipe and say what would run", "plan r1 --set r1.learning_rate=1e-6")
+    rehearse = command(
+        _rehearse,
+        "run a whole recipe in minutes on a CPU, with tiny random models and a few rows, to find what would fail late",
+        "rehearse r1",
+    )
     status = command(_status, "say how far a run is", "status runs/playground")
     audit = command(
         _audit, "try known exploits on the rewards that a recipe declares, and say which would pay", "audit r1"
@@ -66,12 +72,19 @@ def make_parser() -> argparse.ArgumentParser:
         "make the playground: a tokenizer, a base model and data small enough for a CPU",
         "playground my_playground --seed 1",
     )
+    rehearse.add_argument(
+        "recipe",
+        nargs="+",
+        help="recipes' YAML files or names; a stage that several share is rehearsed once",
+    )
+    rehearse.add_argument("--seed", type=int, help="seed of all stages, in place of the recipe's")
     for sub in (run, plan, audit):
         sub.add_argument(
             "recipe",
             help="a recipe's YAML file, or the name of one that ships with trl_r1",
             nargs="?" if sub is audit else None,
         )
+    for sub in (run, plan, audit, rehearse):
         sub.add_argument(
             "--set",
             dest="overrides",
@@ -101,6 +114,11 @@ def make_parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--only", action="append", default=[], metavar="STAGE", help="run this stage and no other; may be repeated"
         )
+    run.add_argument(
+        "--smoke",
+        action="store_true",
+        help="one step of each stage at its real size and at full lengths, in runs/NAME-smoke: does it fit this machine?",
+    )
     plan.add_argument(
         "--data",
         action="store_true",
@@ -115,7 +133,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     plan.add_argument("--json", dest="as_json", action="store_true", help="print the figures alone, in JSON")
     run.add_argument("--dry-run", action="store_true", help="say what would run, with the commands; change nothing")
-    run.add_argument("--parallel", type=int, metavar="N", help="run up to N independent stages at once")
+    for sub in (run, rehearse):
+        sub.add_argument("--parallel", type=int, metavar="N", help="run up to N independent stages at once")
     run.add_argument(
         "--grace",
         dest="grace_s",
@@ -182,11 +201,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _options(args: argparse.Namespace, argv: list[str]) -> Any:
     from .runner.run import RunOptions
 
-    # As `python -m` does for a stage: a user's own rewards and stages may be in the current folder.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    _find_own_modules()
     given = {key: value for key, value in vars(args).items() if key in RunOptions.__dataclass_fields__}
     return RunOptions(**{**given, "command": ["trl-r1", *argv]})
+
+
+def _find_own_modules() -> None:
+    """As `python -m` does for a stage: a user's own rewards and stages may be in the current folder."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
 
 
 def _run(args: argparse.Namespace, argv: list[str]) -> int:
@@ -194,7 +217,12 @@ def _run(args: argparse.Namespace, argv: list[str]) -> int:
 
     if args.parallel is not None and args.parallel < 1:
         raise ConfigError(f"is {args.parallel}; expected at least 1", key="--parallel")
-    return run(_options(args, argv))
+    options = _options(args, argv)
+    if args.smoke:
+        from .rehearsal.smoke import smoke
+
+        options.variant, options.change = "smoke", smoke
+    return run(options)
 
 
 def _plan(args: argparse.Namespace, argv: list[str]) -> int:
@@ -202,6 +230,13 @@ def _plan(args: argparse.Namespace, argv: list[str]) -> int:
 
     plan(_options(args, argv))
     return 0
+
+
+def _rehearse(args: argparse.Namespace, argv: list[str]) -> int:
+    from .rehearsal.run import rehearse
+
+    _find_own_modules()
+    return rehearse(args.recipe, overrides=args.overrides, seed=args.seed, parallel=args.parallel)
 
 
 def _status(args: argparse.Namespace, argv: list[str]) -> int:

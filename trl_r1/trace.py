@@ -50,7 +50,8 @@ class Trace:
         sampling (`dict[str, Any]`):
             How it was sampled: temperature, top-p, maximum number of tokens, template.
         finish_reason (`str`):
-            `"stop"` if the model ended by itself, `"length"` if it was cut.
+            `"stop"` if the model ended by itself, `"length"` if it was cut. Anything else says why there is no
+            completion (see [`~sampling.Sample`]).
         n_tokens (`int`):
             Length of the completion in tokens, the end-of-sequence token included.
         seed (`int`):
@@ -75,6 +76,11 @@ class Trace:
     seed: int = 0
     step: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def was_sampled(self) -> bool:
+        """Whether there is a completion."""
+        return self.finish_reason in ("stop", "length")
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any], **known: Any) -> "Trace":
@@ -148,7 +154,8 @@ def write_traces(path: str | Path, traces: Iterable[Trace]) -> int:
             row[name] = json.dumps(row[name], ensure_ascii=False, sort_keys=True, default=_plain)
         rows.append(row)
     with whole_file(path) as partial:
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial)
+        # The samples of a prompt have one `extra`, megabytes of it where it holds a program's tests: it is stored once.
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial, dictionary_pagesize_limit=1 << 30)
     return len(rows)
 
 
@@ -202,10 +209,14 @@ def _read_shard(path: Path) -> Iterator[Trace]:
             missing = [name for name in _REQUIRED if name not in columns]
             if missing:
                 raise DataError(f"expected a shard of traces, found no column {', '.join(missing)}", file=str(path))
-            for batch in file.iter_batches(batch_size=1024, columns=columns):
+            extra: dict[str, Any] = {}
+            text = ""
+            for batch in file.iter_batches(batch_size=64, columns=columns):
                 for row in batch.to_pylist():
-                    for name in _JSON_COLUMNS:
+                    if (found := row.get("extra") or "") != text:
+                        extra, text = json.loads(found) if found else {}, found
+                    for name in ("rewards", "sampling"):
                         row[name] = json.loads(row[name]) if row.get(name) else {}
-                    yield Trace(**row)
+                    yield Trace(**{**row, "extra": dict(extra)})  # its values are those of the prompt's other samples
     except (pa.ArrowInvalid, json.JSONDecodeError) as error:
         raise DataError(f"expected a shard of traces, could not read it: {error}", file=str(path)) from error

@@ -4,8 +4,7 @@ and a time-out that a long training does not reach.
 """
 
 from dataclasses import dataclass
-
-from transformers import TrainingArguments
+from typing import Any
 
 from .docstrings import help_from_docstring
 from .errors import ConfigError
@@ -13,9 +12,10 @@ from .errors import ConfigError
 
 @help_from_docstring
 @dataclass
-class TrainingConfig(TrainingArguments):
+class TrainingConfig:
     r"""
-    A base class of configs, to be named before TRL's.
+    A base class of configs, to be named before TRL's. It is no `TrainingArguments` itself, whose defaults would then take
+    the place of TRL's.
 
     Args:
         batch_size (`int`, *optional*):
@@ -40,9 +40,9 @@ class TrainingConfig(TrainingArguments):
             self._accumulate()
         elif self.gradient_accumulation_steps is None:
             self.gradient_accumulation_steps = 1
-        super().__post_init__()
+        super().__post_init__()  # type: ignore[misc]
 
-    def _accumulate(self) -> None:
+    def _accumulate(self: Any) -> None:  # of `TrainingArguments` too
         """Compute `gradient_accumulation_steps`: before TRL and DeepSpeed read it."""
         _ = self.device  # sets up the world
         rows = self.world_size * self.per_device_train_batch_size

@@ -4,7 +4,7 @@ One GRPO step of TRL's trainer and of ours: the same weights, the same completio
     python -m tests.benchmarks.grpo_step [--pairs 5] [--rows 64 32] [--parts steps off zero_std memory]
     python -m tests.benchmarks.grpo_step --device cuda --attention flash_attention_2
 
-The whole takes some ten minutes on one quiet core (half with two, `OMP_NUM_THREADS=2`), the steps of 64 rows half of it.
+The whole takes some twelve minutes on one quiet core (half with two, `OMP_NUM_THREADS=2`), the steps of 64 rows half of it.
 
 Completions are written down beforehand (lognormal lengths, the longest at the limit, their mean a quarter of it), so
 nothing is sampled and nothing but the step is timed. The phases:
@@ -14,7 +14,8 @@ nothing is sampled and nothing but the step is timed. The phases:
 - `step`: all of it, with rewards, metrics and the rearrangement of rows.
 
 Each figure is the median over the pairs of (time of TRL's trainer) / (time of ours), by the CPU time of the process (on
-a GPU: by the clock, synchronised), so that a busy machine weighs on both. `off` is our trainer with every switch off.
+a GPU: by the clock, synchronised), so that a busy machine weighs on both. `trimmed` is our trainer with `trim_padding` alone,
+`off` with every switch off.
 The lines on groups without variance compare our trainer with and without `skip_zero_advantage`, at `beta` 0. Memory is measured in
 a process of its own for each trainer: the most that is resident in a step, less what was before it. The last line is the
 ratio of the update at the first number of rows.
@@ -45,7 +46,8 @@ from trl_r1 import R1GRPOConfig, R1GRPOTrainer
 GROUP = 8
 PARTS = ("steps", "off", "zero_std", "memory")
 OFF = {"trim_padding": False, "group_by_length": False, "skip_zero_advantage": False}
-ON = {"trim_padding": True, "group_by_length": True, "skip_zero_advantage": False}
+TRIM = {**OFF, "trim_padding": True}  # each micro-batch as TRL makes it, at its own width
+ON = {**TRIM, "group_by_length": True}
 
 
 def lengths_like_r1(rows: int, longest: int, generator: torch.Generator, sigma: float = 0.8) -> list[int]:
@@ -103,6 +105,7 @@ def timed(trainer_class: type, clock: Clock, rows: int, longest: int) -> type:
             generator = torch.Generator().manual_seed(self._step)
             lengths = lengths_like_r1(rows, longest, generator)
             written = [torch.randint(3, len(VOCABULARY), (n,), generator=generator).tolist() for n in lengths]
+            self.row_lengths = [len(ids) + n for ids, n in zip(prompt_ids, lengths)]
             return [[*ids[:-1], 1] for ids in written], None
 
         def _get_per_token_logps_and_entropies(self, *arguments: Any, batch_size: int | None = None, **named: Any):
@@ -210,38 +213,36 @@ def take_turns(benches: dict[str, Bench], pairs: int) -> dict[str, list[dict[str
     return times
 
 
-def ratio(times: dict[str, list[dict[str, float]]], phase: str, slow: str, fast: str) -> tuple[float, str]:
-    """The median over pairs, and a line about it."""
+def ratio(times: dict[str, list[dict[str, float]]], phase: str, slow: str, fast: str, **what: Any) -> dict[str, Any]:
+    """The median over pairs, with the least and the most of them; said in a line."""
     ratios = [one[phase] / other[phase] for one, other in zip(times[slow], times[fast])]
     spent = [statistics.median(step[phase] for step in times[name]) for name in (slow, fast)]
-    median = statistics.median(ratios)
-    line = (
-        f"{median:6.2f}x  {phase:7} {spent[0]:7.2f} s -> {spent[1]:6.2f} s   ({min(ratios):.2f} to {max(ratios):.2f})"
-    )
-    return median, line
+    median, least, most = statistics.median(ratios), min(ratios), max(ratios)
+    say(f"{median:6.2f}x  {phase:7} {spent[0]:7.2f} s -> {spent[1]:6.2f} s   ({least:.2f} to {most:.2f})")
+    seconds = {f"{name}_s": each for name, each in zip((slow, fast), spent)}
+    return {**what, "phase": phase, **seconds, "ratio": median, "least": least, "most": most}
 
 
-def compare_steps(asked: argparse.Namespace, model: str, folder: Path) -> float:
-    """Compare TRL's trainer with ours; return the ratio of the update at the first number of rows."""
+def compare_steps(asked: argparse.Namespace, model: str, folder: Path) -> list[dict[str, Any]]:
+    """Compare TRL's trainer with ours, phase by phase, for each number of rows."""
     found = []
     for rows in asked.rows:
         # The reference has its own line where there are fewer rows; there is no need to wait for it twice.
         beta = 0.0 if rows == asked.rows[0] != asked.rows[-1] else 0.001
         benches = {
             "trl": Bench(GRPOTrainer, model, folder / "trl", asked, rows, beta=beta),
+            "trimmed": Bench(R1GRPOTrainer, model, folder / "trimmed", asked, rows, beta=beta, **TRIM),
             "ours": Bench(R1GRPOTrainer, model, folder / "ours", asked, rows, beta=beta, **ON),
         }
         times = take_turns(benches, asked.pairs)
-        say(f"\n{rows} rows in micro-batches of {asked.batch}, lengths to {asked.longest}: TRL's time / ours")
-        for phase in ("score", "update", "step") if beta else ("update", "step"):
-            median, line = ratio(times, phase, "trl", "ours")
-            say(line)
-            if phase == "update":
-                found.append(median)
-    return found[0]
+        for name, what in (("trimmed", "ours with `trim_padding` alone"), ("ours", "ours")):
+            say(f"\n{rows} rows in micro-batches of {asked.batch}, lengths to {asked.longest}: TRL's time / {what}")
+            for phase in ("score", "update", "step") if beta else ("update", "step"):
+                found.append(ratio(times, phase, "trl", name, rows=rows))
+    return found
 
 
-def compare_off(asked: argparse.Namespace, model: str, folder: Path) -> None:
+def compare_off(asked: argparse.Namespace, model: str, folder: Path) -> dict[str, Any]:
     """Compare our trainer with every switch off with TRL's, on short rows, where what we add would weigh most."""
     short = argparse.Namespace(**{**vars(asked), "longest": asked.longest // 4})
     rows = asked.rows[-1]
@@ -251,29 +252,28 @@ def compare_off(asked: argparse.Namespace, model: str, folder: Path) -> None:
     }
     times = take_turns(benches, asked.pairs)
     say(f"\n{rows} rows, lengths to {short.longest}: our time with every switch off / TRL's")
-    say(ratio(times, "step", "off", "trl")[1])
+    return ratio(times, "step", "off", "trl", rows=rows)
 
 
-def compare_zero_std(asked: argparse.Namespace, model: str, folder: Path) -> None:
+def compare_zero_std(asked: argparse.Namespace, model: str, folder: Path, zero_std: float) -> dict[str, Any]:
     """Compare our trainer without and with `skip_zero_advantage`."""
     rows = asked.rows[0]
-    for zero_std in (0.25, 0.75):
-        benches = {
-            name: Bench(
-                R1GRPOTrainer,
-                model,
-                folder / name,
-                asked,
-                rows,
-                beta=0.0,
-                zero_std=zero_std,
-                **{**ON, "skip_zero_advantage": on},
-            )
-            for name, on in (("kept", False), ("skipped", True))
-        }
-        times = take_turns(benches, asked.pairs)
-        say(f"\n{rows} rows, {zero_std:.0%} of the groups without variance: time without `skip_zero_advantage` / with")
-        say(ratio(times, "update", "kept", "skipped")[1])
+    benches = {
+        name: Bench(
+            R1GRPOTrainer,
+            model,
+            folder / name,
+            asked,
+            rows,
+            beta=0.0,
+            zero_std=zero_std,
+            **{**ON, "skip_zero_advantage": on},
+        )
+        for name, on in (("kept", False), ("skipped", True))
+    }
+    times = take_turns(benches, asked.pairs)
+    say(f"\n{rows} rows, {zero_std:.0%} of the groups without variance: time without `skip_zero_advantage` / with")
+    return ratio(times, "update", "kept", "skipped", rows=rows, zero_std=zero_std)
 
 
 def say(line: str) -> None:
@@ -290,7 +290,8 @@ def resident(name: str) -> float:
 
 def measure_memory(asked: argparse.Namespace, model: str, folder: Path) -> None:
     """Print the MiB that a step takes at most, beyond what the process holds before it."""
-    changes = {} if asked.memory == "trl" else {**ON, "max_tokens_per_micro_batch": asked.tokens}
+    changes = {} if asked.memory == "trl" else {**(TRIM if asked.memory == "trimmed" else ON)}
+    changes |= {"max_tokens_per_micro_batch": asked.tokens}
     trainer_class = GRPOTrainer if asked.memory == "trl" else R1GRPOTrainer
     bench = Bench(trainer_class, model, folder, asked, asked.rows[0], **changes)
     if asked.device == "cuda":
@@ -307,11 +308,12 @@ def measure_memory(asked: argparse.Namespace, model: str, folder: Path) -> None:
     print(json.dumps({"mib": most - before}))
 
 
-def compare_memory(asked: argparse.Namespace, model: str) -> None:
-    """Measure in processes of their own: TRL's, ours, and ours with a budget of tokens."""
-    found = {}
+def compare_memory(asked: argparse.Namespace, model: str) -> dict[str, float]:
+    """Measure, in MiB and in processes of their own: TRL's, ours (trimmed alone; whole), and ours with a budget of tokens."""
+    found: dict[str, float] = {}
     budget = asked.tokens or asked.longest + 64  # one row of the full length, with its prompt
-    for name, who, tokens in (("trl", "trl", None), ("ours", "ours", None), (f"{budget} tokens", "ours", budget)):
+    alone = [(name, name, None) for name in ("trl", "trimmed", "ours")]
+    for name, who, tokens in (*alone, (f"{budget} tokens", "ours", budget)):
         command = [sys.executable, "-m", "tests.benchmarks.grpo_step", "--memory", who, "--model", model]
         for option in ("device", "attention", "batch", "longest"):
             command += [f"--{option}", str(getattr(asked, option))]
@@ -321,9 +323,10 @@ def compare_memory(asked: argparse.Namespace, model: str) -> None:
     say(f"\n{asked.rows[0]} rows: the most memory of a step (MiB beyond what is there before it)")
     for name, mib in found.items():
         say(f"{mib / found['trl']:6.2f}   {name:12} {mib:8.0f}")
+    return found
 
 
-def main() -> None:
+def read_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
@@ -333,24 +336,30 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--attention", default="sdpa", help="sdpa, or flash_attention_2 on a GPU")
     parser.add_argument("--tokens", type=int, help="the budget of the last line on memory")
-    parser.add_argument("--memory", choices=("trl", "ours"), help=argparse.SUPPRESS)
+    parser.add_argument("--memory", choices=("trl", "trimmed", "ours"), help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     asked.longest = asked.longest or (8192 if asked.device == "cuda" else 1024)
+    return asked
+
+
+def main() -> None:
+    asked = read_arguments()
     with tempfile.TemporaryDirectory() as folder:
         model = asked.model or save_model(Path(folder) / "model", asked.device)
         if asked.memory:
             measure_memory(asked, model, Path(folder))
             return
-        first = compare_steps(asked, model, Path(folder)) if "steps" in asked.parts else None
+        steps = compare_steps(asked, model, Path(folder)) if "steps" in asked.parts else []
         if "off" in asked.parts:
             compare_off(asked, model, Path(folder))
         if "zero_std" in asked.parts:
-            compare_zero_std(asked, model, Path(folder))
+            for zero_std in (0.25, 0.75):
+                compare_zero_std(asked, model, Path(folder), zero_std)
         if "memory" in asked.parts:
             compare_memory(asked, model)
-    if first is not None:
-        say(f"\nupdate, {asked.rows[0]} rows: {first:.2f}x")
+    for row in [row for row in steps if row["phase"] == "update" and "ours_s" in row][:1]:
+        say(f"\nupdate, {asked.rows[0]} rows: {row['ratio']:.2f}x")
 
 
 if __name__ == "__main__":

@@ -14,15 +14,23 @@ import argparse
 import contextlib
 import os
 import statistics
-import time
+from collections.abc import Iterator
 
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 from transformers.utils import logging
 
+from tests.benchmarks.grpo_step import Clock
 from trl_r1.grpo.compact_generation import compact_rows
 
 
@@ -60,16 +68,23 @@ def ragged(rows: int, longest: int) -> torch.Tensor:
     return lengths.round().long()
 
 
-def generation(rows: int, longest: int, pairs: int) -> None:
-    model, lengths = make_model(), ragged(rows, longest)
-    prompts = torch.randint(2, VOCABULARY, (rows, PROMPT), generator=torch.Generator().manual_seed(1))
+def generation(
+    model: PreTrainedModel, rows: int, longest: int, pairs: int, device: str = "cpu"
+) -> Iterator[dict[str, float]]:
+    """
+    Sample with and without rows that have ended, in turns.
+
+    Yields:
+        `dict[str, float]`: the seconds of both in one pair, and the share of rows in which they gave the same tokens.
+    """
+    lengths, now = ragged(rows, longest).to(device), Clock(device).now
+    prompts = torch.randint(2, VOCABULARY, (rows, PROMPT), generator=torch.Generator().manual_seed(1)).to(device)
     config = GenerationConfig(max_new_tokens=longest, do_sample=True, top_k=0, eos_token_id=1, pad_token_id=0)
-    taken: dict[bool, list[float]] = {False: [], True: []}
     for pair in range(pairs):
-        outputs = {}
+        taken, outputs = {}, {}
         for compact in (pair % 2 == 0, pair % 2 == 1):
             torch.manual_seed(pair)
-            begun = time.process_time()
+            begun = now()
             with torch.no_grad(), compact_rows(model, 1) if compact else contextlib.nullcontext():
                 outputs[compact] = model.generate(
                     input_ids=prompts,
@@ -77,15 +92,10 @@ def generation(rows: int, longest: int, pairs: int) -> None:
                     generation_config=config,
                     logits_processor=LogitsProcessorList([EndAt(lengths)]),
                 )
-            taken[compact].append(time.process_time() - begun)
+            taken[compact] = now() - begun
         same = (outputs[True] == outputs[False]).all(1).float().mean().item()
-        print(f"pair {pair + 1}: {taken[False][-1]:.1f} s, compact {taken[True][-1]:.1f} s; {same:.0%} of rows equal")
-    whole, compact = (statistics.median(taken[one]) for one in (False, True))
-    mean = lengths.float().mean().item()
-    print(
-        f"generation, {rows} rows of {mean:.0f} tokens on average and {longest} at most: {whole:.1f} s of CPU, compact "
-        f"{compact:.1f} s: {whole / compact:.2f}x\n"
-    )
+        tokens = lengths.sum().item()
+        yield {"tokens": tokens, "whole_s": taken[False], "compact_s": taken[True], "rows_equal": same}
 
 
 def main() -> None:
@@ -96,7 +106,18 @@ def main() -> None:
     options = parser.parse_args()
     logging.set_verbosity_error()
     torch.set_num_threads(1)
-    generation(options.rows, options.longest, options.pairs)
+    found = []
+    for row in generation(make_model(), options.rows, options.longest, options.pairs):
+        found.append(row)
+        print(
+            f"pair {len(found)}: {row['whole_s']:.1f} s, compact {row['compact_s']:.1f} s; "
+            f"{row['rows_equal']:.0%} of rows equal"
+        )
+    whole, compact = (statistics.median(row[one] for row in found) for one in ("whole_s", "compact_s"))
+    print(
+        f"generation, {options.rows} rows of {found[0]['tokens'] / options.rows:.0f} tokens on average and "
+        f"{options.longest} at most: {whole:.1f} s of CPU, compact {compact:.1f} s: {whole / compact:.2f}x\n"
+    )
 
 
 if __name__ == "__main__":

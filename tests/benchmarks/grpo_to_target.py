@@ -212,7 +212,7 @@ class Playground:
             for start in range(0, len(rows), 640):
                 prompts = [row["prompt"] for row in rows[start : start + 640]]
                 inputs = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left")
-                inputs = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+                inputs = {name: inputs[name].to(model.device) for name in ("input_ids", "attention_mask")}
                 output = model.generate(**inputs, generation_config=generation)[:, inputs["input_ids"].size(1) :]
                 texts += tokenizer.batch_decode(output, skip_special_tokens=True)
         model.train(training)

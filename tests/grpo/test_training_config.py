@@ -1,5 +1,8 @@
 """One file, any number of processes: what `batch_size` becomes, and what it refuses. And how long processes wait."""
 
+import dataclasses
+import inspect
+
 import pytest
 from datasets import Dataset
 from transformers import training_args
@@ -13,6 +16,7 @@ from trl_r1.preference.config import R1DPOConfig, R1RewardConfig
 from trl_r1.sft.config import R1SFTConfig
 from trl_r1.stages._check import machine
 from trl_r1.stages.grpo import advice_on_save_steps, in_order
+from trl_r1.training_config import TrainingConfig
 
 
 CONFIGS = [R1GRPOConfig, R1SFTConfig, R1RewardConfig, R1DPOConfig]
@@ -21,6 +25,15 @@ CONFIGS = [R1GRPOConfig, R1SFTConfig, R1RewardConfig, R1DPOConfig]
 def make(config, processes, **settings):
     with machine(processes, gpu=False):
         return config(output_dir="out", use_cpu=True, bf16=False, report_to="none", **settings)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_what_is_not_ours_has_trl_s_default(config):
+    (theirs,) = (base for base in config.__bases__ if base.__module__.startswith("trl."))
+    declared = {*inspect.get_annotations(config), *inspect.get_annotations(TrainingConfig)}
+    ours, stock = ({field.name: field.default for field in dataclasses.fields(each)} for each in (config, theirs))
+    assert {name for name in stock if ours[name] != stock[name]} <= declared
+    assert set(ours) - set(stock) <= declared
 
 
 @pytest.mark.parametrize("config", CONFIGS)

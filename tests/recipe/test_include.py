@@ -57,6 +57,15 @@ def test_what_a_variant_says_takes_the_place_of_what_it_includes(folder):
     assert resolved[1].config["data"][0]["path"] == "org/mine"
 
 
+def test_a_new_stage_stands_before_the_next_one_that_is_known(folder):
+    stages = [{"name": name, "kind": "grpo", "model": "base_model", "data": "rows"} for name in ("zero", "half")]
+    stages = [stages[0], {"name": "one"}, stages[1], {"name": "two"}, {**stages[0], "name": "three"}]
+    write(folder / "small.yaml", name="small", include=["shared/large.yaml"], stages=stages)
+    recipe = load_recipe("small.yaml")
+    assert [stage.name for stage in recipe.stages] == ["zero", "one", "half", "two", "three"]
+    assert recipe.stages[2].at == "small.yaml:10"
+
+
 def test_an_error_names_the_file_that_has_the_key(folder):
     write(
         folder / "small.yaml", name="small", include=["shared/large.yaml"], stages=[{"name": "one", "set": {"b": 3}}]

@@ -9,12 +9,13 @@ stages:
   - {name: r1-zero, set: {save_steps: 32}}   # the stage of that name, with what is given here in place of what it had
 ```
 
-What the included files hold comes first, in their order: data by name, stages by name and in their order, every other
-key as it is, `name` left out. What the file itself says takes its place; a stage's `set` is merged key by key. Paths in
-a file are relative to that file.
+What the included files hold comes first, in their order: data by name, stages by name, every other key as it is, `name` left
+out. What the file itself says takes its place; a stage's `set` is merged key by key. A stage that is new stands before the
+next one of the file that is not, or at the end. Paths in a file are relative to that file.
 """
 
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def read_with_includes(path: str | Path, within: tuple[Path, ...] = ()) -> Docum
         raise ConfigError(f"is {names!r}; expected a list of YAML files, relative to this one", file=at, key="include")
     merged: dict[str, Any] = {}
     origins: _Origins = {}
+    stages: list[_Stage] = []
     for name in names:
         other = (place.parent / Path(name).expanduser()).resolve()
         if not other.is_file():
@@ -63,45 +65,64 @@ def read_with_includes(path: str | Path, within: tuple[Path, ...] = ()) -> Docum
             raise ConfigError(f"`{name}` includes itself; expected files without a cycle", file=at, key="include")
         included = read_with_includes(other, (*within, place))
         found = {key: value for key, value in deepcopy(included.data).items() if key != "name"}
-        _merge(merged, _placed(found, other.parent), included, origins)
+        _merge(merged, stages, _placed(found, other.parent), included, origins)
     own = {key: value for key, value in deepcopy(document.data).items() if key != "include"}
-    _merge(merged, own, document, origins)
+    _merge(merged, stages, own, document, origins)
+    if stages and "stages" not in merged:  # where it is no list, the reading of the recipe says so
+        merged["stages"] = [stage.data for stage in stages]
+        origins |= {
+            ("stages", i, *keys): found for i, stage in enumerate(stages) for keys, found in stage.origins.items()
+        }
     return Document(document.path, merged, document.lines, origins)
 
 
-def _merge(merged: dict[str, Any], found: dict[str, Any], document: Document, origins: _Origins) -> None:
-    """Put what `document` holds into `merged`, and note from where each key is."""
+@dataclass
+class _Stage:
+    """An entry of `stages`, and from where it and its keys are."""
+
+    data: Any
+    origins: _Origins
+
+    @property
+    def name(self) -> Any:
+        return self.data.get("name") if isinstance(self.data, dict) else None
+
+
+def _merge(
+    merged: dict[str, Any], stages: list[_Stage], found: dict[str, Any], document: Document, origins: _Origins
+) -> None:
+    """Put what `document` holds into `merged` and `stages`, and note from where each key is."""
     for key, value in found.items():
         if key in ("data", "env") and isinstance(merged.get(key), dict) and isinstance(value, dict):
             merged[key] |= value
             origins |= {(key, name): (document, (key, name)) for name in value}
-        elif key == "stages" and isinstance(merged.get(key), list) and isinstance(value, list):
-            for i, stage in enumerate(value):
-                _merge_stage(merged[key], stage, document, i, origins)
+        elif key == "stages" and isinstance(value, list):
+            _merge_stages(stages, [_Stage(each, {(): (document, ("stages", i))}) for i, each in enumerate(value)])
         else:
             merged[key] = value
             inner = range(len(value)) if isinstance(value, list) else value if isinstance(value, dict) else ()
-            origins |= {(key,): (document, (key,)), **{(key, one): (document, (key, one)) for one in inner}}
+            for place in ((key,), *((key, one) for one in inner)):
+                origins[place] = (document, place)
 
 
-def _merge_stage(stages: list[Any], stage: Any, document: Document, i: int, origins: _Origins) -> None:
-    """Put a stage in the place of the one of its name, or at the end."""
-    names = [each.get("name") if isinstance(each, dict) else None for each in stages]
-    name = stage.get("name") if isinstance(stage, dict) else None
-    here: tuple[str | int, ...] = ("stages", i)
-    if name is None or name not in names:
-        origins["stages", len(stages)] = (document, here)
-        stages.append(stage)
-        return
-    at = names.index(name)
-    before = stages[at]
-    stages[at] = {**before, **stage}
-    for key in stage:
-        origins["stages", at, key] = (document, (*here, key))
-    if isinstance(before.get("set"), dict) and isinstance(stage.get("set"), dict):
-        stages[at]["set"] = {**before["set"], **stage["set"]}
-        origins.pop(("stages", at, "set"), None)
-        origins |= {("stages", at, "set", key): (document, (*here, "set", key)) for key in stage["set"]}
+def _merge_stages(stages: list[_Stage], own: list[_Stage]) -> None:
+    """Put stages in the places of those of their names, and the others where they belong."""
+    before = {stage.name: stage for stage in stages if stage.name is not None}
+    for i, stage in enumerate(own):
+        known = before.get(stage.name)
+        if known is None:
+            following = next((before[each.name] for each in own[i + 1 :] if each.name in before), None)
+            stages.insert(stages.index(following) if following else len(stages), stage)
+            continue
+        document, here = stage.origins[()]
+        inner = stage.data.get("set") if isinstance(known.data.get("set"), dict) else None
+        for key, value in stage.data.items():
+            if key == "set" and isinstance(inner, dict):
+                known.data["set"] = {**known.data["set"], **inner}
+                known.origins |= {("set", one): (document, (*here, "set", one)) for one in inner}
+            else:
+                known.data[key] = value
+                known.origins[(key,)] = (document, (*here, key))
 
 
 def _placed(found: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -38,7 +38,10 @@ def _no_bubblewrap() -> str | None:
     if shutil.which("bwrap") is None:
         return "there is no `bwrap` here"
     jail = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"]
-    ran = subprocess.run(jail, capture_output=True, text=True, timeout=60)
+    try:
+        ran = subprocess.run(jail, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"`bwrap` does not run here: {error}"
     said = (ran.stderr.strip().splitlines() or ["no reason given"])[-1]
     return f"`bwrap` cannot build a jail here: {said}" if ran.returncode else None
 

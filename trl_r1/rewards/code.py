@@ -144,7 +144,7 @@ class CodeAccuracy:
         )
         entry_point = row.get("entry_point")
         given = defined_in_prompt(row.get("prompt") or "", entry_point) if entry_point is not None else ""
-        found = self._row(row.get(name), entry_point, given)
+        found = self._row(row.get(name), entry_point, given, function_of(row.get("metadata")))
         return found is not None and bool(self._accepted(found))
 
     def __call__(

@@ -53,10 +53,10 @@ def source_columns(
             found = _TRACES
     if found is None:
         return None
-    named = {f"{meaning}_column": source.get(f"{meaning}_column") for meaning in _MEANINGS}
+    named: dict[str, Any] = {f"{meaning}_column": source.get(f"{meaning}_column") for meaning in _MEANINGS}
     further = {key: source.get(key) for key in ("options_columns", "where")}
-    for key, columns in {**named, **further}.items():
-        for column in [columns] if isinstance(columns, str) else columns or ():
+    for key, wanted in {**named, **further}.items():
+        for column in [wanted] if isinstance(wanted, str) else wanted or ():
             if column in found:
                 continue
             raise DataError(

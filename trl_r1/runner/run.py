@@ -10,20 +10,21 @@ import errno
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import Interrupted, MachineError
 from ..io import write_text
-from ..recipe import Artifact, Recipe, shown
+from ..recipe import Artifact, Recipe, ResolvedStage, shown
 from ..recipe.records import now
 from ..scores import show_duration
 from .check import Checked, check
 from .configs import world_size
 from .directory import (
     Attempt,
+    check_owner,
     claim,
     end_leftovers,
     locked,
@@ -78,6 +79,10 @@ class RunOptions:
             to save a checkpoint at the end of its optimizer step.
         command (`list[str]`):
             The command, for the record and for the hint on how to go on.
+        variant (`str`, *optional*):
+            Name of a variant of the recipe, whose run is another run, in `runs/NAME-VARIANT` by default.
+        change (`Callable`, *optional*):
+            Makes a stage of the variant of one of the recipe.
     """
 
     recipe: str
@@ -95,6 +100,8 @@ class RunOptions:
     parallel: int | None = None
     grace_s: float | None = None
     command: list[str] = field(default_factory=list)
+    variant: str | None = None
+    change: Callable[[ResolvedStage], ResolvedStage] | None = None
 
 
 def plan(options: RunOptions) -> list[PlannedStage]:
@@ -141,15 +148,24 @@ def plan(options: RunOptions) -> list[PlannedStage]:
 
 
 def _checked(options: RunOptions, sizing: Sizing | None = None) -> Checked:
-    return check(
+    found = check(
         options.recipe,
-        options.output_dir,
+        # A variant's directory is no directory of the recipe's.
+        options.output_dir if options.variant is None else None,
         overrides=options.overrides,
         seed=options.seed,
         only=options.only,
         fetch=options.data,
         sizing=sizing,
     )
+    if options.variant is None:
+        return found
+    recipe = replace(found.recipe, name=f"{found.recipe.name}-{options.variant}")
+    run_dir = options.output_dir or found.run_dir.with_name(f"{found.run_dir.name}-{options.variant}")
+    if (owner := check_owner(run_dir, recipe)) is not None:
+        raise owner
+    stages = [options.change(item) for item in found.stages] if options.change else found.stages
+    return replace(found, recipe=recipe, run_dir=run_dir, stages=stages)
 
 
 def _counts(planned: list[PlannedStage]) -> str:
@@ -217,28 +233,7 @@ class _Run:
         self.prepare()
         waiting = to_run(self.planned)
         worked = bool(waiting)
-        limit = max(1, self.options.parallel or self.recipe.parallel)
-        with self.signals():
-            try:
-                drawn = 0.0
-                while self.running or (waiting and not self.failed):
-                    while len(self.running) < limit and not self.failed and not self.stops:
-                        ready = next((s for s in waiting if set(s.item.parents) <= self.done), None)
-                        if ready is None:
-                            break
-                        waiting.remove(ready)
-                        self.start(ready)
-                    for stage in [stage for stage in self.running if stage.poll() is not None]:
-                        self.end(stage)
-                    if self.stops:
-                        self.interrupt()
-                    if time.monotonic() - drawn >= _DRAW_SECONDS:
-                        self.display.update(self.running)
-                        drawn = time.monotonic()
-                    time.sleep(_POLL_SECONDS)
-            finally:
-                if self.running:  # an error of the runner's own: leave nothing behind
-                    stop(self.running, self.options.grace_s, lambda: self.stops > 1)
+        self.work(waiting)
         self.summary(waiting)
         if self.failed:
             return self.report_failure()
@@ -283,6 +278,41 @@ class _Run:
         self.display.say(f"{clock()} {stage.name}: started{how}; log: {shown(folder / LOG_FILE)}")
 
     # --- while ------------------------------------------------------------------------------------------------------
+
+    def work(self, waiting: list[PlannedStage], *, keep_going: bool = False) -> None:
+        """
+        Run stages until none is left, or one has failed.
+
+        Args:
+            waiting (`list[PlannedStage]`):
+                What is to run; each is taken out when it is started.
+            keep_going (`bool`, *optional*, defaults to `False`):
+                Whether a stage that has failed stops only those that depend on it.
+        """
+        limit = max(1, self.options.parallel or self.recipe.parallel)
+        with self.signals():
+            try:
+                drawn = 0.0
+                while self.running or (waiting and (keep_going or not self.failed)):
+                    while len(self.running) < limit and (keep_going or not self.failed) and not self.stops:
+                        ready = next((s for s in waiting if set(s.item.parents) <= self.done), None)
+                        if ready is None:
+                            break
+                        waiting.remove(ready)
+                        self.start(ready)
+                    if not self.running and not self.stops:
+                        break  # what waits depends on what has failed
+                    for stage in [stage for stage in self.running if stage.poll() is not None]:
+                        self.end(stage)
+                    if self.stops:
+                        self.interrupt()
+                    if time.monotonic() - drawn >= _DRAW_SECONDS:
+                        self.display.update(self.running)
+                        drawn = time.monotonic()
+                    time.sleep(_POLL_SECONDS)
+            finally:
+                if self.running:  # an error of the runner's own: leave nothing behind
+                    stop(self.running, self.options.grace_s, lambda: self.stops > 1)
 
     def end(self, stage: RunningStage) -> None:
         self.running.remove(stage)

@@ -75,6 +75,8 @@ def rows_of(source: Mapping[str, Any]) -> int:
     """Return how many rows a local source has, where that is quick to find out; 0 where it is not."""
     path = Path(str(source["path"])).expanduser()
     limit = source.get("limit")
+    if source.get("where"):
+        return 0
     try:
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq
@@ -174,7 +176,8 @@ def read_data(
 
 def _golds(rows: "Dataset", reward: Any, domains: Sequence[str] | None) -> dict[str, Any]:
     required = required_columns(reward)
-    read = [name for name in {*required, "prompt", "domain", "options", "entry_point"} if name in rows.column_names]
+    used = {*required, "prompt", "domain", "options", "entry_point", "metadata"}
+    read = [name for name in rows.column_names if name in used]
     found: dict[str, Any] = {"rows": 0, "empty": 0, "unreadable": 0, "first": None}
     for row in rows.select_columns(read):
         if domains and row["domain"] not in domains:
