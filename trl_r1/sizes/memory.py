@@ -221,6 +221,5 @@ def _communication(training: Training) -> tuple[int, int]:
         step = 0
     if strategy.stage < 3:  # a bucket, and a copy of one process's part of it while it is reduced
         return w * bucket + w * bucket // n, step
-    # Reduced gradients in a bucket; weights of layers that are ahead or not yet let go.
-    live = min(MAX_LIVE, model.parameters)
-    return w * bucket + w * live, step
+    # A bucket, and a copy in the order of the processes while it is reduced; weights that are ahead or not yet let go.
+    return 2 * w * bucket + w * min(MAX_LIVE, model.parameters), step
