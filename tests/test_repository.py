@@ -3,10 +3,13 @@
 import re
 import subprocess
 import tomllib
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,16 +24,23 @@ def commands(name: str) -> list[str]:
     return [step["run"] for job in workflow(name)["jobs"].values() for step in job["steps"] if "run" in step]
 
 
-@pytest.mark.parametrize("name", ["playground", "tests"])
-def test_each_command_of_the_readme_is_one_line_that_ci_runs(name):
+@pytest.mark.parametrize(
+    ("name", "environment", "page", "ci"),
+    [
+        ("playground", ".venv", "README.md", "ci"),
+        ("tests", ".venv", "README.md", "ci"),
+        ("vllm", ".venv-vllm", ".github/CONTRIBUTING.md", "vllm"),
+    ],
+)
+def test_each_command_that_a_page_marks_is_one_line_that_ci_runs(name, environment, page, ci):
     said = subprocess.run([ROOT / ".ci" / "readme", name], capture_output=True, text=True, check=True).stdout
     assert said.count("\n") == 1
-    assert said.startswith("python3 -m venv .venv && ")
-    assert said in (ROOT / "README.md").read_text()
-    assert any(f"$(.ci/readme {name})" in command for command in commands("ci"))
+    assert said.startswith(f"python3 -m venv {environment} && ")
+    assert said in (ROOT / page).read_text()
+    assert any(f"$(.ci/readme {name})" in command for command in commands(ci))
 
 
-def test_a_command_that_the_readme_does_not_mark_is_an_error():
+def test_a_command_that_no_page_marks_is_an_error():
     assert subprocess.run([ROOT / ".ci" / "readme", "nothing"], capture_output=True).returncode == 1
 
 
@@ -47,12 +57,25 @@ def test_new_versions_of_trl_are_tried_on_tests_that_are_there():
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
-def test_what_the_readme_installs_has_one_exact_version():
-    pinned = {
-        re.sub(r"[-_.]+", "-", name).lower()
-        for name in re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    }
-    extras = PROJECT["optional-dependencies"]
-    for requirement in [*PROJECT["dependencies"], *extras["test"], *extras["deepspeed"]]:
-        name = re.match(r"[\w.-]+", requirement)[0]
-        assert re.sub(r"[-_.]+", "-", name).lower() in pinned, requirement
+@pytest.mark.parametrize(
+    ("constraints", "extras"),
+    [("constraints.txt", ["test", "deepspeed"]), ("constraints-vllm.txt", ["test", "deepspeed", "vllm"])],
+)
+def test_what_is_installed_has_one_exact_version_within_its_range(constraints, extras):
+    lines = (ROOT / constraints).read_text().splitlines()
+    pinned = {canonicalize_name(line.partition("==")[0]): line.partition("==")[2] for line in lines if "==" in line}
+    declared = [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
+    for requirement in map(Requirement, [*PROJECT["dependencies"], *declared]):
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
+
+
+def test_the_versions_of_vllm_are_those_that_trl_supports():
+    (ours,) = PROJECT["optional-dependencies"]["vllm"]
+    theirs = next(
+        requirement
+        for requirement in map(Requirement, metadata("trl").get_all("Requires-Dist"))
+        if requirement.name == "vllm"
+    )
+    for minor in range(15, 40):
+        version = f"0.{minor}.0"
+        assert Requirement(ours).specifier.contains(version) == theirs.specifier.contains(version), version

@@ -45,6 +45,7 @@ def test_a_right_well_formed_finished_trace_in_one_language_is_kept():
     ("changes", "reason"),
     [
         ({"finish_reason": "length"}, "truncated"),
+        ({"finish_reason": "prompt_too_long", "completion": "", "n_tokens": 0}, "unsampled"),
         ({"rewards": {}}, "unjudged"),
         ({"rewards": {"math_accuracy": None, "think_format": 1.0}}, "unjudged"),
         ({"rewards": {"math_accuracy": 0.0}}, "wrong"),

@@ -2,8 +2,9 @@ r"""
 The numbers of an evaluation: pure functions of traces and their rewards.
 
 A sample is right where it is solved (see [`~solved`]): each accuracy reward that judges it gives it full marks. Samples
-that none can judge are left out and counted (`unjudged`). Means are means over prompts, so that each prompt counts
-alike, and standard errors are clustered by prompt: the samples of one prompt are not independent.
+that none can judge are left out and counted (`unjudged`); prompts that an engine could not complete are not left out, but
+counted as unsolved (and by `unsampled`). Means are means over prompts, so that each prompt counts alike, and standard
+errors are clustered by prompt: the samples of one prompt are not independent.
 
 - `pass@k`: the unbiased estimate `1 - C(n - c, k) / C(n, k)` (arXiv 2107.03374, eq. 1), the mean over prompts.
 - `cons@k`: the chance that the majority of k samples is right (the paper's cons@64, v2 D.1). Votes are grouped by
@@ -248,7 +249,7 @@ def summarize(
         "format": lambda trace: trace.rewards.get("think_format"),
         "language_consistency": lambda trace: trace.rewards.get("language_consistency"),
         "mixed_language": lambda trace: _mixes(words[id(trace)]),
-        "mean_tokens": lambda trace: trace.n_tokens,
+        "mean_tokens": lambda trace: trace.n_tokens if trace.was_sampled else None,
         "truncated": lambda trace: trace.finish_reason == "length",
     }
     if scorer:
@@ -264,6 +265,9 @@ def summarize(
         unjudged = sum(trace.solution is not None and _right(trace, accuracy) is None for trace in traces)
         if unjudged:
             metrics["unjudged"] = unjudged
+        unsampled = sum(not trace.was_sampled for trace in traces)
+        if unsampled:
+            metrics["unsampled"] = unsampled
         for name, value in values.items():
             metrics |= _mean(name, prompts, value)
         n_words = sum(sum(words[id(trace)].values()) for trace in traces)

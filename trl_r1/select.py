@@ -28,6 +28,7 @@ from .typed import make
 
 REASONS = (
     "contaminated",  # shares an n-gram with a held-out prompt
+    "unsampled",  # the engine could not complete its prompt
     "truncated",  # cut at the maximum length
     "unjudged",  # none of the rewards that decide could judge it
     "wrong",  # a reward that decides is below its minimum
@@ -246,6 +247,8 @@ def _reason(trace: Trace, rules: Rules, held_out: "HeldOut | None") -> str | Non
     """The first reason, in the order of `REASONS`, for which a trace by itself is rejected."""
     if held_out is not None and held_out.overlaps(trace.prompt):
         return "contaminated"
+    if not trace.was_sampled:
+        return "unsampled"
     if rules.finished and trace.finish_reason == "length":
         return "truncated"
     if rules.right_by:

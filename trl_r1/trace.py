@@ -50,7 +50,8 @@ class Trace:
         sampling (`dict[str, Any]`):
             How it was sampled: temperature, top-p, maximum number of tokens, template.
         finish_reason (`str`):
-            `"stop"` if the model ended by itself, `"length"` if it was cut.
+            `"stop"` if the model ended by itself, `"length"` if it was cut. Anything else says why there is no
+            completion (see [`~sampling.Sample`]).
         n_tokens (`int`):
             Length of the completion in tokens, the end-of-sequence token included.
         seed (`int`):
@@ -75,6 +76,11 @@ class Trace:
     seed: int = 0
     step: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def was_sampled(self) -> bool:
+        """Whether there is a completion."""
+        return self.finish_reason in ("stop", "length")
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any], **known: Any) -> "Trace":

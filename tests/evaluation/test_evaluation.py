@@ -118,6 +118,14 @@ def test_each_prompt_counts_alike_and_unjudged_samples_are_left_out_and_counted(
     assert (metrics["n_prompts"], metrics["n_samples"]) == (2, 11)
 
 
+def test_a_prompt_that_the_engine_could_not_complete_counts_as_unsolved_and_is_named():
+    missing = trace("b", "", 0.0, n_tokens=0, finish_reason="prompt_too_long")
+    done = trace("a", answer("4"), 1.0, n_tokens=8)
+    metrics = summarize([done, missing], accuracy=["math_accuracy"])
+    assert (metrics["pass@1"], metrics["unsampled"], metrics["mean_tokens"]) == (0.5, 1, 8.0)
+    assert "unsampled" not in summarize([done], accuracy=["math_accuracy"])
+
+
 def test_each_accuracy_reward_that_applies_has_to_give_full_marks():
     traces = [
         trace("a", "x", None, choice_accuracy=1.0),

@@ -5,14 +5,7 @@ The model has learned one reply by heart, word by word, so that what comes back 
 start on a quiet machine.
 """
 
-import contextlib
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -29,6 +22,8 @@ from trl_r1.rewards import Judge
 from trl_r1.rewards.schedule import call
 from trl_r1.sampling import SamplingConfig
 from trl_r1.sampling.engines.server import ServerEngine
+
+from .serving import serving
 
 
 pytestmark = pytest.mark.slow
@@ -95,32 +90,11 @@ def server(tmp_path_factory):
     """Yield the address of the server's API and the name of its model."""
     folder = tmp_path_factory.mktemp("server")
     model = make_model(folder / "model")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = folder / "log.txt"
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", model]
-    with open(log, "w") as out:
-        process = subprocess.Popen(
-            [*command, "--device", "cpu", "--host", "127.0.0.1", "--port", str(port)],
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
-            start_new_session=True,
-        )
-    try:
-        end = time.monotonic() + SECONDS
-        while True:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
-                break
-            assert process.poll() is None, log.read_text()[-3000:]
-            assert time.monotonic() < end, log.read_text()[-3000:]
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/v1", model
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", model, "--device", "cpu"]
+    with serving(
+        lambda port: [*command, "--host", "127.0.0.1", "--port", str(port)], folder / "log.txt", SECONDS
+    ) as url:
+        yield f"{url}/v1", model
 
 
 def test_a_judge_judges(server, tmp_path):

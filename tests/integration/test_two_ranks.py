@@ -82,7 +82,7 @@ def environment(accelerate):
     return chosen
 
 
-def run_in_own_group(command, environment):
+def run_in_own_group(command, environment, seconds=SECONDS):
     """A launcher that is killed leaves its workers behind, so the whole group ends with the test."""
     process = subprocess.Popen(
         command,
@@ -94,7 +94,7 @@ def run_in_own_group(command, environment):
         start_new_session=True,
     )
     try:
-        said, _ = process.communicate(timeout=SECONDS)
+        said, _ = process.communicate(timeout=seconds)
         return process.returncode, said
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -140,6 +140,7 @@ def grpo(place):
         "ref_model_sync_steps": 2,
         "learning_rate": 1e-3,
         "expect_processes": 2,
+        "keep_checkpoints": True,
     }
 
 

@@ -76,11 +76,13 @@ def test_more_choices_than_asked_for_are_cut():
         ({"content": "2", "reasoning": "one and one"}, "<think>\none and one\n</think>\n\n2"),
         ({"content": [{"type": "text", "text": "2"}]}, "2"),
         ({"content": None}, ""),
+        ({"content": None, "reasoning": "one and", "cut": True}, "<think>\none and"),
         ({}, ""),
     ],
 )
 def test_a_message_is_read_in_each_form_that_servers_give_it(message, text):
-    with stub_server(lambda path, request: (200, {"choices": [{"message": message}]})) as (url, _):
+    choice = {"message": message, "finish_reason": "length" if message.get("cut") else "stop"}
+    with stub_server(lambda path, request: (200, {"choices": [choice]})) as (url, _):
         assert ask(url, CHAT)[0].text == text
 
 
@@ -176,6 +178,21 @@ def test_a_prompt_that_the_server_refuses_is_told_apart():
     ):
         ask(url)
     assert len(requests) == 1
+
+
+def test_a_request_names_every_parameter_of_sampling_but_those_that_the_server_does_not_know():
+    def strict(path, request):
+        unknown = [name for name in ("top_k", "min_p", "repetition_penalty") if name in request]
+        return (400, f"Unrecognized request argument supplied: {unknown[0]}") if unknown else (200, choices("ok"))
+
+    with stub_server(strict) as (url, requests):
+        assert ask(url, CHAT, parameters={"top_p": 0.9})[0].text == "ok"
+        assert ask(url, CHAT)[0].text == "ok"
+        assert len(requests) == 5  # from then on it is not asked for what it does not know
+        sent = {"temperature": 1.0, "top_p": 0.9, "frequency_penalty": 0.0, "presence_penalty": 0.0}
+        assert {key: requests[3].get(key) for key in (*sent, "top_k")} == {**sent, "top_k": None}
+        with pytest.raises(PromptRefused, match="top_k"):  # what was asked for is never left out
+            ask(url, CHAT, parameters={"top_k": 20})
 
 
 def test_half_a_surrogate_pair_is_sent_like_any_text():

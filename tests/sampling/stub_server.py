@@ -9,7 +9,7 @@ from threading import Lock, Thread
 
 
 @contextlib.contextmanager
-def stub_server(answer: Callable[[str, dict], tuple]):
+def stub_server(answer: Callable[[str, dict], tuple], prompt_end: str | None = None):
     """
     Serve on a free port; yield the base URL and the list of requests.
 
@@ -17,6 +17,9 @@ def stub_server(answer: Callable[[str, dict], tuple]):
         answer (`Callable`):
             Called with the path and the request; gives a status, the answer's JSON (or text) and, where wanted, headers.
             In place of the JSON stands a function, called with the request handler, where an answer is to go wrong.
+        prompt_end (`str`, *optional*):
+            The end of every prompt that its chat template makes, which it tells as vLLM does. Requests for it are not
+            among those yielded.
     """
     requests: list[dict] = []
     lock = Lock()
@@ -26,9 +29,13 @@ def stub_server(answer: Callable[[str, dict], tuple]):
 
         def do_POST(self):
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with lock:
-                requests.append({"path": self.path, "authorization": self.headers.get("Authorization"), **request})
-                status, content, *headers = answer(self.path, request)
+            if self.path in ("/tokenize", "/detokenize"):
+                told = {"tokens": [1]} if self.path == "/tokenize" else {"prompt": prompt_end}
+                status, content, *headers = (404, "no such path") if prompt_end is None else (200, told)
+            else:
+                with lock:
+                    requests.append({"path": self.path, "authorization": self.headers.get("Authorization"), **request})
+                    status, content, *headers = answer(self.path, request)
             if callable(content):
                 content(self)
                 self.close_connection = True

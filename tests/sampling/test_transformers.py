@@ -53,6 +53,7 @@ def test_greedy_decoding_does_not_depend_on_padding_or_order(model):
     together = greedy.generate(QUESTIONS, 1, seed=0)
     alone = [greedy.generate([question], 1, seed=0)[0] for question in QUESTIONS]
     assert together == alone
+    assert greedy.generate(QUESTIONS, 3, seed=0) == [samples * 3 for samples in alone]
 
 
 def test_sampling_is_over_the_whole_distribution_whatever_the_model_s_own_config_says(model, tmp_path):
@@ -69,6 +70,19 @@ def test_sampling_is_over_the_whole_distribution_whatever_the_model_s_own_config
     seen = {sample.text for sample in engine.generate(["what"], 256, seed=0)[0]}
     # The weights are random: some 60 tokens are about equally likely, and with top_k=1 there would be one.
     assert len(seen) > 40
+
+
+def test_what_ends_a_completion_is_counted_and_not_in_its_text(model, engine, monkeypatch):
+    numbers = engine.tokenizer.convert_tokens_to_ids([str(number) for number in range(40)])
+    monkeypatch.setattr(engine, "ends", [1, *numbers])
+    monkeypatch.setattr(engine.generation, "eos_token_id", [1, *numbers])
+    samples = [one for each in engine.generate(QUESTIONS, 8, seed=1) for one in each]
+    stopped = [one for one in samples if one.finish_reason == "stop"]
+    assert stopped
+    for one in stopped:
+        words = one.text.split()
+        assert not any(word.isdigit() for word in words)
+        assert one.n_tokens > len(words)
 
 
 def test_what_the_prompt_began_stands_in_the_trace(model, tmp_path):

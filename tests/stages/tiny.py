@@ -15,13 +15,20 @@ WORDS = ("User", "Assistant", "what", "is", "plus", "the", "sum", "answer", "so"
 SIGNS = (":", "?", ".", "=", "+", "\\boxed{", "}")
 
 
-def make_model(path: Path, seed: int = 0, hidden_size: int = 16, layers: int = 2) -> Path:
-    """Save a Qwen3 of a few thousand parameters with a tokenizer that knows the words of the data."""
+def make_model(
+    path: Path,
+    seed: int = 0,
+    hidden_size: int = 16,
+    layers: int = 2,
+    positions: int = 128,
+    words: tuple[str, ...] = (),
+) -> Path:
+    """Save a Qwen3 of a few thousand parameters with a tokenizer that knows the words of the data, and more `words`."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-    vocabulary = ["<pad>", "<eos>", "<unk>", *WORDS, *SIGNS, *map(str, range(40))]
+    vocabulary = ["<pad>", "<eos>", "<unk>", *WORDS, *SIGNS, *map(str, range(40)), *words]
     words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(
@@ -38,7 +45,7 @@ def make_model(path: Path, seed: int = 0, hidden_size: int = 16, layers: int = 2
         num_attention_heads=2,
         num_key_value_heads=2,
         head_dim=hidden_size // 2,
-        max_position_embeddings=128,
+        max_position_embeddings=positions,
         pad_token_id=0,
         eos_token_id=1,
         bos_token_id=None,

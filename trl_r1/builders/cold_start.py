@@ -75,6 +75,8 @@ def _refined(
     ]
     candidates: dict[int, Trace] = {}
     for answer in sample(config.refine_model or "", requests, asking, f"{config.output_dir}/refined"):
+        if not answer.was_sampled:
+            continue
         i, said = int(answer.prompt_id), answer.completion
         candidates[i] = dataclasses.replace(kept[i], completion=said, finish_reason=answer.finish_reason, rewards={})
     # Length in tokens is the sampled text's; about duplicates and a prompt's share, selection has decided.

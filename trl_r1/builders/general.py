@@ -161,7 +161,8 @@ def _written(
         on_shard=(lambda done, _: on_shard(before + done, total)) if on_shard else None,
     )
     for trace in traces:
-        found[int(trace.prompt_id)].append(trace)
+        if trace.was_sampled:
+            found[int(trace.prompt_id)].append(trace)
     return found
 
 

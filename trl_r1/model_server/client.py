@@ -4,7 +4,10 @@ A client of any server that speaks the OpenAI protocol: vLLM, SGLang, llama.cpp,
 Servers differ in what they honour. `transformers serve` drops `n`: so the choices of every answer are counted, and
 missing ones asked for again with another seed. A request that fails for now (429, 5xx, a time-out, a connection that is
 refused or cut, an answer that is not the protocol's JSON) is tried again after a wait that doubles, or that the server
-names; a prompt that the server refuses is the caller's to leave out. A key is read from the environment when a request
+names; a prompt that the server refuses is the caller's to leave out. A request names every parameter of sampling, so that
+it is sampled from the distribution that it asks for: vLLM and SGLang put the values of the model's own generation config
+(a top-k, penalties) in the place of those that it leaves out. What a server does not know of them, by the text of its
+refusal, is not sent to it again. A key is read from the environment when a request
 is made: no config, log or message contains it.
 """
 
@@ -12,17 +15,20 @@ import asyncio
 import contextlib
 import email.utils
 import json
+import logging
 import os
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypeVar
 
 from ..errors import ConfigError, ServerError, expect
 
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -33,6 +39,19 @@ CONNECT_SECONDS = 30.0
 # The server refuses the request whatever the prompt: no key, no such path, no such model.
 _WRONG_SET_UP = (401, 403, 404, 405)
 _FAILS_FOR_NOW = (408, 409, 425, 429)
+# The values that leave the model's distribution as it is. The protocol has no `top_k`, `min_p` and `repetition_penalty`;
+# -1 is the top-k that vLLM, SGLang and llama.cpp alike take for none.
+UNALTERED: dict[str, float] = {
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "top_k": -1,
+    "min_p": 0.0,
+    "frequency_penalty": 0.0,
+    "presence_penalty": 0.0,
+    "repetition_penalty": 1.0,
+}
+# Those that the model at an address has refused by name, in this process.
+_NOT_TAKEN: dict[tuple[str, str], frozenset[str]] = {}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ADDRESS = re.compile(r"https?://[^/@\s]+(/\S*)?")
 
@@ -162,22 +181,69 @@ class Connection:
             n (`int`, *optional*, defaults to `1`):
                 Number of completions.
             **parameters:
-                Further keys of the request (`temperature`, `top_p`, `max_tokens`, `seed`).
+                Further keys of the request (`temperature`, `top_p`, `max_tokens`, `seed`). Parameters of sampling that
+                are not among them are sent with the values that alter nothing.
 
         Raises:
             [`PromptRefused`]: if the server does not take this prompt.
             [`~errors.ConfigError`]: if it takes no request at all.
             [`~errors.ServerError`]: if it still fails after all retries.
         """
+        address = (self.server.base_url, self.server.model)
+        not_taken = _NOT_TAKEN.get(address, frozenset())
+        while True:
+            unaltered = {name: value for name, value in UNALTERED.items() if name not in not_taken}
+            try:
+                choices = await self._complete(prompt, n, {**unaltered, **parameters})
+            except PromptRefused as refusal:
+                named = {name for name in unaltered if re.search(rf"\b{name}\b", str(refusal))} - parameters.keys()
+                if not named:
+                    raise
+                not_taken |= named
+            else:
+                break
+        if not_taken - _NOT_TAKEN.get(address, frozenset()):
+            _NOT_TAKEN[address] = not_taken
+            logger.warning(
+                "%s at %s takes no %s", self.server.model, self.server.base_url, ", ".join(sorted(not_taken))
+            )
+        return choices
+
+    async def prompt_end(self, messages: list[dict[str, str]]) -> str | None:
+        """
+        Return the end of the prompt that the server's chat template makes of messages, as vLLM tells it outside of the
+        protocol; `None` where the server does not.
+        """
+        import httpx2
+
+        async def ask(path: str, **request: Any) -> Any:
+            url = f"{self.server.base_url.rstrip('/').removesuffix('/v1')}/{path}"
+            request["model"] = self.server.model
+            answer = await asyncio.wait_for(
+                self._client.post(url, json=request, headers=_headers(self.server.key())), CONNECT_SECONDS
+            )
+            return answer.raise_for_status().json()
+
+        try:
+            tokens = (await ask("tokenize", messages=messages))["tokens"]
+            return str((await ask("detokenize", tokens=tokens[-8:]))["prompt"])
+        except (httpx2.HTTPError, OSError, TimeoutError, ValueError, KeyError, TypeError):
+            return None
+
+    async def _complete(
+        self, prompt: str | list[dict[str, str]], n: int, parameters: Mapping[str, Any]
+    ) -> list[Choice]:
+        """Ask until all completions are there."""
         request = {"model": self.server.model, "stream": False, **parameters}
         request["prompt" if isinstance(prompt, str) else "messages"] = prompt
         choices: list[Choice] = []
         while len(choices) < n:
             missing = n - len(choices)
-            choices += (await self._post({**request, "n": missing}))[:missing]
+            received = (await self._post({**request, "n": missing}))[:missing]
+            choices += received
             if "seed" in request:
-                # With the same seed the server would give the same completions once more.
-                request["seed"] += 1
+                # With the same seeds, one for each completion, the server would give the same ones once more.
+                request["seed"] += len(received)
         return choices
 
     async def _post(self, request: dict[str, Any]) -> list[Choice]:
@@ -187,7 +253,7 @@ class Connection:
         path = "chat/completions" if "messages" in request else "completions"
         url = f"{self.server.base_url.rstrip('/')}/{path}"
         key = self.server.key()
-        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+        headers = {"Content-Type": "application/json", **_headers(key)}
         body = json.dumps(request).encode()  # in ASCII, so that half of a surrogate pair passes
         failure = ""
         for attempt in range(self.server.retries + 1):
@@ -259,7 +325,11 @@ def _text(choice: Any, chat: bool) -> str:
         text = "".join(part.get("text") or "" for part in text if isinstance(part, dict))
     # Servers with a reasoning parser give the thought apart from the answer.
     thought = chat and (said.get("reasoning_content") or said.get("reasoning"))
-    return f"<think>\n{thought.strip()}\n</think>\n\n{text}" if thought else str(text)
+    if not thought:
+        return str(text)
+    if not text and choice.get("finish_reason") == "length":
+        return f"<think>\n{thought.lstrip()}"  # cut within the thought, which nothing has closed
+    return f"<think>\n{thought.strip()}\n</think>\n\n{text}"
 
 
 def _parts(total: int, n: int) -> list[int]:
@@ -273,6 +343,10 @@ def _seconds(text: str) -> float:
     with contextlib.suppress(ValueError):
         return email.utils.parsedate_to_datetime(text).timestamp() - time.time()
     return 0.0
+
+
+def _headers(key: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _without(key: str | None, text: str) -> str:

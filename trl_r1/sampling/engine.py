@@ -22,7 +22,8 @@ class Sample:
         text (`str`):
             The completion, including the start of it that the prompt contains (`<think>`).
         finish_reason (`str`):
-            `"stop"` or `"length"`.
+            `"stop"` or `"length"`; where there is no completion, why: `"prompt_too_long"` (it leaves no room in the
+            model's window) or `"refused"` (by the server).
         n_tokens (`int`):
             Its length, the end-of-sequence token included.
     """
@@ -30,6 +31,11 @@ class Sample:
     text: str
     finish_reason: str
     n_tokens: int
+
+    @classmethod
+    def missing(cls, reason: str) -> "Sample":
+        """Return the sample that stands for a completion that could not be had."""
+        return cls("", reason, 0)
 
 
 class Engine:
@@ -85,7 +91,8 @@ class Engine:
             questions (`Sequence[str]`):
                 Questions as a user writes them, without template.
             n (`int`):
-                Completions of each. Where the engine cannot complete a question, it logs that and returns fewer.
+                Completions of each. In place of those that it cannot have, an engine returns [`Sample.missing`] and logs
+                why: one question must not end the sampling of all others, nor be left out of what is counted.
             seed (`int`):
                 31 bits.
         """
@@ -93,6 +100,16 @@ class Engine:
 
     def close(self) -> None:
         """Give back what the engine holds: memory, processes."""
+
+
+def prompt_seed(seed: int, prompt: int, n: int) -> int:
+    """
+    Return the seed of a request for `n` completions of the prompt with this number: 31 bits.
+
+    Servers and vLLM give completion j of a request the seed `s + j`, so those of two prompts must be `n` apart: else
+    neighbours would share all random numbers but those of one completion.
+    """
+    return (seed + n * prompt) % 2**31
 
 
 def engine_of(name: str) -> type[Engine]:

@@ -50,7 +50,13 @@ def prompt_ids(
             except ValueError as error:
                 raise ConfigError(f"`chat` needs a chat template: {error}", key="prompt_template") from error
         texts.append(prompt + config.completion_prefix)
-    prefixes = [config.completion_prefix or (m[0] if (m := _OPENING.search(text)) else "") for text in texts]
+    prefixes = [prefilled(text, config) for text in texts]
     # A chat template writes the special tokens itself.
     ids = tokenizer(texts, add_special_tokens=config.prompt_template != "chat")["input_ids"]
     return ids, prefixes
+
+
+def prefilled(prompt: str, config: SamplingConfig) -> str:
+    """Return the start of the completion that a rendered prompt contains: `completion_prefix`, or an opened thought."""
+    opened = _OPENING.search(prompt)
+    return config.completion_prefix or (opened[0] if opened else "")

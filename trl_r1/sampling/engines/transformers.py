@@ -51,7 +51,8 @@ class TransformersEngine(Engine):
 
         ids, prefixes = prompt_ids(self.tokenizer, questions, self.config)
         # Prompts of similar length share a batch: less padding, and fewer positions to compute.
-        todo = sorted((i for i in range(len(ids)) for _ in range(n)), key=lambda i: len(ids[i]))
+        asked = n if self.generation.do_sample else 1  # greedy ones are all alike
+        todo = sorted((i for i in range(len(ids)) for _ in range(asked)), key=lambda i: len(ids[i]))
         torch.manual_seed(seed)
         samples: list[list[Sample]] = [[] for _ in ids]
         for start in range(0, len(todo), self.config.batch_size):
@@ -63,10 +64,10 @@ class TransformersEngine(Engine):
             completions = output[:, inputs["input_ids"].shape[1] :].tolist()
             for i, tokens in zip(batch, completions):
                 length = next((n for n, token in enumerate(tokens, start=1) if token in self.ends), None)
-                text = self.tokenizer.decode(tokens[:length], skip_special_tokens=True)
+                text = self.tokenizer.decode(tokens[: length and length - 1], skip_special_tokens=True)
                 finish_reason = "length" if length is None else "stop"
                 samples[i].append(Sample(prefixes[i] + text, finish_reason, length or len(tokens)))
-        return samples
+        return [each * (n // asked) for each in samples]
 
 
 ENGINE = TransformersEngine

@@ -2,6 +2,7 @@
 The engine `vllm`: vLLM in this process. The same prompts, token for token, as the engine `transformers` gets.
 """
 
+import logging
 from collections.abc import Sequence
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
@@ -10,8 +11,11 @@ from typing import Any
 from ...errors import MachineError
 from ...ids import parse_hub_id
 from ..config import SamplingConfig
-from ..engine import Engine, Sample
+from ..engine import Engine, Sample, prompt_seed
 from ..prompts import load_tokenizer, prompt_ids
+
+
+logger = logging.getLogger(__name__)
 
 
 class VllmEngine(Engine):
@@ -45,22 +49,35 @@ class VllmEngine(Engine):
     def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
         """Complete each question `n` times. See [`~sampling.Engine`]."""
         ids, prefixes = prompt_ids(self.tokenizer, questions, self.config)
+        window = self.engine.llm_engine.model_config.max_model_len
+        fitting = [i for i, each in enumerate(ids) if len(each) < window]
+        if len(fitting) < len(ids):
+            longest = max(map(len, ids))
+            logger.warning(
+                "%d of %d prompts leave no room for a completion: the longest has %d tokens, the model's window %d",
+                len(ids) - len(fitting),
+                len(ids),
+                longest,
+                window,
+            )
         # A seed per prompt, so that what a prompt gets does not hang on what else is in the engine.
         parameters = [
-            self.vllm.SamplingParams(**sampling_arguments(self.config, n, seed + i)) for i in range(len(ids))
+            self.vllm.SamplingParams(**sampling_arguments(self.config, n, prompt_seed(seed, i, n))) for i in fitting
         ]
-        outputs = self.engine.generate([{"prompt_token_ids": each} for each in ids], parameters, use_tqdm=False)
-        return [
-            [
+        prompts = [{"prompt_token_ids": ids[i]} for i in fitting]
+        outputs = self.engine.generate(prompts, parameters, use_tqdm=False) if prompts else []
+        samples = [[Sample.missing("prompt_too_long")] * n for _ in ids]
+        for i, output in zip(fitting, outputs, strict=True):
+            each = [
                 Sample(
-                    prefix + choice.text,
+                    prefixes[i] + choice.text,
                     "length" if choice.finish_reason == "length" else "stop",
                     len(choice.token_ids),
                 )
                 for choice in output.outputs
             ]
-            for prefix, output in zip(prefixes, outputs)
-        ]
+            samples[i] = each * (n // len(each))  # one, where n greedy ones were asked for
+        return samples
 
     def close(self) -> None:
         """End vLLM's own processes: the process that made them would wait for them for ever when it ends."""
@@ -85,10 +102,10 @@ def engine_arguments(model: str, config: SamplingConfig) -> dict[str, Any]:
 
 
 def sampling_arguments(config: SamplingConfig, n: int, seed: int) -> dict[str, Any]:
-    """Return the arguments of `vllm.SamplingParams`."""
+    """Return the arguments of `vllm.SamplingParams`. A greedy completion is asked for once: vLLM refuses more."""
     greedy = config.temperature == 0
     return {
-        "n": n,
+        "n": 1 if greedy else n,
         "temperature": config.temperature,
         "top_p": 1.0 if greedy else config.top_p,
         "top_k": -1 if greedy or not config.top_k else config.top_k,
