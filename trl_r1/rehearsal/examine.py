@@ -13,7 +13,7 @@ from ..solved import FULL_MARKS
 from ..trace import Trace, grouped, read_traces
 
 
-_SEVERAL = 8  # prompts, which do not have one solution by chance
+_SEVERAL = 6  # prompts, which do not have one solution by chance
 
 
 def examine(
