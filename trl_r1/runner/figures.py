@@ -146,7 +146,7 @@ def _caches(figures: Iterable[Mapping[str, Any]]) -> str:
 def _not_sized(figures: Iterable[Mapping[str, Any]]) -> str:
     lines: dict[str, list[str]] = {}
     for each in figures:
-        for note in each["notes"]:
+        for note in dict.fromkeys(each["notes"]):  # an evaluation has the same of several models
             lines.setdefault(note, []).append(each["stage"])
     return "Not sized\n" + _listed_lines(lines) if lines else ""
 
