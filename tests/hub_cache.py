@@ -279,10 +279,11 @@ def _snapshot(home: Path, folder: str, files: dict[str, str]) -> Path:
 
 
 def _problem(i: int, language: str = "en") -> tuple[str, str]:
+    """A problem and its answer: so short that problems of two sets share no ten words, by which one would be held out."""
     a, b = 11 + 7 * i, 3 + 5 * i % 17
     texts = {
-        "en": f"A shelf holds {a} books and {b} more are put on it. How many books does it hold now?",
-        "zh": f"书架上有{a}本书，又放上{b}本。现在一共有多少本书？",
+        "en": f"There are {a} books and {b} more. How many?",
+        "zh": f"{a}加{b}等于多少？",
     }
     return texts[language], str(a + b)
 

@@ -168,9 +168,8 @@ def train(setup: Setup, config: dict[str, Any], report: Path) -> None:
         rewards, args.reward_weights = load_rewards(stage.rewards, where="rewards")
         rows = Dataset.from_dict({"prompt": [prompt] * 16})
         trainer = Scripted(reward_funcs=rewards, train_dataset=rows, **trainer_arguments(args, model))
-    made = resident("VmHWM")
     trainer.train()
-    found = {"growth": resident("VmHWM") - before, "made": made - before, "parameters": trainer.model.num_parameters()}
+    found = {"growth": resident("VmHWM") - before}
     Path(f"{report}.{args.process_index}").write_text(json.dumps(found))
 
 
@@ -227,8 +226,8 @@ def accelerate_of(name: str) -> dict[str, Any]:
     return found
 
 
-def predicted(setup: Setup, model: str) -> float:
-    """GiB that one process takes, as `trl-r1 plan` predicts it."""
+def predicted(setup: Setup, model: str) -> tuple[int, float]:
+    """Parameters, and GiB that one process takes, as `trl-r1 plan` predicts it."""
     from transformers import AutoConfig
 
     from trl_r1.kinds import kind_of
@@ -247,9 +246,9 @@ def predicted(setup: Setup, model: str) -> float:
     figures = size_stage(
         made, config, Setting(setup.name, accelerate, processes, False, 80, models, throughput=assumed)
     )
-    if figures.memory is None:
+    if figures.memory is None or figures.parameters is None:
         raise RuntimeError(f"{setup.name}: {figures.notes}")
-    return figures.memory["peak"] / GIB
+    return figures.parameters, figures.memory["peak"] / GIB
 
 
 def main() -> None:
@@ -269,13 +268,14 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory() as place:
             model = save_model(setup.model, Path(place) / "model")
-            expected = predicted(setup, model)
+            parameters, expected = predicted(setup, model)
             found = launch(setup, model, Path(place))
         measured = sum(each["growth"] for each in found) / len(found) / GIB
         ratio = expected / measured
         worst = max(worst, ratio, 1 / ratio, key=lambda each: abs(each - 1))
-        parameters = f"{found[0]['parameters'] / 1e6:.0f}M"
-        print(f"| {setup.name} | {parameters} | {expected:.2f} | {measured:.2f} | {ratio:.2f} |", flush=True)
+        print(
+            f"| {setup.name} | {parameters / 1e6:.0f}M | {expected:.2f} | {measured:.2f} | {ratio:.2f} |", flush=True
+        )
     print(f"worst: {worst:.2f}")
 
 

@@ -109,7 +109,7 @@ def test_a_rank_that_gets_sigterm_ends_all_with_a_checkpoint(kind, run, place):
 
 def test_a_recipe_that_gets_sigterm_goes_on_where_it_was(place, tmp_path):
     """Runner, supervisor, launcher and ranks: none of them cuts the step short."""
-    keys = {**common(place), "max_steps": 100_000, "save_steps": 100_000, "logging_steps": 100_000}
+    keys = {**common(place), "max_steps": 100_000, "save_steps": 100_000, "logging_steps": 100_000, "max_length": 64}
     model, data = (keys.pop(key) for key in ("model_name_or_path", "data"))
     stage = {"name": "tuned", "kind": "sft", "model": "base_model", "data": ["sums"], "set": keys}
     stage |= {"accelerate": str(ACCELERATE / "cpu_ddp.yaml")}

@@ -74,6 +74,9 @@ def test_a_reward_for_other_domains_or_steps_is_no_fault(tmp_path):
     assert told(tmp_path / "b", {"math_accuracy": [None] * 4}, [other], domain=None)[0] == []
     (fault,), _ = told(tmp_path / "c", {"math_accuracy": [None] * 4}, [other])
     assert "its domains are ['code'], those of the data ['math']" in fault
+    both = {"math_accuracy": [1, 0, 1, 0], "code_accuracy": [None] * 4}
+    code = {"func": "trl_r1.rewards.CodeAccuracy", "domains": ["code"]}
+    assert told(tmp_path / "e", both, [MATH, code])[0] == []  # one config for the data of several stages
     late = {"func": "trl_r1.rewards.MathAccuracy", "from_step": 1}
     assert told(tmp_path / "d", {"math_accuracy": [None] * 4}, [late])[0] == []
 

@@ -28,7 +28,7 @@ def stage(name: str, kind: str, data: str, settings: dict, model: str | list[str
 
 # The fault, its stage, and what is said of it.
 PLANTED = {
-    "column": "`sum`|'sum'|no column",
+    "domains": "applied to none of the rows .* its domains are",
     "template-drops-thoughts": "drops the reasoning",
     "judge": "no server answers at http://127.0.0.1:9/v1",
     "constant": "the rewards never vary",
@@ -62,7 +62,6 @@ def faulty_recipe(folder: Path) -> Path:
     gsm8k = {"path": "openai/gsm8k", "config": "main", "prompt_column": "question", "domain": "math", "language": "en"}
     data = {name: {"path": f"{name}.jsonl", "domain": "math", "language": "en"} for name in rows}
     data |= {
-        "gsm8k": {**gsm8k, "solution_column": "sum"},
         "gsm8k-nowhere": {**gsm8k, "solution_column": "answer", "split": "validation"},
         "math-500": {
             "path": "HuggingFaceH4/MATH-500",
@@ -77,7 +76,7 @@ def faulty_recipe(folder: Path) -> Path:
     sft = {"prompt_template": "chat", "eos_token": "<|im_end|>"}
     own = "tests.rehearsal.faulty"
     stages = [
-        stage("column", "grpo", "gsm8k", GRPO),
+        stage("domains", "evaluate", "problems", {**SAMPLING, "rewards": [{**MATH, "domains": ["maths"]}]}, [QWEN]),
         stage("missing-split", "evaluate", "gsm8k-nowhere", SAMPLING, [QWEN]),
         stage("template-drops-thoughts", "sft", "told", sft, "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B")
         | {"set": {"prompt_template": "chat"}},

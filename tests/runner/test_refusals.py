@@ -29,10 +29,11 @@ def world(tmp_path, monkeypatch):
 
 
 def model(world, name: str = "Qwen/Qwen2.5-Math-7B", **changes) -> str:
-    """Return the folder of a model: Qwen2.5-Math-7B has 4,096 positions and 28 attention heads."""
+    """Return the folder of a model that fits anywhere: Qwen2.5-Math-7B has 4,096 positions and 28 attention heads."""
     place = write_model(world.folder, name)
     config = json.loads((place / "config.json").read_text())
-    (place / "config.json").write_text(json.dumps(config | changes))
+    small = {"num_hidden_layers": 2, "hidden_size": 32 * config["num_attention_heads"], "intermediate_size": 512}
+    (place / "config.json").write_text(json.dumps(config | small | changes))
     return str(place)
 
 
@@ -50,9 +51,9 @@ def plan(world, capsys, *options: str) -> str:
     (world.folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
     code = main(["plan", "recipe.yaml", *options])
     told = capsys.readouterr()
-    assert code == (2 if told.err else 0)
-    assert ("The recipe is in order" in told.out) == (not told.err)
-    return told.err
+    assert code in (0, 2)
+    assert ("The recipe is in order" in told.out) == (code == 0)
+    return told.err if code else ""  # transformers may warn where nothing is refused
 
 
 # --- weights ------------------------------------------------------------------------------------------------------------
@@ -135,8 +136,8 @@ def test_rope_scaling_and_what_an_earlier_stage_raised_count_as_positions(world,
 
 
 def test_only_the_model_that_is_too_short_is_named_and_its_own_settings_count(world, capsys):
-    longer = write_model(world.folder, "Qwen/Qwen2.5-7B")
-    models = {"long": str(longer), "short": model(world)}
+    longer = model(world, "Qwen/Qwen2.5-7B")
+    models = {"long": longer, "short": model(world)}
     stage(world, "scores", "evaluate", models, **SAMPLING | {"max_completion_tokens": 8192})
     told = plan(world, capsys)
     assert "for `short` it asks for 8192 tokens" in told
@@ -260,7 +261,7 @@ def test_fine_tuning_teaches_another_template(world, capsys):
 
 
 def without_template(world) -> str:
-    place = Path(write_model(world.folder, "meta-llama/Llama-3.1-8B"))
+    place = Path(model(world, "meta-llama/Llama-3.1-8B"))
     config = json.loads((place / "tokenizer_config.json").read_text())
     config.pop("chat_template", None)
     (place / "tokenizer_config.json").write_text(json.dumps(config))
@@ -283,7 +284,7 @@ def test_a_chat_template_that_is_missing(world, capsys):
 
 
 def test_chat_templates_that_differ_along_a_chain(world, capsys):
-    base = str(write_model(world.folder, "Qwen/Qwen2.5-7B"))
+    base = model(world, "Qwen/Qwen2.5-7B")
     (world.folder / "turns.jinja").write_text("{% for message in messages %}{{ message.content }}{% endfor %}")
     stage(world, "first", "sft", base, **SFT | {"chat_template_path": "turns.jinja"})
     stage(world, "second", "sft", "first", **SFT)

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from trl_r1.errors import ConfigError
+from trl_r1.rewards import Scheduled
 from trl_r1.sampling import accuracy_of, check_columns, named_rewards, score_traces
 from trl_r1.trace import Trace
 
@@ -66,9 +67,14 @@ def test_a_column_that_a_reward_reads_and_the_rows_lack_is_named():
         __name__ = "tests"
         requires = ("solution", "unit_tests")
 
-    check_columns({"tests": Tests()}, ["prompt", "unit_tests"])
+    check_columns({"tests": Tests()}, ["prompt", "unit_tests"], ["code"])
+    # A reward for other domains reads nothing: an evaluation of one set may declare the rewards of all.
+    scheduled = Scheduled(Tests(), domains=("code",))
+    check_columns({"tests": scheduled}, ["prompt"], ["math", None])
+    with pytest.raises(ConfigError, match="unit_tests"):
+        check_columns({"tests": scheduled}, ["prompt"], ["math", "code"])
     with pytest.raises(ConfigError, match="`tests` reads the column 'unit_tests'"):
-        check_columns({"tests": Tests()}, ["prompt"])
+        check_columns({"tests": Tests()}, ["prompt"], ["code"])
 
 
 def test_a_reward_that_loses_count_is_refused():

@@ -40,13 +40,16 @@ def make_reciting_model(folder: Path, seed: int = 0) -> str:
     following[circle] = circle.roll(-1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     torch.manual_seed(seed)
-    for _ in range(150):
-        text = circle[torch.randint(len(circle), (16, 24))]
-        for i in range(1, 24):
+    for step in range(240):
+        width = (24, 24, 60, 200)[step % 4]
+        text = circle[torch.randint(len(circle), (16, width))]
+        for i in range(1, width):
             text[:, i] = torch.where(torch.rand(16) < 0.5, following[text[:, i - 1]], text[:, i])
+        if width > 24:  # as a judge is asked: long, and mostly of words that the tokenizer does not know
+            text = torch.where(torch.rand(text.shape) < 0.8, torch.tensor(2), text)
         ids = torch.cat([text, tail.expand(16, -1)], dim=1)
         labels = ids.clone()
-        labels[:, 24:27] = -100
+        labels[:, 0 if width > 24 else width : width + 3] = -100
         loss = model(input_ids=ids, labels=labels).loss
         optimizer.zero_grad()
         loss.backward()

@@ -76,7 +76,7 @@ def test_a_prompt_that_it_refuses_is_recorded_and_a_limit_beyond_its_window_is_a
     refused, sampled = engine.generate(["sum " * 2000, QUESTIONS[0]], 2, seed=0)
     assert refused == [Sample("", "refused", 0)] * 2
     assert [sample.text.split() for sample in sampled] == [["<think>", *REPLY]] * 2
-    with pytest.raises(ConfigError, match="refuses every prompt: 400 .*output tokens"):
+    with pytest.raises(ConfigError, match=r"refuses every prompt: 400 .*output tokens"):
         sampler(url, model, prompt_template="chat", max_completion_tokens=POSITIONS).generate(QUESTIONS, 1, seed=0)
 
 

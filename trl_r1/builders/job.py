@@ -68,7 +68,7 @@ class Job:
         self.on_shard, self.engine = on_shard, engine
         self.rules = read_rules(config.rules, **{"right_by": (), "seed": sampling.seed, **rules})
         self.rows = load(config.data, seed=sampling.seed)
-        check_columns(rewards, self.rows.column_names)
+        check_columns(rewards, self.rows.column_names, self.rows.unique("domain"))
         self.held_out = None
         if config.held_out:
             self.held_out = HeldOut(load_prompts(parse_sources(config.held_out, key="held_out"))["prompt"])

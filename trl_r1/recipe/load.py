@@ -73,7 +73,8 @@ def known_recipes() -> list[str]:
     found = set()
     for home in recipe_homes():
         for path in home.rglob("*.yaml"):
-            if re.search(r"^(stages|include):", path.read_text(encoding="utf-8"), re.MULTILINE):
+            keys = set(re.findall(r"^(\w+):", path.read_text(encoding="utf-8"), re.MULTILINE))
+            if "name" in keys and keys & {"stages", "include"}:  # without a name it is there to be included
                 name = path.relative_to(home)
                 found.add((name.parent if name.name == "recipe.yaml" else name.with_suffix("")).as_posix())
     return sorted(found)

@@ -13,7 +13,7 @@ from ..solved import FULL_MARKS
 from ..trace import Trace, grouped, read_traces
 
 
-_SEVERAL = 8  # prompts, which do not have one solution by chance
+_SEVERAL = 6  # prompts, which do not have one solution by chance
 
 
 def examine(
@@ -38,6 +38,8 @@ def examine(
     traces = list(_traces(folder))
     declared = config.get("rewards")
     declared = [one if isinstance(one, dict) else {} for one in declared] if isinstance(declared, list) else [{}]
+    known = {source.get("domain") for source in config.get("data") or ()}
+    idle: list[str] = []  # rewards that would judge answers, and have none to judge
     for spec, (name, accuracy) in zip(declared, rewards):
         rows = [trace for trace in traces if not spec.get("domains") or trace.domain in spec["domains"]]
         rows = [trace for trace in rows if trace.step is None or trace.step >= (spec.get("from_step") or 0)]
@@ -46,14 +48,19 @@ def examine(
         faults += found[0]
         notes += found[1]
         if traces and not rows:
-            known = {source.get("domain") for source in config.get("data") or ()}
+            elsewhere = spec.get("domains") and known and None not in known and not known & {*spec["domains"]}
             what = f"`{name}` applied to none of the rows that were sampled"
-            if spec.get("domains") and known and None not in known and not known & {*spec["domains"]}:
-                faults.append(f"{what}: its domains are {spec['domains']}, those of the data {sorted(known)}")
-            else:
+            if elsewhere and accuracy:  # one config may declare the rewards for the data of several stages
+                idle.append(f"{what}: its domains are {spec['domains']}, those of the data {sorted(known)}")
+            elif not elsewhere:
                 notes.append(what)
+    if idle and len(idle) == sum(accuracy for _, accuracy in rewards):
+        faults += idle
     faults += _of_losses(folder)
-    faults += _of_selection(folder, traces)
+    unkept = _of_selection(folder, traces)
+    # What is held out is so by its prompts, of which a rehearsal has few.
+    held_out = read_json(folder / "selection.json").get("rejected", {}).get("contaminated", 0)
+    (notes if held_out else faults).extend(unkept)
     if (folder / "rollouts").is_dir() and not faults:
         faults += _variance(traces, {name: float(one.get("weight", 1.0)) for one, (name, _) in zip(declared, rewards)})
     return faults, notes

@@ -263,6 +263,9 @@ class _Rehearsal:
         """The stages of all recipes, each once, parents before children."""
         planned: dict[str, PlannedStage] = {}
         for (recipe, real), items in zip(self.recipes, stages):
+            self.findings.notes += [
+                (recipe.name, f"left out, as in a run on this machine: {text}") for text in recipe.off
+            ]
             names: dict[str, str] = {}
             for item, before in zip(items, real):
                 names[item.name] = self.label(recipe, item.name)

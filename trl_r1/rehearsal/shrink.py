@@ -23,7 +23,7 @@ from .engine_names import BACKEND_VARIABLE, TOKENS_VARIABLE
 STEPS, GENERATIONS, SAMPLES, TOKENS = 2, 4, 4, 1024
 ROWS = 24  # of each source
 MEMORY_SHARE = 0.1  # of the machine's, for vLLM's cache; several stages run at once
-PROMPTS = 12  # of each source, where a stage samples
+PROMPTS = 6  # of each source, where a stage samples
 ENGINE, GRPO, PLAYGROUND = "trl_r1.rehearsal.engine", "trl_r1.rehearsal.grpo", "trl_r1.rehearsal.playground"
 
 _TRAINING = re.compile(r"(GRPO|SFT|Reward|DPO)Config$")

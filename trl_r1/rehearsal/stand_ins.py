@@ -4,19 +4,18 @@ Torch-free.
 """
 
 import json
+import zlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from .completions import completions_of
 
 
-_PROBLEMS = {
-    "en": "A shelf holds {a} books and {b} more are put on it. How many books does it hold now?",
-    "zh": "书架上有{a}本书，又放上{b}本。现在一共有多少本书？",
-}
-_REQUESTS = {"en": "Write {n} sentences about a train journey.", "zh": "请写{n}句话，介绍一座小花园。"}
-_CODE = "Read a whole number from standard input and print it plus {n}."
-_CHOICE = "Which of these numbers is the largest?\nA) {n}\nB) {m}\nC) 1\nD) 0"
+# So short that rows of two data sets share no ten words: the one may be held out from the other.
+_PROBLEMS = {"en": "What is {a} plus {b}?", "zh": "{a}加{b}等于多少？"}
+_REQUESTS = {"en": "Write {n} sentences about a train journey.", "zh": "请写{n}句话，介绍花园。"}
+_CODE = "Print the number read, plus {n}."
+_CHOICE = "Which is the largest?\nA) {n}\nB) {m}\nC) 1\nD) 0"
 
 
 def stand_in_rows(
@@ -37,7 +36,8 @@ def stand_in_rows(
         n (`int`):
             How many.
     """
-    return [_row(source, columns, needed, kinds, i) for i in range(n)]
+    first = 2 * (zlib.crc32(repr([source.get(key) for key in ("path", "config", "split")]).encode()) % 1000)
+    return [_row(source, columns, needed, kinds, first + i) for i in range(n)]
 
 
 def _row(

@@ -101,8 +101,8 @@ def _work_table(figures: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _memory_table(figures: Sequence[Mapping[str, Any]], sizing: Sizing) -> str:
-    columns = ("weights", "gradients", "optimizer", "reference", "reward_models", "activations", "engine", "reserve")
-    names = ("weights", "grads", "optim", "ref", "rewards", "activ", "vLLM", "other")
+    columns = ("weights", "gradients", "optimizer", "reference", "reward_models", "activations", "engine")
+    names = ("weights", "grads", "optim", "ref", "rewards", "activ", "vLLM")
     sized = [dict(each) for each in figures if each["memory"] and each["gpus"]]
     if not sized:
         return ""
@@ -123,7 +123,11 @@ def _memory_table(figures: Sequence[Mapping[str, Any]], sizing: Sizing) -> str:
                 f"{sizing.gpu_memory - memory['peak'] / GIB:.1f}",
             ]
         )
-    title = f"GiB of a GPU of {sizing.gpu_memory:g}, at the longest micro-batch (rows x tokens)\n"
+    reserve = sizing.throughput.reserve_gb * GB / GIB
+    title = (
+        f"GiB of a GPU of {sizing.gpu_memory:g}, at the longest micro-batch (rows x tokens); a training's peak has "
+        f"{reserve:.1f} for CUDA\n"
+    )
     return title + table(head, rows, right=range(2, len(head)))
 
 
@@ -142,7 +146,7 @@ def _caches(figures: Iterable[Mapping[str, Any]]) -> str:
 def _not_sized(figures: Iterable[Mapping[str, Any]]) -> str:
     lines: dict[str, list[str]] = {}
     for each in figures:
-        for note in each["notes"]:
+        for note in dict.fromkeys(each["notes"]):  # an evaluation has the same of several models
             lines.setdefault(note, []).append(each["stage"])
     return "Not sized\n" + _listed_lines(lines) if lines else ""
 

@@ -46,15 +46,28 @@ def accuracy_of(rewards: Mapping[str, Callable[..., Any]]) -> list[str]:
     return [names[i] for i in accuracy_rewards(list(rewards.values()), names)]
 
 
-def check_columns(rewards: Mapping[str, Callable[..., Any]], columns: Iterable[str]) -> None:
+def check_columns(
+    rewards: Mapping[str, Callable[..., Any]], columns: Iterable[str], domains: Iterable[str | None]
+) -> None:
     """
     Check before anything is sampled that the rows have what the rewards read.
+
+    Args:
+        rewards (`Mapping[str, Callable[..., Any]]`):
+            The rewards by name.
+        columns (`Iterable[str]`):
+            Columns of the rows.
+        domains (`Iterable[str | None]`):
+            Domains of the rows: a reward for others is not called, and reads nothing.
 
     Raises:
         [`~errors.ConfigError`]: with the reward and the column that the rows lack.
     """
-    there = {*columns, *_FROM_TRACES}
+    there, domains = {*columns, *_FROM_TRACES}, {*domains}
     for name, reward in rewards.items():
+        own = getattr(reward, "domains", None)
+        if own is not None and not domains & {*own}:
+            continue
         for column in required_columns(reward):
             if column not in there:
                 raise ConfigError(

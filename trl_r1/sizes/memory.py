@@ -215,13 +215,11 @@ def _communication(training: Training) -> tuple[int, int]:
         return 2 * training.compute_bytes * layer + 4 * model.largest, 0
     if strategy.kind != "zero":
         return 0, 0
-    step = 4 * trained // n if strategy.stage < 3 else 4 * min(SUB_GROUP, trained // n)
+    # Flat gradients, and in fp32 where they are not, of what is updated at once.
+    step = (4 if w == 4 else 4 + w) * (trained // n if strategy.stage < 3 else min(SUB_GROUP, trained // n))
     if strategy.offloads_optimizer:  # which steps in the host's memory
         step = 0
-    if strategy.stage < 2:
-        return w * min(bucket, trained), step
-    if strategy.stage == 2:
-        return w * bucket, step
-    # Reduced gradients in a bucket; weights of layers that are ahead or not yet let go.
-    live = min(MAX_LIVE, model.parameters)
-    return w * bucket + w * live, step
+    if strategy.stage < 3:  # a bucket, and a copy of one process's part of it while it is reduced
+        return w * bucket + w * bucket // n, step
+    # A bucket, and a copy in the order of the processes while it is reduced; weights that are ahead or not yet let go.
+    return 2 * w * bucket + w * min(MAX_LIVE, model.parameters), step

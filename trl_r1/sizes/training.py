@@ -226,8 +226,9 @@ class TrainingStage:
         """Bytes of a row of the rollout: ids, masks, and log-probabilities when it was sampled, of then and of the reference."""
         args = self.args
         cycle = args.steps_per_generation * args.num_iterations
-        kept = (bool(args.use_vllm), args.beta != 0, bool(args.use_vllm or args.gradient_accumulation_steps % cycle))
-        return IDS_AND_MASK * self.longest() + LOG_PROBABILITIES * sum(kept) * int(max(self.limits.values()))
+        kept = (bool(args.use_vllm), bool(args.beta), bool(args.use_vllm or args.gradient_accumulation_steps % cycle))
+        completion = int(max(self.limits.values()))
+        return IDS_AND_MASK * self.longest() + LOG_PROBABILITIES * sum(kept) * completion
 
     def reward_models(self) -> int:
         """Bytes of the models that rewards hold, each whole on each GPU, in 16 bits."""

@@ -74,7 +74,7 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
         raise ConfigError(f"expected fewer than n_samples = {most}", key="hard_chosen_by")
     rewards, accuracy, best, scorer = _rewards(config)
     rows = load_prompts(config.data, sampling.seed)
-    check_columns(rewards, rows.column_names)
+    check_columns(rewards, rows.column_names, rows.unique("domain"))
     references = _reference_scores(rows, scorer, rewards[scorer]) if scorer else {}
 
     out_dir = Path(config.output_dir)
