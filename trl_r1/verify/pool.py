@@ -120,11 +120,13 @@ class WorkerPool:
         return verdicts
 
     def start(self) -> None:
-        """Start the process that workers are forked from, without waiting for it."""
+        """Start the process that workers are forked from, without waiting for it. Where that fails, [`run`] will say so."""
         if self._server_lock.acquire(blocking=False):
             try:
                 if self._control is None:
                     self._start_server()
+            except OSError:
+                pass
             finally:
                 self._server_lock.release()
 
