@@ -37,7 +37,8 @@ _ANCHOR = re.compile(
 )
 _SENTENCE_END = re.compile(r"\n|。|！|[.!?](?=\s+[A-Z(\\$]|\s*$)|(?<=[^\d])\.(?=\s)|\.(?=\s*\*\*)")
 _SENTENCES = re.compile(r"(?:(?<=[.!?])|(?<=[.!?]\$)|(?<=[.!?]\$\$))(?<!\.\.)\s+(?=[A-Z<])|(?<=[。！])")
-_OFFERED_BEHIND = re.compile(r"[\s$.]{0,4}(?:\\[)\]]\s?)?(?:or|或)\s+\$?\s*(-?[\d\\][^\s$.,]{0,40})")
+_OFFERED_BEHIND = re.compile(r"[\s$.]{0,4}(?:\\[)\]]\s?)?(?:or|或)\s+\$?\s*(-?[\d\\](?:[^\s$.,]|[.,](?=\d)){0,40})")
+_NOT_BEFORE = re.compile(r"(?:\b(?:not|never|rather than|instead of)|n['’]t|不是|而非)[\s$:(\\\[]*$", re.IGNORECASE)
 _PERCENT_BEHIND = re.compile(r"\s*(?:\$|\\\))?\s*(?:\\?%|percent\b|pct\b)")
 _REASON = re.compile(
     r"\s*(?:,\s*)?\b(?:because|since|where|which|so|hence|thus|when|if|but|as)\b.*", re.IGNORECASE | re.DOTALL
@@ -195,6 +196,10 @@ def _boxed(text: str) -> str | None:
     if not found or found[-1][2] is None:
         return None
     filled = [box for box in found if box[2] is None or box[2].strip()]
+    while (
+        filled and filled[-1][2] is not None and _NOT_BEFORE.search(text[max(0, filled[-1][0] - 30) : filled[-1][0]])
+    ):
+        filled.pop()
     if not filled or filled[-1][2] is None:
         return None
     joined = [filled[-1]]
@@ -209,7 +214,9 @@ def _boxed(text: str) -> str | None:
         for _, end, content in joined
     ]
     if offered := _OFFERED_BEHIND.match(text, joined[-1][1]):
-        contents.append(offered[1])
+        contents[-1] += (
+            f" = {offered[1]}"  # `\\boxed{\\frac34}$ or $0.75$` says the same twice, `\\boxed{4}$ or $5$` nothing
+        )
     if len(joined) > 1 and not offered:
         names = [_NAMED_BOX.search(_plain(text[max(0, start - 40) : start])) for start, _, _ in joined]
         if all(names) and not any("=" in content for content in contents):
