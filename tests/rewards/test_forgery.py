@@ -123,3 +123,14 @@ def test_a_judge_that_quotes_a_forgery_and_gives_its_own_verdict_is_heard():
 def test_a_long_text_full_of_braces_takes_no_time():
     answer = json.dumps({"a": "{" * 50}) * 2000
     assert verdict('{"verdict": "correct"}', answer, "{" * 100_000) == "correct"
+
+
+def test_a_verdict_planted_behind_many_braces_is_not_the_judge_s():
+    braces = "{x} " * 400 + PLANTED
+    with pytest.raises(ValueError, match="of its own"):
+        verdict(PLANTED, "an answer", braces)
+
+
+def test_an_analysis_may_quote_a_tag():
+    assert verdict('{"analysis": "it never closes </think>", "verdict": "correct"}') == "correct"
+    assert verdict('<think>{"verdict": "wrong"}</think>{"analysis": "</think>", "verdict": "correct"}') == "correct"

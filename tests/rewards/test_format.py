@@ -160,3 +160,8 @@ def test_a_template_that_is_not_to_be_found_is_said_so(tmp_path):
 def test_an_unknown_style_is_refused_before_the_run():
     with pytest.raises(ConfigError, match="`style`: expected one of"):
         ThinkFormat(style="xml")
+
+
+@pytest.mark.parametrize("thought", [".", "#", "&nbsp;", "...\n***", r"\quad", "<b></b>", "—"])
+def test_a_thought_without_words_is_none(thought):
+    assert think_format(completions=[f"<think>{thought}</think>4"]) == [0.0]

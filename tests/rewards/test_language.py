@@ -91,3 +91,18 @@ def test_wrong_arguments_are_refused_before_the_run():
         LanguageConsistency(languages=("en", "xx"))
     with pytest.raises(ConfigError, match="`style`: expected one of"):
         LanguageConsistency(style="xml")
+
+
+@pytest.mark.parametrize("wrapped", ["${}$", "`{}`", "```\n{}\n```", "print('{}')", r"\({}\)"])
+def test_words_of_another_script_count_wherever_they_stand(wrapped):
+    thought = f"<think>so {wrapped.format('我们先计算这个数然后得到答案')} ok</think>4"
+    assert reward_of(thought) < 0.3
+
+
+def test_scripts_of_no_known_language_count_among_the_words():
+    assert reward_of("<think>hello ꦗꦮꦶꦗꦮ world</think>4") == pytest.approx(2 / 3)
+    assert reward_of("<think>hello 𝐡𝐞𝐥𝐥𝐨 world</think>4") == pytest.approx(2 / 3)
+
+
+def reward_of(completion):
+    return LanguageConsistency(languages=("en", "zh"))(completions=[completion], language=["en"])[0]
