@@ -8,6 +8,7 @@ one under a key. The last two may also stand there as JSON, as a loader of rows 
 import json
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from ..errors import ConfigError
@@ -62,6 +63,10 @@ def read_gold(solution: Any) -> str | None:
             solution is None or isinstance(solution, bool) or (isinstance(solution, float) and math.isnan(solution))
         )
         return None if absent else str(solution)
+    return _remembered(solution) if len(solution) <= _LONGEST_REMEMBERED else _gold_of(solution)
+
+
+def _gold_of(solution: str) -> str | None:
     text = solution.strip()
     if "</think>" in text:
         text = text.rsplit("</think>", 1)[1].strip()
@@ -70,6 +75,10 @@ def read_gold(solution: Any) -> str | None:
     if text.lower() in _ABSENT:
         return None
     return text if stands_alone(text) else final_answer(text)
+
+
+_LONGEST_REMEMBERED = 5_000
+_remembered = lru_cache(maxsize=4096)(_gold_of)  # a group of completions shares its gold
 
 
 def _parsed(solution: Any) -> Any:

@@ -31,7 +31,7 @@ class Piece:
         return None if low is None or high is None else (low, high)
 
 
-_SIGN = re.compile(r"(<|>|\\(?:le|ge|lt|gt)(?![A-Za-z]))=?")
+_SIGN = re.compile(r"(<|>|\\(?:le|ge|lt|gt)(?![A-Za-z]))")
 _LETTER = re.compile(r"[A-Za-z](?:_(?:\w|\{\w+\}))?(?:\([A-Za-z]\))?")
 _SIZE = re.compile(r"\|\s*([A-Za-z](?:_(?:\w|\{\w+\}))?)\s*\|")
 _NEGATIVE_LETTER = re.compile(r"-\s*[A-Za-z](?:_(?:\w|\{\w+\}))?")
@@ -156,7 +156,7 @@ def _condition(text: str) -> tuple[str | None, list[Piece]] | None:
     letters = [i for i, part in enumerate(ends) if _LETTER.fullmatch(part)]
     if len(letters) != 1 or len(signs) not in (1, 2) or (len(signs) == 2 and letters != [1]) or not all(ends):
         return None
-    closed = [sign in ("\\le", "\\ge") or sign + "=" in text for sign in signs]
+    closed = [sign in ("\\le", "\\ge") for sign in signs]
     upwards = [sign in ("<", "\\le", "\\lt") for sign in signs]
     if len(set(upwards)) > 1:
         return None

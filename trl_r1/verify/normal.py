@@ -88,6 +88,7 @@ _FONT = re.compile(
 # What parts two values outside of matrices: `1 & 2`, `x = 1 \quad y = 2`.
 _COLUMN = re.compile(r"\s*\\?&\s*|(?<=[\w}])\s*\\q?quad\s*(?=[A-Za-z](?:_\{?\w\}?)?\s*=)")
 _PLAIN = re.compile(r"-?\d{1,30}|[A-Za-z]")
+_COMPARISON = re.compile(r"([<>!])=(?!=)")
 _COLOUR = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|rm|it)(?=[\s\d\\])|\\tag\s*\{[^{}]*\}")
 _LEADING = re.compile(
     r"^(?:[\s,]|\.(?!\d)|\\(?:therefore|because|implies|Rightarrow|Longrightarrow|iff|to)(?![A-Za-z]))+"
@@ -342,6 +343,7 @@ _OUTSIDE_OF_MATRICES: tuple[_Rule, ...] = (
 _LATEX: tuple[_Rule, ...] = (
     ((",",), _THOUSANDS_MARK, ","),
     (("\\", "~"), _INVISIBLE, " "),
+    (("<=", ">=", "!="), _COMPARISON, lambda found: {"<": r"\le ", ">": r"\ge ", "!": r"\ne "}[found[1]]),
     (("^", "degree"), _CIRCLE, r"^\\circ "),
     (("color", "\\bf", "\\rm", "\\it", "\\tag"), _COLOUR, " "),
     (("frac",), _FRACTION, r"\\frac"),
