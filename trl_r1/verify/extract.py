@@ -44,7 +44,7 @@ _REASON = re.compile(
     r"\s*(?:,\s*)?\b(?:because|since|where|which|so|hence|thus|when|if|but|as)\b.*", re.IGNORECASE | re.DOTALL
 )
 _NUMBER = re.compile(
-    r"(?<![A-Za-z\d_.\\])[-+]?\s?(?:\\\$|[$¥€£])?\s?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*\\?%)?"
+    r"(?<![A-Za-z\d_.\\])[-+]?\s?(?:\\\$|[$¥€£])?\s?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*(?:\\?%|percent\b|pct\b))?"
 )
 _LISTED = re.compile(r"\s*(?:,|;|/|，|、|;|(?:,\s*)?(?:and|or)(?![A-Za-z])|和|或)\s*")
 _EITHER = re.compile(r"or|或")
@@ -72,7 +72,7 @@ _BEFORE_NUMBER = re.compile(
 )
 _DENIED_BEHIND = re.compile(r"[\s$,:;.)]{0,4}(?:no|not|wrong|incorrect|false)\b(?!\s*\S{0,3}\d)", re.IGNORECASE)
 _BEHIND_NUMBER = re.compile(
-    r"[)$]*(?:\s*[百千万亿倍]|\s+(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|times|plus|minus|and a|"
+    r"[)$]*(?:\s*[百千万亿倍]|\s+(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|plus|minus|and a|times (?=as|more|the|that|larger|bigger|greater|[\d$\\])|"
     r"halves|thirds?|quarters?|fourths?|fifths?|tenths?|hundredths?|or (?:more|less|so)|too)\b)",
     re.IGNORECASE,
 )

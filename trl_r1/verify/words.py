@@ -70,9 +70,7 @@ _FRACTIONAL = re.compile(
     r"(?:teen|tie|twelf|eleven|ten|nin|eigh|seven|six|fif|four|thir|hundred|thousand|illion)ths?$|illions?$|^myriads?$|"
     r"^(?:ones|twos|threes|fours|fives|sixes|sevens|eights|nines|tens|elevens|twelves|scores?|gross(?:es)?|multipl\w*|den\w{1,4}s)$"
 )
-_CHANGING_TEXT = (
-    "less more fewer greater smaller larger times squared cubed plus minus short percent half halves thirds quarters"
-)
+_CHANGING_TEXT = "less more fewer greater smaller larger squared cubed plus minus short half halves thirds quarters"
 _CHANGING = frozenset(_CHANGING_TEXT.split()) | frozenset(MULTIPLIERS)
 # Plain words that end in `s` and are no plurals are in the list of words that say something; these endings are none either.
 _NO_PLURAL = re.compile(r"(?:ss|us|is|ous|less|ness|wise)$")
