@@ -87,7 +87,7 @@ _FONT = re.compile(
 )
 # What parts two values outside of matrices: `1 & 2`, `x = 1 \quad y = 2`.
 _COLUMN = re.compile(r"\s*\\?&\s*|(?<=[\w}])\s*\\q?quad\s*(?=[A-Za-z](?:_\{?\w\}?)?\s*=)")
-_PLAIN = re.compile(r"-?\d{1,30}|[A-Za-z]")
+_PLAIN = re.compile(r"-?[0-9]{1,30}|[A-Za-z]")
 _COMPARISON = re.compile(r"([<>!])=(?!=)")
 _COLOUR = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|rm|it)(?=[\s\d\\])|\\tag\s*\{[^{}]*\}")
 _LEADING = re.compile(
