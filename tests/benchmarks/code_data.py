@@ -2,7 +2,7 @@
 Real solutions and what is left of them after a mutation, through the code reward.
 
 ```bash
-python -m tests.benchmarks.code_data --data ../shared/data
+python -m tests.benchmarks.code_data --data DIR
 ```
 
 Every solution of LeetCode (`leetcode_train.json`: `tests.functional`) and HumanEval (`HumanEval.jsonl.gz`: `test`,
