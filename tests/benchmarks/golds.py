@@ -1,7 +1,7 @@
 r"""
 Can every reference answer of the public data sets be read, does it equal itself, and does it differ from a wrong one?
 
-    python -m tests.benchmarks.golds --data ../shared/data [--out golds.json]
+    python -m tests.benchmarks.golds --data DIR [--out golds.json]
 
 For each gold three questions go to the reward itself, not to a function below it: the gold in a box, the gold with 0
 added to each of its values (so that it must be read as mathematics), and a perturbed gold in a box. Prints counts per data set and every gold that fails, with the reason.

@@ -1,7 +1,7 @@
 r"""
 How fast is `trl_r1.rewards.MathAccuracy` beside `trl.rewards.accuracy_reward`, and where do their verdicts differ?
 
-    python -m tests.benchmarks.math_rewards [--pairs 4000] [--data ../shared/data] [--out differences.json]
+    python -m tests.benchmarks.math_rewards [--pairs 4000] [--data DIR] [--out differences.json]
 
 Three contestants: TRL's reward, ours with two workers, ours with one. Each runs in a process of its own that is warmed
 up on other pairs, so that none finds what another has computed; batch by batch they take turns at the same pairs, in

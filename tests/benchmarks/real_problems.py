@@ -2,7 +2,7 @@ r"""
 Real problems through the stages that the playground runs: five GRPO steps and a pass of rejection sampling over rows of
 GSM8K, MATH and CMATH, with a model of the playground's size.
 
-    python -m tests.benchmarks.real_problems --data ../shared/data [--rows 200]
+    python -m tests.benchmarks.real_problems --data DIR [--rows 200]
 
 The model is random and reads bytes, so nothing it says is right; shown is that real questions, in two languages, with
 LaTeX and several hundred tokens, and the forms in which their answers are written, go through reading, rendering,

@@ -1,7 +1,7 @@
 r"""
 Are right answers paid however they are written, and is a right answer to another question not?
 
-    python -m tests.benchmarks.rewritings --data ../shared/data [--each 150] [--cross 600] [--out refused.json]
+    python -m tests.benchmarks.rewritings --data DIR [--each 150] [--cross 600] [--out refused.json]
 
 Golds of MATH, GSM8K and CMATH are written in some seventy natural forms, each of which keeps the value: by a change of
 typography (`\dfrac`, `½`, thin spaces), of notation (`0 \le x \le 1` for `[0,1]`, `x=1, y=2` for `(1,2)`), with words, units and
