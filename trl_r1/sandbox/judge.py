@@ -22,6 +22,7 @@ from .limits import (
     RUNTIME_ERROR,
     SANDBOX_FAILURE,
     TIME_LIMIT,
+    UNTESTED,
     WRONG_ANSWER,
     Limits,
     Result,
@@ -348,6 +349,8 @@ class _Judging:
                 return [Result(SANDBOX_FAILURE, f"the tests hand the program {record['why']}")]
             if served.limit is not None:
                 return [ended_early(served)]
+            if record.get("r") == UNTESTED:
+                return [Result(UNTESTED, record["why"])]
             return [failure(record["r"], record["why"])]
         # What the program gave may have been made to cost the referee too much: that is the program's doing.
         return [ended_early(served if served.limit is not None else judged)]

@@ -8,13 +8,18 @@ side never runs a line of the program; the program's side never sees what is exp
 import ast
 import builtins
 import json
+import re
 import socket
 import sys
+import types
 
+import checks
+import pytest_subset
 import values
 from records import new_module, said, write_line
 
 
+UNNAMED = "__under_test__"  # stands for what is tested where nothing names it
 _LONGEST_LINE = 16 << 20
 
 
@@ -39,12 +44,24 @@ def serve(job, fds, names):
         for line in stream:
             try:
                 request = json.loads(line)
+                if request.get("name") == UNNAMED and UNNAMED not in namespace:
+                    namespace[UNNAMED] = _under_test(namespace)
                 target = objects[request["at"]] if "at" in request else namespace[request["name"]]
                 given = values.decode(request.get("given", []), make)
                 answer({"v": values.encode(_OPERATIONS[request["do"]](target, *given), objects)})
             except BaseException as error:
                 answer({"e": [type(error).__name__, said(error)]})
     return 0
+
+
+def _under_test(namespace):
+    """Return what a program is about where nothing names it: its function that no other of its functions calls."""
+    if isinstance(solution := namespace.get("Solution"), type):
+        return getattr(solution(), [name for name in vars(solution) if not name.startswith("_")][-1])
+    made = [one for one in list(namespace.values()) if type(one) is types.FunctionType]
+    made = [one for one in made if one.__module__ == "solution" and one.__name__ not in ("main", "check")]
+    used = {name for one in made for name in one.__code__.co_names if name != one.__name__}
+    return ([one for one in made if one.__name__ not in used] or made)[-1]
 
 
 _OPERATIONS = {
@@ -127,7 +144,7 @@ class Referee:
     """
 
     def __init__(self, stream, names):
-        self.stream = stream
+        self.stream, self.asked, self.lost = stream, False, None
         self.make = {
             "L": names.get("list_node"),
             "T": names.get("tree_node"),
@@ -146,7 +163,15 @@ class Referee:
 
     def ask(self, at, do, given):
         """Have the program do something and return the value."""
+        try:
+            return self._ask(at, do, given)
+        except (Gone, Unsendable) as error:
+            self.lost = self.lost or error  # also where the script, or unittest, goes on after it
+            raise
+
+    def _ask(self, at, do, given):
         request = {**at, "do": do, "given": [_sent(item) for item in given]}
+        self.asked = True
         try:
             self.stream.write(json.dumps(request).encode() + b"\n")
             self.stream.flush()
@@ -156,7 +181,15 @@ class Referee:
         if "e" in reply:
             name, text = reply["e"]
             kind = getattr(builtins, str(name), None)
-            raise (kind if isinstance(kind, type) and issubclass(kind, Exception) else RuntimeError)(text)
+            usual = isinstance(kind, type) and issubclass(kind, Exception)
+            # An iteration in the script would take these for its own end.
+            ends = usual and issubclass(kind, (StopIteration, StopAsyncIteration))
+            try:
+                error = kind(text) if usual and not ends else RuntimeError(text)
+            except TypeError:  # UnicodeDecodeError and its like take other arguments
+                error = (ValueError if issubclass(kind, ValueError) else RuntimeError)(text)
+            error.of_program = True
+            raise error
         try:
             return values.decode(reply["v"], self.make)
         except Exception as error:
@@ -189,17 +222,64 @@ def _names_of(tree):
     return read, made
 
 
+# What tests call the module that is under test, where it is none of Python's.
+_PROGRAM = re.compile(
+    r"((your|my|user|student|the|generated|model)_?)?"
+    r"(solutions?|solver|submission|answer|program|code|candidate|module|implementation|function|script|task|main|app|src)"
+    r"(_?(code|module|file|func))?"
+)
+
+
+class _Program(types.ModuleType):
+    """The module under test, as a script imports it."""
+
+    def __init__(self, name, referee):
+        super().__init__(name)
+        self.__path__ = []
+        self.__dict__["__referee"] = referee
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Remote(self.__dict__["__referee"], {"name": name})
+
+
+def _offer_program(tree, referee, entry_point):
+    """Let a script import the program under test by the names that tests use for it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            if node.level:
+                node.level, node.module = 0, node.module or "solution"
+            modules, names = [node.module], [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            modules, names = [alias.name for alias in node.names], []
+        else:
+            continue
+        for module in modules:
+            parts = module.split(".")
+            known = parts[0] in sys.stdlib_module_names and not (names and parts == ["code"])
+            if known or not (entry_point in [*names, module] or _PROGRAM.fullmatch(parts[-1].lower())):
+                continue
+            for last in range(1, len(parts) + 1):
+                name = ".".join(parts[:last])
+                if not isinstance(sys.modules.get(name), _Program):
+                    sys.modules[name] = _Program(name, referee)
+
+
 def preside(job, fds, names):
     """Run a test script against the program at the other end of the channel; write what came of it."""
     channel, results = fds
     with socket.socket(fileno=channel) as connection, connection.makefile("rwb") as stream:
         referee = Referee(stream, names)
         try:
-            write_line(results, _judged(job, referee, names))
-        except Gone as error:
-            write_line(results, {"r": "runtime_error", "why": str(error)})
-        except Unsendable as error:
-            write_line(results, {"r": "unsendable", "why": str(error)})
+            record = _judged(job, referee, names)
+        except (Gone, Unsendable) as error:
+            referee.lost = referee.lost or error
+        if isinstance(referee.lost, Gone):
+            record = {"r": "runtime_error", "why": str(referee.lost)}
+        elif referee.lost is not None:
+            record = {"r": "unsendable", "why": str(referee.lost)}
+        write_line(results, record)
     return 0
 
 
@@ -211,18 +291,37 @@ def _judged(job, referee, names):
     namespace = new_module("__main__", names)
     if job.get("given"):
         exec(compile(job["given"], "prompt", "exec", dont_inherit=True), namespace)
-    tree = ast.parse(job["script"])
+    tree, entry_point = ast.parse(job["script"]), job.get("entry_point")
+    shared = checks.shared_process(tree)
+    if shared is not None:
+        return {"r": "untested", "why": f"the tests use {shared}, which has no effect in the program's own process"}
+    _offer_program(tree, referee, entry_point)
+    if "pytest" not in sys.modules:
+        sys.modules["pytest"] = pytest_subset.module()
     read, made = _names_of(tree)
     for name in read - made:
-        if name == job.get("entry_point") or not (name in namespace or hasattr(builtins, name)):
+        if name == entry_point or not (name in namespace or hasattr(builtins, name)):
             namespace[name] = Remote(referee, {"name": name})
+    found = namespace[checks.NAME] = checks.Checks(lambda: referee.asked)
+    if "unittest" in job["script"]:
+        found.watch_unittest()
+    candidate = Remote(referee, {"name": entry_point or UNNAMED})
     try:
-        exec(compile(tree, "test", "exec", dont_inherit=True), namespace)
-    except AssertionError as error:
-        return {"r": "wrong_answer", "why": said(error)}
-    except SystemExit as error:  # unittest.main() ends so
-        if error.code not in (None, 0, False):
-            return {"r": "wrong_answer", "why": "the tests failed"}
+        try:
+            exec(compile(checks.rewritten(tree), "test", "exec", dont_inherit=True), namespace)
+        except SystemExit as error:  # unittest.main() ends so
+            if error.code not in (None, 0, False):
+                found.fail(AssertionError("the tests failed"))
+        if found.failed is None:
+            found.run_uncalled(tree, namespace, candidate)
+    except ImportError as error:
+        if not hasattr(error, "of_program"):
+            return {"r": "untested", "why": said(error)}
+        found.fail(error)
     except Exception as error:
-        return {"r": "runtime_error", "why": said(error)}
+        found.fail(error)
+    if found.failed is not None:
+        return {"r": found.failed[0], "why": found.failed[1]}
+    if found.missing or not found.held:
+        return {"r": "untested", "why": found.missing or "no assertion of the tests was reached"}
     return {"r": "passed", "why": ""}
