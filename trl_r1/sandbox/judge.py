@@ -29,7 +29,7 @@ from .limits import (
 )
 from .pool import LanePool, shared_pool
 from .rows import Calls, Script, Stdio, Tests
-from .toolchains import BUILD_LIMITS, LANGUAGES, environment, java_class, toolchain
+from .toolchains import BUILD_LIMITS, LANGUAGES, environment, java_class, toolchain, without_package
 from .verdicts import DETAIL, ended_early, failure, first_error, glimpse, last_line, records
 
 
@@ -144,7 +144,8 @@ class _Judging:
     """One program against its tests, in one lane."""
 
     def __init__(self, sandbox: Sandbox, lane: Lane, one: Submission, check: Callable[[Any, Any, Any], bool] | None):
-        self.sandbox, self.lane, self.one, self.check = sandbox, lane, one, check
+        self.sandbox, self.lane, self.check = sandbox, lane, check
+        self.one = replace(one, source=one.source.removeprefix("\ufeff"))
         self.limits, self.tolerance = sandbox.limits, sandbox.comparison.float_tolerance
 
     def results(self) -> list[Result]:
@@ -238,10 +239,14 @@ class _Judging:
     # Programs that read and write
 
     def _stdio(self, tests: Stdio) -> list[Result]:
-        job = {"kind": "program", "source": self.one.source}
+        job: dict[str, Any] = {"kind": "program", "source": self.one.source}
+        # A program may open its input or output again by name, for which it needs a /proc.
+        by_name = "/dev" in self.one.source or "/proc" in self.one.source
+        job["proc"] = by_name
 
         def run(stdin: int) -> Ended:
-            return self.lane.run(job, self.limits, given=(stdin,), files=2)
+            made = {"pipes": 2} if by_name else {"files": 2}
+            return self.lane.run(job, self.limits, given=(stdin,), **made)
 
         return self._cases(tests, run, does_not_compile=_DOES_NOT_COMPILE)
 
@@ -274,30 +279,28 @@ class _Judging:
     def _built(self, tests: Stdio) -> list[Result]:
         language, tools = LANGUAGES[self.one.language], toolchain(self.one.language).paths
         source = self.one.source
+        if self.one.language == "java":
+            source = without_package(source)
         file = language.file(source)
         job = {"files": {file: source}, "environment": environment(self.limits.memory_bytes), "proc": True}
         with _memory_file(b"") as artifact:
             if language.build is not None:
-                build = {
-                    **job,
-                    "kind": "build",
-                    "argv": language.build(tools, file),
-                    "keep": language.keep,
-                    "keep_endings": language.keep_endings,
-                }
-                ended = self.lane.run(
-                    build, BUILD_LIMITS, given=(artifact.fileno(),), order=(1, 0), pipes=1, own_address_space=False
-                )
-                if ended.limit is not None or ended.code != 0:
-                    said = ended.received[0].decode("utf-8", "replace")
-                    why = f"the compiler ran into the {ended.limit}" if ended.limit else first_error(said)
-                    return [Result(COMPILE_ERROR, why[:DETAIL])] * len(tests)
+                argv = language.build(tools, file)
+                complaint = self._compile(job, argv, artifact)
+                if complaint and language.older and self._compile(job, [*argv, language.older], artifact) is None:
+                    complaint = None
+                if complaint:
+                    return [Result(COMPILE_ERROR, complaint[:DETAIL])] * len(tests)
             kept = bool(language.keep or language.keep_endings)
             if kept:
                 job["files"] = {}
-            started = java_class(source, file) if self.one.language == "java" else file
+            started = java_class(source) if self.one.language == "java" else file
             job |= {"kind": "execute", "argv": language.command(tools, started, self.limits.memory_bytes)}
-            limits = replace(self.limits, memory_bytes=self.limits.memory_bytes + language.overhead_bytes)
+            limits = replace(
+                self.limits,
+                memory_bytes=self.limits.memory_bytes + language.overhead_bytes,
+                file_bytes=self.limits.file_bytes + os.fstat(artifact.fileno()).st_size,  # it lies in /tmp too
+            )
 
             def run(stdin: int) -> Ended:
                 return self.lane.run(
@@ -310,6 +313,24 @@ class _Judging:
                 )
 
             return self._cases(tests, run)
+
+    def _compile(self, job: dict[str, Any], argv: list[str], artifact: BinaryIO) -> str | None:
+        """Compile or check a program; return what is wrong with it, `None` where nothing is."""
+        language = LANGUAGES[self.one.language]
+        build = {
+            **job,
+            "kind": "build",
+            "argv": argv,
+            "keep": language.keep,
+            "keep_endings": language.keep_endings,
+        }
+        ended = self.lane.run(
+            build, BUILD_LIMITS, given=(artifact.fileno(),), order=(1, 0), pipes=1, own_address_space=False
+        )
+        if ended.limit is None and ended.code == 0:
+            return None
+        said = ended.received[0].decode("utf-8", "replace")
+        return f"the compiler ran into the {ended.limit}" if ended.limit else first_error(said)
 
     # Test scripts
 

@@ -123,7 +123,7 @@ def read_row(tests: Any, entry_point: str | None = None, given: str = "", functi
         `ValueError`: if it has none of these shapes, or holds no test; the message says what was found.
     """
     if isinstance(tests, str):
-        tests = _document(tests)
+        tests = _document(tests.removeprefix("\ufeff"))
     if isinstance(tests, str):
         return Row(_script(tests, entry_point, given, prelude=False))
     language = None

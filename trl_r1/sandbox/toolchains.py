@@ -15,7 +15,7 @@ from ..errors import ConfigError, MachineError
 from .limits import MIB, Limits
 
 
-BUILD_LIMITS = Limits(20.0, 20.0, 3 << 30, 128, MIB, 512 * MIB)
+BUILD_LIMITS = Limits(20.0, 20.0, 3 << 30, 128, MIB, 1024 * MIB)
 _JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto", "-Xss64m")
 
 
@@ -45,6 +45,8 @@ class Language:
             Whether its programs reserve no more address space than they use.
         overhead_bytes (`int`, *optional*, defaults to `0`):
             Memory of the runtime itself, beside the program's limit.
+        older (`str`, *optional*):
+            An option that is added for a second try where a program does not compile.
     """
 
     name: str
@@ -58,18 +60,43 @@ class Language:
     keep_endings: tuple[str, ...] = ()
     own_address_space: bool = True
     overhead_bytes: int = 0
+    older: str | None = None
+
+
+_JAVA_TEXT = re.compile(
+    r'//[^\n]*|/\*.*?(?:\*/|\Z)|"""(?:\\.|.)*?(?:"""|\Z)|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL
+)
+_JAVA_PARTS = re.compile(
+    r"[{};]|(?P<public>\bpublic\s+(?:\w+\s+)*?)?(?<!\.)\b(?:class|record|enum|interface)\s+(?P<type>\w+)|\bvoid\s+(?P<main>main)\s*\("
+)
+_JAVA_PACKAGE = re.compile(r"^\s*package\s+[\w.\s]+;", re.MULTILINE)
+
+
+def _java_types(source: str) -> tuple[str, str]:
+    """Return the type after which javac wants the file named, and the one to start."""
+    open_types: list[str] = []
+    coming, public, first, mains = "", "", "", []
+    for part in _JAVA_PARTS.finditer(_JAVA_TEXT.sub(" ", source)):
+        if part["main"]:
+            mains.append([name for name in open_types if name])
+        elif part["type"]:
+            coming = part["type"]
+            if not open_types:
+                first = first or coming
+                public = coming if part["public"] else public
+        elif part[0] == "{":
+            open_types.append(coming)
+            coming = ""
+        elif part[0] == "}" and open_types:
+            open_types.pop()
+        else:
+            coming = ""
+    started = min((names for names in mains if names), key=len, default=[public or first or "Main"])
+    return public or started[0], "$".join(started)
 
 
 def _java_file(source: str) -> str:
-    """Return the file name that javac wants: that of the public class, or of the one with `main`."""
-    public = re.search(r"\bpublic\s+(?:final\s+|abstract\s+)*(?:class|record|enum|interface)\s+(\w+)", source)
-    return f"{public[1] if public else _java_main(source)}.java"
-
-
-def _java_main(source: str) -> str:
-    before = re.split(r"\bstatic\s+(?:public\s+)?void\s+main\b|\bpublic\s+static\s+void\s+main\b", source)[0]
-    named = re.findall(r"\b(?:class|record|enum)\s+(\w+)", before)
-    return named[-1] if named else "Main"
+    return f"{_java_types(source)[0]}.java"
 
 
 _LANGUAGES = (
@@ -80,8 +107,9 @@ _LANGUAGES = (
         "g++",
         lambda source: "main.cpp",
         lambda tools, file, memory: ["/tmp/main"],
-        lambda tools, file: [tools["g++"], "-std=c++17", "-O2", "-pipe", "-o", "main", file],
+        lambda tools, file: [tools["g++"], "-std=gnu++20", "-O2", "-pipe", "-o", "main", file],
         keep=("main",),
+        older="-std=gnu++17",  # where the program uses a name that the newer standard took
     ),
     Language(
         "c",
@@ -90,7 +118,7 @@ _LANGUAGES = (
         "gcc",
         lambda source: "main.c",
         lambda tools, file, memory: ["/tmp/main"],
-        lambda tools, file: [tools["gcc"], "-std=gnu11", "-O2", "-pipe", "-o", "main", file, "-lm"],
+        lambda tools, file: [tools["gcc"], "-std=gnu17", "-O2", "-pipe", "-o", "main", file, "-lm"],
         keep=("main",),
     ),
     Language(
@@ -237,6 +265,12 @@ def environment(memory_bytes: int) -> dict[str, str]:
     }
 
 
-def java_class(source: str, kept: str) -> str:
-    """Return the class to start: that with `main`, or the file's own."""
-    return _java_main(source) if re.search(r"\bvoid\s+main\b", source) else kept.removesuffix(".java")
+def java_class(source: str) -> str:
+    """Return the class to start: that with `main`, nested only where no other has one."""
+    return _java_types(source)[1]
+
+
+def without_package(source: str) -> str:
+    """Return a Java program without its package: its classes lie in no folder of that name."""
+    declared = _JAVA_PACKAGE.search(_JAVA_TEXT.sub(lambda text: " " * len(text[0]), source))
+    return source if declared is None else source[: declared.start()] + source[declared.end() :]

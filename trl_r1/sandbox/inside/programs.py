@@ -131,6 +131,12 @@ def _write_files(files):
             file.write(text)
 
 
+def _copy(source, target, size):
+    """Copy bytes piece by piece: a program with large data must not need its memory twice."""
+    while size > 0 and (piece := source.read(min(size, 1 << 20))):
+        size -= target.write(piece)
+
+
 def _become(argv, environment, failure):
     for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
@@ -162,7 +168,7 @@ def _build(job, fds, failure):
         packed.write(json.dumps(kept).encode() + b"\n")
         for name, size in kept:
             with open(name, "rb") as file:
-                packed.write(file.read(size))
+                _copy(file, packed, size)
     return 0
 
 
@@ -173,7 +179,7 @@ def _execute(job, fds, failure):
             packed.seek(0)
             for name, size in json.loads(packed.readline()):
                 with open(name, "wb") as file:
-                    file.write(packed.read(size))
+                    _copy(packed, file, size)
                 os.chmod(name, 0o755)
     for target, fd in enumerate(fds[:3]):
         os.dup2(fd, target)
