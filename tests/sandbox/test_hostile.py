@@ -12,6 +12,7 @@ import pytest
 
 from trl_r1.sandbox import Sandbox, Submission, read_row
 from trl_r1.sandbox.jail import descendants_of
+from trl_r1.sandbox.verdicts import records
 
 from .conftest import SMALL, needs
 from .hostile import CALLED, WRITING
@@ -336,3 +337,40 @@ def test_a_hostile_c_program_earns_nothing_and_harms_nothing(jailed, name, watch
     ((result,),) = sandbox.judge([Submission(COMPILED[name], tests, "c")])
     assert result.verdict not in ("passed", "sandbox_failure"), result
     assert all(descendants_of(lane.jail().pid) == [] for lane in lanes_of(sandbox))
+
+
+@pytest.mark.parametrize("ignore", ["signal.signal(signal.SIGCHLD, signal.SIG_IGN)", "pass"])
+def test_the_time_of_children_counts_whoever_waits_for_them(watched, ignore):
+    source = f"""
+import os, signal, time
+def f():
+    {ignore}
+    for _ in range(100):
+        try:
+            child = os.fork()
+        except OSError:
+            time.sleep(0.01)
+            continue
+        if not child:
+            while time.process_time() < 0.04:
+                pass
+            os._exit(0)
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    return 1
+"""
+    ((result,),) = watched.judge([Submission(source, HONEST.tests)])
+    assert result.verdict == "time_limit"
+
+
+@pytest.mark.skipif(not os.path.exists("/bin/bash"), reason="needs bash")
+def test_a_program_has_no_capability_and_can_be_given_none(jailed):
+    sandbox = Sandbox(SMALL, languages=("bash",), lanes=1)
+    tests = read_row({"inputs": [""], "outputs": [f"{'0' * 16}\n" * 5]}).tests
+    source = "while read name value; do case $name in Cap*) echo $value;; esac; done < /proc/self/status"
+    assert sandbox.judge([Submission(source, tests, "bash")])[0][0].verdict == "passed"
+
+
+def test_records_are_bounded_before_they_are_read():
+    nested = b'{"n": 0, "v": [' + b"{}, " * 1_000_000 + b"{}]}\n"
+    found = list(records(nested + b'{"n": 1, "v": 1}\n', 1 << 20))
+    assert found == [{"too_long": True}, {"n": 1, "v": 1}]

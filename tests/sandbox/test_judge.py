@@ -300,6 +300,24 @@ def test_a_missing_tool_is_named(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("language", "tools", "seen"),
+    [("javascript", ["node"], ["bin/node"]), ("java", ["java", "javac"], ["bin/javac", "conf", "lib", "bin/java"])],
+)
+def test_of_a_tool_elsewhere_no_more_is_shown_than_it_reads(monkeypatch, tmp_path, language, tools, seen):
+    for name in ("bin", "lib", "conf", "secret"):
+        (tmp_path / name).mkdir()
+    for tool in tools:
+        (tmp_path / "bin" / tool).write_text("#!/bin/sh\n")
+        (tmp_path / "bin" / tool).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    toolchain.cache_clear()
+    try:
+        assert toolchain(language).places == tuple(str(tmp_path / name) for name in seen)
+    finally:
+        toolchain.cache_clear()
+
+
+@pytest.mark.parametrize(
     "arguments", [{"isolation": "docker"}, {"lanes": 0}, {"lanes": True}, {"languages": ("cobol",)}]
 )
 def test_wrong_arguments_are_told(arguments):

@@ -18,6 +18,7 @@ from .jail import ISOLATIONS
 from .lane import Ended, Lane, LaneFailure
 from .limits import (
     COMPILE_ERROR,
+    OUTPUT_LIMIT,
     PASSED,
     RUNTIME_ERROR,
     SANDBOX_FAILURE,
@@ -188,8 +189,9 @@ class _Judging:
             "prelude": tests.prelude,
         }
         ended = self.lane.run(job, self.limits, tests=len(left), files=1)
-        loaded, found = False, {}
-        for record in records(ended.received[0]):
+        loaded, too_long, found = False, False, {}
+        for record in records(ended.received[0], self.limits.output_bytes):
+            too_long = too_long or "too_long" in record
             if not loaded and ("compile" in record or "load" in record):
                 verdict = COMPILE_ERROR if "compile" in record else RUNTIME_ERROR
                 return dict.fromkeys(left, failure(verdict, record.get("compile", record.get("load"))))
@@ -202,6 +204,8 @@ class _Judging:
         missing = next((number for number in left if number not in found), None)
         if missing is None:
             return found
+        if too_long and ended.limit is None:
+            ended = replace(ended, limit=OUTPUT_LIMIT)
         return {**{n: r for n, r in found.items() if n < missing}, missing: ended_early(ended)}
 
     def _called(self, call: Call, record: dict[str, Any]) -> Result:
@@ -363,7 +367,7 @@ class _Judging:
         served = serving[0]
         if isinstance(served, Exception):
             raise served
-        for record in records(judged.received[0]):
+        for record in records(judged.received[0], self.limits.output_bytes):
             if record.get("r") == PASSED:
                 return [Result(PASSED)]
             if record.get("r") == "unsendable":

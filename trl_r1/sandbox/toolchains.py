@@ -47,6 +47,8 @@ class Language:
             Memory of the runtime itself, beside the program's limit.
         older (`str`, *optional*):
             An option that is added for a second try where a program does not compile.
+        beside (`tuple[str, ...]`, *optional*):
+            What a tool at `PREFIX/bin` outside of /usr reads in its prefix. A jail shows no more of it.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Language:
     own_address_space: bool = True
     overhead_bytes: int = 0
     older: str | None = None
+    beside: tuple[str, ...] = ()
 
 
 _JAVA_TEXT = re.compile(
@@ -109,6 +112,7 @@ _LANGUAGES = (
         lambda tools, file, memory: ["/tmp/main"],
         lambda tools, file: [tools["g++"], "-std=gnu++20", "-O2", "-pipe", "-o", "main", file],
         keep=("main",),
+        beside=("include", "lib", "lib64", "libexec"),
         older="-std=gnu++17",  # where the program uses a name that the newer standard took
     ),
     Language(
@@ -120,6 +124,7 @@ _LANGUAGES = (
         lambda tools, file, memory: ["/tmp/main"],
         lambda tools, file: [tools["gcc"], "-std=gnu17", "-O2", "-pipe", "-o", "main", file, "-lm"],
         keep=("main",),
+        beside=("include", "lib", "lib64", "libexec"),
     ),
     Language(
         "javascript",
@@ -141,6 +146,7 @@ _LANGUAGES = (
         lambda tools, file, memory: [tools["java"], f"-Xmx{memory // MIB}m", *_JVM, "-cp", ".", file],
         lambda tools, file: [tools["javac"], "-J-XX:+UseSerialGC", "-J-XX:TieredStopAtLevel=1", "-nowarn", file],
         keep_endings=(".class",),
+        beside=("conf", "lib"),
         own_address_space=False,
         overhead_bytes=256 * MIB,
     ),
@@ -153,6 +159,7 @@ _LANGUAGES = (
         lambda tools, file, memory: ["/tmp/main"],
         lambda tools, file: [tools["go"], "build", "-o", "main", file],
         keep=("main",),
+        beside=("VERSION", "go.env", "pkg", "src"),
         own_address_space=False,
         overhead_bytes=32 * MIB,
     ),
@@ -165,6 +172,7 @@ _LANGUAGES = (
         lambda tools, file, memory: ["/tmp/main"],
         lambda tools, file: [tools["rustc"], "--edition=2021", "-O", "-C", "debuginfo=0", "-o", "main", file],
         keep=("main",),
+        beside=("lib",),
     ),
     Language(
         "bash",
@@ -211,7 +219,7 @@ class Toolchain:
         paths (`dict[str, str]`):
             Path of each tool.
         places (`tuple[str, ...]`):
-            Directories outside /usr that a jail must show for it.
+            Files and directories outside /usr that a jail must show for it.
     """
 
     paths: dict[str, str]
@@ -245,9 +253,22 @@ def toolchain(name: str) -> Toolchain:
             raise MachineError("programs in rust cannot be run: `rustc --print sysroot` says nothing")
         paths["rustc"] = str(Path(os.path.realpath(root), "bin", "rustc"))
     for path in map(Path, paths.values()):
-        if not path.is_relative_to("/usr") and not path.is_relative_to("/bin"):
-            places.append(str(path.parent.parent))  # PREFIX/bin/tool
-    return Toolchain(paths, tuple(places))
+        if path.is_relative_to("/usr") or path.is_relative_to("/bin"):
+            continue
+        # PREFIX/bin/tool: of a prefix, which may be a home, no more than the tool reads.
+        beside = [path.parent.parent / part for part in LANGUAGES[name].beside]
+        places += [str(path), *(str(part) for part in beside if part.exists()), *_libraries(path)]
+    return Toolchain(paths, tuple(dict.fromkeys(places)))
+
+
+def _libraries(path: Path) -> list[str]:
+    """Return the shared libraries outside of the system's folders that a tool is linked to."""
+    try:
+        told = subprocess.run(["ldd", path], capture_output=True, text=True).stdout
+    except OSError:
+        return []
+    found = [os.path.normpath(one) for one in re.findall(r"=> (/\S+)", told)]
+    return [one for one in found if not one.startswith(("/usr/", "/lib"))]
 
 
 def environment(memory_bytes: int) -> dict[str, str]:

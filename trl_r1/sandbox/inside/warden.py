@@ -16,6 +16,7 @@ When the caller's end of the socket closes, the warden kills the running test an
 
 import contextlib
 import ctypes
+import errno
 import functools
 import gc
 import json
@@ -117,14 +118,16 @@ class Warden:
 
     def _become_unprivileged(self, uid):
         _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        for capability in range(64):  # before the change of user, which would end the right to
+            if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
+                if ctypes.get_errno() != errno.EINVAL:  # that is the end of those which the kernel knows
+                    _checked(-1, "dropping a capability")
+                break
         if uid is not None:
             _libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
-        for capability in range(64):
-            if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
-                break
         self._set_capabilities(1 << _CAP_SYS_ADMIN)
         _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
         address = ctypes.c_void_p()
