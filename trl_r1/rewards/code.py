@@ -55,7 +55,8 @@ class CodeAccuracy:
         packages (`tuple[str, ...]`, *optional*):
             Top-level packages of this environment that Python programs may import (`numpy`, `sortedcontainers`).
         isolation (`str`, *optional*, defaults to `"jail"`):
-            `"jail"`, or `"none"` to run what a model wrote as yourself, with all that you may do.
+            `"jail"`; `"none"` to run what a model wrote as yourself, with all that you may do; or the dotted path of a
+            class that makes an [`~sandbox.Executor`].
         lanes (`int`, *optional*):
             How many programs run at the same time. Defaults to the cores of the machine, shared among its ranks.
         prefilled (`bool`, *optional*), style (`str`, *optional*), special_token (`str`, *optional*):

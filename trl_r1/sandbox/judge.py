@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from ..errors import ConfigError
 from .asserts import Call
-from .compare import Comparison, plain, same_for_apps, same_nodes, same_text, same_value, scalar, truth
+from .compare import Comparison, imported, plain, same_for_apps, same_nodes, same_text, same_value, scalar, truth
 from .jail import ISOLATIONS
 from .lane import Ended, Lane, LaneFailure
 from .limits import (
@@ -68,7 +68,8 @@ class Sandbox:
         comparison ([`Comparison`], *optional*):
             How outputs are compared.
         isolation (`str`, *optional*, defaults to `"jail"`):
-            `"jail"`, or `"none"` to run programs as yourself, with all that you may do.
+            `"jail"`; `"none"` to run programs as yourself, with all that you may do; or the dotted path of a class that
+            makes an [`Executor`], which then runs them. Packages and tool chains are its own.
         packages (`tuple[str, ...]`, *optional*):
             Top-level packages of this environment that Python programs may import, beside the standard library.
         languages (`tuple[str, ...]`, *optional*, defaults to `("python",)`):
@@ -92,7 +93,10 @@ class Sandbox:
 
     def __post_init__(self) -> None:
         if self.isolation not in ISOLATIONS:
-            raise ConfigError(f"expected one of {', '.join(ISOLATIONS)}, got {self.isolation!r}", key="isolation")
+            if "." not in self.isolation:
+                expected = f"{', '.join(ISOLATIONS)} or the dotted path of an executor"
+                raise ConfigError(f"expected {expected}, got {self.isolation!r}", key="isolation")
+            imported(self.isolation, "isolation")
         whole = isinstance(self.lanes, int) and not isinstance(self.lanes, bool) and self.lanes > 0
         if self.lanes is not None and not whole:
             raise ConfigError(f"expected a number of at least 1, got {self.lanes!r}", key="lanes")
@@ -137,6 +141,8 @@ class Sandbox:
         ]
 
     def _pool(self) -> LanePool:
+        if self.isolation not in ISOLATIONS:
+            return shared_pool(self.isolation, size=self.lanes)
         places = [place for name in self.languages for place in toolchain(name).places]
         return shared_pool(self.isolation, self.packages, tuple(dict.fromkeys(places)), self.lanes)
 
@@ -154,11 +160,13 @@ class _Judging:
         if "\0" in self.one.source:
             return [Result(COMPILE_ERROR, "the program holds a null character")] * len(tests)
         if isinstance(tests, Stdio):
-            return self._stdio(tests) if language == "python" else self._built(tests)
+            return self._stdio(tests) if language == "python" or self.lane.runs_source else self._built(tests)
         if language != "python":
             return [Result(COMPILE_ERROR, f"the tests call Python functions; the program is in {language}")] * len(
                 tests
             )
+        if isinstance(tests, Script) and self.lane.runs_source:
+            return [Result(UNTESTED, "a script and the program need two processes with a channel, as the jail has")]
         return self._script(tests) if isinstance(tests, Script) else self._calls(tests)
 
     # Calls of a program's functions
@@ -243,7 +251,7 @@ class _Judging:
     # Programs that read and write
 
     def _stdio(self, tests: Stdio) -> list[Result]:
-        job: dict[str, Any] = {"kind": "program", "source": self.one.source}
+        job: dict[str, Any] = {"kind": "program", "language": self.one.language, "source": self.one.source}
         # A program may open its input or output again by name, for which it needs a /proc.
         by_name = "/dev" in self.one.source or "/proc" in self.one.source
         job["proc"] = by_name

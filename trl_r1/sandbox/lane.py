@@ -16,7 +16,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from .jail import Jail, descendants_of
 from .limits import MEMORY_LIMIT, OUTPUT_LIMIT, RUNTIME_ERROR, TIME_LIMIT, Limits
@@ -141,6 +141,8 @@ class Lane:
         isolation (`str`), packages (`tuple[str, ...]`), places (`tuple[str, ...]`):
             As of [`Jail`].
     """
+
+    runs_source: ClassVar[bool] = False
 
     def __init__(self, isolation: str, packages: tuple[str, ...], places: tuple[str, ...]):
         self._made_of = (isolation, packages, places)
