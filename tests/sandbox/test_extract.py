@@ -26,6 +26,8 @@ def test_any_usual_name_of_python(name):
         ("C++17", "cpp"),
         ("c", "c"),
         ("js", "javascript"),
+        ("c++23", "cpp"),
+        ("java21", "java"),
         ("java", "java"),
         ("golang", "go"),
         ("rs", "rust"),

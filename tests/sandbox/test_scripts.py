@@ -29,6 +29,8 @@ RUN = {
     "check of one assert without a name": "def check(candidate):\n    assert candidate(1) == 2\n",
     "from solution": "from solution import f\nfor i in range(1, 3):\n    assert f(i) == 2 * i\n",
     "as a module": "import my_solution as s\ndef test_a():\n    assert s.f(1) == 2\n",
+    "by a computed name": "import importlib\nmodule = importlib.import_module('solu' + 'tion')\ndef test_a():\n    assert module.f(1) == 2\n",
+    "check called by a test": "def check(candidate):\n    assert candidate(f) == 2\ndef test_a():\n    check(lambda g: g(1))\n",
     "relative": "from .main import *\ndef test_a():\n    from ..src.solution import f as g\n    assert g(1) == 2 == f(1)\n",
     "loops that catch": "failed = 0\nfor x, y in ((0, 0), (1, 2)):\n    try:\n        assert f(x) == y\n    except Exception as error:\n        failed += 1\n        print(error)\n",
     "functions run by hand": "def test_0():\n    r = f(0)\n    assert r == 0 or not r\ndef test_1():\n    r = f(1)\n    assert r == 2\nfor test in (test_0, test_1):\n    try:\n        test()\n    except Exception:\n        print('failed')\nassert f(0) in (0, 1)\n",

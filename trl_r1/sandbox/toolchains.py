@@ -207,7 +207,8 @@ _BY_FENCE = {
 
 def language_of(name: str) -> str | None:
     """Return the language that a fence or a data set calls by a name; `None` where it is none of ours."""
-    return _BY_FENCE.get(name.strip().lower())
+    name = name.strip().lower()
+    return _BY_FENCE.get(name) or _BY_FENCE.get(re.sub(r"[-_ ]?[\d.]+\Z", "", name))  # of any version
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ side never runs a line of the program; the program's side never sees what is exp
 
 import ast
 import builtins
+import importlib.machinery
 import json
 import re
 import socket
@@ -244,8 +245,28 @@ class _Program(types.ModuleType):
         return Remote(self.__dict__["__referee"], {"name": name})
 
 
+class _ProgramFinder:
+    """Finds the module under test where a script imports it by a name that it computes."""
+
+    def __init__(self, referee):
+        self.referee = referee
+
+    def find_spec(self, name, path=None, target=None):
+        """Return where a module comes from, `None` where it is not the program."""
+        ours = _PROGRAM.fullmatch(name.rpartition(".")[2].lower())
+        return importlib.machinery.ModuleSpec(name, self, is_package=True) if ours else None
+
+    def create_module(self, spec):
+        """Return the module."""
+        return _Program(spec.name, self.referee)
+
+    def exec_module(self, module):
+        """There is nothing to run here."""
+
+
 def _offer_program(tree, referee, entry_point):
     """Let a script import the program under test by the names that tests use for it."""
+    sys.meta_path.append(_ProgramFinder(referee))
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             if node.level:
