@@ -50,15 +50,15 @@ def watched(small, tmp_path, monkeypatch):
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     small.judge([HONEST])
     (lane,) = lanes_of(small)
-    before, warden = marks_on_the_machine(), lane.jail().pid
+    before, fork_server = marks_on_the_machine(), lane.jail().pid
     yield small
     assert bystander.poll() is None, "another process was killed"
     bystander.kill()
     bystander.wait()
     assert marks_on_the_machine() == before
     (lane,) = lanes_of(small)
-    assert lane.jail().pid == warden, "the lane did not survive"
-    assert descendants_of(warden) == [], "a process was left behind"
+    assert lane.jail().pid == fork_server, "the lane did not survive"
+    assert descendants_of(fork_server) == [], "a process was left behind"
     assert [result.verdict for result in small.judge([HONEST])[0]] == ["passed"]
 
 
@@ -226,7 +226,7 @@ def test_whatever_is_written_in_the_place_of_results_is_judged(small, script):
         assert claims == set()
 
 
-def test_a_value_that_is_forged_for_a_referee_is_no_failure_of_the_sandbox(watched):
+def test_a_value_that_is_forged_for_a_test_runner_is_no_failure_of_the_sandbox(watched):
     """What is no verdict costs nothing: a program must not be able to choose it."""
     tests = read_row("for i in range(2):\n    assert f(f(i)) == i\n").tests
     for value in ('{"o": "x"}', '{"h": 3}', '{"n": "f"}', '{"L": [1]}', "[" * 500 + "]" * 500, '{"s": [[1]]}'):
@@ -297,7 +297,7 @@ def f():
     assert [[r.verdict for r in results] for results in watched.judge([look, leaves, look])] == [["passed"]] * 3
 
 
-def test_output_of_the_program_under_test_cannot_reach_a_referee(watched):
+def test_output_of_the_program_under_test_cannot_reach_a_test_runner(watched):
     """What a script's comparison needs stands in another jail than the program."""
     script = "import random\nfor i in range(3):\n    x = random.random()\n    assert f(x) == x + 1\n"
     cheats = [

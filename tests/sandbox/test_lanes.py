@@ -71,10 +71,10 @@ def test_a_lane_outlives_the_thread_that_started_it(jailed):
     thread.start()
     thread.join(60)
     (lane,) = sandbox._pool()._idle
-    warden = lane.jail().pid
+    fork_server = lane.jail().pid
     time.sleep(0.1)
     assert verdicts(sandbox.judge([GOOD])) == [["passed"]]
-    assert lane.jail().pid == warden
+    assert lane.jail().pid == fork_server
 
 
 def test_a_forked_process_starts_lanes_of_its_own_and_leaves_ours_alone(small):

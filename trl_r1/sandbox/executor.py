@@ -24,7 +24,7 @@ _MODULES = (
     "prelude",
     "pytest_subset",
     "checks",
-    "referee",
+    "test_runner",
     "programs",
 )  # each after those it needs
 _CALLS = """

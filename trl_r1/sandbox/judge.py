@@ -349,15 +349,15 @@ class _Judging:
     def _script(self, tests: Script) -> list[Result]:
         ours, theirs = socket.socketpair()
         program = {"kind": "serve", "source": self.one.source, "prelude": tests.prelude}
-        referee = {
-            "kind": "referee",
+        test_runner = {
+            "kind": "test_runner",
             "script": tests.script,
             "entry_point": tests.entry_point,
             "given": tests.given,
             "prelude": tests.prelude,
         }
         serving: list[Ended | Exception] = []
-        self.lane.jail("referee"), self.lane.jail()  # both there before either waits for the other
+        self.lane.jail("test_runner"), self.lane.jail()  # both there before either waits for the other
 
         def serve() -> None:
             try:
@@ -369,7 +369,9 @@ class _Judging:
         thread.start()
         limits = replace(self.limits, cpu_seconds=max(10.0, self.limits.cpu_seconds))
         try:
-            judged = self.lane.run(referee, limits, given=(ours.detach(),), hand_over=True, files=1, role="referee")
+            judged = self.lane.run(
+                test_runner, limits, given=(ours.detach(),), hand_over=True, files=1, role="test_runner"
+            )
         finally:
             thread.join()
         served = serving[0]
@@ -385,7 +387,7 @@ class _Judging:
             if record.get("r") == UNTESTED:
                 return [Result(UNTESTED, record["why"])]
             return [failure(record["r"], record["why"])]
-        # What the program gave may have been made to cost the referee too much: that is the program's doing.
+        # What the program gave may have been made to cost the test runner too much: that is the program's doing.
         return [ended_early(served if served.limit is not None else judged)]
 
 

@@ -135,7 +135,7 @@ def _has_running_thread(pid: int) -> bool:
 
 class Lane:
     """
-    A jail for programs and, from the first test that needs one, a second jail for referees.
+    A jail for programs and, from the first test that needs one, a second jail for test runners.
 
     Args:
         isolation (`str`), packages (`tuple[str, ...]`), places (`tuple[str, ...]`):
@@ -185,7 +185,7 @@ class Lane:
 
         Args:
             job (`dict`):
-                What the warden is told. See [`~sandbox.inside.programs`].
+                What the fork server is told. See [`~sandbox.inside.programs`].
             limits ([`Limits`]):
                 What it may use.
             given (`tuple[int, ...]`):

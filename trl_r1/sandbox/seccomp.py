@@ -9,7 +9,7 @@ and POSIX queues, keys), that reach the network, and those by which kernels were
 userfaultfd, perf). Calls made through another architecture's table end the process.
 
 It is in two parts. Installing a filter costs the kernel its length times the number of system calls, a third of a
-millisecond for the long one: the warden installs that once and its forks inherit it. What the warden itself cannot do
+millisecond for the long one: the fork server installs that once and its forks inherit it. What the fork server itself cannot do
 without, mounting and making namespaces, a short second one takes from each test. The second also keeps what happens at
 the end of a child as it is: a process that ignores SIGCHLD would have its children's CPU time counted for nobody.
 """

@@ -5,13 +5,13 @@ What a confined process does, by the kind of its job.
 |---|---|---|
 | `calls` | results | runs a Python program, evaluates expressions over its names, writes each value |
 | `program` | stdin, stdout, stderr | runs a Python program as `__main__` |
-| `serve` | channel | runs a Python program and calls what a referee asks for |
-| `referee` | channel, results | runs a test script; the program's names in it stand for calls over the channel |
+| `serve` | channel | runs a Python program and calls what a test runner asks for |
+| `test_runner` | channel, results | runs a test script; the program's names in it stand for calls over the channel |
 | `build` | output, artifact | writes files, runs a compiler, hands over what it made |
 | `execute` | stdin, stdout, stderr, artifact | unpacks an artifact and becomes another program |
 
-All of them but `referee` run what is under test, in this very process: whatever they write may be forged, and is worth
-no more than a claim. None of them knows an expected output. A referee runs in a jail of its own, where no line of the
+All of them but `test_runner` run what is under test, in this very process: whatever they write may be forged, and is worth
+no more than a claim. None of them knows an expected output. A test runner runs in a jail of its own, where no line of the
 program under test is run; it does know what is expected.
 """
 
@@ -23,7 +23,7 @@ import stat
 import sys
 import threading
 
-import referee
+import test_runner
 import values
 from records import new_module, said, write_line
 
@@ -57,9 +57,9 @@ def run(job, fds, prelude, failure):
         return _build(job, fds, failure)
     os.close(failure)
     names = prelude if job.get("prelude") else {}
-    return {"calls": _calls, "program": _program, "serve": referee.serve, "referee": referee.preside}[kind](
-        job, fds, names
-    )
+    return {"calls": _calls, "program": _program, "serve": test_runner.serve, "test_runner": test_runner.preside}[
+        kind
+    ](job, fds, names)
 
 
 def _calls(job, fds, names):

@@ -87,10 +87,10 @@ class Unsendable(BaseException):
 
 
 class Remote:
-    """A name or an object of the program under test, as a referee's script sees it. Equals nothing but itself."""
+    """A name or an object of the program under test, as a test runner's script sees it. Equals nothing but itself."""
 
-    def __init__(self, referee, at):
-        object.__setattr__(self, "_referee", referee)
+    def __init__(self, test_runner, at):
+        object.__setattr__(self, "_test_runner", test_runner)
         object.__setattr__(self, "_at", at)
 
     def __written__(self):
@@ -98,7 +98,7 @@ class Remote:
         return {"h": at["at"]} if "at" in at else {"n": at["name"]}
 
     def _ask(self, do, *given):
-        return object.__getattribute__(self, "_referee").ask(object.__getattribute__(self, "_at"), do, list(given))
+        return object.__getattribute__(self, "_test_runner").ask(object.__getattribute__(self, "_at"), do, list(given))
 
     def __call__(self, *args, **kwargs):
         return self._ask("call", list(args), kwargs)
@@ -133,7 +133,7 @@ class Remote:
         return self._ask("text")
 
 
-class Referee:
+class TestRunner:
     """
     The script's end of the channel.
 
@@ -234,22 +234,22 @@ _PROGRAM = re.compile(
 class _Program(types.ModuleType):
     """The module under test, as a script imports it."""
 
-    def __init__(self, name, referee):
+    def __init__(self, name, test_runner):
         super().__init__(name)
         self.__path__ = []
-        self.__dict__["__referee"] = referee
+        self.__dict__["__test_runner"] = test_runner
 
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        return Remote(self.__dict__["__referee"], {"name": name})
+        return Remote(self.__dict__["__test_runner"], {"name": name})
 
 
 class _ProgramFinder:
     """Finds the module under test where a script imports it by a name that it computes."""
 
-    def __init__(self, referee):
-        self.referee = referee
+    def __init__(self, test_runner):
+        self.test_runner = test_runner
 
     def find_spec(self, name, path=None, target=None):
         """Return where a module comes from, `None` where it is not the program."""
@@ -258,15 +258,15 @@ class _ProgramFinder:
 
     def create_module(self, spec):
         """Return the module."""
-        return _Program(spec.name, self.referee)
+        return _Program(spec.name, self.test_runner)
 
     def exec_module(self, module):
         """There is nothing to run here."""
 
 
-def _offer_program(tree, referee, entry_point):
+def _offer_program(tree, test_runner, entry_point):
     """Let a script import the program under test by the names that tests use for it."""
-    sys.meta_path.append(_ProgramFinder(referee))
+    sys.meta_path.append(_ProgramFinder(test_runner))
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             if node.level:
@@ -284,28 +284,28 @@ def _offer_program(tree, referee, entry_point):
             for last in range(1, len(parts) + 1):
                 name = ".".join(parts[:last])
                 if not isinstance(sys.modules.get(name), _Program):
-                    sys.modules[name] = _Program(name, referee)
+                    sys.modules[name] = _Program(name, test_runner)
 
 
 def preside(job, fds, names):
     """Run a test script against the program at the other end of the channel; write what came of it."""
     channel, results = fds
     with socket.socket(fileno=channel) as connection, connection.makefile("rwb") as stream:
-        referee = Referee(stream, names)
+        test_runner = TestRunner(stream, names)
         try:
-            record = _judged(job, referee, names)
+            record = _judged(job, test_runner, names)
         except (Gone, Unsendable) as error:
-            referee.lost = referee.lost or error
-        if isinstance(referee.lost, Gone):
-            record = {"r": "runtime_error", "why": str(referee.lost)}
-        elif referee.lost is not None:
-            record = {"r": "unsendable", "why": str(referee.lost)}
+            test_runner.lost = test_runner.lost or error
+        if isinstance(test_runner.lost, Gone):
+            record = {"r": "runtime_error", "why": str(test_runner.lost)}
+        elif test_runner.lost is not None:
+            record = {"r": "unsendable", "why": str(test_runner.lost)}
         write_line(results, record)
     return 0
 
 
-def _judged(job, referee, names):
-    loaded = referee.receive()
+def _judged(job, test_runner, names):
+    loaded = test_runner.receive()
     if "load" in loaded:
         return {"r": "compile_error" if loaded.get("compile") is True else "runtime_error", "why": str(loaded["load"])}
     sys.argv = ["test"]
@@ -316,17 +316,17 @@ def _judged(job, referee, names):
     shared = checks.shared_process(tree)
     if shared is not None:
         return {"r": "untested", "why": f"the tests use {shared}, which has no effect in the program's own process"}
-    _offer_program(tree, referee, entry_point)
+    _offer_program(tree, test_runner, entry_point)
     if "pytest" not in sys.modules:
         sys.modules["pytest"] = pytest_subset.module()
     read, made = _names_of(tree)
     for name in read - made:
         if name == entry_point or not (name in namespace or hasattr(builtins, name)):
-            namespace[name] = Remote(referee, {"name": name})
-    found = namespace[checks.NAME] = checks.Checks(lambda: referee.asked)
+            namespace[name] = Remote(test_runner, {"name": name})
+    found = namespace[checks.NAME] = checks.Checks(lambda: test_runner.asked)
     if "unittest" in job["script"]:
         found.watch_unittest()
-    candidate = Remote(referee, {"name": entry_point or UNNAMED})
+    candidate = Remote(test_runner, {"name": entry_point or UNNAMED})
     try:
         try:
             exec(compile(checks.rewritten(tree), "test", "exec", dont_inherit=True), namespace)
