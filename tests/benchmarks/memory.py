@@ -58,7 +58,7 @@ SETUPS = (
     Setup("sft, checkpointing", "sft", size(1536, 14), None, {"max_length": 512, **ONE_ROW, **CHECKPOINTING}),
     Setup("sft, long row", "sft", size(512, 8), None, {"max_length": 4096, **ONE_ROW}),
     Setup("sft, LoRA", "sft", size(1280, 12), None, {"max_length": 320, **LORA}),
-    Setup("sft, 8 GiB", "sft", size(1792, 14), None, {"max_length": 64, **ONE_ROW}),
+    Setup("sft, 9 GiB", "sft", size(1792, 16), None, {"max_length": 64, **ONE_ROW}),
     Setup("grpo, no reference", "grpo", size(1024, 12), None, {"max_completion_length": 96, "beta": 0.0}),
     Setup("grpo, reference", "grpo", size(1024, 12), None, {"max_completion_length": 96, "beta": 0.001}),
     Setup("grpo, LoRA", "grpo", size(1280, 12), None, {"max_completion_length": 288, "beta": 0.001, **LORA}),
@@ -67,6 +67,7 @@ SETUPS = (
     Setup("sft, ZeRO-2 x 2", "sft", size(1024, 12), "cpu_zero2", {"max_length": 128}),
     Setup("grpo, ZeRO-2 x 2", "grpo", size(1024, 12), "cpu_zero2", {"max_completion_length": 96, "beta": 0.001}),
     Setup("sft, ZeRO-3 x 2", "sft", size(1280, 12), "cpu_zero3", {"max_length": 128, **CHECKPOINTING}),
+    Setup("sft, ZeRO-3 x 2, no checkpointing", "sft", size(1024, 16), "cpu_zero3", {"max_length": 192}),
     Setup("grpo, ZeRO-3 x 2", "grpo", size(1280, 12), "cpu_zero3", {"max_completion_length": 96, "beta": 0.001}),
 )
 

@@ -56,7 +56,11 @@ def test_only_what_is_whole_and_held_counts(part, code, tmp_path):
     assert ("left to another call" in said.stdout) == (part["status"] not in FINAL)
 
 
-def test_a_part_is_ended_when_its_time_is_over_and_what_it_measured_stays(tmp_path):
+def test_a_part_is_ended_when_its_time_is_over_and_what_it_measured_stays(tmp_path, monkeypatch):
+    endless = tmp_path / "python"
+    endless.write_text("#!/bin/sh\nexec sleep 600\n")
+    endless.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(endless))
     results(tmp_path, status="running", rows=[{"phase": "update", "ratio": 2.0}])
     asked = argparse.Namespace(out=tmp_path, device="cpu", tiny=True)
     start(asked, "steps", seconds=0.1)

@@ -242,7 +242,7 @@ def test_a_model_at_a_server_that_is_called_as_a_stage_is_none(world, capsys):
         (world.folder / name).write_text(yaml.safe_dump(config))
     (world.folder / "recipe.yaml").write_text(yaml.safe_dump(world.recipe))
     assert main(["plan", "recipe.yaml"]) == 0, capsys.readouterr().err
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("kept")]
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("kept"))
     assert line.split()[:4] == ["kept", "rejection", "-", "1"]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from datasets import Dataset
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -16,6 +17,7 @@ from trl_r1.adapters import full_model, is_adapter
 from trl_r1.model_server import client
 from trl_r1.rewards import PreferenceModel
 from trl_r1.rewards.preference_text import PreferenceForm
+from trl_r1.rewards.scheduled import Scheduled
 from trl_r1.stages import evaluate as evaluate_stage
 from trl_r1.stages import grpo as grpo_stage
 from trl_r1.stages import pointwise as pointwise_stage
@@ -173,8 +175,13 @@ def test_a_column_that_a_reward_reads_must_be_there(data, capsys):
         __name__ = "code_accuracy"
         requires = ("tests",)
 
+    rows = Dataset.from_list([{"prompt": "1+1?", "domain": "code"}, {"prompt": "2+2?", "domain": "math"}])
     with pytest.raises(Exception, match="code_accuracy reads the column 'tests', which the data lack"):
-        grpo_stage.check_columns([NeedsTests()], ["prompt", "solution"])
+        grpo_stage.check_columns([NeedsTests()], rows)
+    of_code = Scheduled(NeedsTests(), domains=("code",))
+    with pytest.raises(Exception, match=r"rewards\[0\].*code_accuracy"):
+        grpo_stage.check_columns([of_code], rows)
+    grpo_stage.check_columns([of_code], rows.select([1]))  # which it is never asked for
 
 
 def test_fewer_prompts_than_a_step_takes_are_refused(run, grpo, data, capsys):

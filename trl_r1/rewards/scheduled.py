@@ -3,7 +3,7 @@ A reward that applies to some domains or steps only, and what a reward says abou
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,6 +142,25 @@ def required_columns(reward: Any) -> tuple[str, ...]:
         for p in parameters
         if p.kind in named and p.default is inspect.Parameter.empty and p.name not in _HANDED and p.name != "self"
     )
+
+
+def missing_columns(reward: Any, columns: Iterable[str], domains: Iterable[str | None]) -> list[str]:
+    """
+    Tell which columns that a reward reads the rows lack.
+
+    Args:
+        reward (`Callable`):
+            The reward.
+        columns (`Iterable[str]`):
+            Columns of the rows.
+        domains (`Iterable[str | None]`):
+            Domains of the rows: a reward for others is not called, and lacks nothing.
+    """
+    own = getattr(reward, "domains", None)
+    if own is not None and not {*own} & {*domains}:
+        return []
+    there = {*columns}
+    return [column for column in required_columns(reward) if column not in there]
 
 
 def name_of(reward: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..rewards.schedule import call, load_rewards
-from ..rewards.scheduled import name_of, required_columns
+from ..rewards.scheduled import missing_columns, name_of
 from ..solved import accuracy_rewards
 from ..trace import Trace
 
@@ -65,15 +65,11 @@ def check_columns(
     """
     there, domains = {*columns, *_FROM_TRACES}, {*domains}
     for name, reward in rewards.items():
-        own = getattr(reward, "domains", None)
-        if own is not None and not domains & {*own}:
-            continue
-        for column in required_columns(reward):
-            if column not in there:
-                raise ConfigError(
-                    f"the reward `{name}` reads the column {column!r}; the rows have {', '.join(sorted(there))}",
-                    key="rewards",
-                )
+        for column in missing_columns(reward, there, domains):
+            raise ConfigError(
+                f"the reward `{name}` reads the column {column!r}; the rows have {', '.join(sorted(there))}",
+                key="rewards",
+            )
 
 
 def score_traces(traces: Sequence[Trace], rewards: Mapping[str, Callable[..., Any]]) -> list[Trace]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DataError
 from ..kinds import Curve, StageKind
-from ..rewards.scheduled import name_of, required_columns
+from ..rewards.scheduled import missing_columns, name_of
 from ._common import program
 
 
@@ -91,7 +91,7 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
     sources = parse_sources(stage.data)
     with args.main_process_first(desc="loading the prompts"):
         prompts = render(load_prompts(sources, seed=args.seed), "grpo", stage.prompt_template)
-        check_columns(rewards, prompts.column_names)
+        check_columns(rewards, prompts)
         prompts = prompts.remove_columns([name for name in MISLEADING_COLUMNS if name in prompts.column_names])
     args.reward_weights = weights
     trainer = R1GRPOTrainer(
@@ -127,21 +127,21 @@ def advice_on_save_steps(args: "GRPOConfig") -> str | None:
     )
 
 
-def check_columns(rewards: Sequence[Any], columns: Sequence[str]) -> None:
+def check_columns(rewards: Sequence[Any], rows: "Dataset") -> None:
     """
-    Refuse data that lack a column which a reward reads.
+    Refuse rows that lack a column which a reward reads.
 
     Raises:
         [`~errors.DataError`]: with the reward and the column.
     """
+    domains = rows.unique("domain") if "domain" in rows.column_names else ()
     for position, reward in enumerate(rewards):
-        for column in required_columns(reward):
-            if column not in columns:
-                raise DataError(
-                    f"{name_of(reward)} reads the column {column!r}, which the data lack; they have "
-                    f"{', '.join(sorted(columns))}",
-                    key=f"rewards[{position}]",
-                )
+        for column in missing_columns(reward, rows.column_names, domains):
+            raise DataError(
+                f"{name_of(reward)} reads the column {column!r}, which the data lack; they have "
+                f"{', '.join(sorted(rows.column_names))}",
+                key=f"rewards[{position}]",
+            )
 
 
 def in_order(prompts: "Dataset", sources: Sequence["DataSource"], args: "GRPOConfig") -> "Dataset":
