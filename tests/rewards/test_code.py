@@ -98,15 +98,16 @@ def test_what_cannot_be_judged_is_none_and_says_why():
     logged, metrics = {}, {}
     cpp = {"language": "cpp", "test_cases": [{"input": "1", "output": "1"}]}
     found = code_accuracy(
-        completions=[answer(RIGHT)] * 5 + ["no code"],
-        tests=[None, {}, "no tests", cpp, SUMS, SUMS],
+        completions=[*[answer(RIGHT)] * 4, answer("def f(x):\n    return 1"), answer(RIGHT), "no code"],
+        tests=[None, {}, "no tests", cpp, "def verify():\n    assert f(1)", SUMS, SUMS],
         log_extra=logged.__setitem__,
         log_metric=metrics.__setitem__,
     )
-    assert found == [None, None, None, None, 1.0, 0.0]
-    assert logged["code_verdicts"] == ["no_tests"] * 3 + ["other_language", "passed*2", "no_code"]
-    assert metrics["code_unscorable"] == pytest.approx(4 / 6)
-    assert metrics["code/passed"] == 1.0
+    assert found == [None, None, None, None, None, 1.0, 0.0]
+    assert logged["code_verdicts"] == ["no_tests"] * 3 + ["other_language", "untested", "passed*2", "no_code"]
+    assert metrics["code_unscorable"] == pytest.approx(5 / 7)
+    assert metrics["code/passed"] == pytest.approx(2 / 3)
+    assert metrics["code/untested"] == pytest.approx(1 / 3)
     assert metrics["code/sandbox_failure"] == 0.0
 
 

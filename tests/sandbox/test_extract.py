@@ -26,6 +26,8 @@ def test_any_usual_name_of_python(name):
         ("C++17", "cpp"),
         ("c", "c"),
         ("js", "javascript"),
+        ("c++23", "cpp"),
+        ("java21", "java"),
         ("java", "java"),
         ("golang", "go"),
         ("rs", "rust"),
@@ -42,6 +44,20 @@ def test_the_last_block_in_a_language_that_is_asked_for():
     )
     assert last_program(text, ["python"]) == ("python", "b")
     assert last_program(text, ["cpp"]) is None
+
+
+@pytest.mark.parametrize("after", ["3 7", "f(3)  # 7", "Input: 3\nOutput: 7", "O(n log n)", "x = 2", "\ufeff7"])
+def test_a_block_without_a_name_takes_no_named_ones_place(after):
+    assert last_program(f"{fenced('python', 'a = 1')}\n{fenced('', after)}", ["python"]) == ("python", "a = 1")
+
+
+@pytest.mark.parametrize("after", ["3 7", "7", "[1, 2]", "O(n) time", "Input: 3"])
+def test_of_blocks_without_names_the_last_that_may_be_a_program(after):
+    source = "\ufeffdef f(x):\n    return x"
+    text = f"{fenced('', source)}\nprints\n{fenced('', after)}"
+    assert last_program(text, ["python"]) == ("python", source.removeprefix("\ufeff"))
+    text = f"{fenced('', 'int main() {}')}\nprints\n{fenced('', after)}"
+    assert last_program(text, ["cpp"]) == ("cpp", "int main() {}")
 
 
 def test_an_answer_that_ends_inside_a_block_has_no_program():

@@ -12,6 +12,7 @@ import pytest
 
 from trl_r1.sandbox import Sandbox, Submission, read_row
 from trl_r1.sandbox.jail import descendants_of
+from trl_r1.sandbox.verdicts import records
 
 from .conftest import SMALL, needs
 from .hostile import CALLED, WRITING
@@ -49,15 +50,15 @@ def watched(small, tmp_path, monkeypatch):
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     small.judge([HONEST])
     (lane,) = lanes_of(small)
-    before, warden = marks_on_the_machine(), lane.jail().pid
+    before, fork_server = marks_on_the_machine(), lane.jail().pid
     yield small
     assert bystander.poll() is None, "another process was killed"
     bystander.kill()
     bystander.wait()
     assert marks_on_the_machine() == before
     (lane,) = lanes_of(small)
-    assert lane.jail().pid == warden, "the lane did not survive"
-    assert descendants_of(warden) == [], "a process was left behind"
+    assert lane.jail().pid == fork_server, "the lane did not survive"
+    assert descendants_of(fork_server) == [], "a process was left behind"
     assert [result.verdict for result in small.judge([HONEST])[0]] == ["passed"]
 
 
@@ -225,7 +226,7 @@ def test_whatever_is_written_in_the_place_of_results_is_judged(small, script):
         assert claims == set()
 
 
-def test_a_value_that_is_forged_for_a_referee_is_no_failure_of_the_sandbox(watched):
+def test_a_value_that_is_forged_for_a_test_runner_is_no_failure_of_the_sandbox(watched):
     """What is no verdict costs nothing: a program must not be able to choose it."""
     tests = read_row("for i in range(2):\n    assert f(f(i)) == i\n").tests
     for value in ('{"o": "x"}', '{"h": 3}', '{"n": "f"}', '{"L": [1]}', "[" * 500 + "]" * 500, '{"s": [[1]]}'):
@@ -296,7 +297,7 @@ def f():
     assert [[r.verdict for r in results] for results in watched.judge([look, leaves, look])] == [["passed"]] * 3
 
 
-def test_output_of_the_program_under_test_cannot_reach_a_referee(watched):
+def test_output_of_the_program_under_test_cannot_reach_a_test_runner(watched):
     """What a script's comparison needs stands in another jail than the program."""
     script = "import random\nfor i in range(3):\n    x = random.random()\n    assert f(x) == x + 1\n"
     cheats = [
@@ -336,3 +337,40 @@ def test_a_hostile_c_program_earns_nothing_and_harms_nothing(jailed, name, watch
     ((result,),) = sandbox.judge([Submission(COMPILED[name], tests, "c")])
     assert result.verdict not in ("passed", "sandbox_failure"), result
     assert all(descendants_of(lane.jail().pid) == [] for lane in lanes_of(sandbox))
+
+
+@pytest.mark.parametrize("ignore", ["signal.signal(signal.SIGCHLD, signal.SIG_IGN)", "pass"])
+def test_the_time_of_children_counts_whoever_waits_for_them(watched, ignore):
+    source = f"""
+import os, signal, time
+def f():
+    {ignore}
+    for _ in range(100):
+        try:
+            child = os.fork()
+        except OSError:
+            time.sleep(0.01)
+            continue
+        if not child:
+            while time.process_time() < 0.04:
+                pass
+            os._exit(0)
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    return 1
+"""
+    ((result,),) = watched.judge([Submission(source, HONEST.tests)])
+    assert result.verdict == "time_limit"
+
+
+@pytest.mark.skipif(not os.path.exists("/bin/bash"), reason="needs bash")
+def test_a_program_has_no_capability_and_can_be_given_none(jailed):
+    sandbox = Sandbox(SMALL, languages=("bash",), lanes=1)
+    tests = read_row({"inputs": [""], "outputs": [f"{'0' * 16}\n" * 5]}).tests
+    source = "while read name value; do case $name in Cap*) echo $value;; esac; done < /proc/self/status"
+    assert sandbox.judge([Submission(source, tests, "bash")])[0][0].verdict == "passed"
+
+
+def test_records_are_bounded_before_they_are_read():
+    nested = b'{"n": 0, "v": [' + b"{}, " * 1_000_000 + b"{}]}\n"
+    found = list(records(nested + b'{"n": 1, "v": 1}\n', 1 << 20))
+    assert found == [{"too_long": True}, {"n": 1, "v": 1}]

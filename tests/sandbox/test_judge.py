@@ -94,6 +94,18 @@ def test_programs_that_read_and_write(small, source, expected):
     assert verdicts(small, source, SUMS) == expected
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "print(sum(map(int, open('/dev/stdin').read().split())))",
+        "import os\nprint(sum(map(int, open('/proc/self/fd/0').read().split())), file=open('/dev/' + 'stdout', 'w'))",
+        "\ufeffprint(sum(map(int, input().split())))",
+    ],
+)
+def test_input_by_name_and_a_byte_order_mark(small, source):
+    assert verdicts(small, source, SUMS) == ["passed", "passed", "wrong_answer"]
+
+
 def test_a_program_that_ran_out_of_time_twice_is_not_asked_again(small):
     tests = {"inputs": ["1"] * 4, "outputs": ["1"] * 4}
     (results,) = small.judge([Submission("while True: pass", read_row(tests).tests)])
@@ -213,6 +225,39 @@ def test_a_program_in_another_language(jailed, language):
     assert verdicts(sandbox, broken, SUMS, language) == ["compile_error"] * 3
 
 
+_JAVA = "{ public static void main(String[] a) { Scanner s = new Scanner(System.in); System.out.println(s.nextInt() + s.nextInt()); } }"
+OF_ITS_KIND = [
+    (
+        "cpp",
+        "#include <iostream>\n#include <concepts>\nint main() { int a, b; std::cin >> a >> b; std::cout << [](std::integral auto x) { return x; }(a + b); }",
+    ),
+    (
+        "cpp",
+        "#include <iostream>\nint main() { int a, requires; std::cin >> a >> requires; std::cout << a + requires; }",
+    ),
+    (
+        "c",
+        '#include <stdio.h>\nint large[3000000] = {1};\nint main() { int a, b; scanf("%d%d", &a, &b); printf("%d", a + b); }',
+    ),
+    (
+        "java",
+        'import java.util.*;\n// the main class of this\npublic class A { /* class B { */ record P(int x) {} static class C { String s = "class D {"; } '
+        + _JAVA[2:],
+    ),
+    (
+        "java",
+        "package a.b;\nimport java.util.*;\nclass Node {}\ninterface I { void go(); }\nfinal class Main " + _JAVA,
+    ),
+    ("java", "import java.util.*;\nclass Main { static class Inner " + _JAVA + " }"),
+]
+
+
+@pytest.mark.parametrize(("language", "source"), [pytest.param(*one, marks=needs(one[0])) for one in OF_ITS_KIND])
+def test_programs_that_are_right_in_their_own_way(jailed, language, source):
+    sandbox = Sandbox(Limits(memory_bytes=256 << 20, file_bytes=8 << 20), languages=(language,), lanes=1)
+    assert verdicts(sandbox, source, SUMS, language) == ["passed", "passed", "wrong_answer"]
+
+
 @pytest.mark.parametrize(
     ("source", "verdict"),
     [
@@ -250,6 +295,24 @@ def test_a_missing_tool_is_named(monkeypatch, tmp_path):
     try:
         with pytest.raises(MachineError, match=r"no `g\+\+`.*Expected g\+\+"):
             Sandbox(languages=("cpp",)).check_machine()
+    finally:
+        toolchain.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("language", "tools", "seen"),
+    [("javascript", ["node"], ["bin/node"]), ("java", ["java", "javac"], ["bin/javac", "conf", "lib", "bin/java"])],
+)
+def test_of_a_tool_elsewhere_no_more_is_shown_than_it_reads(monkeypatch, tmp_path, language, tools, seen):
+    for name in ("bin", "lib", "conf", "secret"):
+        (tmp_path / name).mkdir()
+    for tool in tools:
+        (tmp_path / "bin" / tool).write_text("#!/bin/sh\n")
+        (tmp_path / "bin" / tool).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    toolchain.cache_clear()
+    try:
+        assert toolchain(language).places == tuple(str(tmp_path / name) for name in seen)
     finally:
         toolchain.cache_clear()
 

@@ -16,7 +16,7 @@ from trl_r1.errors import MachineError
 from trl_r1.sandbox import Limits, Sandbox, Submission, read_row
 from trl_r1.sandbox import pool as pools
 from trl_r1.sandbox.jail import descendants_of
-from trl_r1.sandbox.lane import LaneFailure
+from trl_r1.sandbox.lane import LaneFailure, measured
 from trl_r1.sandbox.pool import LanePool
 
 from .conftest import SMALL, why_no_jail
@@ -71,10 +71,10 @@ def test_a_lane_outlives_the_thread_that_started_it(jailed):
     thread.start()
     thread.join(60)
     (lane,) = sandbox._pool()._idle
-    warden = lane.jail().pid
+    fork_server = lane.jail().pid
     time.sleep(0.1)
     assert verdicts(sandbox.judge([GOOD])) == [["passed"]]
-    assert lane.jail().pid == warden
+    assert lane.jail().pid == fork_server
 
 
 def test_a_forked_process_starts_lanes_of_its_own_and_leaves_ours_alone(small):
@@ -224,6 +224,22 @@ def test_isolation_none_runs_programs_without_a_jail_and_cleans_up():
     assert list(directory.iterdir()) == []
     sandbox._pool().close()
     assert not directory.exists()
+
+
+def test_a_process_computes_where_any_of_its_threads_does():
+    program = "import threading, time\ndef f():\n    while True: pass\nthreading.Thread(target=f, daemon=True).start()\ntime.sleep(600)"
+    process = subprocess.Popen([sys.executable, "-S", "-c", program])
+    try:
+        assert comes_true(lambda: (seen := measured([process.pid]))[0] > 0.2 and seen[2])
+    finally:
+        process.kill()
+        process.wait()
+    waiting = subprocess.Popen(["sleep", "600"])
+    try:
+        assert comes_true(lambda: not measured([waiting.pid])[2])
+    finally:
+        waiting.kill()
+        waiting.wait()
 
 
 def test_a_jail_is_the_default():

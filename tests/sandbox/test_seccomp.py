@@ -8,12 +8,12 @@ from trl_r1.errors import MachineError
 from trl_r1.sandbox.seccomp import _ABSENT, _REFUSED, assemble
 
 
-ALLOW, KILL, EPERM, ENOSYS, EAFNOSUPPORT = 0x7FFF0000, 0x80000000, 0x50001, 0x50026, 0x50061
+ALLOW, KILL, EPERM, ENOSYS, EAFNOSUPPORT, DONE = 0x7FFF0000, 0x80000000, 0x50001, 0x50026, 0x50061, 0x50000
 
 
-def decide(program: bytes, number: int, architecture: int, argument: int = 0) -> int:
+def decide(program: bytes, number: int, architecture: int, argument: int = 0, second: int = 0) -> int:
     """Run a classic BPF program as the kernel does."""
-    data = struct.pack("=iIQ6Q", number, architecture, 0, argument, 0, 0, 0, 0, 0)
+    data = struct.pack("=iIQ6Q", number, architecture, 0, argument, second, 0, 0, 0, 0)
     instructions, at, value = list(struct.iter_unpack("=HBBI", program)), 0, 0
     while True:
         code, yes, no, constant = instructions[at]
@@ -47,6 +47,10 @@ def test_refused_calls_are_refused_and_others_are_not(machine, column, audit):
     for flag in (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000):
         assert decide(tests, clone, audit, flag | 17) == EPERM
     assert decide(always, 39, 0x40000003) == KILL  # i386
+    action = (13, 134)[column]
+    for address in (0x7FFF1234, 0x7FFF00000000, 0x7FFF00001234):
+        assert decide(tests, action, audit, 17, address) == DONE
+    assert decide(tests, action, audit, 17) == decide(tests, action, audit, 15, 0x7FFF1234) == ALLOW
 
 
 def test_the_x32_table_ends_the_process():

@@ -31,7 +31,8 @@ _LIMITS = Limits()
 class CodeAccuracy:
     """
     Reward of the share of a row's tests that the completion's program passes; `None` where it cannot be judged: the row
-    has no readable tests, asks for a language that is not among `languages`, or the sandbox failed twice.
+    has no readable tests, asks for a language that is not among `languages`, the tests checked nothing, or the sandbox
+    failed twice.
 
     Needs the column `tests` in one of the shapes of [`~sandbox.read_row`], as a dictionary or its JSON. Without one, it
     takes open-r1's `verification_info`, or HumanEval's `test` with `entry_point`. LiveCodeBench's functional cases may
@@ -54,7 +55,8 @@ class CodeAccuracy:
         packages (`tuple[str, ...]`, *optional*):
             Top-level packages of this environment that Python programs may import (`numpy`, `sortedcontainers`).
         isolation (`str`, *optional*, defaults to `"jail"`):
-            `"jail"`, or `"none"` to run what a model wrote as yourself, with all that you may do.
+            `"jail"`; `"none"` to run what a model wrote as yourself, with all that you may do; or the dotted path of a
+            class that makes an [`~sandbox.Executor`].
         lanes (`int`, *optional*):
             How many programs run at the same time. Defaults to the cores of the machine, shared among its ranks.
         prefilled (`bool`, *optional*), style (`str`, *optional*), special_token (`str`, *optional*):
@@ -234,10 +236,11 @@ class CodeAccuracy:
 
     def _score(self, results: Sequence[Result], count: int) -> float | None:
         passed = sum(result.verdict == "passed" for result in results)
-        failed = any(result.verdict not in ("passed", "sandbox_failure") for result in results)
+        unknown = ("sandbox_failure", "untested")
+        failed = any(result.verdict not in ("passed", *unknown) for result in results)
         if self.all_or_nothing and failed:
             return 0.0
-        if any(result.verdict == "sandbox_failure" for result in results):
+        if any(result.verdict in unknown for result in results):
             return None
         return float(passed == count) if self.all_or_nothing else passed / count
 

@@ -6,6 +6,7 @@ is guaranteed, and what it costs.
 """
 
 from .compare import Comparison
+from .executor import Executor, Outcome, Program
 from .judge import Sandbox, Submission
 from .limits import VERDICTS, Limits, Result
 from .rows import Calls, Row, Script, Stdio, read_row
@@ -17,7 +18,10 @@ __all__ = [
     "VERDICTS",
     "Calls",
     "Comparison",
+    "Executor",
     "Limits",
+    "Outcome",
+    "Program",
     "Result",
     "Row",
     "Sandbox",

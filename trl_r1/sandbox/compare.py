@@ -48,14 +48,31 @@ class Comparison:
         """
         if self.checker is None:
             return None
-        module, _, name = self.checker.rpartition(".")
-        try:
-            found = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise ConfigError(f"expected the dotted path of a function: {error}", key="checker") from None
-        if not callable(found):
-            raise ConfigError(f"expected a function, `{self.checker}` is a {type(found).__name__}", key="checker")
-        return found
+        return imported(self.checker, "checker")
+
+
+def imported(path: str, key: str) -> Callable[..., Any]:
+    """
+    Return the function or class at a dotted path.
+
+    Args:
+        path (`str`):
+            The path.
+        key (`str`):
+            The argument that names it.
+
+    Raises:
+        [`~errors.ConfigError`]: if it does not import, or cannot be called.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"expected a dotted path, got {path!r}: {error}", key=key) from None
+    if not callable(found):
+        raise ConfigError(f"expected what can be called, `{path}` is a {type(found).__name__}", key=key)
+    made: Callable[..., Any] = found
+    return made
 
 
 def same_text(output: str, expected: str, tolerance: float | None = None) -> bool:

@@ -1,5 +1,6 @@
 """
-The program in an answer: the last fenced block in a language that is asked for.
+The program in an answer: the last fenced block that is named as a language that is asked for, or the last without a name
+that may be a program in it.
 """
 
 import ast
@@ -29,7 +30,7 @@ def fenced_blocks(text: str) -> list[tuple[str, str | None]]:
     lines: list[str]
     fence, name, lines, indent = "", "", [], ""
     for line in text.split("\n"):
-        line = line.rstrip("\r")
+        line = line.lstrip("\ufeff").rstrip("\r")
         if not fence:
             if opening := _OPENING.match(line):
                 indent, fence, info = opening.groups()
@@ -50,7 +51,7 @@ def fenced_blocks(text: str) -> list[tuple[str, str | None]]:
 
 def last_program(text: str, languages: Sequence[str]) -> tuple[str, str] | None:
     """
-    Return the program that an answer ends in.
+    Return the program in an answer. A block without a name, such as a sample output, does not take a named one's place.
 
     Args:
         text (`str`):
@@ -59,17 +60,41 @@ def last_program(text: str, languages: Sequence[str]) -> tuple[str, str] | None:
             Languages that are asked for. A block with no name behind its fence counts as the first of them.
 
     Returns:
-        `tuple[str, str]`: language and source of the last block that is in one of them; `None` where there is none, or
-        the answer ends inside a block.
+        `tuple[str, str]`: language and source of the last block that is named as one of them, else of the last without
+        a name that looks like a program; `None` where there is none, or the answer ends inside a block.
     """
     blocks = fenced_blocks(text)
     if blocks and blocks[-1][1] is None:
         return None
-    for name, source in reversed(blocks):
-        language = language_of(name) if name else languages[0]
-        if language in languages and source and source.strip():
+    held = [(name, source) for name, source in blocks if source and source.strip()]
+    for name, source in reversed(held):
+        language = language_of(name) if name else None
+        if language in languages:
             return language, source
-    return None
+    bare = [source for name, source in held if not name]
+    found = next(
+        (source for source in reversed(bare) if _looks_like(source, languages[0])), bare[-1] if bare else None
+    )
+    return None if found is None else (languages[0], found)
+
+
+def _looks_like(source: str, language: str) -> bool:
+    """Tell whether a block without a name may be a program, rather than an output or a formula beside one."""
+    if language == "python":
+        try:
+            tree = ast.parse(textwrap.dedent(source))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return False
+        return any(map(_does_something, ast.walk(tree)))
+    entry = {"cpp": r"\bmain\b", "c": r"\bmain\b", "java": r"\bmain\b", "go": r"\bmain\b", "rust": r"\bmain\b"}
+    return re.search(entry.get(language, r"[a-z]\w*\s*[ (=.]"), source) is not None
+
+
+def _does_something(node: ast.AST) -> bool:
+    """Tell whether a node of a program does more than `3 7` or `Input: 3`, which Python can read too."""
+    if isinstance(node, ast.AnnAssign):
+        return node.value is not None
+    return isinstance(node, (ast.stmt, ast.Call)) and not isinstance(node, ast.Expr)
 
 
 def defined_in_prompt(prompt: str, entry_point: str) -> str:

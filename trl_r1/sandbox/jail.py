@@ -6,7 +6,7 @@ that are asked for and the packages that are named, all read-only; four devices;
 directories, the rest of /etc, this project, the site-packages of this environment, the network, other processes.
 
 The processes inside have a user namespace of their own. Run by an ordinary user, its one user is that user. Run by
-root, bubblewrap's setup stays root, so that an interpreter under /root can be shown, and the warden then changes to a
+root, bubblewrap's setup stays root, so that an interpreter under /root can be shown, and the fork server then changes to a
 user id that exists nowhere else: the kernel counts root's processes against no limit.
 """
 
@@ -60,9 +60,9 @@ class Jail:
 
     Attributes:
         connection (`socket.socket`):
-            To the warden.
+            To the fork server.
         pid (`int`):
-            The warden's process id, as it is seen from here.
+            The fork server's process id, as it is seen from here.
     """
 
     def __init__(self, isolation: str = "jail", packages: tuple[str, ...] = (), places: tuple[str, ...] = ()):
@@ -91,7 +91,7 @@ class Jail:
 
     def _start_bare(self, theirs: socket.socket, complaints: IO[bytes]) -> None:
         self._process = subprocess.Popen(
-            _warden(str(_INSIDE), theirs.fileno()),
+            _fork_server(str(_INSIDE), theirs.fileno()),
             pass_fds=[theirs.fileno()],
             env=_environment(self._directory),
             start_new_session=True,
@@ -122,7 +122,7 @@ class Jail:
             libraries = os.path.join(os.path.realpath(sys.base_prefix), "lib")
             for name, value in {**_environment("/tmp"), "LD_LIBRARY_PATH": libraries}.items():
                 arguments += ["--setenv", name, value]
-            arguments += _warden("/jail", theirs.fileno())
+            arguments += _fork_server("/jail", theirs.fileno())
             self._process = subprocess.Popen(
                 arguments,
                 pass_fds=[theirs.fileno(), passwd.read, go.read, told.write],
@@ -161,15 +161,15 @@ class Jail:
             self.pid = below[0]
 
     def send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
-        """Send a message to the warden, with descriptors."""
+        """Send a message to the fork server, with descriptors."""
         body = json.dumps(message).encode("ascii")
         message = _LENGTH.pack(len(body)) + body
-        # In one piece where it is short: each piece wakes the warden.
+        # In one piece where it is short: each piece wakes the fork server.
         sent = socket.send_fds(self.connection, [message], list(fds)) if fds else 0
         self.connection.sendall(message[sent:])
 
     def receive(self) -> dict[str, Any] | None:
-        """Receive a message; `None` where the warden has gone."""
+        """Receive a message; `None` where the fork server has gone."""
         try:
             (size,) = _LENGTH.unpack(_exactly(self.connection, _LENGTH.size))
             return json.loads(_exactly(self.connection, size))
@@ -191,7 +191,7 @@ class Jail:
         process = getattr(self, "_process", None)
         if process is not None:
             try:
-                process.wait(timeout=0.5 if self.jailed else 5)  # the warden leaves when its connection closes
+                process.wait(timeout=0.5 if self.jailed else 5)  # the fork server leaves when its connection closes
             except subprocess.TimeoutExpired:
                 for pid in [*descendants_of(process.pid)[::-1], process.pid]:
                     with contextlib.suppress(ProcessLookupError):
@@ -277,14 +277,18 @@ def _interpreter() -> list[str]:
     return [os.path.realpath(getattr(sys, "_base_executable", sys.executable)), "-I", "-S", "-B"]
 
 
-def _warden(folder: str, fd: int) -> list[str]:
+def _fork_server(folder: str, fd: int) -> list[str]:
     # Imported rather than run, so that it is read compiled: what compiling leaves in memory every test would copy.
     for path in _INSIDE.glob("*.py"):
         cached = Path(importlib.util.cache_from_source(str(path)))
         with contextlib.suppress(OSError):
             if not cached.exists() or cached.stat().st_mtime < path.stat().st_mtime:
                 py_compile.compile(str(path), quiet=2)
-    return [*_interpreter(), "-c", f"import sys; sys.path.insert(0, {folder!r}); import warden; warden.main({fd})"]
+    return [
+        *_interpreter(),
+        "-c",
+        f"import sys; sys.path.insert(0, {folder!r}); import fork_server; fork_server.main({fd})",
+    ]
 
 
 def _interpreter_places() -> list[Path]:

@@ -13,22 +13,24 @@ from typing import Any, BinaryIO
 
 from ..errors import ConfigError
 from .asserts import Call
-from .compare import Comparison, plain, same_for_apps, same_nodes, same_text, same_value, scalar, truth
+from .compare import Comparison, imported, plain, same_for_apps, same_nodes, same_text, same_value, scalar, truth
 from .jail import ISOLATIONS
 from .lane import Ended, Lane, LaneFailure
 from .limits import (
     COMPILE_ERROR,
+    OUTPUT_LIMIT,
     PASSED,
     RUNTIME_ERROR,
     SANDBOX_FAILURE,
     TIME_LIMIT,
+    UNTESTED,
     WRONG_ANSWER,
     Limits,
     Result,
 )
 from .pool import LanePool, shared_pool
 from .rows import Calls, Script, Stdio, Tests
-from .toolchains import BUILD_LIMITS, LANGUAGES, environment, java_class, toolchain
+from .toolchains import BUILD_LIMITS, LANGUAGES, environment, java_class, toolchain, without_package
 from .verdicts import DETAIL, ended_early, failure, first_error, glimpse, last_line, records
 
 
@@ -66,7 +68,8 @@ class Sandbox:
         comparison ([`Comparison`], *optional*):
             How outputs are compared.
         isolation (`str`, *optional*, defaults to `"jail"`):
-            `"jail"`, or `"none"` to run programs as yourself, with all that you may do.
+            `"jail"`; `"none"` to run programs as yourself, with all that you may do; or the dotted path of a class that
+            makes an [`Executor`], which then runs them. Packages and tool chains are its own.
         packages (`tuple[str, ...]`, *optional*):
             Top-level packages of this environment that Python programs may import, beside the standard library.
         languages (`tuple[str, ...]`, *optional*, defaults to `("python",)`):
@@ -90,7 +93,10 @@ class Sandbox:
 
     def __post_init__(self) -> None:
         if self.isolation not in ISOLATIONS:
-            raise ConfigError(f"expected one of {', '.join(ISOLATIONS)}, got {self.isolation!r}", key="isolation")
+            if "." not in self.isolation:
+                expected = f"{', '.join(ISOLATIONS)} or the dotted path of an executor"
+                raise ConfigError(f"expected {expected}, got {self.isolation!r}", key="isolation")
+            imported(self.isolation, "isolation")
         whole = isinstance(self.lanes, int) and not isinstance(self.lanes, bool) and self.lanes > 0
         if self.lanes is not None and not whole:
             raise ConfigError(f"expected a number of at least 1, got {self.lanes!r}", key="lanes")
@@ -135,6 +141,8 @@ class Sandbox:
         ]
 
     def _pool(self) -> LanePool:
+        if self.isolation not in ISOLATIONS:
+            return shared_pool(self.isolation, size=self.lanes)
         places = [place for name in self.languages for place in toolchain(name).places]
         return shared_pool(self.isolation, self.packages, tuple(dict.fromkeys(places)), self.lanes)
 
@@ -143,7 +151,8 @@ class _Judging:
     """One program against its tests, in one lane."""
 
     def __init__(self, sandbox: Sandbox, lane: Lane, one: Submission, check: Callable[[Any, Any, Any], bool] | None):
-        self.sandbox, self.lane, self.one, self.check = sandbox, lane, one, check
+        self.sandbox, self.lane, self.check = sandbox, lane, check
+        self.one = replace(one, source=one.source.removeprefix("\ufeff"))
         self.limits, self.tolerance = sandbox.limits, sandbox.comparison.float_tolerance
 
     def results(self) -> list[Result]:
@@ -151,11 +160,13 @@ class _Judging:
         if "\0" in self.one.source:
             return [Result(COMPILE_ERROR, "the program holds a null character")] * len(tests)
         if isinstance(tests, Stdio):
-            return self._stdio(tests) if language == "python" else self._built(tests)
+            return self._stdio(tests) if language == "python" or self.lane.runs_source else self._built(tests)
         if language != "python":
             return [Result(COMPILE_ERROR, f"the tests call Python functions; the program is in {language}")] * len(
                 tests
             )
+        if isinstance(tests, Script) and self.lane.runs_source:
+            return [Result(UNTESTED, "a script and the program need two processes with a channel, as the jail has")]
         return self._script(tests) if isinstance(tests, Script) else self._calls(tests)
 
     # Calls of a program's functions
@@ -186,8 +197,9 @@ class _Judging:
             "prelude": tests.prelude,
         }
         ended = self.lane.run(job, self.limits, tests=len(left), files=1)
-        loaded, found = False, {}
-        for record in records(ended.received[0]):
+        loaded, too_long, found = False, False, {}
+        for record in records(ended.received[0], self.limits.output_bytes):
+            too_long = too_long or "too_long" in record
             if not loaded and ("compile" in record or "load" in record):
                 verdict = COMPILE_ERROR if "compile" in record else RUNTIME_ERROR
                 return dict.fromkeys(left, failure(verdict, record.get("compile", record.get("load"))))
@@ -200,6 +212,8 @@ class _Judging:
         missing = next((number for number in left if number not in found), None)
         if missing is None:
             return found
+        if too_long and ended.limit is None:
+            ended = replace(ended, limit=OUTPUT_LIMIT)
         return {**{n: r for n, r in found.items() if n < missing}, missing: ended_early(ended)}
 
     def _called(self, call: Call, record: dict[str, Any]) -> Result:
@@ -237,10 +251,14 @@ class _Judging:
     # Programs that read and write
 
     def _stdio(self, tests: Stdio) -> list[Result]:
-        job = {"kind": "program", "source": self.one.source}
+        job: dict[str, Any] = {"kind": "program", "language": self.one.language, "source": self.one.source}
+        # A program may open its input or output again by name, for which it needs a /proc.
+        by_name = "/dev" in self.one.source or "/proc" in self.one.source
+        job["proc"] = by_name
 
         def run(stdin: int) -> Ended:
-            return self.lane.run(job, self.limits, given=(stdin,), files=2)
+            made = {"pipes": 2} if by_name else {"files": 2}
+            return self.lane.run(job, self.limits, given=(stdin,), **made)
 
         return self._cases(tests, run, does_not_compile=_DOES_NOT_COMPILE)
 
@@ -273,30 +291,28 @@ class _Judging:
     def _built(self, tests: Stdio) -> list[Result]:
         language, tools = LANGUAGES[self.one.language], toolchain(self.one.language).paths
         source = self.one.source
+        if self.one.language == "java":
+            source = without_package(source)
         file = language.file(source)
         job = {"files": {file: source}, "environment": environment(self.limits.memory_bytes), "proc": True}
         with _memory_file(b"") as artifact:
             if language.build is not None:
-                build = {
-                    **job,
-                    "kind": "build",
-                    "argv": language.build(tools, file),
-                    "keep": language.keep,
-                    "keep_endings": language.keep_endings,
-                }
-                ended = self.lane.run(
-                    build, BUILD_LIMITS, given=(artifact.fileno(),), order=(1, 0), pipes=1, own_address_space=False
-                )
-                if ended.limit is not None or ended.code != 0:
-                    said = ended.received[0].decode("utf-8", "replace")
-                    why = f"the compiler ran into the {ended.limit}" if ended.limit else first_error(said)
-                    return [Result(COMPILE_ERROR, why[:DETAIL])] * len(tests)
+                argv = language.build(tools, file)
+                complaint = self._compile(job, argv, artifact)
+                if complaint and language.older and self._compile(job, [*argv, language.older], artifact) is None:
+                    complaint = None
+                if complaint:
+                    return [Result(COMPILE_ERROR, complaint[:DETAIL])] * len(tests)
             kept = bool(language.keep or language.keep_endings)
             if kept:
                 job["files"] = {}
-            started = java_class(source, file) if self.one.language == "java" else file
+            started = java_class(source) if self.one.language == "java" else file
             job |= {"kind": "execute", "argv": language.command(tools, started, self.limits.memory_bytes)}
-            limits = replace(self.limits, memory_bytes=self.limits.memory_bytes + language.overhead_bytes)
+            limits = replace(
+                self.limits,
+                memory_bytes=self.limits.memory_bytes + language.overhead_bytes,
+                file_bytes=self.limits.file_bytes + os.fstat(artifact.fileno()).st_size,  # it lies in /tmp too
+            )
 
             def run(stdin: int) -> Ended:
                 return self.lane.run(
@@ -310,20 +326,38 @@ class _Judging:
 
             return self._cases(tests, run)
 
+    def _compile(self, job: dict[str, Any], argv: list[str], artifact: BinaryIO) -> str | None:
+        """Compile or check a program; return what is wrong with it, `None` where nothing is."""
+        language = LANGUAGES[self.one.language]
+        build = {
+            **job,
+            "kind": "build",
+            "argv": argv,
+            "keep": language.keep,
+            "keep_endings": language.keep_endings,
+        }
+        ended = self.lane.run(
+            build, BUILD_LIMITS, given=(artifact.fileno(),), order=(1, 0), pipes=1, own_address_space=False
+        )
+        if ended.limit is None and ended.code == 0:
+            return None
+        said = ended.received[0].decode("utf-8", "replace")
+        return f"the compiler ran into the {ended.limit}" if ended.limit else first_error(said)
+
     # Test scripts
 
     def _script(self, tests: Script) -> list[Result]:
         ours, theirs = socket.socketpair()
         program = {"kind": "serve", "source": self.one.source, "prelude": tests.prelude}
-        referee = {
-            "kind": "referee",
+        test_runner = {
+            "kind": "test_runner",
             "script": tests.script,
             "entry_point": tests.entry_point,
             "given": tests.given,
             "prelude": tests.prelude,
         }
         serving: list[Ended | Exception] = []
-        self.lane.jail("referee"), self.lane.jail()  # both there before either waits for the other
+        self.lane.jail("test_runner"), self.lane.jail()  # both there before either waits for the other
 
         def serve() -> None:
             try:
@@ -335,21 +369,25 @@ class _Judging:
         thread.start()
         limits = replace(self.limits, cpu_seconds=max(10.0, self.limits.cpu_seconds))
         try:
-            judged = self.lane.run(referee, limits, given=(ours.detach(),), hand_over=True, files=1, role="referee")
+            judged = self.lane.run(
+                test_runner, limits, given=(ours.detach(),), hand_over=True, files=1, role="test_runner"
+            )
         finally:
             thread.join()
         served = serving[0]
         if isinstance(served, Exception):
             raise served
-        for record in records(judged.received[0]):
+        for record in records(judged.received[0], self.limits.output_bytes):
             if record.get("r") == PASSED:
                 return [Result(PASSED)]
             if record.get("r") == "unsendable":
                 return [Result(SANDBOX_FAILURE, f"the tests hand the program {record['why']}")]
             if served.limit is not None:
                 return [ended_early(served)]
+            if record.get("r") == UNTESTED:
+                return [Result(UNTESTED, record["why"])]
             return [failure(record["r"], record["why"])]
-        # What the program gave may have been made to cost the referee too much: that is the program's doing.
+        # What the program gave may have been made to cost the test runner too much: that is the program's doing.
         return [ended_early(served if served.limit is not None else judged)]
 
 

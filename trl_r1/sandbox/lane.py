@@ -16,7 +16,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from .jail import Jail, descendants_of
 from .limits import MEMORY_LIMIT, OUTPUT_LIMIT, RUNTIME_ERROR, TIME_LIMIT, Limits
@@ -25,6 +25,7 @@ from .limits import MEMORY_LIMIT, OUTPUT_LIMIT, RUNTIME_ERROR, TIME_LIMIT, Limit
 _POLL_SECONDS = 0.05
 _KILL_SECONDS = 10.0
 _OPEN_FILES = 128
+_MOST_OUTPUT = 64 << 20  # of all the tests of a job together
 _MOST_FILES = 10_000
 _COUNTED_BY_NAMESPACE = tuple(map(int, re.findall(r"\d+", platform.release())[:2])) >= (5, 14)
 _TICK = 1.0 / os.sysconf("SC_CLK_TCK")
@@ -72,6 +73,7 @@ class Usage:
         self.began = self.sampled = time.monotonic()
         self.next = self.began + _POLL_SECONDS
         self.cpu_before: float | None = 0.0
+        self.cpu = 0.0
         self.idle = 0.0
 
     def restart(self) -> None:
@@ -86,7 +88,8 @@ class Usage:
         cpu, memory, computing = measured(pids)
         if self.cpu_before is None or cpu < self.cpu_before:
             self.cpu_before = cpu
-        self.idle += 0.0 if computing else now - self.sampled
+        self.idle += 0.0 if computing else max(0.0, now - self.sampled - max(0.0, cpu - self.cpu))
+        self.cpu = cpu
         self.sampled, self.next = now, now + _POLL_SECONDS
         if memory > self.limits.memory_bytes:
             return MEMORY_LIMIT
@@ -113,7 +116,7 @@ def measured(pids: list[int]) -> tuple[float, int, bool]:
     for pid in pids:
         with contextlib.suppress(OSError, ValueError, IndexError):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            computing = computing or fields[0] == "R"
+            computing = computing or fields[0] == "R" or _has_running_thread(pid)
             cpu += sum(map(int, fields[11:15]))  # its own, and that of children which it waited for
             for line in Path(f"/proc/{pid}/status").read_text().splitlines():
                 if line.startswith(("RssAnon:", "RssShmem:")):
@@ -121,14 +124,25 @@ def measured(pids: list[int]) -> tuple[float, int, bool]:
     return cpu * _TICK, memory, computing
 
 
+def _has_running_thread(pid: int) -> bool:
+    """Tell whether a thread of a process computes or stands ready to, whatever its first thread does."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(OSError):  # it has ended
+            if Path(f"/proc/{pid}/task/{thread}/stat").read_text().rpartition(")")[2].split()[0] == "R":
+                return True
+    return False
+
+
 class Lane:
     """
-    A jail for programs and, from the first test that needs one, a second jail for referees.
+    A jail for programs and, from the first test that needs one, a second jail for test runners.
 
     Args:
         isolation (`str`), packages (`tuple[str, ...]`), places (`tuple[str, ...]`):
             As of [`Jail`].
     """
+
+    runs_source: ClassVar[bool] = False
 
     def __init__(self, isolation: str, packages: tuple[str, ...], places: tuple[str, ...]):
         self._made_of = (isolation, packages, places)
@@ -171,7 +185,7 @@ class Lane:
 
         Args:
             job (`dict`):
-                What the warden is told. See [`~sandbox.inside.programs`].
+                What the fork server is told. See [`~sandbox.inside.programs`].
             limits ([`Limits`]):
                 What it may use.
             given (`tuple[int, ...]`):
@@ -200,6 +214,8 @@ class Lane:
         job = {**job, "limits": _as_told(limits, tests, own_address_space, directory)}
         written = [os.memfd_create("trl_r1") for _ in range(files)]
         ends = [os.pipe() for _ in range(pipes)]
+        for _, write in ends:
+            os.fchmod(write, 0o666)  # the user inside is another one
         try:
             try:
                 fds = (*given, *written, *(write for _, write in ends))
@@ -218,7 +234,7 @@ class Lane:
 
     def _watch(self, jail: Jail, limits: Limits, written: list[int], reads: list[int], tests: int) -> Ended:
         usage, limit, reply, told_at, size = Usage(jail, limits), None, None, None, 0
-        most = limits.output_bytes * tests
+        most = max(limits.output_bytes, min(limits.output_bytes * tests, _MOST_OUTPUT))
         received = [bytearray() for _ in reads]
         with selectors.DefaultSelector() as selector:
             selector.register(jail.connection, selectors.EVENT_READ, None)

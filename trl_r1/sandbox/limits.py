@@ -13,6 +13,7 @@ TIME_LIMIT = "time_limit"
 MEMORY_LIMIT = "memory_limit"
 OUTPUT_LIMIT = "output_limit"
 SANDBOX_FAILURE = "sandbox_failure"
+UNTESTED = "untested"  # the tests checked nothing, or cannot be run
 
 VERDICTS = (
     PASSED,
@@ -23,6 +24,7 @@ VERDICTS = (
     MEMORY_LIMIT,
     OUTPUT_LIMIT,
     SANDBOX_FAILURE,
+    UNTESTED,
 )
 
 MIB = 1 << 20

@@ -13,6 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from ..errors import MachineError
+from .compare import imported
+from .executor import ExecutorLane
+from .jail import ISOLATIONS
 from .lane import Lane, LaneFailure
 
 
@@ -111,7 +114,8 @@ class LanePool:
                 self._changed.wait()
             if self._idle:
                 return self._idle.pop()
-            lane = Lane(*self._made_of)
+            named = self._made_of[0]
+            lane = Lane(*self._made_of) if named in ISOLATIONS else ExecutorLane(imported(named, "isolation")())
             self._all.add(lane)
             return lane
 

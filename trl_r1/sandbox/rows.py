@@ -13,7 +13,9 @@ The tests of a data set's row, in the shapes that public data have.
 Each may be a dictionary or its JSON.
 """
 
+import ast
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -121,7 +123,7 @@ def read_row(tests: Any, entry_point: str | None = None, given: str = "", functi
         `ValueError`: if it has none of these shapes, or holds no test; the message says what was found.
     """
     if isinstance(tests, str):
-        tests = _document(tests)
+        tests = _document(tests.removeprefix("\ufeff"))
     if isinstance(tests, str):
         return Row(_script(tests, entry_point, given, prelude=False))
     language = None
@@ -186,11 +188,15 @@ def _script(script: str, entry_point: str | None, given: str, prelude: bool) -> 
     if apart is not None:
         calls, bound = apart
         return Calls(calls, tuple(bound.items()), prelude)
-    if "assert" not in script and "unittest" not in script:
+    if not any(word in script for word in ("assert", "AssertionError", "unittest", "pytest")):
         raise ValueError(f"expected a test script with asserts, got {_shown(script)}")
+    try:
+        ast.parse(script)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"expected a test script in Python, got {_shown(script)}: {error}") from None
     if (
         entry_point is not None
-        and "def check(" in script
+        and re.search(r"^def check\(", script, re.MULTILINE)
         and not any(line.startswith("check(") for line in script.splitlines())
     ):
         script += f"\n\ncheck({entry_point})\n"

@@ -9,8 +9,9 @@ and POSIX queues, keys), that reach the network, and those by which kernels were
 userfaultfd, perf). Calls made through another architecture's table end the process.
 
 It is in two parts. Installing a filter costs the kernel its length times the number of system calls, a third of a
-millisecond for the long one: the warden installs that once and its forks inherit it. What the warden itself cannot do
-without, mounting and making namespaces, a short second one takes from each test.
+millisecond for the long one: the fork server installs that once and its forks inherit it. What the fork server itself cannot do
+without, mounting and making namespaces, a short second one takes from each test. The second also keeps what happens at
+the end of a child as it is: a process that ignores SIGCHLD would have its children's CPU time counted for nobody.
 """
 
 import platform
@@ -106,6 +107,7 @@ _ABSENT = {
     "io_uring_register": (427, 427),
 }
 _MOUNT, _UNMOUNT, _CLONE, _SOCKET = (165, 40), (166, 39), (56, 220), (41, 198)
+_SIGNAL_ACTION, _SIGCHLD = (13, 134), 17
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7), "arm64": (1, 0xC00000B7)}
 
 _NAMESPACES = 0x7E020000  # every CLONE_NEW* flag that clone takes
@@ -157,8 +159,16 @@ def assemble(machine: str | None = None) -> tuple[bytes, bytes]:
         (_EQUAL, 3, 0, _UNMOUNT[column]),
         (_EQUAL, 0, 3, _CLONE[column]),
         (_LOAD, 0, 0, _ARGUMENT),
-        (_ANY_BIT, 0, 1, _NAMESPACES),
+        (_ANY_BIT, 0, 9, _NAMESPACES),
         (_RETURN, 0, 0, _ERRNO | _EPERM),
+        (_EQUAL, 0, 7, _SIGNAL_ACTION[column]),
+        (_LOAD, 0, 0, _ARGUMENT),
+        (_EQUAL, 0, 5, _SIGCHLD),
+        (_LOAD, 0, 0, _ARGUMENT + 8),  # both halves of the new action's address: nothing changes where there is none
+        (_EQUAL, 0, 2, 0),
+        (_LOAD, 0, 0, _ARGUMENT + 12),
+        (_EQUAL, 1, 0, 0),
+        (_RETURN, 0, 0, _ERRNO),  # as if it were done
         (_RETURN, 0, 0, _ALLOW),
     ]
     return _packed(long), _packed(short)

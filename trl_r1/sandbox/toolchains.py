@@ -15,7 +15,7 @@ from ..errors import ConfigError, MachineError
 from .limits import MIB, Limits
 
 
-BUILD_LIMITS = Limits(20.0, 20.0, 3 << 30, 128, MIB, 512 * MIB)
+BUILD_LIMITS = Limits(20.0, 20.0, 3 << 30, 128, MIB, 1024 * MIB)
 _JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto", "-Xss64m")
 
 
@@ -45,6 +45,10 @@ class Language:
             Whether its programs reserve no more address space than they use.
         overhead_bytes (`int`, *optional*, defaults to `0`):
             Memory of the runtime itself, beside the program's limit.
+        older (`str`, *optional*):
+            An option that is added for a second try where a program does not compile.
+        beside (`tuple[str, ...]`, *optional*):
+            What a tool at `PREFIX/bin` outside of /usr reads in its prefix. A jail shows no more of it.
     """
 
     name: str
@@ -58,18 +62,44 @@ class Language:
     keep_endings: tuple[str, ...] = ()
     own_address_space: bool = True
     overhead_bytes: int = 0
+    older: str | None = None
+    beside: tuple[str, ...] = ()
+
+
+_JAVA_TEXT = re.compile(
+    r'//[^\n]*|/\*.*?(?:\*/|\Z)|"""(?:\\.|.)*?(?:"""|\Z)|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL
+)
+_JAVA_PARTS = re.compile(
+    r"[{};]|(?P<public>\bpublic\s+(?:\w+\s+)*?)?(?<!\.)\b(?:class|record|enum|interface)\s+(?P<type>\w+)|\bvoid\s+(?P<main>main)\s*\("
+)
+_JAVA_PACKAGE = re.compile(r"^\s*package\s+[\w.\s]+;", re.MULTILINE)
+
+
+def _java_types(source: str) -> tuple[str, str]:
+    """Return the type after which javac wants the file named, and the one to start."""
+    open_types: list[str] = []
+    coming, public, first, mains = "", "", "", []
+    for part in _JAVA_PARTS.finditer(_JAVA_TEXT.sub(" ", source)):
+        if part["main"]:
+            mains.append([name for name in open_types if name])
+        elif part["type"]:
+            coming = part["type"]
+            if not open_types:
+                first = first or coming
+                public = coming if part["public"] else public
+        elif part[0] == "{":
+            open_types.append(coming)
+            coming = ""
+        elif part[0] == "}" and open_types:
+            open_types.pop()
+        else:
+            coming = ""
+    started = min((names for names in mains if names), key=len, default=[public or first or "Main"])
+    return public or started[0], "$".join(started)
 
 
 def _java_file(source: str) -> str:
-    """Return the file name that javac wants: that of the public class, or of the one with `main`."""
-    public = re.search(r"\bpublic\s+(?:final\s+|abstract\s+)*(?:class|record|enum|interface)\s+(\w+)", source)
-    return f"{public[1] if public else _java_main(source)}.java"
-
-
-def _java_main(source: str) -> str:
-    before = re.split(r"\bstatic\s+(?:public\s+)?void\s+main\b|\bpublic\s+static\s+void\s+main\b", source)[0]
-    named = re.findall(r"\b(?:class|record|enum)\s+(\w+)", before)
-    return named[-1] if named else "Main"
+    return f"{_java_types(source)[0]}.java"
 
 
 _LANGUAGES = (
@@ -80,8 +110,10 @@ _LANGUAGES = (
         "g++",
         lambda source: "main.cpp",
         lambda tools, file, memory: ["/tmp/main"],
-        lambda tools, file: [tools["g++"], "-std=c++17", "-O2", "-pipe", "-o", "main", file],
+        lambda tools, file: [tools["g++"], "-std=gnu++20", "-O2", "-pipe", "-o", "main", file],
         keep=("main",),
+        beside=("include", "lib", "lib64", "libexec"),
+        older="-std=gnu++17",  # where the program uses a name that the newer standard took
     ),
     Language(
         "c",
@@ -90,8 +122,9 @@ _LANGUAGES = (
         "gcc",
         lambda source: "main.c",
         lambda tools, file, memory: ["/tmp/main"],
-        lambda tools, file: [tools["gcc"], "-std=gnu11", "-O2", "-pipe", "-o", "main", file, "-lm"],
+        lambda tools, file: [tools["gcc"], "-std=gnu17", "-O2", "-pipe", "-o", "main", file, "-lm"],
         keep=("main",),
+        beside=("include", "lib", "lib64", "libexec"),
     ),
     Language(
         "javascript",
@@ -113,6 +146,7 @@ _LANGUAGES = (
         lambda tools, file, memory: [tools["java"], f"-Xmx{memory // MIB}m", *_JVM, "-cp", ".", file],
         lambda tools, file: [tools["javac"], "-J-XX:+UseSerialGC", "-J-XX:TieredStopAtLevel=1", "-nowarn", file],
         keep_endings=(".class",),
+        beside=("conf", "lib"),
         own_address_space=False,
         overhead_bytes=256 * MIB,
     ),
@@ -125,6 +159,7 @@ _LANGUAGES = (
         lambda tools, file, memory: ["/tmp/main"],
         lambda tools, file: [tools["go"], "build", "-o", "main", file],
         keep=("main",),
+        beside=("VERSION", "go.env", "pkg", "src"),
         own_address_space=False,
         overhead_bytes=32 * MIB,
     ),
@@ -137,6 +172,7 @@ _LANGUAGES = (
         lambda tools, file, memory: ["/tmp/main"],
         lambda tools, file: [tools["rustc"], "--edition=2021", "-O", "-C", "debuginfo=0", "-o", "main", file],
         keep=("main",),
+        beside=("lib",),
     ),
     Language(
         "bash",
@@ -171,7 +207,8 @@ _BY_FENCE = {
 
 def language_of(name: str) -> str | None:
     """Return the language that a fence or a data set calls by a name; `None` where it is none of ours."""
-    return _BY_FENCE.get(name.strip().lower())
+    name = name.strip().lower()
+    return _BY_FENCE.get(name) or _BY_FENCE.get(re.sub(r"[-_ ]?[\d.]+\Z", "", name))  # of any version
 
 
 @dataclass(frozen=True)
@@ -183,7 +220,7 @@ class Toolchain:
         paths (`dict[str, str]`):
             Path of each tool.
         places (`tuple[str, ...]`):
-            Directories outside /usr that a jail must show for it.
+            Files and directories outside /usr that a jail must show for it.
     """
 
     paths: dict[str, str]
@@ -217,9 +254,22 @@ def toolchain(name: str) -> Toolchain:
             raise MachineError("programs in rust cannot be run: `rustc --print sysroot` says nothing")
         paths["rustc"] = str(Path(os.path.realpath(root), "bin", "rustc"))
     for path in map(Path, paths.values()):
-        if not path.is_relative_to("/usr") and not path.is_relative_to("/bin"):
-            places.append(str(path.parent.parent))  # PREFIX/bin/tool
-    return Toolchain(paths, tuple(places))
+        if path.is_relative_to("/usr") or path.is_relative_to("/bin"):
+            continue
+        # PREFIX/bin/tool: of a prefix, which may be a home, no more than the tool reads.
+        beside = [path.parent.parent / part for part in LANGUAGES[name].beside]
+        places += [str(path), *(str(part) for part in beside if part.exists()), *_libraries(path)]
+    return Toolchain(paths, tuple(dict.fromkeys(places)))
+
+
+def _libraries(path: Path) -> list[str]:
+    """Return the shared libraries outside of the system's folders that a tool is linked to."""
+    try:
+        told = subprocess.run(["ldd", path], capture_output=True, text=True).stdout
+    except OSError:
+        return []
+    found = [os.path.normpath(one) for one in re.findall(r"=> (/\S+)", told)]
+    return [one for one in found if not one.startswith(("/usr/", "/lib"))]
 
 
 def environment(memory_bytes: int) -> dict[str, str]:
@@ -237,6 +287,12 @@ def environment(memory_bytes: int) -> dict[str, str]:
     }
 
 
-def java_class(source: str, kept: str) -> str:
-    """Return the class to start: that with `main`, or the file's own."""
-    return _java_main(source) if re.search(r"\bvoid\s+main\b", source) else kept.removesuffix(".java")
+def java_class(source: str) -> str:
+    """Return the class to start: that with `main`, nested only where no other has one."""
+    return _java_types(source)[1]
+
+
+def without_package(source: str) -> str:
+    """Return a Java program without its package: its classes lie in no folder of that name."""
+    declared = _JAVA_PACKAGE.search(_JAVA_TEXT.sub(lambda text: " " * len(text[0]), source))
+    return source if declared is None else source[: declared.start()] + source[declared.end() :]

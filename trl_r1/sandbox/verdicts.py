@@ -1,6 +1,7 @@
 """What is learned of a test from what its process wrote and how it ended."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from .lane import Ended
@@ -11,17 +12,29 @@ DETAIL = 300
 _OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "OutOfMemoryError", "out of memory", "memory allocation of")
 
 
-def records(data: bytes) -> list[dict[str, Any]]:
-    """Return the records that a job wrote, those that can be read."""
-    found = []
-    for line in data.split(b"\n")[:-1]:
+def records(data: bytes, longest: int) -> Iterator[dict[str, Any]]:
+    """
+    Return the records that a job wrote, those that can be read.
+
+    Args:
+        data (`bytes`):
+            What it wrote, a line of JSON a record.
+        longest (`int`):
+            Bytes of the longest record that is read: read, one may take thirty times its bytes. A longer one is
+            `{"too_long": True}`.
+    """
+    start = 0
+    while (end := data.find(b"\n", start)) >= 0:
+        line, start = data[start : min(end, start + longest + 1)], end + 1
+        if len(line) > longest:
+            yield {"too_long": True}
+            continue
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
-            found.append(record)
-    return found
+            yield record
 
 
 def glimpse(written: Any) -> str:

@@ -5,13 +5,13 @@ What a confined process does, by the kind of its job.
 |---|---|---|
 | `calls` | results | runs a Python program, evaluates expressions over its names, writes each value |
 | `program` | stdin, stdout, stderr | runs a Python program as `__main__` |
-| `serve` | channel | runs a Python program and calls what a referee asks for |
-| `referee` | channel, results | runs a test script; the program's names in it stand for calls over the channel |
+| `serve` | channel | runs a Python program and calls what a test runner asks for |
+| `test_runner` | channel, results | runs a test script; the program's names in it stand for calls over the channel |
 | `build` | output, artifact | writes files, runs a compiler, hands over what it made |
 | `execute` | stdin, stdout, stderr, artifact | unpacks an artifact and becomes another program |
 
-All of them but `referee` run what is under test, in this very process: whatever they write may be forged, and is worth
-no more than a claim. None of them knows an expected output. A referee runs in a jail of its own, where no line of the
+All of them but `test_runner` run what is under test, in this very process: whatever they write may be forged, and is worth
+no more than a claim. None of them knows an expected output. A test runner runs in a jail of its own, where no line of the
 program under test is run; it does know what is expected.
 """
 
@@ -23,7 +23,7 @@ import stat
 import sys
 import threading
 
-import referee
+import test_runner
 import values
 from records import new_module, said, write_line
 
@@ -57,9 +57,9 @@ def run(job, fds, prelude, failure):
         return _build(job, fds, failure)
     os.close(failure)
     names = prelude if job.get("prelude") else {}
-    return {"calls": _calls, "program": _program, "serve": referee.serve, "referee": referee.preside}[kind](
-        job, fds, names
-    )
+    return {"calls": _calls, "program": _program, "serve": test_runner.serve, "test_runner": test_runner.preside}[
+        kind
+    ](job, fds, names)
 
 
 def _calls(job, fds, names):
@@ -131,6 +131,12 @@ def _write_files(files):
             file.write(text)
 
 
+def _copy(source, target, size):
+    """Copy bytes piece by piece: a program with large data must not need its memory twice."""
+    while size > 0 and (piece := source.read(min(size, 1 << 20))):
+        size -= target.write(piece)
+
+
 def _become(argv, environment, failure):
     for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
@@ -162,7 +168,7 @@ def _build(job, fds, failure):
         packed.write(json.dumps(kept).encode() + b"\n")
         for name, size in kept:
             with open(name, "rb") as file:
-                packed.write(file.read(size))
+                _copy(file, packed, size)
     return 0
 
 
@@ -173,7 +179,7 @@ def _execute(job, fds, failure):
             packed.seek(0)
             for name, size in json.loads(packed.readline()):
                 with open(name, "wb") as file:
-                    file.write(packed.read(size))
+                    _copy(packed, file, size)
                 os.chmod(name, 0o755)
     for target, fd in enumerate(fds[:3]):
         os.dup2(fd, target)

@@ -10,7 +10,7 @@ says yes arrives as `{"o": "its type"}`, which equals nothing.
 | `t`, `s`, `d` | items of a tuple, of a set, pairs of a dictionary |
 | `i`, `b`, `c` | a long integer in hexadecimal, bytes in hexadecimal, the parts of a complex number |
 | `L`, `T` | the values of a linked list; a binary tree in level order with `None` for a missing child |
-| `h` | an object that stays where it is, by number (see `referee`) |
+| `h` | an object that stays where it is, by number (see `test_runner`) |
 | `n` | a name of the program under test |
 | `o` | the name of a type that cannot be written |
 """

@@ -1,5 +1,5 @@
 """
-The warden of a jail: a warm interpreter that forks a confined process for each test.
+The fork server of a jail: a warm interpreter that forks a confined process for each test.
 
 It serves one caller over a socket. It is trusted, holds
 CAP_SYS_ADMIN over the jail's own user namespace, and never runs a line of the program under test. For each job it makes
@@ -11,11 +11,12 @@ by an empty one when a test has touched it. So nothing that one test does can re
 A job that becomes another program gets a mount namespace too, with a /proc of its own, which compilers and the JVM need.
 Mounting for every test would take as long as all the rest: the kernel waits for its other readers.
 
-When the caller's end of the socket closes, the warden kills the running test and exits, and the jail with it.
+When the caller's end of the socket closes, the fork server kills the running test and exits, and the jail with it.
 """
 
 import contextlib
 import ctypes
+import errno
 import functools
 import gc
 import json
@@ -81,7 +82,7 @@ def send(connection, message):
     connection.sendall(_LENGTH.pack(len(body)) + body)
 
 
-class Warden:
+class ForkServer:
     """
     Serves jobs, one after the other.
 
@@ -89,7 +90,7 @@ class Warden:
         control (`socket.socket`):
             The caller's connection.
         settings (`dict`):
-            `jailed`; `uid`, to which the warden changes where the jail was made by root; `filters`, the two parts of
+            `jailed`; `uid`, to which the fork server changes where the jail was made by root; `filters`, the two parts of
             the seccomp filter in hexadecimal; `machine`; `paths`, where further packages stand.
     """
 
@@ -117,14 +118,16 @@ class Warden:
 
     def _become_unprivileged(self, uid):
         _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        for capability in range(64):  # before the change of user, which would end the right to
+            if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
+                if ctypes.get_errno() != errno.EINVAL:  # that is the end of those which the kernel knows
+                    _checked(-1, "dropping a capability")
+                break
         if uid is not None:
             _libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
-        for capability in range(64):
-            if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
-                break
         self._set_capabilities(1 << _CAP_SYS_ADMIN)
         _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
         address = ctypes.c_void_p()
@@ -133,7 +136,7 @@ class Warden:
 
     @staticmethod
     def _hide() -> None:
-        """Cover what a test has no use for, once for all of them: /proc tells of the warden."""
+        """Cover what a test has no use for, once for all of them: /proc tells of the fork server."""
         _checked(_libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount /")
         _mount(b"tmpfs", b"/proc", b"size=4k,nr_inodes=1,mode=555", _MS_NOEXEC)
 
@@ -253,14 +256,14 @@ class Warden:
             _mount(b"tmpfs", b"/tmp", _scratch_options(limits))
             _mount(b"proc", b"/proc", None, _MS_NOEXEC)
         os.chdir("/tmp" if self.jailed else limits["directory"])
-        os.setsid()  # a signal to its own group would reach the warden, which its other namespaces hide
+        os.setsid()  # a signal to its own group would reach the fork server, which its other namespaces hide
         for number, value in resources:
             resource.setrlimit(number, (value, value))
         if self.jailed:
             self._set_capabilities(0)
             self.filters[1].install()
 
-    @functools.lru_cache(maxsize=16)  # noqa: B019  there is one warden
+    @functools.lru_cache(maxsize=16)  # noqa: B019  there is one fork server
     def _resource_limits(self, cpu_seconds, file_bytes, open_files, processes, memory_bytes):
         found = []
         for name, value in (
@@ -270,7 +273,7 @@ class Warden:
             ("RLIMIT_NOFILE", open_files),
             ("RLIMIT_STACK", _STACK_BYTES),
             ("RLIMIT_MEMLOCK", 0),
-            ("RLIMIT_NPROC", processes and processes + 3),  # with bwrap, its init and the warden
+            ("RLIMIT_NPROC", processes and processes + 3),  # with bwrap, its init and the fork server
             ("RLIMIT_AS", memory_bytes and memory_bytes + self.memory_bytes),
         ):
             if value is not None and hasattr(resource, name):
@@ -349,10 +352,10 @@ def main(fd):
     if settings is None:
         return
     try:
-        warden = Warden(control, settings)
+        fork_server = ForkServer(control, settings)
     except Exception as error:
         send(control, {"failed": f"{type(error).__name__}: {error}"})
         return
     _leave_only(control.fileno())
     send(control, {"ready": os.getpid()})
-    warden.serve()
+    fork_server.serve()
