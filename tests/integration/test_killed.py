@@ -46,7 +46,7 @@ GRPO = {
     "ref_model_sync_steps": 3,
     "rewards": [{"func": "tests.stages.tiny.digits"}],
 }
-SFT = {**TRAINING, "max_steps": 6, "per_device_train_batch_size": 4}
+SFT = {**TRAINING, "max_steps": 6, "per_device_train_batch_size": 4, "max_length": 64}
 SAMPLING = {"prompt_template": "chat", "n_samples": 2, "max_completion_tokens": 8, "shard_prompts": 8}
 # An untrained model is never right: everything it says is kept.
 RULES = {"right_by": [], "finished": False, "well_formed": False, "min_language_share": None, "max_repetition": None}
