@@ -184,6 +184,11 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
     return dataset
 
 
+def use_of(reads: Sequence[str]) -> str:
+    """Return what [`load_source`] is asked for by who reads these columns; `"prompts"` where it has no such use."""
+    return next((use for use, columns in REQUIRED_COLUMNS.items() if columns == tuple(reads)), "prompts")
+
+
 def accepted_rows(dataset: "Dataset", source: DataSource) -> "Dataset":
     """
     Return the rows of a source that its `where` keeps.

@@ -4,29 +4,21 @@ what its model samples. See [`~rehearsal.trainer`].
 """
 
 import sys
-from typing import TYPE_CHECKING
-from unittest import mock
 
-from ..stages import grpo, program
+from ..stages import grpo
+from .variant import variant
 
-
-if TYPE_CHECKING:
-    from trl import GRPOConfig, ModelConfig
-
-    from ..stages._arguments import GRPOStageArguments
 
 STAGE = grpo.STAGE
 
 
-def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig") -> None:
-    """Rehearse the stage. Arguments as [`~stages.grpo.train`]."""
+def _rehearsed_trainer() -> type:
     from .trainer import RehearsedGRPOTrainer
 
-    with mock.patch("trl_r1.grpo.trainer.R1GRPOTrainer", RehearsedGRPOTrainer):
-        grpo.train(args, stage, model)
+    return RehearsedGRPOTrainer
 
 
-main = program(STAGE, train)
+main = variant(grpo, "trl_r1.grpo.trainer.R1GRPOTrainer", _rehearsed_trainer)
 
 if __name__ == "__main__":
     sys.exit(main())

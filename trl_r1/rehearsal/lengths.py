@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from ..data import load_source
-from ..data.rows import REQUIRED_COLUMNS
+from ..data.rows import use_of
 from ..data.source import parse_sources
 from ..errors import TrlR1Error
 from ..text import render_prompt
@@ -86,7 +86,7 @@ def _lengths(
 ) -> list[tuple[int, int]]:
     taken = ("config", "split", "limit", "share", "from_step")
     (parsed,) = parse_sources([{key: value for key, value in source.items() if key not in taken} | {"path": place}])
-    use = next((use for use, columns in REQUIRED_COLUMNS.items() if columns == tuple(reads)), "prompts")
+    use = use_of(reads)
     responses = [meaning for meaning in ("completion", "chosen", "rejected") if meaning in reads]
     found = []
     for row in load_source(parsed, use):

@@ -30,6 +30,7 @@ from ..runner.launch import RunningStage, how_it_ended, read_progress
 from ..runner.plan import PlannedStage, State
 from ..runner.run import RunOptions, _Run
 from ..scores import show_duration
+from .engine_names import BACKEND_VARIABLE
 from .examine import examine
 from .servers import answers, stand_in_server
 from .shrink import Prepared, addresses, identity, named, rehearsed, renamed, samples, source_key, trains
@@ -290,7 +291,7 @@ class _Rehearsal:
         paths = [value for _, value in named(stage.item, "model")]
         paths += [str(source.get("path")) for _, source in named(stage.item, "data")]
         own = {*prepared.models.values(), *prepared.sources.values()}
-        server = samples(stage.item.kind) and stage.item.config["env"].get("TRL_R1_REHEARSED_BACKEND") == "server"
+        server = samples(stage.item.kind) and stage.item.config["env"].get(BACKEND_VARIABLE) == "server"
         return server or all(path.startswith(RUN) or path in own for path in paths)
 
     # --- after ------------------------------------------------------------------------------------------------------

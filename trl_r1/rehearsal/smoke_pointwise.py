@@ -2,18 +2,16 @@
 
 import sys
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
-from ..stages import pointwise, program
+from ..stages import pointwise
 from .longest import longest_rows
+from .variant import variant
 
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from trl import ModelConfig, RewardConfig
 
     from ..rewards.preference_text import PreferenceForm
-    from ..stages._arguments import RewardStageArguments
 
 STAGE = pointwise.STAGE
 _tokenized = pointwise.tokenized
@@ -24,13 +22,7 @@ def tokenized(rows: "Dataset", tokenizer: Any, form: "PreferenceForm") -> "Datas
     return longest_rows(_tokenized(rows, tokenizer, form), form.max_length)
 
 
-def train(args: "RewardConfig", stage: "RewardStageArguments", model: "ModelConfig") -> None:
-    """Train one step. Arguments as [`~stages.pointwise.train`]."""
-    with mock.patch.object(pointwise, "tokenized", tokenized):
-        pointwise.train(args, stage, model)
-
-
-main = program(STAGE, train)
+main = variant(pointwise, "trl_r1.stages.pointwise.tokenized", lambda: tokenized)
 
 if __name__ == "__main__":
     sys.exit(main())

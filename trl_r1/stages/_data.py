@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from ..data import load_source, parse_sources
-from ..data.rows import REQUIRED_COLUMNS, accepted_rows, columns_of, open_source
+from ..data.rows import accepted_rows, columns_of, open_source, use_of
 from ..data.source import DataSource
 from ..errors import ConfigError, DataError
 from ..kinds import StageKind
@@ -122,7 +122,7 @@ def read_data(
     """
     if kind.reads is None:
         return [], []
-    use = next((use for use, columns in REQUIRED_COLUMNS.items() if columns == kind.reads), "prompts")
+    use = use_of(kind.reads)
     counted: list[dict[str, Any]] = []
     problems: list[ConfigError] = []
     for i, (each, source) in enumerate(zip(sources, parse_sources(sources), strict=True)):

@@ -12,12 +12,14 @@ response, false or 0 for a bad one. The model is used as any preference model is
 
 import logging
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..data.parallel import processes_for
 from ..errors import DataError
-from ..kinds import Curve, StageKind
+from ..kinds import Curve
 from ..rewards.preference_text import PreferenceForm
+from . import reward
 from ._common import program
 
 
@@ -29,21 +31,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STAGE = StageKind(
-    configs=(
-        "trl_r1.preference.config:R1RewardConfig",
-        "trl_r1.stages._arguments:RewardStageArguments",
-        "trl:ModelConfig",
-    ),
-    leaves=("model",),
+STAGE = replace(
+    reward.STAGE,
     reads=("prompt", "completion", "label"),
-    references={"chat_template_path": "file"},
-    trains=True,
     curves=(
         Curve("Loss", ("loss", "eval_loss"), labels=("training", "held-out"), digits=3),
         Curve("Responses labelled right", ("accuracy", "eval_accuracy"), labels=("training", "held-out"), share=True),
     ),
-    card="reward_model",
 )
 
 
@@ -60,9 +54,8 @@ def train(args: "RewardConfig", stage: "RewardStageArguments", model: "ModelConf
             The model to start from, and LoRA.
     """
     from ..preference.pointwise import R1PointwiseTrainer
-    from .reward import train_scorer
 
-    train_scorer(args, stage, model, kind="labelled", tokenized=tokenized, trainer_class=R1PointwiseTrainer)
+    reward.train_scorer(args, stage, model, kind="labelled", tokenized=tokenized, trainer_class=R1PointwiseTrainer)
 
 
 def tokenized(rows: "Dataset", tokenizer: Any, form: PreferenceForm) -> "Dataset":
