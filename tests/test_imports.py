@@ -17,7 +17,7 @@ PACKAGE = Path(trl_r1.__file__).parent
 SHARED = [
     {"docstrings", "errors", "io", "kinds"},
     {"typed"},
-    {"text", "trace", "language", "ids", "lineage", "scores", "solved", "solve_rates"},
+    {"data_files", "text", "trace", "language", "ids", "lineage", "scores", "solved", "solve_rates"},
 ]
 TRAINING = [
     *SHARED,

@@ -1,14 +1,13 @@
 import json
 import re
 
-import pyarrow.parquet as pq
 import pytest
 
 from tests.sampling.stub_server import choices, stub_server
 from trl_r1.builders import ColdStartConfig, build_cold_start
 from trl_r1.errors import ConfigError
 
-from .fakes import Scripted, sampling, write_rows
+from .fakes import Scripted, read_data_set, sampling, write_rows
 
 
 REFINED = "<think>Let me see. I add {n} and 1, and I get {m}.</think> Adding the two gives \\boxed{{{m}}}."
@@ -40,7 +39,7 @@ def zero():
 def run(config, **changes):
     build_cold_start(sampling(n_samples=1), ColdStartConfig(**{**config, **changes}), engine=zero())
     out = config["output_dir"]
-    rows = pq.read_table(f"{out}/data/train.parquet").to_pylist()
+    rows = read_data_set(out).to_pylist()
     return [row["completion"] for row in rows], json.loads(open(f"{out}/selection.json").read())
 
 

@@ -46,9 +46,9 @@ def build_cold_start(sampling: SamplingConfig, config: ColdStartConfig, **hooks:
     texts: list[str | None] = [sft_row(t, config.form, job.rules.style)["completion"] for t in selection.kept]
     if config.refine_url and selection.kept:
         texts, report["refined"] = _refined(selection.kept, texts, job, config)
-    rows = [{**sft_row(trace), "completion": text} for trace, text in zip(selection.kept, texts) if text is not None]
+    rows = [{**job.row(trace), "completion": text} for trace, text in zip(selection.kept, texts) if text is not None]
     report["kept"] = len(rows)
-    job.write(rows, report)
+    job.write(rows, report, selection)
     return selection
 
 

@@ -32,11 +32,13 @@ class BuilderConfig:
         data (`list[dict]`):
             Prompts: see [`~data.DataSource`].
         output_dir (`str`):
-            Where `data/train.parquet`, `selection.json` and `traces/` go.
+            Where `data/train.parquet` (in parts, see [`~data_files`]), `rejected/`, `selection.json` and `traces/` go.
         rules (`dict`, *optional*):
             What a completion has to satisfy to be kept: arguments of [`~select.Rules`].
         held_out (`list[dict]`, *optional*):
             Prompts of evaluations, as in `data`: what shares a 10-gram with one of them is left out (paper, v2 D.1).
+        rejected_per_reason (`int`, *optional*, defaults to `200`):
+            Of the rejected samples of each reason, how many `rejected/` holds, with that reason. `None`: all.
         model_name_or_path (`str`):
             The model that is sampled from: a folder, a Hub id or a model's name at a server.
     """
@@ -45,6 +47,7 @@ class BuilderConfig:
     output_dir: str
     rules: dict[str, Any] = field(default_factory=dict)
     held_out: list[dict[str, Any]] = field(default_factory=list)
+    rejected_per_reason: int | None = 200
     model_name_or_path: str | None = None
 
     needs_model: ClassVar[bool] = True
@@ -53,6 +56,7 @@ class BuilderConfig:
         if self.needs_model and not self.model_name_or_path:
             raise ConfigError("expected a folder, a Hub id or a model's name at a server", key="model_name_or_path")
         parse_sources(self.data)
+        expect(self, "rejected_per_reason", (self.rejected_per_reason or 0) >= 0, "a whole number, or null for all")
         if self.held_out:
             parse_sources(self.held_out, key="held_out")
         read_rules(self.rules)
@@ -71,10 +75,13 @@ class RejectionConfig(BuilderConfig):
             `trl_r1.rewards.Judge`.
         form (`str`, *optional*):
             Text with `{thought}` and `{answer}` in which kept completions are written. As they were sampled by default.
+        messages (`bool`, *optional*, defaults to `False`):
+            Whether rows also have a column `messages`: prompt and completion as a conversation.
     """
 
     rewards: list[dict[str, Any]] = field(default_factory=lambda: [{"func": "trl_r1.rewards.MathAccuracy"}])
     form: str | None = None
+    messages: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -149,6 +156,8 @@ class GeneralConfig(BuilderConfig):
             `{answer}`. By default our own words.
         form (`str`, *optional*, defaults to `"<think>\\n{thought}\\n</think>\\n\\n{answer}"`):
             The form in which thought and answer are put together.
+        messages (`bool`, *optional*, defaults to `False`):
+            Whether rows also have a column `messages`: prompt and completion as a conversation.
         model_name_or_path (`str`, *optional*):
             The chat model that writes what the rows lack: an answer, or a chain of thought for the answer they have. It
             may be at a server (`backend: server`). Rows that lack neither need none.
@@ -162,6 +171,7 @@ class GeneralConfig(BuilderConfig):
     answer_instruction: str | None = None
     thought_instruction: str | None = None
     form: str = FORM
+    messages: bool = False
 
     needs_model: ClassVar[bool] = False  # rows may be complete as they are
 

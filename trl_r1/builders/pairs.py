@@ -67,7 +67,7 @@ def build_pairs(sampling: SamplingConfig, config: PairsConfig, **hooks: Unpack[H
         "kept_by_domain": Counter(row["domain"] for row in kept),
         "answers": selection.to_json(),
     }
-    job.write(kept, report, PAIR_COLUMNS)
+    job.write(kept, report, selection, PAIR_COLUMNS)
     return kept
 
 

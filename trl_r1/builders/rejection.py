@@ -13,7 +13,6 @@ from ..sampling import SamplingConfig, accuracy_of, load_named, score_traces
 from ..select import Selection
 from .config import RejectionConfig
 from .job import Hooks, Job
-from .outputs import sft_row
 
 
 def build_rejection(sampling: SamplingConfig, config: RejectionConfig, **hooks: Unpack[Hooks]) -> Selection:
@@ -33,7 +32,7 @@ def build_rejection(sampling: SamplingConfig, config: RejectionConfig, **hooks: 
         [`~errors.StageError`]: if nothing was kept.
     """
     job, selection = sample_and_select(sampling, config, **hooks)
-    job.write([sft_row(trace, config.form, job.rules.style) for trace in selection.kept], selection.to_json())
+    job.write((job.row(trace, config.form) for trace in selection.kept), selection.to_json(), selection)
     return selection
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data_files import data_files
 from ..errors import ConfigError, DataError
 from ..ids import parse_hub_id
 from ..language import detect
@@ -159,6 +160,8 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
         names.remove("solution")
     if source.options_columns is not None:
         names.append("options")
+    if source.license is not None:
+        names.append("license")
     known = {*names, *(column for columns in taken.values() for column in columns), *(source.options_columns or ())}
     further = {name: feature for name, feature in dataset.features.items() if name not in known}
     features = Features({**{name: Value("string") for name in names}, **further})
@@ -258,8 +261,8 @@ def open_source(source: DataSource, **options: Any) -> "Dataset":
         if (path.is_dir() and (path / "state.json").exists()) or (path / "dataset_dict.json").exists():
             loaded = datasets.load_from_disk(str(path))
             return loaded[source.split] if isinstance(loaded, datasets.DatasetDict) else loaded
-        if path.is_file():
-            if path.stat().st_size == 0:
+        if files := data_files(path):
+            if files[0].stat().st_size == 0:
                 raise DataError("expected at least one row, got an empty file", file=source.path, key="path")
             suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
             reader = _READERS.get(suffixes[-1].lower() if suffixes else "")
@@ -271,7 +274,7 @@ def open_source(source: DataSource, **options: Any) -> "Dataset":
                 )
             if options and reader == "parquet":  # by default as large as the first row group: an empty file has none
                 options["batch_size"] = 1000
-            return datasets.load_dataset(reader, data_files=str(path), split="train", **options)
+            return datasets.load_dataset(reader, data_files=list(map(str, files)), split="train", **options)
         name, revision = parse_hub_id(source.path)
         if revision is None and not path.exists() and (path.suffix in (*_READERS, ".gz") or name.count("/") != 1):
             raise DataError("no such file or folder", file=source.path, key="path")
@@ -293,6 +296,8 @@ def _canonical_rows(
             continue
         row |= {meaning: _text_of(cell.get(meaning), meaning) for meaning in OPTIONAL_COLUMNS.get(kind, ())}
         row["source"] = source.label
+        if source.license is not None:
+            row["license"] = source.license
         row["domain"] = source.domain or cell.get("domain") or source.label
         row["language"] = source.language or cell.get("language") or detect(row["prompt"])
         row["solution"] = read_solution(cell.get("solution"))

@@ -13,6 +13,7 @@ from unittest import mock
 from ..data import load_source, parse_sources
 from ..data.rows import accepted_rows, columns_of, open_source, use_of
 from ..data.source import DataSource
+from ..data_files import data_files, is_place
 from ..errors import ConfigError, DataError
 from ..kinds import StageKind
 from ..rewards.scheduled import name_of, required_columns
@@ -53,7 +54,7 @@ def _columns(path: str, config: str | None, split: str, fetch: bool) -> list[str
     place = Path(path).expanduser()
     source = DataSource(path, config=config, split=split)
     try:
-        if place.exists():
+        if is_place(place):
             large = path.endswith(".json") and os.path.getsize(place) > _LARGE_BYTES
             return None if large and not fetch else columns_of(source)
         if fetch:
@@ -81,7 +82,7 @@ def rows_of(source: Mapping[str, Any]) -> int:
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq
 
-            rows: int = pq.read_metadata(path).num_rows
+            rows = sum(pq.read_metadata(file).num_rows for file in data_files(path))
         elif path.suffix == ".jsonl":
             with open(path, "rb") as file:
                 rows = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
