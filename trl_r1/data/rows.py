@@ -138,53 +138,79 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
     from datasets import Features, Value
 
     dataset = open_source(source)
-    required, optional = REQUIRED_COLUMNS[kind], OPTIONAL_COLUMNS.get(kind, ())
     if len(dataset) == 0:
         raise DataError("expected at least one row, got an empty data set", file=source.path, key="path")
-    taken: dict[str, list[str]] = {}
-    for meaning in (*required, *optional, "solution", "domain", "language"):
-        columns, named = source.columns(meaning)
-        if named or meaning in required:
-            _check_columns(source, dataset.column_names, columns, f"{meaning}_column")
-        if set(columns) <= set(dataset.column_names):
-            taken[meaning] = columns
-    _check_columns(source, dataset.column_names, source.options_columns or (), "options_columns")
+    taken, names = columns_taken(source, kind, dataset.column_names)
     dataset = accepted_rows(dataset, source)
     if source.limit is not None and source.limit < len(dataset):
         order = list(range(len(dataset)))
         random.Random(f"{seed}:{source.label}").shuffle(order)
         dataset = dataset.select(sorted(order[: source.limit]))
     total = len(dataset)
-    names = ["prompt_id", *required, *optional, "solution", "domain", "language", "source"]
-    if kind == "preference":
-        names.remove("solution")
-    if source.options_columns is not None:
-        names.append("options")
-    if source.license is not None:
-        names.append("license")
     known = {*names, *(column for columns in taken.values() for column in columns), *(source.options_columns or ())}
     further = {name: feature for name, feature in dataset.features.items() if name not in known}
     features = Features({**{name: Value("string") for name in names}, **further})
     dataset = dataset.map(
-        _canonical_rows,
+        canonical_rows,
         batched=True,
         fn_kwargs={"source": source, "kind": kind, "taken": taken, "names": list(features)},
         remove_columns=dataset.column_names,
         features=features,
         num_proc=processes_for(total),
     )
-    if len(dataset) < total:
-        what = " or ".join(required)
-        logger.warning("%s: %d of %d rows have no %s and are left out", source.path, total - len(dataset), total, what)
+    check_rows_left(source, kind, taken, len(dataset), total)
     if "solution" in dataset.column_names and (unsolved := sum(solution is None for solution in dataset["solution"])):
         logger.info("%s: %d of %d rows have no solution", source.path, unsolved, len(dataset))
-    if len(dataset) == 0:
+    return dataset
+
+
+def columns_taken(source: DataSource, kind: str, there: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """
+    Return what is read of a source.
+
+    Args:
+        source ([`DataSource`]):
+            Where the rows are.
+        kind (`str`):
+            See [`load_source`].
+        there (`Sequence[str]`):
+            The columns of its rows.
+
+    Returns:
+        `tuple`: the columns by their meaning, and the names of the canonical columns.
+
+    Raises:
+        [`~errors.DataError`]: if it lacks a column.
+    """
+    required, optional = REQUIRED_COLUMNS[kind], OPTIONAL_COLUMNS.get(kind, ())
+    taken: dict[str, list[str]] = {}
+    for meaning in (*required, *optional, "solution", "domain", "language"):
+        columns, named = source.columns(meaning)
+        if named or meaning in required:
+            _check_columns(source, there, columns, f"{meaning}_column")
+        if set(columns) <= set(there):
+            taken[meaning] = columns
+    _check_columns(source, there, source.options_columns or (), "options_columns")
+    names = ["prompt_id", *required, *optional, "solution", "domain", "language", "source"]
+    if kind == "preference":
+        names.remove("solution")
+    names += ["options"] if source.options_columns is not None else []
+    names += ["license"] if source.license is not None else []
+    return taken, names
+
+
+def check_rows_left(source: DataSource, kind: str, taken: Mapping[str, list[str]], left: int, total: int) -> None:
+    """Say how many rows of a source lack what `kind` needs, and refuse one in which all do."""
+    required = REQUIRED_COLUMNS[kind]
+    if left < total:
+        what = " or ".join(required)
+        logger.warning("%s: %d of %d rows have no %s and are left out", source.path, total - left, total, what)
+    if left == 0:
         raise DataError(
             f"expected rows with text in {', '.join(repr(column) for m in required for column in taken[m])}, got none among {total}",
             file=source.path,
             key=f"{required[0]}_column",
         )
-    return dataset
 
 
 def use_of(reads: Sequence[str]) -> str:
@@ -285,9 +311,10 @@ def open_source(source: DataSource, **options: Any) -> "Dataset":
         raise _unreadable(source, error) from error
 
 
-def _canonical_rows(
+def canonical_rows(
     batch: dict[str, list[Any]], source: DataSource, kind: str, taken: dict[str, list[str]], names: list[str]
 ) -> dict[str, list[Any]]:
+    """Return the rows of a batch as [`load_source`] gives them, without those that lack what `kind` needs."""
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for i in range(len(next(iter(batch.values())))):
         cell = {meaning: _joined([batch[column][i] for column in columns]) for meaning, columns in taken.items()}
