@@ -26,7 +26,7 @@ TRAINING = [
     {"audit", "_compat", "adapters", "data", "sampling", "sizes"},
     {"resume", "training_config"},
     {"grpo", "sft", "preference"},
-    {"builders", "evaluation", "paired", "playground"},
+    {"builders", "evaluation", "inference", "paired", "playground"},
     {"stages"},
     {"rehearsal"},
 ]
@@ -52,6 +52,7 @@ TORCH_FREE = [
             "language",
             "sandbox",
             "select",
+            "inference",
             "ids",
             "lineage",
             "scores",
