@@ -28,7 +28,7 @@ TRAINING = [
     {"grpo", "sft", "preference"},
     {"builders", "evaluation", "inference", "paired", "playground"},
     {"stages"},
-    {"rehearsal"},
+    {"rehearsal", "keys"},
 ]
 RUNNING = [
     *SHARED,
@@ -36,7 +36,7 @@ RUNNING = [
     {"rewards", "select"},
     {"recipe", "hub", "templates", "sizes"},
     {"runner", "report"},
-    {"rehearsal"},
+    {"rehearsal", "keys"},
     {"cli"},
 ]
 PROGRAMS = (TRAINING, RUNNING)
