@@ -135,6 +135,11 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
     Raises:
         [`~errors.DataError`]: if the source cannot be read, has no usable row, or lacks a column.
     """
+    return load_counted(source, kind, seed)[0]
+
+
+def load_counted(source: DataSource, kind: str = "prompts", seed: int = 0) -> tuple["Dataset", int]:
+    """Return what [`load_source`] does, and how many rows there were before those that lack something were left out."""
     from datasets import Features, Value
 
     dataset = open_source(source)
@@ -161,7 +166,7 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
     check_rows_left(source, kind, taken, len(dataset), total)
     if "solution" in dataset.column_names and (unsolved := sum(solution is None for solution in dataset["solution"])):
         logger.info("%s: %d of %d rows have no solution", source.path, unsolved, len(dataset))
-    return dataset
+    return dataset, total
 
 
 def columns_taken(source: DataSource, kind: str, there: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:

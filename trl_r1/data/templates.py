@@ -119,10 +119,13 @@ def _in_one_pass(source: DataSource, files: list[Path], template: str, columns: 
     ]
     key = Hasher.hash([__version__, state, dataclasses.asdict(source), template, kept])
     processes = min(processes_for(total) or 1, len(groups))
+    reading: dict[str, Any] = {"groups": groups, "source": source, "taken": taken, "names": kept, "template": template}
+    if next(_rows_of(**reading), None) is None:  # of no row, `datasets` makes no data set
+        check_rows_left(source, "sft", taken, 0, total)
     dataset = Dataset.from_generator(
         _rows_of,
         features=Features(features),
-        gen_kwargs={"groups": groups, "source": source, "taken": taken, "names": kept, "template": template},
+        gen_kwargs=reading,
         num_proc=processes if processes > 1 else None,
         fingerprint=key,
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from ..data import load_source, parse_sources
-from ..data.rows import accepted_rows, columns_of, open_source, use_of
+from ..data import parse_sources
+from ..data.rows import columns_of, load_counted, open_source, use_of
 from ..data.source import DataSource
 from ..data_files import data_files, is_place
 from ..errors import ConfigError, DataError
@@ -131,12 +131,10 @@ def read_data(
         if isinstance(columns, str):
             continue  # reported as any source that cannot be read
         try:
-            rows = load_source(source, use)
+            rows, total = load_counted(source, use)
         except DataError as error:
             problems.append(DataError(f"`{source.label}`: {error.message}", key=f"data[{i}].{error.key}"))
             continue
-        total = len(accepted_rows(open_source(source), source))
-        total = min(total, source.limit) if source.limit is not None else total
         found: dict[str, Any] = {"source": source.label, "rows": len(rows), "without": total - len(rows), "golds": []}
         for key, reward, domains in rewards:
             columns_read = {
