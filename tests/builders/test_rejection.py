@@ -1,12 +1,14 @@
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from trl_r1.builders import RejectionConfig, build_rejection
-from trl_r1.errors import ConfigError, StageError
+from trl_r1.errors import ConfigError, DataError, StageError
 from trl_r1.sampling import Sample
+from trl_r1.trace import Trace, write_traces
 
 from .fakes import Scripted, read_data_set, sampling, write_rows
 
@@ -167,3 +169,38 @@ def test_a_form_without_a_place_for_the_thought_is_refused():
     with pytest.raises(ConfigError) as error:
         RejectionConfig(data=["x.jsonl"], output_dir="x", model_name_or_path="m", form="{answer}")
     assert error.value.key == "form"
+
+
+def test_rollouts_of_a_training_count_as_samples_and_are_scored_anew_and_once(config, tmp_path):
+    known = {"domain": "math", "language": "en", "finish_reason": "stop", "n_tokens": 20, "model": "dev2", "step": 3}
+    rollouts = [
+        Trace("p", "What is 3 plus 0?", f"<think>I try it {i}.</think> \\boxed{{{i}}}", solution="3", **known)
+        for i in range(3, 5)
+    ]
+    write_traces(
+        tmp_path / "rollouts" / "step3.parquet", [replace(t, rewards={"math_accuracy": 1.0}) for t in rollouts]
+    )
+    config.samples_from = [{"path": str(tmp_path / "rollouts"), "name": "dev2/rollouts"}]
+    build_rejection(sampling(n_samples=6), config, engine=model())
+    selection = json.loads((tmp_path / "out" / "selection.json").read_text())
+    assert (selection["seen"], selection["kept"], selection["rejected"]["wrong"]) == (26, 7, 4)
+    rows = read_data_set(tmp_path / "out").to_pylist()
+    assert rows[0]["completion"] == rollouts[0].completion
+    # Alone, they need neither prompts nor a model; scored once, they are not scored again.
+    config.data, config.model_name_or_path = [], None
+    taken = tmp_path / "out" / "traces" / "taken-00000.parquet"
+    before = taken.stat().st_ino
+    build_rejection(sampling(), config)
+    assert [row["completion"] for row in read_data_set(tmp_path / "out").to_pylist()] == [rollouts[0].completion]
+    assert taken.stat().st_ino == before
+    config.rewards = [{"func": "trl_r1.rewards.MathAccuracy", "args": {"decimal_comma": True}}]
+    build_rejection(sampling(), config)
+    assert taken.stat().st_ino != before
+
+
+def test_samples_that_are_not_there_are_missed_before_anything_is_sampled(config, tmp_path):
+    config.samples_from = [{"path": str(tmp_path / "rollouts")}]
+    nobody = model()
+    with pytest.raises(DataError, match="expected a parquet shard of traces"):
+        build_rejection(sampling(), config, engine=nobody)
+    assert nobody.asked == []

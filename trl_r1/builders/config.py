@@ -29,10 +29,13 @@ class BuilderConfig:
     What every builder needs.
 
     Args:
-        data (`list[dict]`):
-            Prompts: see [`~data.DataSource`].
         output_dir (`str`):
             Where `data/train.parquet` (in parts, see [`~data_files`]), `rejected/`, `selection.json` and `traces/` go.
+        data (`list[dict]`, *optional*):
+            Prompts: see [`~data.DataSource`]. Without `samples_from` there must be some.
+        samples_from (`list[dict]`, *optional*):
+            Samples that are there: folders of traces of other stages (in a recipe `STAGE/rollouts`, what a training with
+            `save_rollouts` kept, or `STAGE/traces`). They are scored anew, and count as what is sampled does.
         rules (`dict`, *optional*):
             What a completion has to satisfy to be kept: arguments of [`~select.Rules`].
         held_out (`list[dict]`, *optional*):
@@ -43,8 +46,9 @@ class BuilderConfig:
             The model that is sampled from: a folder, a Hub id or a model's name at a server.
     """
 
-    data: list[dict[str, Any]]
     output_dir: str
+    data: list[dict[str, Any]] = field(default_factory=list)
+    samples_from: list[dict[str, Any]] = field(default_factory=list)
     rules: dict[str, Any] = field(default_factory=dict)
     held_out: list[dict[str, Any]] = field(default_factory=list)
     rejected_per_reason: int | None = 200
@@ -53,9 +57,12 @@ class BuilderConfig:
     needs_model: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.needs_model and not self.model_name_or_path:
+        if self.needs_model and self.data and not self.model_name_or_path:
             raise ConfigError("expected a folder, a Hub id or a model's name at a server", key="model_name_or_path")
-        parse_sources(self.data)
+        if self.data or not self.samples_from:
+            parse_sources(self.data)
+        if self.samples_from:
+            parse_sources(self.samples_from, key="samples_from")
         expect(self, "rejected_per_reason", (self.rejected_per_reason or 0) >= 0, "a whole number, or null for all")
         if self.held_out:
             parse_sources(self.held_out, key="held_out")
@@ -177,6 +184,8 @@ class GeneralConfig(BuilderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.samples_from:
+            raise ConfigError("expected none: what is written here depends on the rows of `data`", key="samples_from")
         _check_names(self.form, "form", "thought", "answer")
         expect(self, "keep_per_prompt", self.keep_per_prompt >= 1, "at least 1")
         if self.min_reward is not None and not self.rewards:
@@ -191,6 +200,36 @@ class GeneralConfig(BuilderConfig):
 
 @help_from_docstring
 @dataclass
+class SafetyConfig(BuilderConfig):
+    """
+    Responses with a label, safe or unsafe, for the `pointwise` stage (paper, v2 3.1: 106,000 prompts with the model's
+    responses, labelled).
+
+    Args:
+        data (`list[dict]`):
+            Prompts, as in [`~data.DataSource`]. A row with a `completion` is labelled as it is; others are sampled.
+        judge (`dict`):
+            Who labels, declared like a reward: `trl_r1.builders.SafetyJudge`, or a reward that gives 1 to a safe response
+            and 0 to an unsafe one.
+        safe_from (`float`, *optional*, defaults to `0.5`):
+            Least value with which a response is safe. Own choice.
+        model_name_or_path (`str`, *optional*):
+            The model that responds, where rows have no response.
+    """
+
+    judge: dict[str, Any] = field(default_factory=dict)
+    safe_from: float = 0.5
+
+    needs_model: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.judge:
+            raise ConfigError("expected who labels: a mapping with `func`", key="judge")
+
+
+@help_from_docstring
+@dataclass
 class PairsConfig(BuilderConfig):
     """
     Preference pairs (paper, v2 3.1).
@@ -200,8 +239,8 @@ class PairsConfig(BuilderConfig):
             Who compares, declared like a reward: a reward, which scores each answer by itself, or
             `trl_r1.builders.ComparisonJudge`, which sees two at a time.
         rounds (`int`, *optional*, defaults to `4`):
-            How often each pair is scored, each time in a random order (v2 3.1). A reward does not see the order and
-            scores once.
+            How often each pair is scored (v2 3.1), half of the times in either order; of an odd number, the order of the
+            one too many is random. A reward does not see the order and scores once.
         min_gap (`float`, *optional*, defaults to `1.0`):
             Pairs are kept whose mean scores are further apart (v2 3.1).
         pairs_per_prompt (`int`, *optional*, defaults to `1`):

@@ -2,6 +2,7 @@
 What the builders do alike: read and check everything first, then sample, select and write.
 """
 
+import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any, TypedDict
 
 from ..data import load_prompts, parse_sources
 from ..errors import StageError
-from ..io import whole_folder, write_json
+from ..io import read_json, whole_folder, write_json
 from ..sampling import Engine, SamplingConfig, check_columns, sample
 from ..select import HeldOut, Selection, read_rules, select
 from ..solved import is_solved
-from ..trace import Trace
+from ..trace import Trace, read_traces, shards_of, write_traces
 from .config import BuilderConfig
 from .dataset import DataSetWriter
 from .outputs import REJECTED_COLUMNS, SFT_COLUMNS, Statistics, schema_of, sft_row
@@ -70,8 +71,23 @@ class Job:
         self.sampling, self.config, self.rewards = sampling, config, rewards
         self.on_shard, self.engine = on_shard, engine
         self.rules = read_rules(config.rules, **{"right_by": (), "seed": sampling.seed, **rules})
-        self.rows = load(config.data, seed=sampling.seed)
-        check_columns(rewards, self.rows.column_names, self.rows.unique("domain"))
+        self.rows: Any = []
+        if config.data:
+            self.rows = load(config.data, seed=sampling.seed)
+            check_columns(rewards, self.rows.column_names, self.rows.unique("domain"))
+        self._shards = (
+            [
+                shard
+                for source in parse_sources(config.samples_from, key="samples_from")
+                for shard in shards_of(Path(source.path))
+            ]
+            if config.samples_from
+            else []
+        )
+        for shard in self._shards:
+            first = next(read_traces(shard), None)
+            if first is not None:
+                check_columns(rewards, first.extra, [first.domain])
         self.held_out = None
         if config.held_out:
             self.held_out = HeldOut(load_prompts(parse_sources(config.held_out, key="held_out"))["prompt"])
@@ -89,6 +105,29 @@ class Job:
             "engine": self.engine,
         }
         return sample(**{**arguments, **changes})
+
+    def samples(
+        self, finish: Callable[[list[Trace]], list[Trace]], finish_key: Any, **changes: Any
+    ) -> Iterator[Trace]:
+        """
+        Score the samples of `samples_from`, and sample and score those of the config's prompts.
+
+        Args:
+            finish (`Callable`), finish_key (*optional*), **changes:
+                See [`~sampling.sample`].
+        """
+        for i, shard in enumerate(self._shards):
+            place = Path(self.config.output_dir) / "traces" / f"taken-{i:05d}.parquet"
+            note = place.with_name(f".{place.stem}.json")
+            state = shard.stat()
+            made_of = {"shard": shard.name, "size": state.st_size, "time": state.st_mtime_ns, "scored": finish_key}
+            if not place.is_file() or read_json(note) != made_of:
+                note.unlink(missing_ok=True)
+                write_traces(place, finish([dataclasses.replace(trace, rewards={}) for trace in read_traces(shard)]))
+                write_json(note, made_of)
+            yield from read_traces(place)
+        if len(self.rows):
+            yield from self.sample(finish=finish, finish_key=finish_key, **changes)
 
     def select(self, traces: Iterable[Trace]) -> Selection:
         """Apply the rules."""

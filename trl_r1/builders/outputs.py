@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PROVENANCE = ("source", "license", "model", "seed", "n_tokens", "rewards", "pass_rate")
 SFT_COLUMNS = ("prompt_id", "prompt", "completion", "solution", "domain", "language", *PROVENANCE)
 PAIR_COLUMNS = ("prompt_id", "prompt", "chosen", "rejected", "domain", "language", "source", "license", "model")
+LABEL_COLUMNS = ("prompt_id", "prompt", "completion", "label", "domain", "language", *PROVENANCE)
 REJECTED_COLUMNS = ("reason", "finish_reason", *SFT_COLUMNS)
 
 _QUANTILES = (0.1, 0.5, 0.9, 0.99)

@@ -42,5 +42,5 @@ def sample_and_select(
     """Sample and select by the config's rewards."""
     rewards = load_named(config.rewards)
     job = Job(sampling, config, rewards, right_by=accuracy_of(rewards), **hooks)
-    scored = job.sample(finish=partial(score_traces, rewards=rewards), finish_key=config.rewards)
+    scored = job.samples(finish=partial(score_traces, rewards=rewards), finish_key=config.rewards)
     return job, job.select(scored)
