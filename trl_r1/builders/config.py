@@ -10,6 +10,7 @@ from ..data.source import parse_sources
 from ..docstrings import help_from_docstring
 from ..errors import ConfigError, expect
 from ..select import read_rules
+from .review import Reviews
 
 
 FORM = "<think>\n{thought}\n</think>\n\n{answer}"
@@ -99,11 +100,26 @@ class RejectionConfig(BuilderConfig):
 @dataclass
 class ColdStartConfig(RejectionConfig):
     """
-    Cold-start data (paper, v1 2.3.1, v2 B.3.2): readable outputs of R1-Zero, refined by a chat model.
+    Cold-start data (paper, v1 2.3.1, v2 B.3.2): readable outputs of R1-Zero, refined by a chat model, and what a chat
+    model writes itself. Then people look through it: `review.csv`.
 
     Args:
+        sources (`list[str]`, *optional*, defaults to `["zero"]`):
+            The paper's three (v1 2.3.1): `"zero"`, samples of the stage's model, refined; `"few_shot"`, a chat model that
+            is shown `examples` with long thoughts; `"direct"`, one that is asked for a detailed answer with reflection
+            and verification. Selection and `max_per_prompt` hold for each by itself.
+        examples (`list[dict]`, *optional*):
+            For `few_shot`: rows with `prompt` and `completion`, sources as in `data`.
+        examples_per_prompt (`int`, *optional*, defaults to `2`):
+            Examples that each prompt is shown, drawn at random, of its language where there are some. Own choice.
+        chat_samples (`int`, *optional*, defaults to `4`):
+            Completions of the chat model per prompt, for each of `few_shot` and `direct`. Own choice.
+        reviewed (`str`, *optional*):
+            A copy of the sheet `review.csv` that an earlier run left, filled in: `reject` as the `verdict` drops a sample,
+            and a text under `edit` takes its place.
         refine_url (`str`, *optional*):
-            Where the API of the chat model's server starts. Without it, completions are kept as they are.
+            Where the API of the chat model's server starts, which refines, and writes `few_shot` and `direct`. Without
+            it, samples of `zero` are kept as they are.
         refine_model (`str`, *optional*):
             The chat model's name there.
         refine_instruction (`str`, *optional*):
@@ -111,7 +127,7 @@ class ColdStartConfig(RejectionConfig):
             for what the paper asks: reasoning in the first person and in the question's language, and a faithful
             summary with the boxed answer.
         refine_temperature (`float`, *optional*, defaults to `0.3`):
-            Temperature of the chat model. Our own choice.
+            Temperature of the chat model where it refines; where it writes, it is the stage's. Our own choice.
         refine_max_tokens (`int`, *optional*, defaults to `8192`):
             Where its answer is cut. Our own choice.
         if_not_refined (`str`, *optional*, defaults to `"original"`):
@@ -119,6 +135,11 @@ class ColdStartConfig(RejectionConfig):
             answer at all): `"original"` keeps it unrefined, `"drop"` drops it.
     """
 
+    sources: list[str] = field(default_factory=lambda: ["zero"])
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    examples_per_prompt: int = 2
+    chat_samples: int = 4
+    reviewed: str | None = None
     refine_url: str | None = None
     refine_model: str | None = None
     refine_instruction: str | None = None
@@ -126,8 +147,25 @@ class ColdStartConfig(RejectionConfig):
     refine_max_tokens: int = 8192
     if_not_refined: Literal["original", "drop"] = "original"
 
+    needs_model: ClassVar[bool] = False  # where no source samples from it
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        known = ("zero", "few_shot", "direct")
+        one_each = self.sources and len({*self.sources}) == len(self.sources)
+        expect(self, "sources", one_each and {*self.sources} <= {*known}, f"some of {', '.join(known)}, each once")
+        for key in ("examples_per_prompt", "chat_samples"):
+            expect(self, key, getattr(self, key) >= 1, "at least 1")
+        if "zero" in self.sources and self.data and not self.model_name_or_path:
+            raise ConfigError("expected a folder, a Hub id or a model's name at a server", key="model_name_or_path")
+        if {*self.sources} != {"zero"} and not self.refine_url:
+            raise ConfigError("expected the chat model's server, since it is one of `sources`", key="refine_url")
+        if ("few_shot" in self.sources) != bool(self.examples):
+            told = "expected rows with `prompt` and `completion`" if not self.examples else "expected none"
+            raise ConfigError(f"{told}: `sources` says whether there is `few_shot`", key="examples")
+        if self.examples:
+            parse_sources(self.examples, key="examples")
+        Reviews.read(self.reviewed)
         if self.refine_url and not self.refine_model:
             raise ConfigError("expected the chat model's name, since there is a `refine_url`", key="refine_model")
         _check_names(self.refine_instruction or None, "refine_instruction", "prompt", "thought", "answer")

@@ -12,7 +12,7 @@ from ..data import load_prompts, parse_sources
 from ..errors import StageError
 from ..io import read_json, whole_folder, write_json
 from ..sampling import Engine, SamplingConfig, check_columns, sample
-from ..select import HeldOut, Selection, read_rules, select
+from ..select import HeldOut, Rules, Selection, read_rules, select
 from ..solved import is_solved
 from ..trace import Trace, read_traces, shards_of, write_traces
 from .config import BuilderConfig
@@ -129,9 +129,9 @@ class Job:
         if len(self.rows):
             yield from self.sample(finish=finish, finish_key=finish_key, **changes)
 
-    def select(self, traces: Iterable[Trace]) -> Selection:
-        """Apply the rules."""
-        return select(self._counted(traces), self.rules, self.held_out)
+    def select(self, traces: Iterable[Trace], rules: Rules | None = None) -> Selection:
+        """Apply the rules; the job's own by default."""
+        return select(self._counted(traces), rules or self.rules, self.held_out)
 
     def _counted(self, traces: Iterable[Trace]) -> Iterator[Trace]:
         """Count of each prompt how many of its samples are judged, and how many solved."""

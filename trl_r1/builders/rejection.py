@@ -31,16 +31,8 @@ def build_rejection(sampling: SamplingConfig, config: RejectionConfig, **hooks: 
         [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
         [`~errors.StageError`]: if nothing was kept.
     """
-    job, selection = sample_and_select(sampling, config, **hooks)
-    job.write((job.row(trace, config.form) for trace in selection.kept), selection.to_json(), selection)
-    return selection
-
-
-def sample_and_select(
-    sampling: SamplingConfig, config: RejectionConfig, **hooks: Unpack[Hooks]
-) -> tuple[Job, Selection]:
-    """Sample and select by the config's rewards."""
     rewards = load_named(config.rewards)
     job = Job(sampling, config, rewards, right_by=accuracy_of(rewards), **hooks)
-    scored = job.samples(finish=partial(score_traces, rewards=rewards), finish_key=config.rewards)
-    return job, job.select(scored)
+    selection = job.select(job.samples(partial(score_traces, rewards=rewards), config.rewards))
+    job.write((job.row(trace, config.form) for trace in selection.kept), selection.to_json(), selection)
+    return selection
