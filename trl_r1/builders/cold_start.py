@@ -11,7 +11,7 @@ import dataclasses
 from typing import Any, Unpack
 
 from ..sampling import SamplingConfig, sample, score_traces
-from ..select import Selection, select
+from ..selection import Selection, select
 from ..text import split_completion
 from ..trace import Trace
 from .config import FORM, ColdStartConfig
@@ -41,7 +41,7 @@ def build_cold_start(sampling: SamplingConfig, config: ColdStartConfig, **hooks:
         [`~errors.StageError`]: if nothing was kept.
     """
     job, selection = sample_and_select(sampling, config, **hooks)
-    report = selection.to_json()
+    report = dict(selection.report)
     # What was sampled may have a form of its own (`<answer>` tags); a refined text is written in the plain one.
     texts: list[str | None] = [sft_row(t, config.form, job.rules.style)["completion"] for t in selection.kept]
     if config.refine_url and selection.kept:

@@ -2,15 +2,27 @@
 What the builders do alike: read and check everything first, then sample, select and write.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from ..data import load_prompts, parse_sources
-from ..errors import StageError
+from ..data import load_prompts, load_rows, parse_sources
+from ..errors import DataError, StageError
 from ..io import whole_file, write_json
+from ..rewards import LanguageConsistency
 from ..sampling import Engine, SamplingConfig, check_columns, sample
-from ..select import HeldOut, Selection, read_rules, select
+from ..selection import (
+    HeldOut,
+    Rules,
+    Seen,
+    Selection,
+    ShardSelection,
+    contaminated,
+    read_rules,
+    select,
+    select_shards,
+)
 from ..trace import Trace
 from .config import BuilderConfig
 from .outputs import SFT_COLUMNS
@@ -66,12 +78,16 @@ class Job:
     ) -> None:
         self.sampling, self.config, self.rewards = sampling, config, rewards
         self.on_shard, self.engine = on_shard, engine
-        self.rules = read_rules(config.rules, **{"right_by": (), "seed": sampling.seed, **rules})
+        made = read_rules(config.rules, **{"right_by": (), "seed": sampling.seed, **rules})
+        self.rules = dataclasses.replace(made, language_by=made.language_by or _counting_language(rewards, made))
         self.rows = load(config.data, seed=sampling.seed)
         check_columns(rewards, self.rows.column_names, self.rows.unique("domain"))
-        self.held_out = None
+        self.held_out: HeldOut | None = None
+        self.contamination: dict[str, Any] = {}
         if config.held_out:
-            self.held_out = HeldOut(load_prompts(parse_sources(config.held_out, key="held_out"))["prompt"])
+            self.held_out = _held_out(config)
+            self._leave_out_contaminated(self.held_out)
+        self.seen = _seen(config) if config.against else None
 
     def sample(self, **changes: Any) -> Iterator[Trace]:
         """Sample from the config's model. `changes` are arguments of [`~sampling.sample`] in place of the builder's."""
@@ -86,8 +102,29 @@ class Job:
         return sample(**{**arguments, **changes})
 
     def select(self, traces: Iterable[Trace]) -> Selection:
-        """Apply the rules."""
-        return select(traces, self.rules, self.held_out)
+        """Apply the rules to traces in memory."""
+        return select(traces, self.rules, self.held_out, self.seen)
+
+    def select_shards(self, shards: Sequence[Path]) -> ShardSelection:
+        """Apply the rules to shards of traces; what is found in each is stored in `selection/`."""
+        return select_shards(
+            shards,
+            self.rules,
+            self.held_out,
+            folder=Path(self.config.output_dir) / "selection",
+            seen=self.seen,
+            on_progress=self.on_shard,
+        )
+
+    def _leave_out_contaminated(self, held_out: HeldOut) -> None:
+        """Leave prompts of evaluations out before they cost a sample."""
+        prompts = dict(zip(self.rows["prompt_id"], self.rows["prompt"]))
+        ids, self.contamination = contaminated(prompts, held_out)
+        clean = [i for i, prompt_id in enumerate(self.rows["prompt_id"]) if prompt_id not in ids]
+        if not clean:
+            raise DataError("every prompt overlaps with a held-out one; expected others", key="held_out")
+        if ids:
+            self.rows = self.rows.select(clean)
 
     def write(
         self,
@@ -113,6 +150,8 @@ class Job:
         import pyarrow.parquet as pq
 
         output_dir = Path(self.config.output_dir)
+        if self.contamination:
+            report = {**report, "contamination": self.contamination}
         write_json(output_dir / "selection.json", report)
         rows = [{column: row.get(column) for column in columns} for row in rows]
         if not rows:
@@ -123,3 +162,26 @@ class Job:
         table = pa.Table.from_pylist(rows, schema=pa.schema([(column, pa.string()) for column in columns]))
         with whole_file(output_dir / "data" / "train.parquet") as partial:
             pq.write_table(table, partial)
+
+
+def _held_out(config: BuilderConfig) -> HeldOut:
+    """The prompts of the config's `held_out`, each source an evaluation of its own."""
+    sources = parse_sources(config.held_out, key="held_out")
+    prompts = {source.label: load_prompts([source])["prompt"] for source in sources}
+    boilerplate = {} if config.boilerplate is None else {"boilerplate": config.boilerplate}
+    return HeldOut(prompts, min_share=config.min_overlap, **boilerplate)
+
+
+def _seen(config: BuilderConfig) -> Seen:
+    """The rows of the config's `against`."""
+    rows = load_rows(parse_sources(config.against, key="against"), kind="sft")
+    return Seen.of((row["prompt"], row["completion"]) for row in rows)
+
+
+def _counting_language(rewards: Mapping[str, Callable[..., Any]], rules: Rules) -> str | None:
+    """The name of a reward that counts the words of the same thoughts by the same languages as the rules do."""
+    for name, reward in rewards.items():
+        inner = getattr(reward, "reward", reward)  # of one for some domains
+        if isinstance(inner, LanguageConsistency) and (inner.languages, inner.style) == (rules.languages, rules.style):
+            return name
+    return None

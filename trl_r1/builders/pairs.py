@@ -16,7 +16,7 @@ from typing import Any, Unpack
 from ..errors import ConfigError
 from ..rewards.schedule import RewardSpec, check_machine, make_reward
 from ..sampling import SamplingConfig, score_traces
-from ..select import Selection, normalized
+from ..selection import Selection, normalized
 from ..trace import Trace, by_prompt, grouped
 from .config import PairsConfig
 from .job import Hooks, Job
@@ -65,7 +65,7 @@ def build_pairs(sampling: SamplingConfig, config: PairsConfig, **hooks: Unpack[H
         "kept": len(kept),
         "rejected": {reason: n for reason, n in rejected.items() if n},
         "kept_by_domain": Counter(row["domain"] for row in kept),
-        "answers": selection.to_json(),
+        "answers": selection.report,
     }
     job.write(kept, report, PAIR_COLUMNS)
     return kept
@@ -116,7 +116,7 @@ def choose_pairs(
     Pair the answers that selection kept.
 
     Args:
-        selection ([`~select.Selection`]):
+        selection ([`~selection.Selection`]):
             Answers with the reward `preference`.
         config ([`PairsConfig`]):
             The least gap, and the most pairs of a prompt.

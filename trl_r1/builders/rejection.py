@@ -10,7 +10,7 @@ from functools import partial
 from typing import Unpack
 
 from ..sampling import SamplingConfig, accuracy_of, load_named, score_traces
-from ..select import Selection
+from ..selection import Selection
 from .config import RejectionConfig
 from .job import Hooks, Job
 from .outputs import sft_row
@@ -33,7 +33,7 @@ def build_rejection(sampling: SamplingConfig, config: RejectionConfig, **hooks: 
         [`~errors.StageError`]: if nothing was kept.
     """
     job, selection = sample_and_select(sampling, config, **hooks)
-    job.write([sft_row(trace, config.form, job.rules.style) for trace in selection.kept], selection.to_json())
+    job.write([sft_row(trace, config.form, job.rules.style) for trace in selection.kept], selection.report)
     return selection
 
 

@@ -29,7 +29,12 @@ def builder(
         configs=("trl_r1.sampling.config:SamplingConfig", f"trl_r1.builders.config:{config}"),
         leaves=("data/train.parquet",),
         writes={"train": columns},
-        references={"held_out": "data", "rewards.*.args.model": "model", "judge.args.model": "model"},
+        references={
+            "held_out": "data",
+            "against": "data",
+            "rewards.*.args.model": "model",
+            "judge.args.model": "model",
+        },
     )
 
     def build(sampling: Any, config: Any) -> None:
