@@ -203,6 +203,16 @@ def shards_of(path: str | Path) -> list[Path]:
     return sorted(p for p in path.glob("*.parquet") if not p.name.startswith(".")) if path.is_dir() else [path]
 
 
+def read_rewards(path: str | Path) -> Iterator[tuple[str, dict[str, float | None]]]:
+    """Read of each trace of a shard no more than its prompt's id and its rewards."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=["prompt_id", "rewards"]):
+            for prompt_id, rewards in zip(*(column.to_pylist() for column in batch.columns)):
+                yield prompt_id, json.loads(rewards) if rewards else {}
+
+
 def _read_shard(path: Path) -> Iterator[Trace]:
     import pyarrow as pa
     import pyarrow.parquet as pq

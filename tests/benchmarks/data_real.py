@@ -21,24 +21,27 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow.parquet as pq
 
 from tests.benchmarks import code_data
 from tests.benchmarks.golds import perturbed
 from trl_r1.builders import ColdStartConfig, RejectionConfig, build_cold_start, build_rejection
 from trl_r1.data import load_prompts
+from trl_r1.data_files import data_files
 from trl_r1.errors import StageError
 from trl_r1.sampling import Sample, SamplingConfig
-from trl_r1.select import Selection
 from trl_r1.verify import read_gold
 
 
 DEMANDED = 0.995
 FORMS = {"think": "<think>\n{}\n</think>\n\n{}", "r1_zero": "<think>{}</think> <answer>{}</answer>"}
 RULES = {"languages": ["en", "zh"], "max_paragraph_words": 400, "max_repetition": 0.3, "min_language_share": 0.9}
+_PACKAGES = ("numpy", "sortedcontainers")  # what solutions of LeetCode import
 _CALCULATION = re.compile(r"<<.*?>>")
 
 
@@ -148,7 +151,9 @@ def run(name: str, folder: Path, limit: int | None, builder: str, out: Path) -> 
         question: (FORMS[style].format(thought, right), FORMS[style].format(thought, wrong))
         for question, (thought, right, wrong) in answered.items()
     }
-    arguments = {"style": style} | ({"all_or_nothing": True} if "Code" in found.accuracy else {})
+    arguments: dict[str, Any] = {"style": style}
+    if "Code" in found.accuracy:
+        arguments |= {"all_or_nothing": True, "packages": [name for name in _PACKAGES if find_spec(name)]}
     settings: dict[str, Any] = {
         "data": sources,
         "output_dir": str(out),
@@ -164,16 +169,18 @@ def run(name: str, folder: Path, limit: int | None, builder: str, out: Path) -> 
         config = ColdStartConfig(
             **settings, form=FORMS["think"].replace("{}", "{thought}", 1).replace("{}", "{answer}")
         )
-        selection = build_cold_start(sampling, config, engine=engine)
+        build_cold_start(sampling, config, engine=engine)
     else:
-        selection = build_rejection(sampling, RejectionConfig(**settings), engine=engine)
+        build_rejection(sampling, RejectionConfig(**settings), engine=engine)
     seconds = time.perf_counter() - started
-    return _told(name, forms, selection, seconds)
+    return _told(name, forms, seconds, out)
 
 
-def _told(name: str, forms: dict[str, tuple[str, str]], selection: Selection, seconds: float) -> bool:
-    lost = [(trace, reason) for trace, reason in selection.rejected if trace.completion == forms[trace.prompt][0]]
-    taken = [trace for trace in selection.kept if trace.completion == forms[trace.prompt][1]]
+def _told(name: str, forms: dict[str, tuple[str, str]], seconds: float, out: Path) -> bool:
+    rejected = pq.read_table(data_files(out / "rejected" / "train.parquet")).to_pylist()
+    lost = [row for row in rejected if row["completion"] == forms[row["prompt"]][0]]
+    known = {row["prompt"] for row in rejected if row["completion"] == forms[row["prompt"]][1]}
+    taken = [question for question in forms if question not in known]
     total = len(forms)
     right, refused = total - len(lost), total - len(taken)
     print(
@@ -181,15 +188,17 @@ def _told(name: str, forms: dict[str, tuple[str, str]], selection: Selection, se
         f"refused ({refused / total:.2%}); {seconds:.0f} s, {2 * total / seconds:.0f} samples/s",
         flush=True,
     )
-    for trace, reason in lost:
-        print(f"  refused though right: {reason}: {_short(trace.prompt)} ({_short(trace.solution or '', 60)})")
-    for trace in taken:
-        print(f"  accepted though spoilt: {_short(trace.prompt)}: {_short(trace.completion[-80:])}")
+    for row in lost:
+        print(
+            f"  refused though right: {row['reason']}: ...{_end(row['prompt'])} ({row['solution'] or row['rewards']})"
+        )
+    for question in taken:
+        print(f"  accepted though spoilt: ...{_end(question)}: ...{_end(forms[question][1])}")
     return min(right, refused) >= DEMANDED * total
 
 
-def _short(text: str, length: int = 100) -> str:
-    return " ".join(text.split())[:length]
+def _end(text: str, length: int = 140) -> str:
+    return " ".join(text.split())[-length:]
 
 
 def main(argv: list[str] | None = None) -> int:
