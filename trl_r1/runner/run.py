@@ -10,12 +10,13 @@ import errno
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import Interrupted, MachineError
+from ..errors import ConfigError, Interrupted, MachineError
 from ..io import write_text
 from ..recipe import Artifact, Recipe, ResolvedStage, shown
 from ..recipe.records import now
@@ -35,8 +36,9 @@ from .directory import (
 from .display import Display, clock, data_table, table
 from .figures import as_json, figures_text
 from .finish import finish
-from .launch import LOG_FILE, RunningStage, command_of, how_it_ended, read_progress, shell, start, stop
+from .launch import LOG_FILE, RunningStage, how_it_ended, read_progress, shell, start, stop
 from .needs import lacking, refuse_lacking, to_run, unchecked
+from .place import HERE, Place, command_of
 from .plan import PlannedStage, State, make_plan
 from .record import is_there, lost_seconds, make_artifact, recipe_text
 from .sizes import Sizing, make_sizing
@@ -74,6 +76,14 @@ class RunOptions:
             Of `trl-r1 plan`: print the figures alone, in JSON.
         parallel (`int`, *optional*):
             How many stages at once, in place of the recipe's.
+        launcher (`str`, *optional*):
+            `"local"` or `"slurm"`, in place of the recipe's.
+        detach (`bool`):
+            Under Slurm: submit the stages and leave.
+        job (`bool`):
+            Whether this is the runner inside a job that another has submitted, for the one stage of `only`.
+        mirror (`str`, *optional*):
+            Folder or URL to which the run's directory is copied at every checkpoint, and from which it is taken first.
         grace_s (`float`, *optional*):
             Seconds that an interrupted stage has to end by itself. By default 10, and for a training as long as it takes
             to save a checkpoint at the end of its optimizer step.
@@ -98,6 +108,10 @@ class RunOptions:
     throughput: Path | None = None
     as_json: bool = False
     parallel: int | None = None
+    launcher: str | None = None
+    detach: bool = False
+    job: bool = False
+    mirror: str | None = None
     grace_s: float | None = None
     command: list[str] = field(default_factory=list)
     variant: str | None = None
@@ -222,10 +236,12 @@ class _Run:
     run_dir: Path
     options: RunOptions
     display: Display
+    place: Place = HERE
     running: list[RunningStage] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
     results: dict[str, tuple[str, float]] = field(default_factory=dict)
     failed: list[tuple[RunningStage, int, str]] = field(default_factory=list)
+    tried: Counter[str] = field(default_factory=Counter)
     stops: int = 0
     since: float = field(default_factory=time.monotonic)
 
@@ -273,9 +289,12 @@ class _Run:
             spent = before.wall_seconds + (lost_seconds(before, folder) if before.outcome is None else 0.0)
             attempt = replace(attempt, started=before.started, attempts=before.attempts + 1, wall_seconds=spent)
         write_attempt(folder, attempt)
-        self.running.append(start(stage.item, self.run_dir, folder))
+        self.running.append(start(stage.item, self.run_dir, folder, self.place, self.note))
         how = f", goes on (attempt {attempt.attempts})" if attempt.attempts > 1 else ""
         self.display.say(f"{clock()} {stage.name}: started{how}; log: {shown(folder / LOG_FILE)}")
+
+    def note(self, text: str) -> None:
+        self.display.say(f"{clock()} {text}")
 
     # --- while ------------------------------------------------------------------------------------------------------
 
@@ -327,9 +346,14 @@ class _Run:
         attempt = replace(attempt, wall_seconds=round(attempt.wall_seconds + stage.seconds, 3))
         missing = [] if code else [name for name in stage.item.outputs if not is_there(stage.folder / name)]
         if code or missing:
-            reason = how_it_ended(code) if code else f"ended well, but left no {', '.join(missing)}"
+            reason = stage.trouble or how_it_ended(code) if code else f"ended well, but left no {', '.join(missing)}"
             write_attempt(stage.folder, replace(attempt, outcome="interrupted" if self.stops else "failed"))
-            if not self.stops:
+            if not self.stops and code != ConfigError.exit_code and self.tried[stage.name] < stage.item.stage.retries:
+                self.tried[stage.name] += 1
+                left = stage.item.stage.retries - self.tried[stage.name]
+                self.note(f"{stage.name}: FAILED, {reason}; it is started again (`retries`: {left} left)")
+                self.start(planned)
+            elif not self.stops:
                 self.failed.append((stage, code, reason))
                 self.results[stage.name] = ("failed", attempt.wall_seconds)
                 self.display.say(f"{clock()} {stage.name}: FAILED, {reason}")
@@ -398,7 +422,7 @@ class _Run:
 
     def report_failure(self) -> int:
         for stage, _, reason in self.failed:
-            tail = "\n".join(f"    {line}" for line in stage.log_tail())
+            tail = "\n".join(f"    {line}" for line in stage.servers.tail() or stage.log_tail())
             error = read_progress(stage.folder).get("error")
             reason = f"{reason}: {error}" if error else reason
             print(

@@ -16,6 +16,7 @@ from typing import Any
 from unittest import mock
 
 from ..errors import MachineError
+from ..model_server import server_name
 from ..sampling.engine import Engine, engine_of
 from ._refusals import Launch, value_of
 
@@ -129,7 +130,7 @@ def _addresses(configs: Sequence[Any], rewards: Sequence[tuple[str, Any, Any]]) 
         found.append(("vllm_server_base_url", value_of(configs, "vllm_server_base_url") or f"http://{host}:{port}"))
     found += [(f"{key}.args.base_url", getattr(reward, "base_url", None)) for key, reward, _ in rewards]
     for key, address in dict.fromkeys(found):
-        if isinstance(address, str) and address:
+        if isinstance(address, str) and address and not server_name(address):  # that one the runner starts
             yield key, address
 
 
