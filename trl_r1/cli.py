@@ -120,6 +120,14 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one step of each stage at its real size and at full lengths, in runs/NAME-smoke: does it fit this machine?",
     )
+    for sub in (run, plan):
+        sub.add_argument(
+            "--launcher",
+            choices=["local", "slurm"],
+            help="start stages on this machine, or as jobs of Slurm (default: as the recipe says)",
+        )
+    run.add_argument("--detach", action="store_true", help="under Slurm: submit the stages, and do not wait for them")
+    run.add_argument("--job", action="store_true", help=argparse.SUPPRESS)  # the runner inside a job, for one stage
     plan.add_argument(
         "--data",
         action="store_true",

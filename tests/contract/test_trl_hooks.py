@@ -546,6 +546,7 @@ class TestConfigs:
                     "dynamic_sampling",
                     "max_sampling_rounds",
                     "prompt_curriculum",
+                    "max_steps_without_variance",
                     "compact_generation",
                 },
             ),
