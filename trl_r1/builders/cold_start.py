@@ -10,7 +10,7 @@ the refined text is verified again by the rules, and is given up where it fails 
 import dataclasses
 from typing import Any, Unpack
 
-from ..sampling import SamplingConfig, sample, score_traces
+from ..sampling import SamplingConfig, Worker, sample, score_traces
 from ..select import Selection, select
 from ..text import split_completion
 from ..trace import Trace
@@ -64,6 +64,7 @@ def _refined(
         prompt_template="chat",
         completion_prefix="",
         n_samples=1,
+        until_accepted=None,
         temperature=config.refine_temperature,
         top_p=1.0,
         top_k=0,
@@ -74,7 +75,8 @@ def _refined(
         for i, trace in enumerate(kept)
     ]
     candidates: dict[int, Trace] = {}
-    for answer in sample(config.refine_model or "", requests, asking, f"{config.output_dir}/refined"):
+    # What is refined is known to the first worker alone.
+    for answer in sample(config.refine_model or "", requests, asking, f"{config.output_dir}/refined", worker=Worker()):
         if not answer.was_sampled:
             continue
         i, said = int(answer.prompt_id), answer.completion

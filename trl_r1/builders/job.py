@@ -9,9 +9,18 @@ from typing import Any, TypedDict
 from ..data import load_prompts, parse_sources
 from ..errors import StageError
 from ..io import whole_file, write_json
-from ..sampling import Engine, SamplingConfig, check_columns, sample
+from ..sampling import (
+    Engine,
+    SamplingConfig,
+    Worker,
+    accuracy_of,
+    check_columns,
+    sample_to_shards,
+    write_pass_rates,
+)
+from ..sampling.progress import OnProgress
 from ..select import HeldOut, Selection, read_rules, select
-from ..trace import Trace
+from ..trace import Trace, read_traces
 from .config import BuilderConfig
 from .outputs import SFT_COLUMNS
 
@@ -21,13 +30,13 @@ class Hooks(TypedDict, total=False):
     How a caller takes part in sampling.
 
     Args:
-        on_shard (`Callable`, *optional*):
-            Called after each shard with the numbers of shards done and in all.
+        on_progress (`Callable`, *optional*):
+            Told how far sampling is: [`~sampling.progress.OnProgress`].
         engine ([`~sampling.Engine`], *optional*):
             What samples; by default the engine that [`~sampling.SamplingConfig`] names.
     """
 
-    on_shard: Callable[[int, int], None] | None
+    on_progress: OnProgress | None
     engine: Engine | None
 
 
@@ -44,7 +53,7 @@ class Job:
             What scores the samples, by name. The rows must have the columns that they read.
         load (`Callable`, *optional*, defaults to [`~data.load_prompts`]):
             Loads the rows, called with the sources and `seed`.
-        on_shard, engine:
+        on_progress, engine:
             See [`Hooks`].
         **rules:
             Rules where the config has none.
@@ -60,12 +69,12 @@ class Job:
         rewards: Mapping[str, Callable[..., Any]],
         *,
         load: Callable[..., Any] = load_prompts,
-        on_shard: Callable[[int, int], None] | None = None,
+        on_progress: OnProgress | None = None,
         engine: Engine | None = None,
         **rules: Any,
     ) -> None:
         self.sampling, self.config, self.rewards = sampling, config, rewards
-        self.on_shard, self.engine = on_shard, engine
+        self.on_progress, self.engine = on_progress, engine
         self.rules = read_rules(config.rules, **{"right_by": (), "seed": sampling.seed, **rules})
         self.rows = load(config.data, seed=sampling.seed)
         check_columns(rewards, self.rows.column_names, self.rows.unique("domain"))
@@ -73,17 +82,42 @@ class Job:
         if config.held_out:
             self.held_out = HeldOut(load_prompts(parse_sources(config.held_out, key="held_out"))["prompt"])
 
-    def sample(self, **changes: Any) -> Iterator[Trace]:
-        """Sample from the config's model. `changes` are arguments of [`~sampling.sample`] in place of the builder's."""
+    def sample(self, *, last: bool = True, **changes: Any) -> Iterator[Trace]:
+        """
+        Sample from the config's model, and yield the traces in the order of their shards.
+
+        Where several workers share the stage, the first one goes on when all are done; the others end here.
+
+        Args:
+            last (`bool`, *optional*, defaults to `True`):
+                Whether nothing more is sampled that the other workers have a part in.
+            **changes:
+                Arguments of [`~sampling.sample_to_shards`] in place of the builder's.
+        """
+        for shard in self.sample_to_shards(last=last, **changes):
+            yield from read_traces(shard)
+
+    def sample_to_shards(self, *, last: bool = True, **changes: Any) -> list[Path]:
+        """Sample as [`sample`], and return the shards."""
+        accuracy = accuracy_of(self.rewards)
         arguments = {
             "model": self.config.model_name_or_path or "",
             "rows": self.rows,
             "config": self.sampling,
             "out_dir": f"{self.config.output_dir}/traces",
-            "on_shard": self.on_shard,
+            "on_progress": self.on_progress,
             "engine": self.engine,
+            "accuracy": accuracy,
         }
-        return sample(**{**arguments, **changes})
+        shards = sample_to_shards(**{**arguments, **changes})
+        if Worker.of_environment().rank:
+            if last:
+                raise SystemExit(0)
+            return []
+        if accuracy and changes.get("finish"):
+            model = str(changes.get("model", arguments["model"]))
+            write_pass_rates(Path(self.config.output_dir) / "pass_rates.parquet", {model: shards}, accuracy)
+        return shards
 
     def select(self, traces: Iterable[Trace]) -> Selection:
         """Apply the rules."""
