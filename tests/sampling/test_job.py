@@ -239,7 +239,10 @@ def of_0_1_0(folder, config, monkeypatch):
     import pyarrow.parquet as pq
 
     for i in range(2):  # it was killed before the third
-        part = [{**drop(t), **{k: json.dumps(getattr(t, k)) for k in ("rewards", "sampling", "extra")}} for t in traces[6 * i : 6 * i + 6]]
+        part = [
+            {**drop(t), **{k: json.dumps(getattr(t, k)) for k in ("rewards", "sampling", "extra")}}
+            for t in traces[6 * i : 6 * i + 6]
+        ]
         pq.write_table(pa.Table.from_pylist(part), folder / "old" / f"0000{i}.parquet")
     names = {"tensor_parallel_size": 1, "gpu_memory_utilization": 0.9, "max_model_length": None}
     note = {key: getattr(config, key) for key in (*_KEPT_BY_0_1_0, "seed")}
@@ -250,10 +253,21 @@ def of_0_1_0(folder, config, monkeypatch):
     return traces
 
 
-_KEPT_BY_0_1_0 = (
-    "prompt_template completion_prefix n_samples temperature top_p top_k max_completion_tokens shard_prompts batch_size "
-    "backend dtype base_url server_model"
-).split()
+_KEPT_BY_0_1_0 = [
+    "prompt_template",
+    "completion_prefix",
+    "n_samples",
+    "temperature",
+    "top_p",
+    "top_k",
+    "max_completion_tokens",
+    "shard_prompts",
+    "batch_size",
+    "backend",
+    "dtype",
+    "base_url",
+    "server_model",
+]
 
 
 def test_shards_of_0_1_0_are_adopted_where_they_are_what_is_asked_for_and_else_kept(tmp_path, monkeypatch):
@@ -302,7 +316,7 @@ def test_rewards_are_made_anew_where_what_they_depend_on_changes_and_for_no_more
         trace.rewards["r"] for trace in collect(tmp_path, engine, rows=rows, finish=by(value), finish_key=key)
     }
     run(1.0, "a", engine=Echo())
-    assert sorted(sum(asked, [])) == every
+    assert sorted(prompt for part in asked for prompt in part) == every
     assert run(2.0, "a") == {1.0}
     assert run(2.0, "b") == {2.0}
     asked.clear()
@@ -341,7 +355,7 @@ def test_a_prompt_that_always_fails_is_recorded_with_its_reason_and_asked_for_at
     traces = collect(
         tmp_path, Rolling(answer=down), on_progress=lambda done, total, /, **info: told.append((done, total, info))
     )
-    (first, second) = [trace for trace in traces if not trace.was_sampled]
+    first, _ = [trace for trace in traces if not trace.was_sampled]
     assert (first.prompt_id, first.finish_reason, first.completion) == ("p3", "failed", "")
     assert first.sampling["failure"] == "503 busy"
     assert told[-1][:2] == (14, 14)
@@ -388,7 +402,9 @@ def test_a_prompt_with_enough_accepted_samples_is_asked_for_no_more(engine, kill
             collect(tmp_path, first, **arguments)
         made += first.made
     last, told = engine(), []
-    traces = collect(tmp_path, last, **arguments, on_progress=lambda done, total, /, **info: told.append((done, total)))
+    traces = collect(
+        tmp_path, last, **arguments, on_progress=lambda done, total, /, **info: told.append((done, total))
+    )
     expected = Counter({row["prompt"]: 4 if i % 3 == 0 else 6 for i, row in enumerate(ROWS)})
     assert made + last.made == expected
     assert Counter(trace.prompt for trace in traces) == expected

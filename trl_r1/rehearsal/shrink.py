@@ -65,7 +65,7 @@ def trains(kind: StageKind | None) -> str | None:
 
 def samples(kind: StageKind | None) -> bool:
     """Return whether a kind of stage samples with an engine."""
-    return any(name.endswith(":SamplingConfig") for name in (kind.configs if kind else ()))
+    return kind is not None and kind.samples
 
 
 def source_key(source: Mapping[str, Any]) -> str:

@@ -97,7 +97,8 @@ class SamplingConfig:
     tensor_parallel_size: int = 1
     gpu_memory_utilization: float = 0.9
     max_model_length: int | None = None
-    base_url: str | list[str] | None = None
+    # In this order, in which `HfArgumentParser` takes a text from the command line.
+    base_url: str | None | list[str] = None  # noqa: RUF036
     server_model: str | None = None
     server_concurrency: int = 32
     server_timeout_seconds: float = 600.0
