@@ -65,8 +65,10 @@ class Stub:
                     (int(line[15:]) for line in head.split(b"\r\n") if line[:15].lower() == b"content-length:"), 0
                 )
                 body = await reader.readexactly(length)
-                if head.startswith(b"GET"):
+                if head.startswith(b"GET /seen"):
                     self._write(writer, 200, json.dumps(self.seen()))
+                elif head.startswith(b"GET"):
+                    self._write(writer, 200, str(self.served.total()))
                 elif not await self.answer(json.loads(body), writer):
                     break
                 await writer.drain()
@@ -134,9 +136,9 @@ class Serving:
         self.process.start()
         self.urls = [f"http://127.0.0.1:{port}/v1" for port in here.recv()]
 
-    def seen(self) -> dict[str, Any]:
-        """Return what it has seen."""
-        with urllib.request.urlopen(self.urls[0].removesuffix("/v1"), timeout=60) as answer:
+    def seen(self, what: str = "seen") -> Any:
+        """Return what it has seen; how many requests it has served, for `count`."""
+        with urllib.request.urlopen(f"{self.urls[0].removesuffix('/v1')}/{what}", timeout=60) as answer:
             return json.load(answer)
 
     def __enter__(self) -> "Serving":
@@ -198,7 +200,7 @@ def _content(trace: Trace) -> tuple[Any, ...]:
     return trace.completion, trace.finish_reason, trace.seed, trace.n_tokens, str(trace.rewards), trace.model
 
 
-def killed(folder: Path, prompts: int, kills: int, seconds: tuple[float, float], seed: int = 0) -> dict[str, Any]:
+def killed(folder: Path, prompts: int, kills: int, seed: int = 0) -> dict[str, Any]:
     """
     Sample while workers are killed, and compare.
 
@@ -208,18 +210,18 @@ def killed(folder: Path, prompts: int, kills: int, seconds: tuple[float, float],
         prompts (`int`):
             How many; one of them always fails.
         kills (`int`):
-            SIGKILLs.
-        seconds (`tuple[float, float]`):
-            Least and most between two.
+            SIGKILLs, each when the server has given so many completions: at no moment that hangs on the machine.
         seed (`int`, *optional*, defaults to `0`):
             Of the moments.
     """
     draw = random.Random(seed)
+    at = sorted(draw.uniform(0.01, 0.95) * prompts * N_SAMPLES for _ in range(kills))
     done_kills = 0
     with Serving(Stub(fault=FAULTS)) as stub:
         workers = [start(folder / "killed", stub.urls[0], prompts, rank, 2) for rank in range(2)]
         while done_kills < kills:
-            time.sleep(draw.uniform(*seconds))
+            while stub.seen("count") < at[done_kills] and any(worker.poll() is None for worker in workers):
+                time.sleep(0.02)
             url = stub.urls[done_kills * 2 >= kills]
             for rank in draw.choice(([0], [1], [0, 1])):
                 if done_kills < kills:
@@ -314,7 +316,6 @@ def main() -> None:
     parser.add_argument("--latency", action="store_true", help="measure the rolling window in place of the kills")
     parser.add_argument("--prompts", type=int, help="1250 by default (20,000 samples), 512 with --latency")
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seconds", type=float, nargs=2, default=(1.5, 4.0), help="between two kills")
     parser.add_argument("--concurrency", type=int, default=256, help="with --latency")
     parser.add_argument("--mean-seconds", type=float, default=2.0, help="with --latency: of an answer")
     parser.add_argument("--seed", type=int, default=0)
@@ -327,7 +328,7 @@ def main() -> None:
         if options.latency:
             found = latency(Path(folder), options.prompts or 512, options.concurrency, options.mean_seconds)
         else:
-            found = killed(Path(folder), options.prompts or 1250, options.kills, tuple(options.seconds), options.seed)
+            found = killed(Path(folder), options.prompts or 1250, options.kills, options.seed)
     print(json.dumps(found, indent=2))
 
 
