@@ -11,6 +11,8 @@ from typing import Any, TypedDict
 from ..data import load_prompts, parse_sources
 from ..errors import StageError
 from ..io import read_json, whole_folder, write_json
+from ..pass_rates import FILE as PASS_RATES
+from ..pass_rates import write_pass_rates
 from ..sampling import (
     Engine,
     SamplingConfig,
@@ -18,7 +20,6 @@ from ..sampling import (
     accuracy_of,
     check_columns,
     sample_to_shards,
-    write_pass_rates,
 )
 from ..sampling.progress import OnProgress
 from ..select import HeldOut, Rules, Selection, read_rules, select
@@ -137,7 +138,7 @@ class Job:
             return []
         if accuracy and changes.get("finish"):
             model = str(changes.get("model", arguments["model"]))
-            write_pass_rates(Path(self.config.output_dir) / "pass_rates.parquet", {model: shards}, accuracy)
+            write_pass_rates(Path(self.config.output_dir) / PASS_RATES, {model: shards}, accuracy)
         return shards
 
     def samples(

@@ -19,7 +19,6 @@ the OpenAI protocol), or a module of your own with an [`Engine`].
 from .config import SamplingConfig
 from .engine import Engine, Request, Sample, engine_of
 from .job import sample, sample_to_shards
-from .pass_rates import write_pass_rates
 from .progress import Worker
 from .scoring import accuracy_of, check_columns, load_named, named_rewards, score_traces
 
@@ -38,5 +37,4 @@ __all__ = [
     "sample",
     "sample_to_shards",
     "score_traces",
-    "write_pass_rates",
 ]

@@ -24,6 +24,7 @@ from ..evaluation import EvaluationConfig, hard_prompts, pass_rates, summarize
 from ..io import write_json
 from ..kinds import StageKind
 from ..paired import compare_all
+from ..pass_rates import write_pass_rates
 from ..rewards import LanguageConsistency, ThinkFormat
 from ..sampling import (
     SamplingConfig,
@@ -34,7 +35,6 @@ from ..sampling import (
     load_named,
     sample_to_shards,
     score_traces,
-    write_pass_rates,
 )
 from ..trace import Trace, read_traces
 from ._common import Progress, program

@@ -8,14 +8,17 @@ How often each prompt of a job was solved: `pass_rates.parquet` in the folder of
 | `samples` | how many were sampled |
 | `judged` | of these, how many an accuracy reward judges |
 | `solved` | of these, how many are solved |
+
+`solved:` of a data source keeps the prompts that were solved so and so often ([`~data.DataSource`]).
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..io import whole_file
-from ..solved import is_solved
+from .errors import DataError
+from .io import whole_file
+from .solved import is_solved
 
 
 FILE = "pass_rates.parquet"
@@ -61,11 +64,19 @@ def read_pass_rates(path: str | Path) -> dict[str, float]:
     Args:
         path (`str` or `Path`):
             The file, or the folder of the builder or the evaluation.
+
+    Raises:
+        [`~errors.DataError`]: if there is none, or it is no such table.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = Path(path)
-    rows = pq.read_table(path / FILE if path.is_dir() else path, columns=["prompt_id", "judged", "solved"]).to_pylist()
+    path = path / FILE if path.is_dir() else path
+    try:
+        rows = pq.read_table(path, columns=["prompt_id", "judged", "solved"]).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"expected a table of pass rates: {error}", file=str(path)) from error
     sums: dict[str, list[int]] = {}
     for row in rows:
         both = sums.setdefault(row["prompt_id"], [0, 0])
