@@ -136,7 +136,7 @@ def test_a_killed_builder_goes_on_and_ends_with_the_same_data(config, tmp_path):
     again = model()
     build_rejection(sampling(n_samples=6), config, engine=again)
     assert read_data_set(tmp_path / "out").equals(whole)
-    assert again.asked == ["What is 5 plus 0?", "Prove it."]
+    assert sorted(again.asked) == ["Prove it.", "What is 5 plus 0?"]
 
 
 def test_where_nothing_is_kept_the_reasons_are_told(config, tmp_path):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from ..data import load_rows
-from ..sampling import SamplingConfig, accuracy_of, load_named, sample, score_traces
+from ..sampling import SamplingConfig, Worker, accuracy_of, load_named, sample, score_traces
 from ..selection import Selection, ShardSelection, select
 from ..text import split_completion
 from ..trace import Trace
@@ -63,6 +63,10 @@ def build_cold_start(
     rows: list[dict[str, Any]] = []
     selections: dict[str, Selection | ShardSelection] = {}
     refined: dict[str, Any] = {}
+    if Worker.of_environment().rank:  # the others have a part in what is sampled from R1-Zero alone
+        if "zero" in config.sources:
+            job.take_part(finish, config.rewards)
+        raise SystemExit(0)
     for source in config.sources:
         if source == "zero":
             sampled = selections[source] = job.select_shards(job.shards(finish, config.rewards))
@@ -103,6 +107,7 @@ def _chat(job: Job, config: ColdStartConfig, **changes: Any) -> SamplingConfig:
         server_model=config.refine_model,
         prompt_template="chat",
         completion_prefix="",
+        until_accepted=None,
         max_completion_tokens=config.refine_max_tokens,
         **changes,
     )
@@ -119,9 +124,10 @@ def _written(source: str, examples: list[dict[str, Any]], job: Job, config: Cold
         for i, row in enumerate(rows)
     ]
     asking = _chat(job, config, n_samples=config.chat_samples)
-    for answer in sample(config.refine_model or "", requests, asking, f"{config.output_dir}/{source}"):
+    folder = f"{config.output_dir}/{source}"
+    for answer in sample(config.refine_model or "", requests, asking, folder, worker=Worker()):
         row = rows[int(answer.prompt_id)]
-        taken = ("model", "sampling", "completion", "finish_reason", "n_tokens", "seed")
+        taken = ("model", "sampling", "completion", "finish_reason", "n_tokens", "sample", "seed")
         known = {name: getattr(answer, name) for name in taken}
         yield Trace.of_row(row, prompt_id=row["prompt_id"], prompt=row["prompt"], **known)
 
@@ -148,7 +154,8 @@ def _refined(
         for i, trace in enumerate(kept)
     ]
     candidates: dict[int, Trace] = {}
-    for answer in sample(config.refine_model or "", requests, asking, f"{config.output_dir}/refined"):
+    # What is refined is known to the first worker alone.
+    for answer in sample(config.refine_model or "", requests, asking, f"{config.output_dir}/refined", worker=Worker()):
         if not answer.was_sampled:
             continue
         i, said = int(answer.prompt_id), answer.completion

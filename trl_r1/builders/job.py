@@ -11,8 +11,11 @@ from typing import Any, TypedDict
 from ..data import load_prompts, load_rows, parse_sources
 from ..errors import DataError, StageError
 from ..io import whole_folder, write_json
+from ..pass_rates import FILE as PASS_RATES
+from ..pass_rates import read_pass_rates, write_pass_rates
 from ..rewards import LanguageConsistency
-from ..sampling import Engine, SamplingConfig, check_columns, sample, shard_count
+from ..sampling import Engine, SamplingConfig, Worker, check_columns, sample_to_shards
+from ..sampling.progress import OnProgress
 from ..selection import (
     HeldOut,
     Rules,
@@ -24,8 +27,7 @@ from ..selection import (
     select,
     select_shards,
 )
-from ..solved import is_solved
-from ..trace import Trace, read_rewards
+from ..trace import Trace, read_traces
 from .config import BuilderConfig
 from .dataset import DataSetWriter
 from .outputs import REJECTED_COLUMNS, SFT_COLUMNS, Statistics, schema_of, sft_row
@@ -37,13 +39,13 @@ class Hooks(TypedDict, total=False):
     How a caller takes part in sampling.
 
     Args:
-        on_shard (`Callable`, *optional*):
-            Called after each shard with the numbers of shards done and in all.
+        on_progress (`Callable`, *optional*):
+            Told how far sampling is: [`~sampling.progress.OnProgress`].
         engine ([`~sampling.Engine`], *optional*):
             What samples; by default the engine that [`~sampling.SamplingConfig`] names.
     """
 
-    on_shard: Callable[[int, int], None] | None
+    on_progress: OnProgress | None
     engine: Engine | None
 
 
@@ -60,7 +62,7 @@ class Job:
             What scores the samples, by name. The rows must have the columns that they read.
         load (`Callable`, *optional*, defaults to [`~data.load_prompts`]):
             Loads the rows, called with the sources and `seed`.
-        on_shard, engine:
+        on_progress, engine:
             See [`Hooks`].
         **rules:
             Rules where the config has none.
@@ -76,14 +78,16 @@ class Job:
         rewards: Mapping[str, Callable[..., Any]],
         *,
         load: Callable[..., Any] = load_prompts,
-        on_shard: Callable[[int, int], None] | None = None,
+        on_progress: OnProgress | None = None,
         engine: Engine | None = None,
         **rules: Any,
     ) -> None:
         self.sampling, self.config, self.rewards = sampling, config, rewards
-        self.on_shard, self.engine = on_shard, engine
+        self.on_progress, self.engine = on_progress, engine
         made = read_rules(config.rules, **{"right_by": (), "seed": sampling.seed, **rules})
         self.rules = dataclasses.replace(made, language_by=made.language_by or _counting_language(rewards, made))
+        # What says that a sample is solved; a builder that asks for no right answers has no such reward.
+        self.accuracy = [name for name in self.rules.right_by if name in rewards]
         self.rows: Any = []
         if config.data:
             self.rows = load(config.data, seed=sampling.seed)
@@ -96,20 +100,40 @@ class Job:
             if config.data:
                 self._leave_out_contaminated(self.held_out)
         self.seen = _seen(config) if config.against else None
-        self._judged: Counter[str] = Counter()
-        self._solved: Counter[str] = Counter()
+        self.pass_rates: dict[str, float] = {}
 
-    def sample(self, **changes: Any) -> Iterator[Trace]:
-        """Sample from the config's model. `changes` are arguments of [`~sampling.sample`] in place of the builder's."""
+    def sample(self, *, last: bool = True, **changes: Any) -> Iterator[Trace]:
+        """
+        Sample from the config's model, and yield the traces in the order of their shards.
+
+        Where several workers share the stage, the first one goes on when all are done; the others end here.
+
+        Args:
+            last (`bool`, *optional*, defaults to `True`):
+                Whether nothing more is sampled that the other workers have a part in.
+            **changes:
+                Arguments of [`~sampling.sample_to_shards`] in place of the builder's.
+        """
+        for shard in self.sample_to_shards(last=last, **changes):
+            yield from read_traces(shard)
+
+    def sample_to_shards(self, *, last: bool = True, **changes: Any) -> list[Path]:
+        """Sample as [`sample`], and return the shards."""
         arguments = {
             "model": self.config.model_name_or_path or "",
             "rows": self.rows,
             "config": self.sampling,
             "out_dir": f"{self.config.output_dir}/traces",
-            "on_shard": self.on_shard,
+            "on_progress": self.on_progress,
             "engine": self.engine,
+            "accuracy": self.accuracy,
         }
-        return sample(**{**arguments, **changes})
+        shards = sample_to_shards(**{**arguments, **changes})
+        if Worker.of_environment().rank:
+            if last:
+                raise SystemExit(0)
+            return []
+        return shards
 
     def shards(self, finish: Callable[[list[Trace]], list[Trace]], finish_key: Any, **changes: Any) -> list[Path]:
         """
@@ -119,46 +143,49 @@ class Job:
             finish (`Callable`), finish_key (*optional*), **changes:
                 See [`~sampling.sample`].
         """
-        found = self.taken.scored(finish, finish_key)
+        other = Worker.of_environment().rank > 0
+        if other and not len(self.rows):
+            raise SystemExit(0)
+        taken = [] if other else self.taken.scored(finish, finish_key)
+        sampled = self.sample_to_shards(finish=finish, finish_key=finish_key, **changes) if len(self.rows) else []
+        if self.accuracy:
+            found = {self.config.model_name_or_path or "": sampled, "samples_from": taken}
+            path = Path(self.config.output_dir) / PASS_RATES
+            write_pass_rates(path, {name: shards for name, shards in found.items() if shards}, self.accuracy)
+            self.pass_rates = read_pass_rates(path)
+        return taken + sampled
+
+    def take_part(self, finish: Callable[[list[Trace]], list[Trace]], finish_key: Any) -> None:
+        """Sample and score this worker's part of the config's prompts."""
         if len(self.rows):
-            for _ in self.sample(finish=finish, finish_key=finish_key, **changes):
-                pass
-            folder = Path(self.config.output_dir) / "traces"
-            found += [folder / f"{i:05d}.parquet" for i in range(shard_count(len(self.rows), self.sampling))]
-        return found
+            self.sample_to_shards(finish=finish, finish_key=finish_key)
 
     def select(self, traces: Iterable[Trace], rules: Rules | None = None) -> Selection:
         """Apply the rules, by default the job's, to traces in memory."""
-        traces = list(traces)
-        self._count((trace.prompt_id, trace.rewards) for trace in traces)
         return select(traces, rules or self.rules, self.held_out, self.seen)
 
     def select_shards(self, shards: Sequence[Path]) -> ShardSelection:
         """Apply the rules to shards of traces; what is found in each is stored in `selection/`."""
-        for shard in shards:
-            self._count(read_rewards(shard))
+        import pyarrow.parquet as pq
+
+        samples = sum(pq.read_metadata(shard).num_rows for shard in shards)
+
+        def tell(done: int, total: int) -> None:
+            if self.on_progress is not None:
+                self.on_progress(samples, samples, selected=done / max(total, 1))
+
         return select_shards(
             shards,
             self.rules,
             self.held_out,
             folder=Path(self.config.output_dir) / "selection",
             seen=self.seen,
-            on_progress=self.on_shard,
+            on_progress=tell,
         )
-
-    def _count(self, scored: Iterable[tuple[str, Mapping[str, float | None]]]) -> None:
-        """Count of each prompt how many of its samples are judged, and how many solved."""
-        for prompt_id, rewards in scored:
-            solved = is_solved((rewards.get(name) for name in self.rules.right_by), at_least=self.rules.min_reward)
-            if solved is not None:
-                self._judged[prompt_id] += 1
-                self._solved[prompt_id] += solved
 
     def row(self, trace: Trace, form: str | None = None) -> dict[str, Any]:
         """Return a trace as a row for SFT, with the share of its prompt's samples that are solved."""
-        row = sft_row(trace, form, self.rules.style)
-        judged = self._judged[trace.prompt_id]
-        return {**row, "pass_rate": self._solved[trace.prompt_id] / judged if judged else None}
+        return {**sft_row(trace, form, self.rules.style), "pass_rate": self.pass_rates.get(trace.prompt_id)}
 
     def _leave_out_contaminated(self, held_out: HeldOut) -> None:
         """Leave prompts of evaluations out before they cost a sample."""
