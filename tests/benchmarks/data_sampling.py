@@ -27,7 +27,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -271,14 +271,13 @@ def ideal(latencies: list[float], slots: int) -> float:
 def latency(folder: Path, prompts: int, concurrency: int, mean_seconds: float) -> dict[str, Any]:
     """Sample from a server whose answers take as long as R1's, scaled so that the mean takes `mean_seconds`."""
     mean = sum(length_of(seed) for seed in range(4000)) / 4000
-    config = config_of("", server_concurrency=concurrency, shard_prompts=64)
     with Serving(Stub(scale=mean_seconds / mean)) as stub:
         before = time.monotonic()
         rewards = {"parity_accuracy": parity}
         sample_to_shards(
             "m",
             rows_of(prompts, bad=False),
-            replace(config, base_url=stub.urls[0]),
+            config_of(stub.urls[0], server_concurrency=concurrency, shard_prompts=64),
             folder,
             finish=partial(score_traces, rewards=rewards),
             accuracy=list(rewards),

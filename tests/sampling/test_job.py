@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -286,6 +287,14 @@ def test_shards_of_0_1_0_are_adopted_where_they_are_what_is_asked_for_and_else_k
     assert cool.made.total() == 14
     (aside,) = (path for path in (again / "old").iterdir() if path.is_dir() and path.name != "journal")
     assert len(list(aside.glob("*.parquet"))) == 2
+
+
+def test_shards_without_what_lies_beside_them_are_not_sampled_again(tmp_path):
+    whole = collect(tmp_path, Echo(), config=dataclasses.replace(CONFIG, shard_prompts=2))
+    shutil.rmtree(tmp_path / "journal")
+    nobody = Echo()
+    assert collect(tmp_path, nobody) == whole
+    assert not nobody.made
 
 
 def test_models_with_names_stand_side_by_side_in_one_folder(tmp_path):
