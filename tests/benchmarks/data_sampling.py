@@ -231,11 +231,11 @@ def killed(folder: Path, prompts: int, kills: int, seed: int = 0) -> dict[str, A
             for rank in range(2):
                 if workers[rank].poll() is not None:
                     workers[rank] = start(folder / "killed", url, prompts, rank, 2)
-        codes = [worker.wait(600) for worker in workers]
+        codes = [worker.wait(3600) for worker in workers]
         assert codes == [0, 0], codes
         served = Counter(stub.seen()["served"])
     with Serving(Stub()) as stub:
-        assert start(folder / "whole", stub.urls[0], prompts, 0, 1).wait(600) == 0
+        assert start(folder / "whole", stub.urls[0], prompts, 0, 1).wait(3600) == 0
     one, other = content(folder / "killed"), content(folder / "whole")
     failed = [key for key, each in one.items() if each[1] == "failed"]
     twice = served.total() - len(served)
