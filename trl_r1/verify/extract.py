@@ -32,7 +32,7 @@ _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _ANCHOR = re.compile(
     r"(?:\banswers?\b\**[ \t]*(?:\([^()\n]{0,40}\)[ \t]*)?(?:(?:is|are|equals|would be|must be)\b[ \t]*:?|[:=：])|"
-    r"答案(?:应该)?(?:是|为|等于)?[ \t]*[:：]?|答[ \t]*[:：])[ \t]*\**[ \t]*",
+    r"答案[】\]]?(?:应该)?(?:是|为|等于)?[ \t]*[:：]?|答[ \t]*[:：])[ \t]*\**[ \t]*",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"\n|。|！|[.!?](?=\s+[A-Z(\\$]|\s*$)|(?<=[^\d])\.(?=\s)|\.(?=\s*\*\*)")
@@ -44,7 +44,9 @@ _REASON = re.compile(
     r"\s*(?:,\s*)?\b(?:because|since|where|which|so|hence|thus|when|if|but|as)\b.*", re.IGNORECASE | re.DOTALL
 )
 _NUMBER = re.compile(
-    r"(?<![A-Za-z\d_.\\])[-+]?\s?(?:\\\$|[$¥€£])?\s?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*(?:\\?%|percent\b|pct\b))?"
+    r"(?<![A-Za-z\d_.\\])[-+]?\s?(?:\\\$|[$¥€£])?\s?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
+    r"(?:(?::\d{1,2}){1,2}(?:\s?[ap]\.?m\b\.?)?|(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*(?:\\?%|percent\b|pct\b))?)",
+    re.IGNORECASE,
 )
 _LISTED = re.compile(r"\s*(?:,|;|/|，|、|;|(?:,\s*)?(?:and|or)(?![A-Za-z])|和|或)\s*")
 _EITHER = re.compile(r"or|或")
@@ -113,11 +115,29 @@ def _found(text: str) -> str | None:
         return _HASHES.findall(text)[-1].strip() or None
     anchors = list(_ANCHOR.finditer(text))
     for anchor in reversed(anchors[-2:]):
+        if _taken_back(text, anchor):
+            return None
         if found := _after_anchor(text[anchor.end() :]):
             return found
     if is_expression(text):
         return text.strip("*").strip() or None
     return _last_of_last_line(text)
+
+
+def _taken_back(text: str, anchor: re.Match[str]) -> bool:
+    """Tell whether what stands before "the answer is" in its sentence takes it back: "I doubt that", "If x were 13,"."""
+    before = re.split(r"[.!?\n。！？]", text[max(0, anchor.start() - 200) : anchor.start()])[-1]
+    return bool(
+        _DOUBTED.search(_CLAUSE_END.split(before)[-1]) or ("would" in anchor[0].lower() and _SUPPOSED.search(before))
+    )
+
+
+_DOUBTED = re.compile(
+    r"\b(?:doubt(?:s|ful)?|den(?:y|ies)|false|untrue|wrong|incorrect|unlikely|impossible|cannot be|not (?:true|right|correct|the case)|"
+    r"(?:not|n['’]t) (?:think|believe|say|mean))\b|怀疑|错误|否认|不认为",
+    re.IGNORECASE,
+)
+_SUPPOSED = re.compile(r"\b(?:if|had|were)\b", re.IGNORECASE)
 
 
 def stands_alone(text: str) -> bool:
@@ -132,7 +152,7 @@ def is_expression(text: str) -> bool:
     """Tell whether a text is an answer by itself rather than prose around one."""
     if not text or len(text) > _LONGEST_WHOLE or (text.count("\n") > 2 and "matrix" not in text):
         return False
-    if re.search(r"\d", text) and DENIAL.search(text):
+    if (re.search(r"\d", text) and DENIAL.search(text)) or (" **" in text and _BOLD.search(text)):
         return False
     bare = re.sub(r"\\(?:text|mbox|mathrm|textbf|begin|end)\s*\{[^{}]*\}", " ", text)
     words = [word for word in _PROSE.findall(bare) if word.lower() not in _MATH_WORDS]
@@ -261,6 +281,8 @@ def _unwrapped(content: str) -> str:
 def _after_anchor(rest: str) -> str | None:
     rest = rest[:_LONGEST_WHOLE].lstrip()
     sentence = _SENTENCE_END.split(rest, maxsplit=1)[0] if not rest.startswith(("$$", "\\[")) else rest
+    if rest[len(sentence) : len(sentence) + 1] == "?":
+        return None
     for delimiter in (r"\$\$(.+?)\$\$", r"\\\[(.+?)\\\]"):
         if formula := re.match(delimiter, rest, re.DOTALL):
             return formula[1].strip() or None
@@ -289,7 +311,12 @@ def _last_of_last_line(text: str) -> str | None:
             return None if _denied(sentence, last.start(), last.end()) else _inside_formula(last)
         if _NUMBER.search(sentence):
             return _number(sentence, last=True)
+        if (bold := _BOLD.findall(sentence)) and len(bold) == 1 and not DENIAL.search(sentence):
+            return str(bold[0]).strip()
     return None
+
+
+_BOLD = re.compile(r"(?<![*\w)}])\*\*([^*\s][^*:：\n]{0,80})\*\*(?!\s*[:：])")
 
 
 def _inside_formula(found: re.Match[str]) -> str:
@@ -338,6 +365,7 @@ def sentence_value(text: str) -> str | None:
     )
 
 
+_ASKED = re.compile(r"[^\d.!?。！？]{0,60}[?？]")
 _EITHER_WORD = re.compile(r"\b(?:or|either)\b|或", re.IGNORECASE)
 
 
@@ -351,6 +379,8 @@ _MULTIPLE = re.compile(r"\b(?:million|billion|trillion|thousand|hundred|dozen)\b
 def _denied(text: str, start: int, end: int) -> bool:
     """Tell whether the clause around a span of prose denies it, or makes another number of it."""
     if _BEFORE_NUMBER.search(text[max(0, start - 30) : start]) or _BEHIND_NUMBER.match(text, end):
+        return True
+    if _ASKED.match(text, end):
         return True
     before = text[max(0, start - 200) : start]
     for number in _NUMBER.finditer(before):  # `not 3 but 4` denies the first, `not 3 and 4` both
