@@ -79,7 +79,8 @@ def compare(gold: str, answer: str, leaf: Leaf) -> bool:
         # `\dfrac23 \approx 0.67`: the answer may be either.
         return any(compare(reading, answer_text, leaf) for reading in readings if not is_name(reading))
     if is_text(gold_text):
-        return same_words(gold_text, answer_text)
+        stated = _STATEMENT.match(answer_text)
+        return same_words(gold_text, answer_text) or (stated is not None and same_words(gold_text, stated[1]))
     if is_nothing(gold_text) and is_nothing(answer_text):
         return True
     if (value := sentence_value(answer)) is not None and value != answer:
@@ -89,12 +90,24 @@ def compare(gold: str, answer: str, leaf: Leaf) -> bool:
     )
 
 
+_STATEMENT = re.compile(
+    r"(?:it|this|that|they|(?:the|my|our) \w+(?: \w+)?)\s+(?:is|are|was|will be|would be|must be)\s+(?:an? |the )?([^?]+)$",
+    re.IGNORECASE,
+)
+
+
 def _without_words(text: str) -> str:
-    """Write a fraction in words as a fraction, before its `and` parts it: `two and a half`."""
-    value = fraction_in_words(_TEXT_GROUP.sub(r"\1", text))
+    """Write a fraction in words as a fraction, before its `and` parts it (`two and a half`), and all numbers as a set."""
+    words = _TEXT_GROUP.sub(r"\1", text)
+    if _ALL_NUMBERS.fullmatch(words):
+        return r"\mathbb{R}"
+    value = fraction_in_words(words)
     return text if value is None else rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
 
 
+_ALL_NUMBERS = re.compile(
+    r"\s*(?:(?:all|any|the|every) real(?: number)?s?|(?:全体|一切|任意|所有)实数)\s*", re.IGNORECASE
+)
 _TEXT_GROUP = re.compile(r"\\text\{([^{}]*)\}")
 
 
@@ -335,7 +348,7 @@ def _value_of(sides: list[str], leaf: Leaf) -> str | None:
         return None
     numeric = not has_letters(last)
     for side in sides[:-1]:
-        if side and not is_name(side):
+        if side and not is_name(side) and not _BINDS.match(side):
             if numeric and has_letters(side):
                 if not _names_a_number(side):
                     return None
@@ -349,16 +362,15 @@ def _value_of(sides: list[str], leaf: Leaf) -> str | None:
 
 
 def _names_a_number(side: str) -> bool:
-    """
-    Tell whether a side with letters is what was asked for (`a + b`, `xy`, a limit, a sum, an integral) and no equation to be
-    solved (`2x`).
-    """
-    if _BINDS.match(side):
-        return True
+    """Tell whether a side with letters is what was asked for (`a + b`, `xy`) and no equation to be solved (`2x`)."""
     return not re.search(r"\d", re.sub(r"_\{?\w+\}?|(?<=[A-Za-z])\([^()]*\)", "", side))
 
 
-_BINDS = re.compile(r"\s*\\(?:lim|sum|prod|i{0,2}int|oint|max|min|sup|inf)(?![A-Za-z])")
+# What was asked for, whatever letters it holds: a limit, a sum, an integral, a derivative.
+_BINDS = re.compile(
+    r"\s*\\(?:lim|sum|prod|i{0,2}int|oint|max|min|sup|inf)(?![A-Za-z])|\s*\\frac\s*\{\s*(?:d|\\partial)(?![A-Za-z]{2})[^{}]{0,8}\}\s*"
+    r"\{\s*(?:d|\\partial)[^{}]{1,8}\}"
+)
 
 
 def fast_leaf(gold: str, answer: str, factor: Fraction) -> bool:

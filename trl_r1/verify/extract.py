@@ -9,10 +9,11 @@ Where the answer stands, in this order; what stands more than 100,000 characters
 2. what follows the last `####` (GSM8K).
 3. what follows the last "answer is", "answer:", "答案是", ... in its sentence.
 4. the whole text, if it is one expression, number or word rather than prose.
-5. the last formula of the last line that is not blank, else the last number of it. Three numbers or more in a row, or two
-   with an `or` between, are a list: naming every number answers with none of them.
+5. the last formula of the last line that is not blank, with those that a comma, `and` or `or` joins to it; else its last
+   number. Three numbers or more in a row, or two with an `and` or `or` between, are a list: naming every number answers with
+   none of them. Else the words that stand in bold type.
 
-A number or formula of prose (3 and 5) whose clause denies it ("The answer is not 4") is no answer.
+What stands in a question, or in a clause of prose (3 and 5) that denies it ("The answer is not 4"), is no answer.
 """
 
 import itertools
@@ -39,6 +40,11 @@ _SENTENCE_END = re.compile(r"\n|。|！|[.!?](?=\s+[A-Z(\\$]|\s*$)|(?<=[^\d])\.(
 _SENTENCES = re.compile(r"(?:(?<=[.!?])|(?<=[.!?]\$)|(?<=[.!?]\$\$))(?<!\.\.)\s+(?=[A-Z<])|(?<=[。！])")
 _OFFERED_BEHIND = re.compile(r"[\s$.]{0,4}(?:\\[)\]]\s?)?(?:or|或)\s+\$?\s*(-?[\d\\](?:[^\s$.,]|[.,](?=\d)){0,40})")
 _NOT_BEFORE = re.compile(r"(?:\b(?:not|never|rather than|instead of)|n['’]t|不是|而非)[\s$:(\\\[]*$", re.IGNORECASE)
+_DENIED_BOX = re.compile(
+    r"[\s$.]{0,4}(?:\\[)\]])?\s*(?:(?:is|was|are|seems|would be)\s+(?:certainly |clearly |definitely )?(?:wrong|incorrect|false|not\b|never\b)|"
+    r"(?:isn|wasn|can)['’]t\b|cannot be\b|是错|不对|不是)",
+    re.IGNORECASE,
+)
 _PERCENT_BEHIND = re.compile(r"\s*(?:\$|\\\))?\s*(?:\\?%|percent\b|pct\b)")
 _REASON = re.compile(
     r"\s*(?:,\s*)?\b(?:because|since|where|which|so|hence|thus|when|if|but|as)\b.*", re.IGNORECASE | re.DOTALL
@@ -49,7 +55,7 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _LISTED = re.compile(r"\s*(?:,|;|/|，|、|;|(?:,\s*)?(?:and|or)(?![A-Za-z])|和|或)\s*")
-_EITHER = re.compile(r"or|或")
+_BOTH = re.compile(r"or|and|或|和")
 _PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}(?![A-Za-z]|\s*=)")
 _MATHEMATICS = "pi sqrt inf infty infinity sin cos tan cot sec csc log ln exp arcsin arccos arctan mod and or"
 _MATH_WORDS = frozenset(_MATHEMATICS.split())
@@ -68,6 +74,7 @@ _TEXT_GROUP = re.compile(r"\\(?:text|textbf|textrm|mbox|textnormal)\s*\{([^{}]*)
 _BEFORE_NUMBER = re.compile(
     r"(?:\b(?:than|least|most|over|under|below|above|within|almost|nearly|half|twice|thrice|double|triple|times|plus|minus|"
     r"negative|between|beyond|up to|anything but|all but|负|大于|小于|超过|不到)|[<>≤≥]|\\(?:le|ge|lt|gt)q?|"
+    r"\d\s*(?:to|through|[-–—~]|到|至)|"
     r"(?:squares?|cubes?|roots?|reciprocal|half|third|quarter|inverse|opposite|negative|multiples?|powers?|factorial|logarithm|double|"
     r"percent|fraction|factors?|divisors?|out|instead)\s+of)\s*[$(]*$",
     re.IGNORECASE,
@@ -127,9 +134,9 @@ def _found(text: str) -> str | None:
 def _taken_back(text: str, anchor: re.Match[str]) -> bool:
     """Tell whether what stands before "the answer is" in its sentence takes it back: "I doubt that", "If x were 13,"."""
     before = re.split(r"[.!?\n。！？]", text[max(0, anchor.start() - 200) : anchor.start()])[-1]
-    return bool(
-        _DOUBTED.search(_CLAUSE_END.split(before)[-1]) or ("would" in anchor[0].lower() and _SUPPOSED.search(before))
-    )
+    behind = _SENTENCE_END.split(text[anchor.end() : anchor.end() + 200], maxsplit=1)[0]
+    supposed = "would" in anchor[0].lower() and (_SUPPOSED.search(before) or _SUPPOSED.search(behind))
+    return bool(supposed or _DOUBTED.search(_CLAUSE_END.split(before)[-1]))
 
 
 _DOUBTED = re.compile(
@@ -222,6 +229,8 @@ def _boxed(text: str) -> str | None:
         filled.pop()
     if not filled or filled[-1][2] is None:
         return None
+    if _DENIED_BOX.match(text, filled[-1][1]):
+        return None
     joined = [filled[-1]]
     for before in reversed(filled[:-1]):
         if before[2] is None or not _joins(text[before[1] : joined[-1][0]]):
@@ -307,13 +316,21 @@ def _last_of_last_line(text: str) -> str | None:
         return line.strip("*").strip() or None
     for sentence in reversed(_SENTENCES.split(line)):
         if formulas := list(_FORMULA.finditer(sentence)):
-            last = formulas[-1]
-            return None if _denied(sentence, last.start(), last.end()) else _inside_formula(last)
+            first = len(formulas) - 1
+            while first and _LISTED.fullmatch(sentence[formulas[first - 1].end() : formulas[first].start()]):
+                first -= 1
+            listed = formulas[first:]
+            if any(_denied(sentence, one.start(), one.end()) for one in listed[:20]):
+                return None
+            return ", ".join(map(_inside_formula, listed))
         if _NUMBER.search(sentence):
             return _number(sentence, last=True)
-        if (bold := _BOLD.findall(sentence)) and len(bold) == 1 and not DENIAL.search(sentence):
-            return str(bold[0]).strip()
+        if (bold := _BOLD.findall(sentence)) and len(bold) == 1 and not _NOT_STATED.search(sentence):
+            return None if DENIAL.search(sentence) else str(bold[0]).strip()
     return None
+
+
+_NOT_STATED = re.compile(r"\b(?:but|any\w*|every\w*|except|unlike|than|or)\b|[?？]|或", re.IGNORECASE)
 
 
 _BOLD = re.compile(r"(?<![*\w)}])\*\*([^*\s][^*:：\n]{0,80})\*\*(?!\s*[:：])")
@@ -334,7 +351,7 @@ def sentence_value(text: str) -> str | None:
     if len(text) > _LONGEST_WHOLE or not _WORDS.search(text):
         return None
     text = _BARE_NAME.sub(r"\1\2", _TEXT_GROUP.sub(r"\1", text)).strip().strip("*").strip()
-    if is_expression(text):
+    if is_expression(text) or _CONDITIONAL.search(text):
         return None
     for anchor in list(_ANCHOR.finditer(text))[-1:]:
         return _after_anchor(text[anchor.end() :])
@@ -365,6 +382,11 @@ def sentence_value(text: str) -> str | None:
     )
 
 
+_LEFT_OPEN = re.compile(
+    r"\b(?:rul\w*|exclud\w*|eliminat\w*|reject\w*|discard\w*|suppos\w*|assum\w*|guess\w*|were)\b|排除|假设|如果",
+    re.IGNORECASE,
+)
+_CONDITIONAL = re.compile(r"\b(?:if|unless|provided|assuming|suppose)\b|如果|假设|除非", re.IGNORECASE)
 _ASKED = re.compile(r"[^\d.!?。！？]{0,60}[?？]")
 _EITHER_WORD = re.compile(r"\b(?:or|either)\b|或", re.IGNORECASE)
 
@@ -393,6 +415,8 @@ def _denied(text: str, start: int, end: int) -> bool:
     ):
         return True
     after = _CLAUSE_END.split(text[end : end + 200], maxsplit=1)[0]
+    if _LEFT_OPEN.search(before):
+        return True
     return bool(DENIAL.search(before) or DENIAL.search(after) or re.search(r"≠|\\neq?(?![A-Za-z])|!=", before))
 
 
@@ -410,6 +434,6 @@ def _number(text: str, last: bool) -> str | None:
         end += 1
     if any(_denied(text, number.start(), number.end()) for number in found[start : end + 1][:20]):
         return None
-    if end - start >= 2 or any(_EITHER.search(joint) for joint in between[start:end]):
+    if end - start >= 2 or any(_BOTH.search(joint) for joint in between[start:end]):
         return ", ".join(number[0].strip() for number in found[start : end + 1])
     return found[-1 if last else 0][0].strip()

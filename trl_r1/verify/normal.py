@@ -264,6 +264,8 @@ def _text_group(found: re.Match[str]) -> str:
         return word
     if number := re.fullmatch(r"([-+]?(?:\\?\$)?\d[\d,.]*)\s*([^\W\d_][^\d]*)", word):
         return rf"{number[1]} \text{{{number[2]}}}"
+    if ratio := re.fullmatch(r"(\d+)\s+to\s+(\d+)", word):
+        return f"{ratio[1]}:{ratio[2]}"
     if equation := re.fullmatch(r"([A-Za-z])\s*=\s*([-+]?\d[\d,.]*)", word):
         return f"{equation[1]} = {equation[2]}"
     return rf"\text{{{word}}}"

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from .exact import Exact, close_enough, read_exact
 from .expression import looks_mathematical, read_tree
-from .units import PERCENT, Unit, factor_between, take_unit
+from .units import PERCENT, Unit, compound, factor_between, take_unit
 from .words import fraction_in_words, number_in_words, number_with_noun
 
 
@@ -55,6 +55,7 @@ def compare_quantities(gold: str, answer: str, leaf: Leaf) -> bool:
     Raises:
         [`Unreadable`], [`~verify.numeric.Undecided`]: passed on from `leaf`, or if the gold is no mathematics.
     """
+    gold, answer = (compound(text) or text for text in (gold, answer))
     gold_body, gold_unit = take_unit(gold, any_words=True)
     gold_exact = _number(gold_body)
     gold_is_number = gold_exact is not None or not has_letters(gold_body)

@@ -139,6 +139,8 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
         return inner if member[1].startswith("(") else replace(inner, name=name_key(member[1]))
     if (system := _SYSTEM.match(text)) and (system[1] != "array" or "=" in system[2]):
         rows = [row.strip(" ,;.") for row in _ROW_END.split(system[2]) if row.strip(" ,;.")]
+        if len(rows) == 1:
+            return _take_apart(rows[0], as_list, depth + 1)
         return _listed(", ".join(rows), [_take_apart(row, as_list, depth + 1) for row in rows])
     if found := _MATRIX.match(text):
         return _matrix(text, found[3], as_list, depth, transposed=bool(found[4]))

@@ -191,6 +191,28 @@ def take_unit(text: str, numeric: bool = False, any_words: bool = False) -> tupl
     return text, unit
 
 
+def compound(text: str) -> str | None:
+    r"""
+    Write a quantity in two units of one kind in the smaller: `3\text{ hours }20\text{ minutes}` as `200\text{minutes}`; `None` for
+    anything else.
+    """
+    found = _COMPOUND.fullmatch(text)
+    if found is None:
+        return None
+    large, small = unit_named(found[2] or found[3]), unit_named(found[5] or found[6])
+    if not large.known or large.kind != small.kind or large.scale <= small.scale:
+        return None
+    total = Fraction(found[1]) * large.scale / small.scale + Fraction(found[4])
+    number = str(total.numerator) if total.denominator == 1 else rf"\frac{{{total.numerator}}}{{{total.denominator}}}"
+    return rf"{number}\text{{{found[5] or found[6]}}}"
+
+
+_COMPOUND = re.compile(
+    rf"(\d{{1,9}}(?:\.\d{{1,9}})?)\s*(?:\\text\{{\s*([A-Za-z]+)\.?\s*\}}|([A-Za-z]+|[{_CJK}]+))\s*"
+    rf"(\d{{1,9}}(?:\.\d{{1,9}})?)\s*(?:\\text\{{\s*([A-Za-z]+)\.?\s*\}}|([A-Za-z]+|[{_CJK}]+))\.?"
+)
+
+
 def _last_unit(text: str, numeric: bool, any_words: bool) -> tuple[str, Unit] | None:
     """Take one unit, or the words of one noun phrase, off the end."""
     if found := _TRAILING_PERCENT.search(text):

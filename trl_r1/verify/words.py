@@ -86,7 +86,7 @@ _JOINS = frozenset(_JOINS_TEXT.split())
 
 DENIAL = re.compile(
     r"\b(?:not|no|none|nothing|nobody|doubt|hardly|unlikely|impossible|if|never|neither|nor|cannot|wrong|incorrect|false|untrue|invalid|except|excluding|other than|rather than|"
-    r"instead of|unequal|differs?)\b|n['’]t\b|不|非|没|错|否|别|勿|未",
+    r"instead of|unequal|differs?)\b|n['’]t\b|不(?!同)|非|没|错|否|别|勿|未",
     re.IGNORECASE,
 )
 
@@ -266,7 +266,9 @@ def is_measure_phrase(text: str) -> bool:
     """Tell whether Chinese words behind a number are a measure word and what it counts, and nothing else."""
     text = text.strip(" .。!！,，")
     found = _MEASURE.match(text)
-    return bool(found) and len(text) <= 16 and "次方" not in text and not _CHINESE_SAYING.search(text[len(found[0]) :])
+    if not found or len(text) > 16 or "次方" in text:
+        return False
+    return not _CHINESE_SAYING.search(text[len(found[0]) :].replace("不同", ""))
 
 
 def leading_words(text: str) -> int:
