@@ -550,7 +550,7 @@ class TestConfigs:
                     "compact_generation",
                 },
             ),
-            (R1SFTConfig, SFTConfig, {"max_truncated_share"}),
+            (R1SFTConfig, SFTConfig, {"max_truncated_share", "too_long"}),
         ],
         ids=["grpo", "sft"],
     )
