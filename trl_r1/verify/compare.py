@@ -22,10 +22,10 @@ from math import gcd
 
 from .exact import read_exact
 from .expression import looks_mathematical
-from .extract import sentence_value
 from .intervals import is_condition, is_set, same_set
 from .normal import normalise, squeeze
 from .numeric import Undecided, compare_equations, compare_values, nearly_equal
+from .prose import sentence_value
 from .quantity import Leaf, Unreadable, ask, compare_quantities, has_letters, is_nothing, letters, same_words
 from .structure import Node, chain, is_name, name_key, take_apart
 from .words import fraction_in_words, is_text
