@@ -26,7 +26,17 @@ from .intervals import is_condition, is_set, same_set
 from .normal import normalise, squeeze
 from .numeric import Undecided, compare_equations, compare_values, nearly_equal
 from .prose import sentence_value
-from .quantity import Leaf, Unreadable, ask, compare_quantities, has_letters, is_nothing, letters, same_words
+from .quantity import (
+    Leaf,
+    Unreadable,
+    ask,
+    compare_quantities,
+    has_letters,
+    is_nothing,
+    letters,
+    same_words,
+    states_words,
+)
 from .structure import Node, chain, is_name, name_key, take_apart
 from .words import fraction_in_words, is_text
 
@@ -79,8 +89,7 @@ def compare(gold: str, answer: str, leaf: Leaf) -> bool:
         # `\dfrac23 \approx 0.67`: the answer may be either.
         return any(compare(reading, answer_text, leaf) for reading in readings if not is_name(reading))
     if is_text(gold_text):
-        stated = _STATEMENT.match(answer_text)
-        return same_words(gold_text, answer_text) or (stated is not None and same_words(gold_text, stated[1]))
+        return same_words(gold_text, answer_text) or states_words(gold_text, answer_text)
     if is_nothing(gold_text) and is_nothing(answer_text):
         return True
     if (value := sentence_value(answer)) is not None and value != answer:
@@ -90,14 +99,10 @@ def compare(gold: str, answer: str, leaf: Leaf) -> bool:
     )
 
 
-_STATEMENT = re.compile(
-    r"(?:it|this|that|they|(?:the|my|our) \w+(?: \w+)?)\s+(?:is|are|was|will be|would be|must be)\s+(?:an? |the )?([^?]+)$",
-    re.IGNORECASE,
-)
-
-
 def _without_words(text: str) -> str:
     """Write a fraction in words as a fraction, before its `and` parts it (`two and a half`), and all numbers as a set."""
+    text = _FOR_ALL.sub("", text) or text
+    text = _ALL_BUT.sub(r"\\mathbb{R}\\setminus\\{\1\\}", text)
     words = _TEXT_GROUP.sub(r"\1", text)
     if _ALL_NUMBERS.fullmatch(words):
         return r"\mathbb{R}"
@@ -107,6 +112,17 @@ def _without_words(text: str) -> str:
 
 _ALL_NUMBERS = re.compile(
     r"\s*(?:(?:all|any|the|every) real(?: number)?s?|(?:全体|一切|任意|所有)实数)\s*", re.IGNORECASE
+)
+# `f(x) = 2x + 3 \text{ for all } x`
+_FOR_ALL = re.compile(
+    r"(?<=[\w})])\s*,?\s*(?:\\text\{\s*(?:for )?(?:all|every|any)(?: real)?(?: numbers?)?\s*\}|for (?:all|every|any)(?: real)?(?: numbers?)?|\\forall)"
+    r"\s*[A-Za-z](?:\s*\\in\s*\\mathbb\s*\{?\s*R\s*\}?)?$|"
+    r"(?<=[\w})])\s*(?:,\s*[A-Za-z]\s*\\in\s*\\mathbb\s*\{?[A-Z]\}?(?:\s*[\^_]\s*\{?\s*(?:[*+]|\\cdot)\s*\}?)?|"
+    r"\(\s*[a-z]\s*\\(?:in|ge|le)(?![A-Za-z])\s*(?:\\mathbb\s*\{?[A-Z]\}?(?:\s*[\^_]\s*\{?\s*(?:[*+]|\\cdot)\s*\}?)?|\d)\s*\))$"
+)
+_ALL_BUT = re.compile(
+    r"^(?:\\text\{\s*)?all real numbers(?: [a-z])? (?:except|other than|but)(?: for)?\s*\}?\s*([^{}]{1,60})$",
+    re.IGNORECASE,
 )
 _TEXT_GROUP = re.compile(r"\\text\{([^{}]*)\}")
 

@@ -18,7 +18,7 @@ What stands in a question, or in a clause of prose (3 and 5) that denies it ("Th
 
 import re
 
-from .prose import ANCHOR, PROSE, TEXT_GROUP, after_anchor, is_expression, last_of_last_line, taken_back
+from .prose import ANCHOR, PROSE, TEXT_GROUP, after_anchor, bulleted, is_expression, last_of_last_line, taken_back
 from .words import is_noun_phrase
 
 
@@ -40,6 +40,7 @@ _DENIED_BOX = re.compile(
 )
 _PERCENT_BEHIND = re.compile(r"\s*(?:\$|\\\))?\s*(?:\\?%|percent\b|pct\b)")
 _LONGEST_ANSWER = 10_000
+_LAST_LINES = 2_000
 _LOOKED_AT = 100_000
 
 
@@ -74,6 +75,8 @@ def _found(text: str) -> str | None:
             return None
         if found := after_anchor(text[anchor.end() :]):
             return found
+    if listed := bulleted([line.strip() for line in text[-_LAST_LINES:].splitlines() if line.strip()]):
+        return listed
     if is_expression(text):
         return text.strip("*").strip() or None
     return last_of_last_line(text)

@@ -69,9 +69,12 @@ _SYMBOLS = {
 }
 _SYMBOL = re.compile("|".join(map(re.escape, _SYMBOLS)))
 _SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ]+")
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_SUBSCRIPT_RUN = re.compile("[₀-₉]+")
 _VULGAR = re.compile("[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]")
-_ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+(?:\.\d+)?|[A-Za-z]))")
+_ROOT = re.compile(r"([√∛∜])\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+(?:\.\d+)?|[A-Za-z]))")
 
+_INDEX = {"√": "", "∛": "[3]", "∜": "[4]"}
 # Spaces and sizes that print nothing, and delimiters of math mode.
 _INVISIBLE = re.compile(
     r"\\[hv]?phantom(?![A-Za-z])\s*(?:\{[^{}]*\}|\S)|"
@@ -101,6 +104,9 @@ _TEXT = re.compile(
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _FRACTION_START = re.compile(r"\\frac(?![A-Za-z])\s*")
 _ARGUMENT = re.compile(r"\s*(\d|[A-Za-z]|\\[A-Za-z]+)")
+# A slanted fraction, maybe of a mixed number: `^7/_{12}`, `3^{7}/_{12}`.
+_SLANTED = re.compile(r"\^\s*(?:\{\s*(\d+)\s*\}|(\d))\s*/\s*_\s*(?:\{\s*(\d+)\s*\}|(\d))")
+_PLAIN_SET = re.compile(r"(?<==)\s*\{([^{}\\]*,[^{}]*)\}$")
 _OVER = re.compile(r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}|^([^{}]*)\\over(?![A-Za-z])([^{}]*)$")
 _SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,4})(?![\w.])")
 # `0.\dot{1}2\dot{3}`, `0.\bar{3}`, `0.(3)`, `0.333...`
@@ -122,7 +128,7 @@ _BARE_ROOT = re.compile(r"\\sqrt\s*(?:(\d|[A-Za-z])|(\\pi))")
 _PLAIN_ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\})")
 _PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])(pi|infinity|infty|inf|oo|theta|alpha|beta)(?![A-Za-z])")
 _PLAIN_FUNCTION = re.compile(
-    r"(?<![\\A-Za-z])(arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp)(?=\s*[\d(^\\]|\s+[a-z]\b)"
+    r"(?<![\\A-Za-z])(arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp)(?=\s*[\d(^_\\]|\s+[a-z]\b)"
 )
 _STAR_PRODUCT = re.compile(r"(?<!\*)\*(?!\*)")
 _THOUSANDS_MARK = re.compile(r"(?<=\d)\s*(?:\{,\s*\}|,\\!|\\,(?=\d{3}(?!\d)))\s*(?=\d{3}(?!\d))")
@@ -133,7 +139,7 @@ _CIRCLE = re.compile(
 )
 _SYNONYMS = re.compile(
     r"\\(leq|geq|leqslant|geqslant|neq|cdotp|ast|div|lbrace|rbrace|dots|ldots|cdots|lt|gt|infin|varnothing|vee|land|wedge|"
-    r"simeq|backslash|lvert|rvert|vert|dotsc|dbinom|tbinom)(?![A-Za-z])"
+    r"simeq|backslash|lvert|rvert|vert|dotsc|dbinom|tbinom|langle|rangle)(?![A-Za-z])"
 )
 _SYNONYM = {
     "leq": r"\le",
@@ -162,6 +168,8 @@ _SYNONYM = {
     "rvert": "|",
     "vert": "|",
     "dotsc": r"\ldots",
+    "langle": "(",
+    "rangle": ")",
     "dbinom": r"\binom",
     "tbinom": r"\binom",
 }
@@ -230,8 +238,9 @@ def _typography(text: str) -> str:
     if text.isascii():
         return text
     text = _SUPERSCRIPT_RUN.sub(lambda found: f"^{{{found[0].translate(_SUPERSCRIPTS)}}}", text)
+    text = _SUBSCRIPT_RUN.sub(lambda found: f"_{{{found[0].translate(_SUBSCRIPTS)}}}", text)
     text = _VULGAR.sub(_vulgar_fraction, text)
-    text = _ROOT.sub(lambda found: rf"\sqrt{{{found[1] or found[2] or found[3]}}}", text)
+    text = _ROOT.sub(lambda found: rf"\sqrt{_INDEX[found[1]]}{{{found[2] or found[3] or found[4]}}}", text)
     text = _THIN_SPACE_GROUP.sub(",", text)
     text = _SYMBOL.sub(lambda found: _SYMBOLS[found[0]], text)
     return unicodedata.normalize("NFKC", text)
@@ -360,6 +369,8 @@ _LATEX: tuple[_Rule, ...] = (
     (("<=", ">=", "!="), _COMPARISON, lambda found: {"<": r"\le ", ">": r"\ge ", "!": r"\ne "}[found[1]]),
     (("^", "degree"), _CIRCLE, r"^\\circ "),
     (("color", "\\bf", "\\rm", "\\it", "\\tag"), _COLOUR, " "),
+    (("/",), _SLANTED, lambda found: rf"\frac{{{found[1] or found[2]}}}{{{found[3] or found[4]}}}"),
+    (("{",), _PLAIN_SET, r"\\{\1\\}"),
     (("frac",), _FRACTION, r"\\frac"),
     (("\\",), _SYNONYMS, lambda found: _SYNONYM[found[1]] + " "),
     (("\\math", "\\b", "\\it", "\\rm"), _FONT, lambda found: found[1] or found[2] or ""),

@@ -5,6 +5,7 @@ Answers in prose: what a sentence gives as its value, and what in it denies that
 import itertools
 import re
 
+from .units import compound, unit_named
 from .words import DENIAL, changes, is_noun_phrase
 
 
@@ -19,8 +20,8 @@ _REASON = re.compile(
     r"\s*(?:,\s*)?\b(?:because|since|where|which|so|hence|thus|when|if|but|as)\b.*", re.IGNORECASE | re.DOTALL
 )
 _NUMBER = re.compile(
-    r"(?<![A-Za-z\d_.\\])[-+]?\s?(?:\\\$|[$¥€£])?\s?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
-    r"(?:(?::\d{1,2}){1,2}(?:\s?[ap]\.?m\b\.?)?|(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*(?:\\?%|percent\b|pct\b))?)",
+    r"(?<![A-Za-z\d_.\\])[-+−]?\s?(?:\\\$|[$¥€£])?\s?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+|(?=[½⅓⅔¼¾⅕-⅞]))"
+    r"(?:[ \t]?[½⅓⅔¼¾⅕-⅞]|[ \t]\d{1,3}/\d{1,3}(?![\d/])|(?::\d{1,2}){1,2}(?:\s?[ap]\.?m\b\.?)?|(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*(?:\\?%|percent\b|pct\b))?)",
     re.IGNORECASE,
 )
 _LISTED = re.compile(r"\s*(?:,|;|/|，|、|;|(?:,\s*)?(?:and|or)(?![A-Za-z])|和|或)\s*")
@@ -28,6 +29,7 @@ _BOTH = re.compile(r"or|and|或|和")
 PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}(?![A-Za-z]|\s*=)")
 _MATHEMATICS = "pi sqrt inf infty infinity sin cos tan cot sec csc log ln exp arcsin arccos arctan mod and or"
 _MATH_WORDS = frozenset(_MATHEMATICS.split())
+_VERBS = frozenset(["is", "are", "was", "were", "where", "when", "since", "because", "equals", "gives"])
 _LONGEST_WHOLE = 2_000
 _CLAUSE_END = re.compile(
     r"[,;:!?，。；：！？\n]|\.(?!\d)|\b(?:but|it['’]s|so|thus|hence|therefore)\b|而是|但", re.IGNORECASE
@@ -39,7 +41,7 @@ _BARE_NAME = re.compile(r"\$\s*([A-Za-z](?:_\w)?)\s*\$|\\\(\s*([A-Za-z](?:_\w)?)
 TEXT_GROUP = re.compile(r"\\(?:text|textbf|textrm|mbox|textnormal)\s*\{([^{}]*)\}")
 # Beside a number of prose: what makes another of it, or says where it lies.
 _BEFORE_NUMBER = re.compile(
-    r"(?:\b(?:than|least|most|over|under|below|above|within|almost|nearly|half|twice|thrice|double|triple|times|plus|minus|"
+    r"(?:\b(?:than|exceeds?|surpass(?:es)?|least|most|over|under|below|above|within|almost|nearly|half|twice|thrice|double|triple|times|plus|minus|"
     r"negative|between|beyond|up to|anything but|all but|负|大于|小于|超过|不到)|[<>≤≥]|\\(?:le|ge|lt|gt)q?|"
     r"\d\s*(?:to|through|[-–—~]|到|至)|"
     r"(?:squares?|cubes?|roots?|reciprocal|half|third|quarter|inverse|opposite|negative|multiples?|powers?|factorial|logarithm|double|"
@@ -48,8 +50,8 @@ _BEFORE_NUMBER = re.compile(
 )
 _DENIED_BEHIND = re.compile(r"[\s$,:;.)]{0,4}(?:no|not|wrong|incorrect|false)\b(?!\s*\S{0,3}\d)", re.IGNORECASE)
 _BEHIND_NUMBER = re.compile(
-    r"[)$]*(?:\s*[百千万亿倍]|\s+(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|plus|minus|and a|times (?=as|more|the|that|larger|bigger|greater|[\d$\\])|"
-    r"halves|thirds?|quarters?|fourths?|fifths?|tenths?|hundredths?|or (?:more|less|so)|too)\b)",
+    r"[)$]*(?:\s*(?:[百千万亿](?![米克瓦卡赫升])|倍)|(?:\s+\w+){0,3}\s+\w+er than\b|\s+(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|plus|minus|and a|times (?=as|more|the|that|larger|bigger|greater|[\d$\\])|"
+    r"halves|thirds?|quarters?|fourths?|fifths?|tenths?|hundredths?|or (?:more|less|so)|(?:is |are |was )?too|is (?:an?|the) (?:upper|lower) bound)\b)",
     re.IGNORECASE,
 )
 # What prose has and products of letters (`xy + 1`) have not: a word of four letters, a common short one, or Chinese.
@@ -66,7 +68,9 @@ def is_expression(text: str) -> bool:
     """Tell whether a text is an answer by itself rather than prose around one."""
     if not text or len(text) > _LONGEST_WHOLE or (text.count("\n") > 2 and "matrix" not in text):
         return False
-    if (re.search(r"\d", text) and DENIAL.search(text)) or (" **" in text and _BOLD.search(text)):
+    if re.search(r"\d", text) and DENIAL.search(text):
+        return False
+    if "**" in text and (bold := _BOLD.search(text)) and len(bold[0]) < len(text.strip(" .")):
         return False
     bare = re.sub(r"\\(?:text|mbox|mathrm|textbf|begin|end)\s*\{[^{}]*\}", " ", text)
     words = [word for word in PROSE.findall(bare) if word.lower() not in _MATH_WORDS]
@@ -76,7 +80,9 @@ def is_expression(text: str) -> bool:
         return not re.search(r"[\u3400-\u9fff]{5}", text) or not re.search(r"\d", text)
     if not re.search(r"\d", bare) and "\\" not in bare and "=" not in bare:
         return len(words) <= 4  # `Monday`, `two lines`
-    leading = re.match(r"[^A-Za-z]*", text)[0]
+    if not _VERBS.isdisjoint(word.lower() for word in words):
+        return False
+    leading = text[: next(word.start() for word in PROSE.finditer(text))]
     return len(words) <= 3 and bool(re.search(r"[\d}]", leading)) and text.rstrip(".").count(". ") == 0
 
 
@@ -97,7 +103,14 @@ _SUPPOSED = re.compile(r"\b(?:if|had|were)\b", re.IGNORECASE)
 
 
 def after_anchor(rest: str) -> str | None:
-    rest = rest[:_LONGEST_WHOLE].lstrip()
+    rest = rest[:_LONGEST_WHOLE]
+    if rest.lstrip(" *:").startswith("\n"):
+        rest = rest.lstrip(" *:").lstrip()
+        if listed := bulleted([line.strip() for line in rest.splitlines() if line.strip()]):
+            return listed
+        if bullet := _BULLET.match(rest):
+            rest = rest[bullet.end() :]
+    rest = rest.lstrip()
     sentence = _SENTENCE_END.split(rest, maxsplit=1)[0] if not rest.startswith(("$$", "\\[")) else rest
     if rest[len(sentence) : len(sentence) + 1] == "?":
         return None
@@ -117,29 +130,135 @@ def after_anchor(rest: str) -> str | None:
 
 
 def last_of_last_line(text: str) -> str | None:
-    line = next((line for line in reversed(text.splitlines()) if line.strip()), "").strip()[-_LONGEST_WHOLE:]
+    """Return what the last line gives: its bullets, its last formula, its last number, its words in bold type, a sentence."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    line = lines[-1][-_LONGEST_WHOLE:] if lines else ""
     if line in ("$$", "\\]"):
         formula = re.search(r"(?:\$\$|\\\[)((?:(?!\$\$|\\\[).){1,2000})(?:\$\$|\\\])\s*$", text[-2_010:], re.DOTALL)
         return formula[1].strip() if formula else None
     if is_expression(line):
         return line.strip("*").strip() or None
+    statement = None
     for sentence in reversed(_SENTENCES.split(line)):
+        if _ALL_BUT.match(sentence):
+            return sentence
+        sentence = main_clause(sentence)
         if formulas := list(_FORMULA.finditer(sentence)):
-            first = len(formulas) - 1
-            while first and _LISTED.fullmatch(sentence[formulas[first - 1].end() : formulas[first].start()]):
-                first -= 1
-            listed = formulas[first:]
-            if any(_denied(sentence, one.start(), one.end()) for one in listed[:20]):
-                return None
-            return ", ".join(map(_inside_formula, listed))
+            if _NUMBER_LAST.fullmatch(sentence, formulas[-1].end()):
+                return _number(sentence[formulas[-1].end() :], last=True)
+            return _formulas(sentence, formulas)
         if _NUMBER.search(sentence):
-            return _number(sentence, last=True)
-        if (bold := _BOLD.findall(sentence)) and len(bold) == 1 and not _NOT_STATED.search(sentence):
-            return None if DENIAL.search(sentence) else str(bold[0]).strip()
+            return _plain_value(sentence) or _number(sentence, last=True)
+        if stated := yes_or_no(sentence):
+            return stated
+        if bold := _BOLD.findall(sentence):
+            stated = len(bold) == 1 and not _NOT_STATED.search(sentence) and not DENIAL.search(sentence)
+            return str(bold[0]).strip() if stated else None
+        if statement is None:
+            said = _WORDS.search(sentence) and not DENIAL.search(sentence) and not _NOT_STATED.search(sentence)
+            statement = sentence if said and 8 < len(sentence) <= 120 else ""
+    return statement or None
+
+
+_ALL_BUT = re.compile(r"all real numbers (?:x )?(?:except|other than|but)\b", re.IGNORECASE)
+_NUMBER_LAST = re.compile(r"[^$\d]*\b(?:is|equals|equal to|=|are|and equals) -?\d[\d.,/]*[.\s]*")
+
+
+def _formulas(sentence: str, formulas: list[re.Match[str]]) -> str | None:
+    first = len(formulas) - 1
+    joints: list[str] = []
+    while first and _LISTED.fullmatch(joint := sentence[formulas[first - 1].end() : formulas[first].start()]):
+        joints.insert(0, r" \text{ or } " if re.search("or|或", joint) else ", ")
+        first -= 1
+    listed = formulas[first:]
+    if any(_denied(sentence, one.start(), one.end()) for one in listed[:20]):
+        return None
+    values = [_inside_formula(one) for one in listed]
+    if (unit := _unit_behind(sentence, listed[-1].end())) and re.search(r"\d|\\", values[-1]):
+        values[-1] += rf" \text{{ {unit}}}"
+    return values[0] + "".join(joint + value for joint, value in zip(joints, values[1:], strict=True))
+
+
+_BULLET = re.compile(r"(?:[-*•–]|\(?\d{1,2}[.)])\s+(?=\S)")
+_OF_A_LIST = re.compile(r"(?:\\?[A-Za-z]+(?:_\{?\w+\}?)?\s*=)?[^=A-Za-z]*(?:\\[A-Za-z]+[^=A-Za-z]*)*[a-z]?")
+
+
+def bulleted(lines: list[str]) -> str | None:
+    """Return what the bullets at the end say, if there are several and each is a value, maybe with a name."""
+    values: list[str] = []
+    for line in reversed(lines[-20:]):
+        bullet = _BULLET.match(line)
+        value = (
+            line[bullet.end() :].replace("**", "").strip("*$.,; \t").removeprefix("\\(").removesuffix("\\)").strip()
+            if bullet
+            else ""
+        )
+        if not value or len(value) > 80 or not re.search(r"\d", value) or not _OF_A_LIST.fullmatch(value):
+            break
+        values.insert(0, value)
+    return ", ".join(values) if len(values) > 1 else None
+
+
+# Beside the value: where it is attained, why it is so, for which letters it holds, what it is rounded.
+_ASIDE = re.compile(
+    r"\s*(?:[,;(（，—]|\s-\s)\s*(?:and\s+|which\s+|that\s+|it\s+)?(?:is\s+|are\s+|was\s+|being\s+)?(?:only\s+|exactly\s+)?"
+    r"(?:(?:attained|achieved|reached|obtained|reali[sz]ed|occurr?(?:s|ed|ing)?|happen(?:s|ed|ing)?|(?:with )?equality|when|where|for|at|"
+    r"since|as|because)\b|此时|当)[^,，]*(?:[,，]\s*(?:and\s+)?\$?\\?[A-Za-z]\w*\s*=[^,，]*)*$|"
+    r"(?<=\S)\s+(?:for (?:all|every|any)|where)\b[^,]*$|"
+    r"(?:\s*[,;(（，]\s*|\s+)(?:or |which is |that is |i\.e\.,? )?(?:about|approximately|roughly|approx\.?|≈|约为?)\s*\$?(?:\\\$)?-?\d[\d.,]*"
+    r"(?:\s*\\?%)?\$?(?:\s+[a-z]+){0,2}\s*[)）]?[.。]?$",
+    re.IGNORECASE,
+)
+_AT = re.compile(
+    r"(\b(?:minim\w+|maxim\w+|least|greatest|smallest|largest|value)\b[^.]{0,80}?\b(?:is|of|equals|=)\s+\$?-?[\d\\][^\s$]*\$?)\s+"
+    r"(?:when|at|for|if|where|which)\b.*$",
+    re.IGNORECASE,
+)
+_VALUED = re.compile(r"\d|\$[^$]*\\[^$]*\$|[=√π]")
+
+
+def main_clause(sentence: str) -> str:
+    """Leave out what a sentence says beside its value, if a value is left: `the least value is $-8$, attained at $x = 2$`."""
+    if len(sentence) > _LONGEST_WHOLE:
+        return sentence
+    for pattern in (_AT, _ASIDE, _ASIDE):
+        found = pattern.search(sentence)
+        if found is None:
+            continue
+        left = found[1] if pattern is _AT else sentence[: found.start()]
+        if _VALUED.search(left) and not re.match(r"\s*(?:if|when|since|as|because|for|at)\b", left, re.IGNORECASE):
+            sentence = left
+    return sentence
+
+
+_PLAIN_VALUE = re.compile(r"(?:\b(?:is|are|equals|be|get|gives)\s+|[=:]\s*)(?=\S)")
+_MORE_THAN_A_NUMBER = re.compile(r"[√π^×∛∜{(\[+²³₀-₉]|\di\b|\b(?:ln|log|sin|cos|tan) ")
+_RATIO = re.compile(r"\bratio\b.*?\b(\d+) to (\d+)[.\s]*$", re.IGNORECASE)
+
+
+def _plain_value(sentence: str) -> str | None:
+    """Return an expression of more than a number that ends a sentence without delimiters: `the value is √3/2`."""
+    if (ratio := _RATIO.search(sentence)) and not DENIAL.search(sentence):
+        return f"{ratio[1]}:{ratio[2]}"
+    for verb in reversed(list(_PLAIN_VALUE.finditer(sentence))[-3:]):
+        value = sentence[verb.end() :].strip(" .*")
+        if _MORE_THAN_A_NUMBER.search(value) and is_expression(value) and not PROSE.match(value):
+            return None if _denied(sentence, verb.end(), verb.end() + len(value)) else value
     return None
 
 
-_NOT_STATED = re.compile(r"\b(?:but|any\w*|every\w*|except|unlike|than|or)\b|[?？]|或", re.IGNORECASE)
+def yes_or_no(sentence: str) -> str | None:
+    """Return the yes or no that a sentence begins with, if nothing turns it."""
+    found = _YES_OR_NO.match(sentence)
+    return None if found is None or _TURNED.search(sentence) else found[1]
+
+
+_YES_OR_NO = re.compile(r"\**(yes|no)\**\s*[,.:;!—–-]", re.IGNORECASE)
+_TURNED = re.compile(r"\b(?:but|wait|if|actually|or|unless|except|only)\b|[?？]", re.IGNORECASE)
+_NOT_STATED = re.compile(
+    r"\b(?:but|any\w*|every\w*|except|unlike|than|or|if|either|both|before|after|nearly|almost)\b|[?？]|或|前|后",
+    re.IGNORECASE,
+)
 
 
 _BOLD = re.compile(r"(?<![*\w)}])\*\*([^*\s][^*:：\n]{0,80})\*\*(?!\s*[:：])")
@@ -174,10 +293,10 @@ def sentence_value(text: str) -> str | None:
         ):
             return None
         return _inside_formula(formulas[0])
-    if not _WORDS.search(text) or "$" in text or "\\(" in text or _EITHER_WORD.search(text):
+    if not _WORDS.search(text) or "$" in text or re.search(r"\\[(A-Za-z]", text) or _EITHER_WORD.search(text):
         return None
     *before, last = _STATES.split(text)
-    last = last.strip(" .*")
+    last = _LEADING_ADVERB.sub("", last.strip(" .*"))
     if before and last and not _says(text) and not re.search(r"\d", " ".join(before)) and is_expression(last):
         return last
     found = list(_NUMBER.finditer(text))
@@ -191,6 +310,9 @@ def sentence_value(text: str) -> str | None:
     )
 
 
+_LEADING_ADVERB = re.compile(
+    r"(?:(?:therefore|thus|hence|then|exactly|precisely|only|a total of|in total)\s+)+", re.IGNORECASE
+)
 _LEFT_OPEN = re.compile(
     r"\b(?:rul\w*|exclud\w*|eliminat\w*|reject\w*|discard\w*|suppos\w*|assum\w*|guess\w*|were)\b|排除|假设|如果",
     re.IGNORECASE,
@@ -201,9 +323,10 @@ _EITHER_WORD = re.compile(r"\b(?:or|either)\b|或", re.IGNORECASE)
 
 
 def _says(words: str) -> bool:
-    return bool(DENIAL.search(words) or _EITHER_WORD.search(words) or _MULTIPLE.search(words))
+    return bool(_BOUND.search(words) or DENIAL.search(words) or _EITHER_WORD.search(words) or _MULTIPLE.search(words))
 
 
+_BOUND = re.compile(r"\b(?:(?:upper|lower) bound|estimate|guess|too \w+|at (?:least|most))\b", re.IGNORECASE)
 _MULTIPLE = re.compile(r"\b(?:million|billion|trillion|thousand|hundred|dozen)\b", re.IGNORECASE)
 
 
@@ -229,9 +352,33 @@ def _denied(text: str, start: int, end: int) -> bool:
     return bool(DENIAL.search(before) or DENIAL.search(after) or re.search(r"≠|\\neq?(?![A-Za-z])|!=", before))
 
 
+_UNIT_BEHIND = re.compile(
+    r"[$)]*[ \t\u00a0]?((?:square |cubic |sq\.? )?[A-Za-z]{2,12}(?:²|³|\^\{?[23]\}?)?(?:(?: per |/)[A-Za-z]+)?)(?![A-Za-z])|[$)]*\s?([\u3400-\u9fff]{1,4})"
+)
+_OTHERWISE_MEANT = frozenset(["in", "am", "as", "pm", "pound", "pounds", "second", "us", "degree", "rs"])
+
+
+def _unit_behind(text: str, end: int) -> str:
+    """Return the known unit right behind a value of prose; empty where there is none."""
+    found = _UNIT_BEHIND.match(text, end)
+    if found is None:
+        return ""
+    if found[2]:
+        return next((found[2][:n] for n in range(len(found[2]), 0, -1) if unit_named(found[2][:n]).known), "")
+    name = found[1].replace("²", "^2").replace("³", "^3")
+    return name if unit_named(name).known and name.lower() not in _OTHERWISE_MEANT else ""
+
+
+def _with_unit(text: str, found: re.Match[str]) -> str:
+    unit = _unit_behind(text, found.end())
+    return f"{found[0].strip()} {unit}".strip()
+
+
 def _number(text: str, last: bool) -> str | None:
     """Return the first or last number of a text; with its neighbours where three or more are listed, or an `or` parts them."""
     text = TEXT_GROUP.sub(r"\1", text)
+    if "**" in text:
+        text = _BOLD.sub(r"\1", text)
     found = list(_NUMBER.finditer(text))
     if not found:
         return None
@@ -245,4 +392,12 @@ def _number(text: str, last: bool) -> str | None:
         return None
     if end - start >= 2 or any(_BOTH.search(joint) for joint in between[start:end]):
         return ", ".join(number[0].strip() for number in found[start : end + 1])
-    return found[-1 if last else 0][0].strip()
+    at = len(found) - 1 if last else 0
+    for first in (at - 1, at) if last else (at,):
+        if 0 <= first < len(found) - 1:
+            both = (
+                text[found[first].start() : found[first + 1].end()] + " " + _unit_behind(text, found[first + 1].end())
+            )
+            if compound(both) is not None:
+                return both
+    return _with_unit(text, found[at])

@@ -8,8 +8,9 @@ from fractions import Fraction
 
 from .exact import Exact, close_enough, read_exact
 from .expression import looks_mathematical, read_tree
+from .prose import yes_or_no
 from .units import PERCENT, Unit, compound, factor_between, take_unit
-from .words import fraction_in_words, number_in_words, number_with_noun
+from .words import DENIAL, fraction_in_words, number_in_words, number_with_noun
 
 
 class Unreadable(Exception):
@@ -55,7 +56,13 @@ def compare_quantities(gold: str, answer: str, leaf: Leaf) -> bool:
     Raises:
         [`Unreadable`], [`~verify.numeric.Undecided`]: passed on from `leaf`, or if the gold is no mathematics.
     """
-    gold, answer = (compound(text) or text for text in (gold, answer))
+    small = compound(answer)
+    if small is not None and compound(gold) is None and take_unit(gold, any_words=True)[1] is None:
+        # A gold without a unit may be in either of the two.
+        return any(
+            compare_quantities(gold, written, leaf) for written in (small, compound(answer, large=True)) if written
+        )
+    gold, answer = compound(gold) or gold, small or answer
     gold_body, gold_unit = take_unit(gold, any_words=True)
     gold_exact = _number(gold_body)
     gold_is_number = gold_exact is not None or not has_letters(gold_body)
@@ -199,6 +206,37 @@ def same_words(gold: str, answer: str) -> bool:
     return single and sorted(gold_words) == sorted(answer_words)
 
 
+_LEAD = re.compile(
+    r"(?:so|thus|hence|therefore|then|clearly|finally|in conclusion|this means that|we conclude that|it follows that)\b,?\s*",
+    re.IGNORECASE,
+)
+_IS = re.compile(
+    r"(?:it|this|that|they|(?:the|my|our) [^.?!]{1,70}?)\s+(?:is|are|was|were|will be|would be|must be)\s+(?:an? |the |on |in )?([^?.!]+)$",
+    re.IGNORECASE,
+)
+_VERB = re.compile(
+    r"\s+(?:is|was|are|were|has|had|will|can|must|won|came|got|took|finished|lied|lies|[a-z]{3,}s)\b(.*)$"
+)
+_LEFT_OPEN = re.compile(
+    r"\b(?:or|and|either|both|but|than|if|nearly|almost|before|after|might|may|could)\b|[?,;]", re.IGNORECASE
+)
+
+
+def states_words(gold: str, answer: str) -> bool:
+    """Tell whether a sentence says the words of the gold of its subject or as its subject, and names nobody else."""
+    sentence = _LEAD.sub("", _TEXT_GROUP.sub(r" \1 ", answer).strip(), count=1).strip(" .")
+    words = " ".join(_TEXT_GROUP.sub(r" \1 ", gold).split()).strip(" .")
+    if (stated := yes_or_no(sentence)) is not None:
+        return same_words(gold, stated)
+    if len(words) < 2 or DENIAL.search(sentence) or _LEFT_OPEN.search(sentence):
+        return False
+    if (told := _IS.match(sentence)) and same_words(gold, told[1]):
+        return True
+    behind = sentence[len(words) :] if sentence.casefold().startswith(words.casefold()) else ""
+    verb = _VERB.match(behind)
+    return verb is not None and not re.search(r"\b[A-Z][a-z]", verb[1])
+
+
 _NOTHING = re.compile(
     r"(?:there (?:is|are) )?(?:no (?:real )?(?:solutions?|roots?)|none|(?:the )?empty set)|无解|空集", re.IGNORECASE
 )
@@ -214,6 +252,8 @@ def is_nothing(text: str) -> bool:
 def _words(text: str, fold: bool) -> list[str]:
     plain = _TEXT_GROUP.sub(r" \1 ", text).replace("\\lor", " ")
     words = re.findall(r"\w+", re.sub(r"(?<![A-Za-z])and(?![A-Za-z])", " ", plain))
+    if len(words) > 1 and words[0].lower() in ("a", "an", "the") and all(len(word) > 1 for word in words[1:]):
+        words = words[1:]
     name = len(words) == 1 and len(words[0]) == 1 and not fold
     return words if name else [word.casefold() for word in words]
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from .normal import normalise, squeeze
+from .units import compound
 from .words import DENIAL
 
 
@@ -87,7 +88,7 @@ _SIMPLE_NAME = (
 )
 _NAME = re.compile(
     rf"{_SIMPLE_NAME}|\|\s*{_SIMPLE_NAME}\s*\||\\frac\{{\s*{_SIMPLE_NAME}\s*\}}\{{\s*{_SIMPLE_NAME}\s*\}}|"
-    rf"\\(?:sin|cos|tan|cot)\s*(?:\\angle\s*)?{_SIMPLE_NAME}|{_SIMPLE_NAME}\s*(?:[:/]\s*{_SIMPLE_NAME})+"
+    rf"\\(?:sin|cos|tan|cot)\s*(?:\\angle\s*)?{_SIMPLE_NAME}|{_SIMPLE_NAME}\s*(?:(?:[:/]|\\(?:cap|cup|setminus)(?![A-Za-z]))\s*{_SIMPLE_NAME})+"
 )
 
 
@@ -142,6 +143,8 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
         if len(rows) == 1:
             return _take_apart(rows[0], as_list, depth + 1)
         return _listed(", ".join(rows), [_take_apart(row, as_list, depth + 1) for row in rows])
+    if compound(text) is not None:
+        return Node("value", text)
     if found := _MATRIX.match(text):
         return _matrix(text, found[3], as_list, depth, transposed=bool(found[4]))
     for separator in (_UNION, _ALTERNATIVE):

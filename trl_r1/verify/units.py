@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from .words import is_noun_phrase, leading_words
+from .words import is_noun_phrase, leading_words, names_what_is_counted
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ _TRAILING_TEXT = re.compile(r"\s*\\text\{([^{}]*)\}" + _POWER + r"[.\s]*$")
 _TRAILING_CJK = re.compile(rf"\s*([{_CJK}][{_CJK}\s]*){_POWER}$")
 _WORDS_BEHIND = r"(?:[\s/]+[A-Za-z][A-Za-z.-]*)*)" + _POWER + r"[.\s]*$"
 _TRAILING_WORDS = re.compile(
-    r"(?<=[\d})])\s*((?:(?<=\s)[A-Za-z][A-Za-z-]*|(?<![A-Za-z])[A-Za-z]{2,}|[¢])" + _WORDS_BEHIND
+    r"(?:(?<=[\d})])|(?<=\\pi)(?=\s))\s*((?:(?<=\s)[A-Za-z][A-Za-z-]*|(?<![A-Za-z])[A-Za-z]{2,}|[¢])" + _WORDS_BEHIND
 )
-_TRAILING_LETTERS = re.compile(r"(?<=[\d})])\s*((?:[A-Za-z][A-Za-z-]*|[¢])" + _WORDS_BEHIND)
+_TRAILING_LETTERS = re.compile(r"(?:(?<=[\d})])|(?<=\\pi)(?=\s))\s*((?:[A-Za-z][A-Za-z-]*|[¢])" + _WORDS_BEHIND)
 _LEADING_MONEY = re.compile(
     r"^([-+]?)\s*(?:US|USD)?\s*(?:(\\\$|\$|¥|€|£|₹|USD|RMB)|\\text\{\s*(USD|EUR|GBP|RMB|CNY|INR|US\\?\$|\\?\$|[Rr]s\.?)\s*\})\s*"
     r"(?=[-\d.\\(])"
@@ -176,7 +176,7 @@ def take_unit(text: str, numeric: bool = False, any_words: bool = False) -> tupl
     """
     unit: Unit | None = None
     prefix = _LEADING_CJK.match(text)
-    if prefix and (any_words or leading_words(prefix[0]) == prefix.end()):
+    if prefix and (any_words or leading_words(prefix[0]) == prefix.end() or names_what_is_counted(prefix[0])):
         text = text[prefix.end() :]
     if money := _LEADING_MONEY.match(text):
         unit, text = unit_named((money[2] or money[3]).removeprefix("US")), money[1] + text[money.end() :]
@@ -191,24 +191,33 @@ def take_unit(text: str, numeric: bool = False, any_words: bool = False) -> tupl
     return text, unit
 
 
-def compound(text: str) -> str | None:
+def compound(text: str, large: bool = False) -> str | None:
     r"""
-    Write a quantity in two units of one kind in the smaller: `3\text{ hours }20\text{ minutes}` as `200\text{minutes}`; `None` for
+    Write a quantity in two units of one kind in one of them: `3\text{ hours }20\text{ minutes}` as `200\text{minutes}`; `None` for
     anything else.
+
+    Args:
+        text (`str`):
+            The quantity, normalised.
+        large (`bool`, *optional*, defaults to `False`):
+            Whether the larger unit is the one.
     """
-    found = _COMPOUND.fullmatch(text)
+    found = _COMPOUND.fullmatch(text, leading_words(text))
     if found is None:
         return None
-    large, small = unit_named(found[2] or found[3]), unit_named(found[5] or found[6])
-    if not large.known or large.kind != small.kind or large.scale <= small.scale:
+    large_name, small_name = found[2] or found[3], found[5] or found[6]
+    above, below = unit_named(large_name), unit_named(small_name)
+    if not above.known or (above.kind, above.power) != (below.kind, below.power) or above.scale <= below.scale:
         return None
-    total = Fraction(found[1]) * large.scale / small.scale + Fraction(found[4])
+    total = Fraction(found[1]) * above.scale / below.scale + Fraction(found[4])
+    total *= below.scale / above.scale if large else 1
     number = str(total.numerator) if total.denominator == 1 else rf"\frac{{{total.numerator}}}{{{total.denominator}}}"
-    return rf"{number}\text{{{found[5] or found[6]}}}"
+    return rf"{number}\text{{{large_name if large else small_name}}}"
 
 
 _COMPOUND = re.compile(
-    rf"(\d{{1,9}}(?:\.\d{{1,9}})?)\s*(?:\\text\{{\s*([A-Za-z]+)\.?\s*\}}|([A-Za-z]+|[{_CJK}]+))\s*"
+    rf"(\d{{1,9}}(?:\.\d{{1,9}})?)\s*(?:\\text\{{\s*([A-Za-z]+)\.?(?:,? and)?\s*\}}|([A-Za-z]+?|[{_CJK}]+?))"
+    rf"\s*(?:(?:,? ?(?<![A-Za-z])and(?![A-Za-z])|,|[又零])\s*)?"
     rf"(\d{{1,9}}(?:\.\d{{1,9}})?)\s*(?:\\text\{{\s*([A-Za-z]+)\.?\s*\}}|([A-Za-z]+|[{_CJK}]+))\.?"
 )
 

@@ -276,6 +276,17 @@ def leading_words(text: str) -> int:
     return _CHINESE_LEAD.match(text[:_LONGEST]).end()
 
 
+_CHINESE_SUBJECT = re.compile(
+    r"[^不非没无未否错负反减加乘除或约半倍多少几余\d一二三四五六七八九十百千万亿零两于过至差每第到超满够前后]{1,10}?"
+    r"(?:还剩下?|剩下?|剩余|一共有?|共有?|总共|现在|今年|已经|正好|恰好|有|需要|要|花了|用了|得到?|买了?|卖了?|走了?|跑了?|行了?|看了?|读了?|是|为|等于)[:\s]*"
+)
+
+
+def names_what_is_counted(text: str) -> bool:
+    """Tell whether Chinese words before a number are a subject and its verb, and say nothing about it: `小明还剩`."""
+    return _CHINESE_SUBJECT.fullmatch(text) is not None
+
+
 _TEXT_GROUP = re.compile(r"\\text\{([^{}]*)\}")
 
 
