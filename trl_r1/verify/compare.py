@@ -252,10 +252,10 @@ def _may_be_set(node: Node) -> bool:
 
 
 def _shapes_agree(gold: Node, answer: Node) -> bool:
-    if answer.kind not in _AGREE[gold.kind]:
-        return False
+    if answer.kind not in _AGREE[gold.kind] or (answer.shape == "or" and gold.kind in ("round", "matrix")):
+        return False  # `-1 or 3` is no point
     if gold.kind == answer.kind:
-        return gold.shape == answer.shape or gold.kind == "set"
+        return gold.shape == answer.shape or gold.kind in ("set", "list")
     if "matrix" in (gold.kind, answer.kind):
         return "1" in (gold.shape if gold.kind == "matrix" else answer.shape).split("x")
     return True

@@ -64,9 +64,14 @@ _SYMBOLS = {
     "⇒": r"\Rightarrow ",
     "≃": r"\approx ",
     "∖": r"\setminus ",
+    "∠": r"\angle ",
+    "△": r"\triangle ",
     "\u00ad": "",
     "\u200b": "",
 }
+_GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi"
+_SYMBOLS |= {chr(0x3B1 + k): rf"\{name} " for k, name in enumerate(_GREEK.split())}
+_SYMBOLS |= {"ρ": r"\rho ", "σ": r"\sigma ", "τ": r"\tau ", "φ": r"\phi ", "ω": r"\omega "}
 _SYMBOL = re.compile("|".join(map(re.escape, _SYMBOLS)))
 _SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ]+")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
@@ -94,7 +99,7 @@ _PLAIN = re.compile(r"-?[0-9]{1,30}|[A-Za-z]")
 _COMPARISON = re.compile(r"([<>!])=(?!=)")
 _COLOUR = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|rm|it)(?=[\s\d\\])|\\tag\s*\{[^{}]*\}")
 _LEADING = re.compile(
-    r"^(?:[\s,]|\.(?!\d)|\\(?:therefore|because|implies|Rightarrow|Longrightarrow|iff|to)(?![A-Za-z])|"
+    r"^(?:[\s,]|\.(?!\d)|[=-]>|→|\\(?:therefore|because|implies|Rightarrow|Longrightarrow|iff|to)(?![A-Za-z])|"
     r"(?:解得|求得|所以|因此|于是|故|即|则)(?=[\s,:]*[-\w\\$(]))+"
 )
 _TEXT = re.compile(

@@ -29,7 +29,7 @@ _BOTH = re.compile(r"or|and|或|和")
 PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}(?![A-Za-z]|\s*=)")
 _MATHEMATICS = "pi sqrt inf infty infinity sin cos tan cot sec csc log ln exp arcsin arccos arctan mod and or"
 _MATH_WORDS = frozenset(_MATHEMATICS.split())
-_VERBS = frozenset(["is", "are", "was", "were", "where", "when", "since", "because", "equals", "gives"])
+_VERBS = frozenset(["for", "is", "are", "was", "were", "where", "when", "since", "because", "equals", "gives"])
 _LONGEST_WHOLE = 2_000
 _CLAUSE_END = re.compile(
     r"[,;:!?，。；：！？\n]|\.(?!\d)|\b(?:but|it['’]s|so|thus|hence|therefore)\b|而是|但", re.IGNORECASE
@@ -41,7 +41,7 @@ _BARE_NAME = re.compile(r"\$\s*([A-Za-z](?:_\w)?)\s*\$|\\\(\s*([A-Za-z](?:_\w)?)
 TEXT_GROUP = re.compile(r"\\(?:text|textbf|textrm|mbox|textnormal)\s*\{([^{}]*)\}")
 # Beside a number of prose: what makes another of it, or says where it lies.
 _BEFORE_NUMBER = re.compile(
-    r"(?:\b(?:than|exceeds?|surpass(?:es)?|least|most|over|under|below|above|within|almost|nearly|half|twice|thrice|double|triple|times|plus|minus|"
+    r"(?:\b(?:than|close to|near|exceeds?|surpass(?:es)?|least|most|over|under|below|above|within|almost|nearly|half|twice|thrice|double|triple|times|plus|minus|"
     r"negative|between|beyond|up to|anything but|all but|负|大于|小于|超过|不到)|[<>≤≥]|\\(?:le|ge|lt|gt)q?|"
     r"\d\s*(?:to|through|[-–—~]|到|至)|"
     r"(?:squares?|cubes?|roots?|reciprocal|half|third|quarter|inverse|opposite|negative|multiples?|powers?|factorial|logarithm|double|"
@@ -50,7 +50,7 @@ _BEFORE_NUMBER = re.compile(
 )
 _DENIED_BEHIND = re.compile(r"[\s$,:;.)]{0,4}(?:no|not|wrong|incorrect|false)\b(?!\s*\S{0,3}\d)", re.IGNORECASE)
 _BEHIND_NUMBER = re.compile(
-    r"[)$]*(?:\s*(?:[百千万亿](?![米克瓦卡赫升])|倍)|(?:\s+\w+){0,3}\s+\w+er than\b|\s+(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|plus|minus|and a|times (?=as|more|the|that|larger|bigger|greater|[\d$\\])|"
+    r"[)$]*(?:\s*(?:[百千万亿](?![米克瓦卡赫升])|倍)|\s*(?:[<>≤≥≠]|\\(?:le|ge|lt|gt|ne)q?(?![A-Za-z]))|[,;:]?\s*(?:but|which|that|it|this)\b[^.!?\d]{0,40}\b(?:wrong|incorrect|false|fails?|failed|not (?:right|true|correct))\b|(?:\s+\w+){0,3}\s+\w+er than\b|\s+(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|plus|minus|and a|times (?=as|more|the|that|larger|bigger|greater|[\d$\\])|"
     r"halves|thirds?|quarters?|fourths?|fifths?|tenths?|hundredths?|or (?:more|less|so)|(?:is |are |was )?too|is (?:an?|the) (?:upper|lower) bound)\b)",
     re.IGNORECASE,
 )
@@ -74,6 +74,11 @@ def is_expression(text: str) -> bool:
         return False
     bare = re.sub(r"\\(?:text|mbox|mathrm|textbf|begin|end)\s*\{[^{}]*\}", " ", text)
     words = [word for word in PROSE.findall(bare) if word.lower() not in _MATH_WORDS]
+    if re.search(r"[\u3400-\u9fff]{2}", text) and (
+        re.search(r"[A-Za-z}]\s*[\u3400-\u9fff]{2}", text)
+        or (re.search(r"[\u3400-\u9fff]{2}", _FORMULA.sub("", text)) and _FORMULA.search(text))
+    ):
+        return False
     if re.search(r"[。，]", text.rstrip("。")) and re.search(r"[\u3400-\u9fff]{3}", text):
         return False
     if not words:
@@ -147,6 +152,10 @@ def last_of_last_line(text: str) -> str | None:
             if _NUMBER_LAST.fullmatch(sentence, formulas[-1].end()):
                 return _number(sentence[formulas[-1].end() :], last=True)
             return _formulas(sentence, formulas)
+        if listed := _values_in_bold(sentence) or _NAMED_VALUES.search(sentence):
+            return listed if isinstance(listed, str) else listed[1]
+        if _DATED.match(sentence):
+            return sentence
         if _NUMBER.search(sentence):
             return _plain_value(sentence) or _number(sentence, last=True)
         if stated := yes_or_no(sentence):
@@ -160,6 +169,26 @@ def last_of_last_line(text: str) -> str | None:
     return statement or None
 
 
+def _values_in_bold(sentence: str) -> str | None:
+    """Return what a list of expressions in bold type gives: `**x = 3** and **x = -3**`."""
+    found = list(_BOLD.finditer(sentence)) if "**" in sentence else []
+    if len(found) < 2 or not all(
+        _LISTED.fullmatch(sentence[a.end() : b.start()]) for a, b in itertools.pairwise(found)
+    ):
+        return None
+    if not all(re.search(r"\d", one[1]) and is_expression(one[1]) for one in found) or DENIAL.search(sentence):
+        return None
+    return ", ".join(one[1].strip() for one in found)
+
+
+_NAMED_VALUE = r"[A-Za-z](?:_?\w)?\s?=\s?[^\s,=，]{1,30}"
+_NAMED_VALUES = re.compile(
+    rf"(?<![\w+*/-])({_NAMED_VALUE}(?:(?:, (?:and |or )?| and | or |，){_NAMED_VALUE}){{1,9}}?)[.。\s]*$"
+)
+# The number belongs to a date, and what is said of it are words: `The 100th day will be a Sunday.`
+_DATED = re.compile(
+    r"(?:The \d+(?:st|nd|rd|th) \w+|[A-Z][a-z]{2,8} \d{1,2}(?:st|nd|rd|th)?)(?:,? \d{4},?)? (?:is|was|will be|falls on|fell on|will fall on) [^\d$]+$"
+)
 _ALL_BUT = re.compile(r"all real numbers (?:x )?(?:except|other than|but)\b", re.IGNORECASE)
 _NUMBER_LAST = re.compile(r"[^$\d]*\b(?:is|equals|equal to|=|are|and equals) -?\d[\d.,/]*[.\s]*")
 
@@ -204,7 +233,7 @@ _ASIDE = re.compile(
     r"\s*(?:[,;(（，—]|\s-\s)\s*(?:and\s+|which\s+|that\s+|it\s+)?(?:is\s+|are\s+|was\s+|being\s+)?(?:only\s+|exactly\s+)?"
     r"(?:(?:attained|achieved|reached|obtained|reali[sz]ed|occurr?(?:s|ed|ing)?|happen(?:s|ed|ing)?|(?:with )?equality|when|where|for|at|"
     r"since|as|because)\b|此时|当)[^,，]*(?:[,，]\s*(?:and\s+)?\$?\\?[A-Za-z]\w*\s*=[^,，]*)*$|"
-    r"(?<=\S)\s+(?:for (?:all|every|any)|where)\b[^,]*$|"
+    r"(?<=\S)\s+(?:(?:for (?:all|every|any)|where)\b|for \$?[A-Za-z]\s*(?:\\(?:n?eq?|ge|le|in|geq|leq)(?![A-Za-z])|[<>≠≥≤]))[^,]*$|"
     r"(?:\s*[,;(（，]\s*|\s+)(?:or |which is |that is |i\.e\.,? )?(?:about|approximately|roughly|approx\.?|≈|约为?)\s*\$?(?:\\\$)?-?\d[\d.,]*"
     r"(?:\s*\\?%)?\$?(?:\s+[a-z]+){0,2}\s*[)）]?[.。]?$",
     re.IGNORECASE,
@@ -231,18 +260,25 @@ def main_clause(sentence: str) -> str:
     return sentence
 
 
-_PLAIN_VALUE = re.compile(r"(?:\b(?:is|are|equals|be|get|gives)\s+|[=:]\s*)(?=\S)")
-_MORE_THAN_A_NUMBER = re.compile(r"[√π^×∛∜{(\[+²³₀-₉]|\di\b|\b(?:ln|log|sin|cos|tan) ")
-_RATIO = re.compile(r"\bratio\b.*?\b(\d+) to (\d+)[.\s]*$", re.IGNORECASE)
+_PLAIN_VALUE = re.compile(r"(?:\b(?:is|are|equals|be|get|gives)\s+|[=:是为得]\s*)(?=\S)")
+_MORE_THAN_A_NUMBER = re.compile(
+    r"[√π^×∛∜{(\[+²³₀-₉]|[-+]\s*\d*i\b|\d[a-z]\b|[a-z]\s*[-+]\s*\d|\b(?:ln|log|sin|cos|tan) "
+)
+_RATIO = re.compile(r"\bratio\b.*?\b(\d+)(?: to |\s*:\s*)(\d+)[.\s]*$", re.IGNORECASE)
 
 
 def _plain_value(sentence: str) -> str | None:
     """Return an expression of more than a number that ends a sentence without delimiters: `the value is √3/2`."""
     if (ratio := _RATIO.search(sentence)) and not DENIAL.search(sentence):
         return f"{ratio[1]}:{ratio[2]}"
-    for verb in reversed(list(_PLAIN_VALUE.finditer(sentence))[-3:]):
-        value = sentence[verb.end() :].strip(" .*")
-        if _MORE_THAN_A_NUMBER.search(value) and is_expression(value) and not PROSE.match(value):
+    for verb in list(_PLAIN_VALUE.finditer(sentence))[-3:]:
+        value = sentence[verb.end() :].strip(" .*。")
+        word = PROSE.search(value)
+        if (
+            _MORE_THAN_A_NUMBER.search(value)
+            and is_expression(value)
+            and not (word and re.search(r"\d|=", value[word.start() :]))
+        ):
             return None if _denied(sentence, verb.end(), verb.end() + len(value)) else value
     return None
 
@@ -355,6 +391,7 @@ def _denied(text: str, start: int, end: int) -> bool:
 _UNIT_BEHIND = re.compile(
     r"[$)]*[ \t\u00a0]?((?:square |cubic |sq\.? )?[A-Za-z]{2,12}(?:²|³|\^\{?[23]\}?)?(?:(?: per |/)[A-Za-z]+)?)(?![A-Za-z])|[$)]*\s?([\u3400-\u9fff]{1,4})"
 )
+_HALF_OF_DAY = re.compile(r" in the (morning|afternoon|evening)\b", re.IGNORECASE)
 _OTHERWISE_MEANT = frozenset(["in", "am", "as", "pm", "pound", "pounds", "second", "us", "degree", "rs"])
 
 
@@ -370,6 +407,8 @@ def _unit_behind(text: str, end: int) -> str:
 
 
 def _with_unit(text: str, found: re.Match[str]) -> str:
+    if ":" in found[0] and (half := _HALF_OF_DAY.match(text, found.end())):
+        return f"{found[0].strip()} {'a' if half[1].lower() == 'morning' else 'p'}.m."
     unit = _unit_behind(text, found.end())
     return f"{found[0].strip()} {unit}".strip()
 

@@ -200,7 +200,7 @@ def same_words(gold: str, answer: str) -> bool:
     if is_nothing(gold) and is_nothing(answer):
         return True
     label = _CHOICE_LABEL.match(answer)
-    if label and len(gold_words) == 1 and len(gold_words[0]) == 1:
+    if label and not DENIAL.search(answer) and len(gold_words) == 1 and len(gold_words[0]) == 1:
         return gold_words[0].upper() == (label[1] or label[2])
     single = all(len(word) == 1 for word in gold_words) and len(gold_words) > 1
     return single and sorted(gold_words) == sorted(answer_words)
@@ -211,9 +211,11 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _IS = re.compile(
-    r"(?:it|this|that|they|(?:the|my|our) [^.?!]{1,70}?)\s+(?:is|are|was|were|will be|would be|must be)\s+(?:an? |the |on |in )?([^?.!]+)$",
+    r"[^.?!,]{1,70}?\s+(?:is|are|was|were|will be|would be|must be|falls? on|will fall on)\s+(?:an? |the |on |in )?([^?.!]+)$",
     re.IGNORECASE,
 )
+_WHO = re.compile(r"\s+(?:who|that|which)\b.*")
+_CHINESE = re.compile(r"[\u3400-\u9fff]")
 _VERB = re.compile(
     r"\s+(?:is|was|are|were|has|had|will|can|must|won|came|got|took|finished|lied|lies|[a-z]{3,}s)\b(.*)$"
 )
@@ -228,15 +230,26 @@ def states_words(gold: str, answer: str) -> bool:
     words = " ".join(_TEXT_GROUP.sub(r" \1 ", gold).split()).strip(" .")
     if (stated := yes_or_no(sentence)) is not None:
         return same_words(gold, stated)
-    if len(words) < 2 or DENIAL.search(sentence) or _LEFT_OPEN.search(sentence):
+    if DENIAL.search(sentence) or _LEFT_OPEN.search(sentence):
         return False
-    if (told := _IS.match(sentence)) and same_words(gold, told[1]):
-        return True
-    behind = sentence[len(words) :] if sentence.casefold().startswith(words.casefold()) else ""
+    if _CHINESE.search(words):
+        said = re.escape(words)
+        return bool(
+            re.fullmatch(
+                rf"(?:答[:：])?[^{_CHINESE_OPEN}]{{0,15}}[是为在]{said}[。.]?|(?:答[:：])?{said}[^的{_CHINESE_OPEN}]{{1,12}}",
+                sentence,
+            )
+        )
+    if told := _IS.match(sentence):
+        said = _WHO.sub("", told[1]).strip()
+        if same_words(gold, said) or (len(words) > 2 and same_words(gold, said.rpartition(" ")[0]) and said.islower()):
+            return True
+    behind = sentence[len(words) :] if len(words) > 1 and sentence.casefold().startswith(words.casefold()) else ""
     verb = _VERB.match(behind)
     return verb is not None and not re.search(r"\b[A-Z][a-z]", verb[1])
 
 
+_CHINESE_OPEN = "比和与或不没非否若如，,、前后"
 _NOTHING = re.compile(
     r"(?:there (?:is|are) )?(?:no (?:real )?(?:solutions?|roots?)|none|(?:the )?empty set)|无解|空集", re.IGNORECASE
 )

@@ -88,7 +88,7 @@ _SIMPLE_NAME = (
 )
 _NAME = re.compile(
     rf"{_SIMPLE_NAME}|\|\s*{_SIMPLE_NAME}\s*\||\\frac\{{\s*{_SIMPLE_NAME}\s*\}}\{{\s*{_SIMPLE_NAME}\s*\}}|"
-    rf"\\(?:sin|cos|tan|cot)\s*(?:\\angle\s*)?{_SIMPLE_NAME}|{_SIMPLE_NAME}\s*(?:(?:[:/]|\\(?:cap|cup|setminus)(?![A-Za-z]))\s*{_SIMPLE_NAME})+"
+    rf"[A-Za-z]\s*\^\s*\{{?\s*-1\s*\}}?\s*\([A-Za-z]\)|\\(?:sin|cos|tan|cot)\s*(?:\\angle\s*)?{_SIMPLE_NAME}|{_SIMPLE_NAME}\s*(?:(?:[:/]|\\(?:cap|cup|setminus)(?![A-Za-z]))\s*{_SIMPLE_NAME})+"
 )
 
 
@@ -156,7 +156,7 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
             ):
                 return Node("union", text, tuple(nodes))
             if separator is _ALTERNATIVE:
-                return _listed(text, nodes)
+                return replace(_listed(text, nodes), shape="or")
     if (column := _COLUMN.match(text)) and len(entries := split_elements(column[1], in_brackets=True)) > 1:
         items = tuple(_take_apart(entry, as_list, depth + 1) for entry in entries)
         return Node("matrix", text, items, f"{len(items)}x1")

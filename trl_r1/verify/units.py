@@ -176,7 +176,7 @@ def take_unit(text: str, numeric: bool = False, any_words: bool = False) -> tupl
     """
     unit: Unit | None = None
     prefix = _LEADING_CJK.match(text)
-    if prefix and (any_words or leading_words(prefix[0]) == prefix.end() or names_what_is_counted(prefix[0])):
+    if prefix and (any_words or _only_leads(prefix[0])):
         text = text[prefix.end() :]
     if money := _LEADING_MONEY.match(text):
         unit, text = unit_named((money[2] or money[3]).removeprefix("US")), money[1] + text[money.end() :]
@@ -191,6 +191,12 @@ def take_unit(text: str, numeric: bool = False, any_words: bool = False) -> tupl
     return text, unit
 
 
+def _only_leads(prefix: str) -> bool:
+    return leading_words(prefix) == len(prefix) or any(
+        names_what_is_counted(prefix[start:]) for start in (0, leading_words(prefix))
+    )
+
+
 def compound(text: str, large: bool = False) -> str | None:
     r"""
     Write a quantity in two units of one kind in one of them: `3\text{ hours }20\text{ minutes}` as `200\text{minutes}`; `None` for
@@ -202,7 +208,8 @@ def compound(text: str, large: bool = False) -> str | None:
         large (`bool`, *optional*, defaults to `False`):
             Whether the larger unit is the one.
     """
-    found = _COMPOUND.fullmatch(text, leading_words(text))
+    lead = _LEADING_CJK.match(text)
+    found = _COMPOUND.fullmatch(text, lead.end() if lead and _only_leads(lead[0]) else 0)
     if found is None:
         return None
     large_name, small_name = found[2] or found[3], found[5] or found[6]
