@@ -287,6 +287,8 @@ def _compare_value(gold: Node, answer: Node, leaf: Leaf) -> bool:
         return quotient is not None and _compare_texts(gold.text, quotient, leaf)
     if answer.kind == "set" and len(answer.items) == 1 and not is_condition(gold):
         return _compare_value(gold, answer.items[0], leaf)
+    if answer.kind == "list" and answer.shape == "or" and not is_condition(gold):
+        return all(_compare_value(gold, item, leaf) for item in answer.items)  # `0.45 or 45\%`
     if is_condition(gold) or "\\mathbb" in gold.text:
         return _compare_sets(gold, answer, leaf)
     if _RELATION.search(gold.text) or (answer.kind == "matrix" and "matrix}" in gold.text):

@@ -111,6 +111,8 @@ _FRACTION_START = re.compile(r"\\frac(?![A-Za-z])\s*")
 _ARGUMENT = re.compile(r"\s*(\d|[A-Za-z]|\\[A-Za-z]+)")
 # A slanted fraction, maybe of a mixed number: `^7/_{12}`, `3^{7}/_{12}`.
 _SLANTED = re.compile(r"\^\s*(?:\{\s*(\d+)\s*\}|(\d))\s*/\s*_\s*(?:\{\s*(\d+)\s*\}|(\d))")
+_PLAIN_SET_BUILDER = re.compile(r"^\s*\{(\s*[A-Za-z]\s*(?:\||:|\\mid(?![A-Za-z])).*)\}\s*\.?$")
+_PLAIN_RATIO = re.compile(r"^\s*(\d+) to (\d+)\s*\.?$")
 _PLAIN_SET = re.compile(r"(?<==)\s*\{([^{}\\]*,[^{}]*)\}$")
 _OVER = re.compile(r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}|^([^{}]*)\\over(?![A-Za-z])([^{}]*)$")
 _SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,4})(?![\w.])")
@@ -375,6 +377,8 @@ _LATEX: tuple[_Rule, ...] = (
     (("^", "degree"), _CIRCLE, r"^\\circ "),
     (("color", "\\bf", "\\rm", "\\it", "\\tag"), _COLOUR, " "),
     (("/",), _SLANTED, lambda found: rf"\frac{{{found[1] or found[2]}}}{{{found[3] or found[4]}}}"),
+    (("|", ":", "mid"), _PLAIN_SET_BUILDER, r"\\{\1\\}"),
+    ((" to ",), _PLAIN_RATIO, r"\1:\2"),
     (("{",), _PLAIN_SET, r"\\{\1\\}"),
     (("frac",), _FRACTION, r"\\frac"),
     (("\\",), _SYNONYMS, lambda found: _SYNONYM[found[1]] + " "),

@@ -190,7 +190,7 @@ _DATED = re.compile(
     r"(?:The \d+(?:st|nd|rd|th) \w+|[A-Z][a-z]{2,8} \d{1,2}(?:st|nd|rd|th)?)(?:,? \d{4},?)? (?:is|was|will be|falls on|fell on|will fall on) [^\d$]+$"
 )
 _ALL_BUT = re.compile(r"all real numbers (?:x )?(?:except|other than|but)\b", re.IGNORECASE)
-_NUMBER_LAST = re.compile(r"[^$\d]*\b(?:is|equals|equal to|=|are|and equals) -?\d[\d.,/]*[.\s]*")
+_NUMBER_LAST = re.compile(r"[^$\d]*(?:\b(?:is|equals|equal to|are)\b|[=是为])[\s*]*-?\d[\d.,/]*[.。\s*]*")
 
 
 def _formulas(sentence: str, formulas: list[re.Match[str]]) -> str | None:
@@ -286,7 +286,10 @@ def _plain_value(sentence: str) -> str | None:
 def yes_or_no(sentence: str) -> str | None:
     """Return the yes or no that a sentence begins with, if nothing turns it."""
     found = _YES_OR_NO.match(sentence)
-    return None if found is None or _TURNED.search(sentence) else found[1]
+    if found is None or _TURNED.search(sentence):
+        return None
+    other = "no" if found[1].lower() == "yes" else "yes"
+    return None if re.search(rf"\b{other}\b", sentence[found.end() :], re.IGNORECASE) else found[1]
 
 
 _YES_OR_NO = re.compile(r"\**(yes|no)\**\s*[,.:;!—–-]", re.IGNORECASE)
@@ -346,6 +349,8 @@ def sentence_value(text: str) -> str | None:
     )
 
 
+_MORE_ARE_NEEDED = re.compile(r" more (?!than)\w")
+_NEEDED = re.compile(r"\b(?:needs?|must|ha(?:s|ve) to)\b", re.IGNORECASE)
 _LEADING_ADVERB = re.compile(
     r"(?:(?:therefore|thus|hence|then|exactly|precisely|only|a total of|in total)\s+)+", re.IGNORECASE
 )
@@ -379,7 +384,9 @@ def _denied(text: str, start: int, end: int) -> bool:
             before = " " * last + before[last:]
     before = _CLAUSE_END.split(before)[-1]
     if _DENIED_BEHIND.match(text, end) or (
-        text[end : end + 1] == " " and changes(_CLAUSE_END.split(text[end : end + 60])[0])
+        text[end : end + 1] == " "
+        and not (_MORE_ARE_NEEDED.match(text, end) and _NEEDED.search(before))
+        and changes(_CLAUSE_END.split(text[end : end + 60])[0])
     ):
         return True
     after = _CLAUSE_END.split(text[end : end + 200], maxsplit=1)[0]
@@ -430,7 +437,8 @@ def _number(text: str, last: bool) -> str | None:
     if any(_denied(text, number.start(), number.end()) for number in found[start : end + 1][:20]):
         return None
     if end - start >= 2 or any(_BOTH.search(joint) for joint in between[start:end]):
-        return ", ".join(number[0].strip() for number in found[start : end + 1])
+        joint = " or " if any(re.search("or|或", joint) for joint in between[start:end]) else ", "
+        return joint.join(number[0].strip() for number in found[start : end + 1])
     at = len(found) - 1 if last else 0
     for first in (at - 1, at) if last else (at,):
         if 0 <= first < len(found) - 1:

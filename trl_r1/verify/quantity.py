@@ -214,6 +214,7 @@ _IS = re.compile(
     r"[^.?!,]{1,70}?\s+(?:is|are|was|were|will be|would be|must be|falls? on|will fall on)\s+(?:an? |the |on |in )?([^?.!]+)$",
     re.IGNORECASE,
 )
+_OPTION = re.compile(r"(?:the )?(?:correct )?(?:option|choice)(?: is)? (\(?[A-H]\)?)", re.IGNORECASE)
 _WHO = re.compile(r"\s+(?:who|that|which)\b.*")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _VERB = re.compile(
@@ -236,10 +237,12 @@ def states_words(gold: str, answer: str) -> bool:
         said = re.escape(words)
         return bool(
             re.fullmatch(
-                rf"(?:答[:：])?[^{_CHINESE_OPEN}]{{0,15}}[是为在]{said}[。.]?|(?:答[:：])?{said}[^的{_CHINESE_OPEN}]{{1,12}}",
+                rf"(?:答[:：])?[^{_CHINESE_OPEN}]{{0,15}}[是为在]{said}的?[。.]?|(?:答[:：])?{said}[^的{_CHINESE_OPEN}]{{1,12}}",
                 sentence,
             )
         )
+    if option := _OPTION.fullmatch(sentence):
+        return same_words(gold, option[1])
     if told := _IS.match(sentence):
         said = _WHO.sub("", told[1]).strip()
         if same_words(gold, said) or (len(words) > 2 and same_words(gold, said.rpartition(" ")[0]) and said.islower()):

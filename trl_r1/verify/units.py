@@ -268,8 +268,10 @@ def _is_unit(words: str, before: str, numeric: bool) -> bool:
     if unit_named(words).known:
         return numeric or len(words) > 1
     # A noun of one or two letters may be a product of variables (`2xy`); behind a space and longer it is a word.
-    return names[0] == "of" or (
-        len(names[0]) > 2 and (numeric or before.endswith(" ") or len(names) > 1 or len(names[0]) > 3)
+    return (
+        names[0] == "of"
+        or (len(names) > 1 and len(names[0]) > 1 and unit_named(names[0]).known)
+        or (len(names[0]) > 2 and (numeric or before.endswith(" ") or len(names) > 1 or len(names[0]) > 3))
     )
 
 

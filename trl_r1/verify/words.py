@@ -87,7 +87,7 @@ _JOINS = frozenset(_JOINS_TEXT.split())
 
 DENIAL = re.compile(
     r"\b(?:not|no|none|nothing|nobody|doubt|hardly|unlikely|impossible|if|never|neither|nor|cannot|wrong|incorrect|false|untrue|invalid|except|excluding|other than|rather than|"
-    r"instead of|unequal|differs?)\b|n['’]t\b|不(?!同|等式|变|妨|难|定积分)|非|没|错|否|别|勿|未",
+    r"instead of|unequal|differs?)\b|n['’]t\b|不(?!同|等式|变|妨|难|定积分)|非|没|错|否|(?<!分)别|勿|未",
     re.IGNORECASE,
 )
 
@@ -279,7 +279,7 @@ def leading_words(text: str) -> int:
 
 _CHINESE_SUBJECT = re.compile(
     r"[^不非没无未否错负反减加乘除或约半倍多少几余\d一二三四五六七八九十百千万亿零两于过至差每第到超满够前后]{0,10}?"
-    r"(?:还剩下?|剩下?|剩余|一共有?|共有?|总共|要付|付|现在|今年|已经|正好|恰好|有|需要|要|花了|用了|得到?|买了?|卖了?|走了?|跑了?|行了?|看了?|读了?|是|为|等于)[:\s]*|"
+    r"(?:还剩下?|剩下?|剩余|一共有?|共有?|总共|应?找回|应付|要付|付|现在|今年|已经|正好|恰好|有|需要|要|花了|用了|得到?|买了?|卖了?|走了?|跑了?|行了?|看了?|读了?|是|为|等于)[:\s]*|"
     r"每[^不非没无未否错负反减加乘除或约半倍多少几余\d一二三四五六七八九十百千万亿零两于过至差第到超满够前后]{1,8}"
 )
 
