@@ -128,7 +128,7 @@ def prompts(stage: Path) -> dict[int, list[str]]:
     """Return the prompts of each rollout, by the step that it was sampled at."""
     found = defaultdict(set)
     for path in sorted((stage / "rollouts").glob("*.parquet")):
-        step = int(path.stem.split("-")[1] if "-" in path.stem else "".join(filter(str.isdigit, path.stem))[:6])
+        step = int(path.stem.split("-")[0].removeprefix("step"))
         found[step] |= {trace.prompt for trace in read_traces(path)}
     return {step: sorted(texts) for step, texts in found.items()}
 

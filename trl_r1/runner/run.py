@@ -39,6 +39,7 @@ from .display import Display, clock, data_table, table
 from .figures import as_json, figures_text
 from .finish import finish
 from .launch import LOG_FILE, RunningStage, how_it_ended, read_progress, shell, start, stop
+from .mirror import Mirror, make_mirror
 from .needs import lacking, refuse_lacking, to_run, unchecked
 from .place import HERE, Place, command_of, place_of
 from .plan import PlannedStage, State, make_plan
@@ -214,6 +215,7 @@ def run(options: RunOptions) -> int:
     display = Display()
     checked = _checked(options)
     recipe, stages, run_dir = checked.recipe, checked.stages, checked.run_dir
+    mirror = make_mirror(run_dir, options.mirror, options.only, display.say, pull=not options.job)
     place = place_of(checked.launcher)
     in_queue = checked.launcher == "slurm" and not place.nodes
     asked = make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)
@@ -232,7 +234,7 @@ def run(options: RunOptions) -> int:
                 display.say(f"Ended {len(left)} processes that an earlier run had left behind.")
             planned = make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)
             kind = _QueuedRun if in_queue else _JobRun if options.job else _Run
-            return kind(recipe, planned, run_dir, options, display, place).run()
+            return kind(recipe, planned, run_dir, options, display, place, mirror).run()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise MachineError(
@@ -252,6 +254,7 @@ class _Run:
     options: RunOptions
     display: Display
     place: Place = HERE
+    mirror: Mirror | None = None
     running: list[RunningStage] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
     results: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -265,11 +268,15 @@ class _Run:
         self.prepare()
         waiting = to_run(self.planned)
         worked = bool(waiting)
-        self.work(waiting)
-        self.summary(waiting)
-        if self.failed:
-            return self.report_failure()
-        return self.finish(worked)
+        try:
+            self.work(waiting)
+            self.summary(waiting)
+            if self.failed:
+                return self.report_failure()
+            return self.finish(worked)
+        finally:
+            if self.mirror is not None:
+                self.mirror.finish()
 
     def finish(self, worked: bool) -> int:
         left_out = any(stage.state is State.LEFT_OUT for stage in self.planned)
@@ -347,6 +354,8 @@ class _Run:
                         self.interrupt()
                     if time.monotonic() - drawn >= _DRAW_SECONDS:
                         self.display.update(self.running)
+                        if self.mirror is not None:
+                            self.mirror.poll()
                         drawn = time.monotonic()
                     time.sleep(_POLL_SECONDS)
             finally:
@@ -383,6 +392,8 @@ class _Run:
         make_artifact(planned, stage.folder, attempt, parents).write(stage.folder)
         write_attempt(stage.folder, attempt)
         self.done.add(stage.name)
+        if self.mirror is not None:
+            self.mirror.push()
         self.results[stage.name] = ("done", attempt.wall_seconds)
         self.display.say(f"{clock()} {stage.name}: done in {show_duration(attempt.wall_seconds)}")
 
