@@ -10,15 +10,10 @@ from pathlib import Path
 from ..errors import MachineError, listed
 from ..recipe import shown
 from .check import Checked
-from .plan import PlannedStage, State
+from .plan import PlannedStage, to_run
 
 
 GB = 1 << 30
-
-
-def to_run(planned: Sequence[PlannedStage]) -> list[PlannedStage]:
-    """Return the stages of a plan that are still to run."""
-    return [stage for stage in planned if stage.state not in (State.DONE, State.LEFT_OUT)]
 
 
 def lacking(checked: Checked, planned: Sequence[PlannedStage]) -> list[str]:
