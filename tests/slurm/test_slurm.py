@@ -42,8 +42,8 @@ def slurm():
 class Run:
     """A recipe's run on the cluster."""
 
-    def __init__(self, folder: Path, slurm: dict[str, str], stages: list[dict], **keys):
-        self.folder, self.slurm, self.run_dir = folder, slurm, folder / "run"
+    def __init__(self, folder: Path, cluster: dict[str, str], stages: list[dict], **keys):
+        self.folder, self.slurm, self.run_dir = folder, cluster, folder / "run"
         self.recipe = folder / "recipe.yaml"
         self.recipe.write_text(yaml.safe_dump({"name": "toy", "disk_gb": 0.01, **keys, "stages": stages}))
 
