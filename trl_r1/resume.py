@@ -16,6 +16,7 @@ anywhere: sampling by vLLM, whose engine has random states of its own.
 """
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,8 @@ class _CheckpointCallback(TrainerCallback):
             if args.should_save:
                 folder = Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
                 (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
+                if read_json(folder / WORLD_FILE).get("processes", args.world_size) != args.world_size:
+                    shutil.rmtree(folder)  # no rank's file of another world may stay among those of this one
             args.distributed_state.wait_for_everyone()
 
     on_epoch_end = on_step_end
