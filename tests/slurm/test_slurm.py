@@ -127,7 +127,9 @@ def test_preempted_killed_and_without_a_node_it_ends_as_on_one_machine(slurm, tm
     run = Run(tmp_path, slurm, stages, base_model="base", data=data, servers=[answer], slurm={"time": "01:00:00"})
 
     alone = tmp_path / "alone"
+    gate.touch()
     run.ask(*run.command("--launcher", "local", run_dir=alone))
+    gate.unlink()
 
     runner = run.start()
     run.at_work("first", after=2)
