@@ -124,6 +124,8 @@ class ExactResume(Trainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is None:
             return
+        if self.is_deepspeed_enabled:
+            _count_steps_apart(self.model_wrapped.optimizer.optimizer)
         state = self._read_rank_state(checkpoint)
         if state is not None:
             try:
@@ -161,6 +163,18 @@ class ExactResume(Trainer):
         self._tr_loss = torch.tensor(logs["loss"], device=self.args.device)
         self._globalstep_last_logged = logs["logged_step"]
         self._total_train_tokens = logs["tokens"]
+
+
+def _count_steps_apart(optimizer: torch.optim.Optimizer) -> None:
+    """
+    Give each parameter its own count of steps.
+
+    DeepSpeed (0.19.8) gives all parts of the parameters one tensor when it loads a universal checkpoint under ZeRO-3, and
+    AdamW adds 1 to it in place for each of them.
+    """
+    for state in optimizer.state.values():
+        if torch.is_tensor(state.get("step")):
+            state["step"] = state["step"].clone()
 
 
 class _CheckpointCallback(TrainerCallback):

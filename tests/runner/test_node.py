@@ -82,10 +82,12 @@ def test_each_process_has_its_rank_and_its_gpus():
     found = workers.environments(4, ["0", "1", "2", "3"], World(2, 1, "h"))
     assert [(each["RANK"], each["LOCAL_RANK"], each["WORLD_SIZE"]) for each in found] == [
         ("2", "0", "4"),
-        ("3", "1", "4"),
+        ("3", "0", "4"),
     ]
     assert [each["CUDA_VISIBLE_DEVICES"] for each in found] == ["0,1", "2,3"]
-    assert "CUDA_VISIBLE_DEVICES" not in workers.environments(2, [])[0]
+    without = workers.environments(2, [])
+    assert [(each["RANK"], each["LOCAL_RANK"]) for each in without] == [("0", "0"), ("1", "1")]
+    assert "CUDA_VISIBLE_DEVICES" not in without[0]
     with pytest.raises(MachineError, match="3 processes cannot be divided among 2 nodes"):
         workers.environments(3, [], World(2, 0, "h"))
     with pytest.raises(MachineError, match="4 GPUs cannot be divided among 3 processes"):

@@ -5,7 +5,7 @@ Start a stage that divides its work in several processes: each is told which it 
 python -m trl_r1.runner.workers --processes 4 -- python -m trl_r1.stages.rejection --config FILE
 ```
 
-Each process finds `RANK`, `WORLD_SIZE` and `LOCAL_RANK`, and in `CUDA_VISIBLE_DEVICES` its share of this node's GPUs: with
+Each process finds `RANK` and `WORLD_SIZE`, and in `CUDA_VISIBLE_DEVICES` its share of this node's GPUs: with
 four processes and eight GPUs two, which is one engine with `tensor_parallel_size: 2`. There is no process group: what they
 have in common are files. Under a scheduler, on each of its nodes the same command starts that node's part of the processes.
 
@@ -55,6 +55,7 @@ def environments(processes: int, gpus: Sequence[str], world: World | None = None
         own = {"RANK": str(rank * here + i), "LOCAL_RANK": str(i), "WORLD_SIZE": str(processes)}
         if gpus:
             own["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[i * share : (i + 1) * share])
+            own["LOCAL_RANK"] = "0"  # of those that it sees, it uses the first ones
         found.append(own)
     return found
 
