@@ -54,6 +54,7 @@ class ExactResume(Trainer):
         super().__init__(*args, **kwargs)
         check_attributes(self, _metrics=dict, _total_train_tokens=int)
         self._logs_to_restore: dict[str, Any] | None = None
+        self._weight_decays: list[float] = []
         self.add_callback(_CheckpointCallback(self))
 
     def rank_state(self) -> dict[str, Any]:
@@ -106,6 +107,12 @@ class ExactResume(Trainer):
         """Read what [`save_files`] wrote. Called on every rank, after [`load_rank_state`]."""
 
     @override
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        self._weight_decays = [group.get("weight_decay", 0.0) for group in getattr(optimizer, "param_groups", ())]
+        return optimizer
+
+    @override
     def _save_rng_state(self, output_dir: str) -> None:
         self.save_files(output_dir)
         super()._save_rng_state(output_dir)
@@ -125,7 +132,7 @@ class ExactResume(Trainer):
         if checkpoint is None:
             return
         if self.is_deepspeed_enabled:
-            _count_steps_apart(self.model_wrapped.optimizer.optimizer)
+            _restore_groups(self.model_wrapped.optimizer.optimizer, self._weight_decays)
         state = self._read_rank_state(checkpoint)
         if state is not None:
             try:
@@ -165,16 +172,18 @@ class ExactResume(Trainer):
         self._total_train_tokens = logs["tokens"]
 
 
-def _count_steps_apart(optimizer: torch.optim.Optimizer) -> None:
+def _restore_groups(optimizer: torch.optim.Optimizer, weight_decays: list[float]) -> None:
     """
-    Give each parameter its own count of steps.
+    Give each group of parameters its own count of steps and its own weight decay.
 
-    DeepSpeed (0.19.8) gives all parts of the parameters one tensor when it loads a universal checkpoint under ZeRO-3, and
-    AdamW adds 1 to it in place for each of them.
+    When it loads a universal checkpoint under ZeRO-3, DeepSpeed (0.19.8) gives all of them one tensor of steps, to which AdamW
+    adds 1 in place for each group, and the first group's weight decay.
     """
     for state in optimizer.state.values():
         if torch.is_tensor(state.get("step")):
             state["step"] = state["step"].clone()
+    for group, weight_decay in zip(optimizer.param_groups, weight_decays):
+        group["weight_decay"] = weight_decay
 
 
 class _CheckpointCallback(TrainerCallback):
