@@ -3,6 +3,7 @@ What this machine lacks for a run, and what could not be checked on it: `trl-r1 
 start before what it needs is here.
 """
 
+import shlex
 import shutil
 from collections.abc import Sequence
 
@@ -33,6 +34,10 @@ def lacking(checked: Checked, planned: Sequence[PlannedStage]) -> list[str]:
     for stage in to_run(planned):
         for text in checked.records.get(stage.name, {}).get("lacks", ()):
             stages.setdefault(text, []).append(stage.name)
+        for server in stage.item.servers:
+            program = "vllm" if server.command is None else shlex.split(server.command)[0]
+            if shutil.which(program) is None:
+                stages.setdefault(f"the program {program} (server {server.name})", []).append(stage.name)
     found = [f"{text} ({', '.join(dict.fromkeys(names))})" for text, names in stages.items()]
     return found + _room(checked, len(to_run(planned)) / max(1, len(planned)))
 
