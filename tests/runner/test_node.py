@@ -139,3 +139,11 @@ def test_a_job_asks_for_the_nodes_of_its_servers_as_well(stages):
     assert (own, servers) == (("n1", "n2"), {"x": ("n1",), "y": ("n3",)})
     with pytest.raises(MachineError, match="`a` takes 3 nodes with its servers; this allocation has 2"):
         place.Place(("n1", "n2")).divided(item)
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"),
+    [("30", 1800), ("5:30", 330), ("1:00:00", 3600), ("2-0", 172800), ("1-12:30", 131400), (None, float("inf"))],
+)
+def test_a_job_is_told_of_its_end_before_it(time, seconds):
+    assert slurm.seconds_of(time) == seconds

@@ -109,7 +109,7 @@ def toy(name: str, model: str | None = None, steps: int = 3, **more) -> dict:
 def test_preempted_killed_and_without_a_node_it_ends_as_on_one_machine(slurm, tmp_path):
     make_model(tmp_path / "base")
     make_data(tmp_path / "sums.jsonl")
-    config = {"max_steps": 20, "save_steps": 1, "logging_steps": 1, "learning_rate": 1e-2, "max_length": 64}
+    config = {"max_steps": 12, "save_steps": 1, "logging_steps": 1, "learning_rate": 1e-2, "max_length": 64}
     config |= {"prompt_template": "chat", "per_device_train_batch_size": 4, "batch_size": 16, "bf16": False}
     config |= {"use_cpu": True, "report_to": "none", "disable_tqdm": True, "gradient_checkpointing": False}
     cache = os.environ.get("TORCH_EXTENSIONS_DIR") or str(Path.home() / ".cache" / "torch_extensions")
