@@ -58,7 +58,7 @@ def check_world_of(checkpoint: Path, trainer: Any) -> None:
         return
     some = f"{before} process{'es' if before > 1 else ''}"
     rows, own = world.get("rows_per_step"), getattr(trainer, "rows_per_step", None)
-    if rows is None or own is None or trainer.is_fsdp_enabled:
+    if rows is None or own is None or world.get("within_rollout") or trainer.is_fsdp_enabled:
         raise MachineError(
             f"{checkpoint} was written by {some} and cannot be resumed by {now}. Use {before}, or delete the checkpoint to "
             "start again."
