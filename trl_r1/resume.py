@@ -131,8 +131,9 @@ class ExactResume(Trainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is None:
             return
-        if self.is_deepspeed_enabled:
-            _restore_groups(self.model_wrapped.optimizer.optimizer, self._weight_decays)
+        if self.is_deepspeed_enabled and self.model_wrapped.load_universal_checkpoint():
+            optimizer = self.model_wrapped.optimizer
+            _restore_groups(getattr(optimizer, "optimizer", optimizer), self._weight_decays)
         state = self._read_rank_state(checkpoint)
         if state is not None:
             try:
