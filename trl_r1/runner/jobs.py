@@ -31,7 +31,7 @@ class JobRun(Run):
         self.done = {stage.name for stage in self.planned if stage.state is State.DONE}
         for stage in to_run(self.planned):
             if stage.state is not State.RESUME:
-                retire(self.run_dir, stage.name)
+                retire(self.run_dir, stage.name, stage.item.kind.paid if stage.item.kind else ())
 
     def summary(self, waiting: list[PlannedStage]) -> None:
         """Nothing: whoever has submitted the job says what became of it."""

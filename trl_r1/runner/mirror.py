@@ -48,7 +48,7 @@ class Mirror:
     def __init__(
         self, run_dir: Path, place: str, only: Sequence[str] = (), say: Callable[[str], None] = print
     ) -> None:
-        from fsspec.core import url_to_fs
+        from fsspec.core import url_to_fs  # type: ignore[import-untyped]  # it has no stubs
 
         try:
             self.files, self.place = url_to_fs(place if "://" in place else str(Path(place).absolute()))
