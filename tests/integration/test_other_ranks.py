@@ -16,6 +16,6 @@ def test_losses_go_on_within_a_ten_thousandth(tmp_path, name):
 
 
 def test_grpo_keeps_the_order_of_its_prompts(tmp_path):
-    _, same, resumed = compared(tmp_path, "grpo-cpu_ddp", kills=2)
+    _, same, resumed = compared(tmp_path, "grpo-cpu_ddp", kills=1)
     assert same
     assert all(step % 2 == 0 for step in resumed)  # a rollout of two steps belongs to the ranks that sampled it
