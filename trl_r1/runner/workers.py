@@ -83,8 +83,8 @@ def main(argv: Sequence[str]) -> int:
     workers = [subprocess.Popen(command, env={**os.environ, **own}, preexec_fn=as_ever) for own in several]
     failed = 0
     until = float("inf")
-    while any(worker.poll() is None for worker in workers):
-        bad = next((worker.returncode for worker in workers if worker.returncode), 0)
+    while None in (codes := [worker.poll() for worker in workers]):
+        bad = next((code for code in codes if code), 0)
         if bad and not failed:
             failed, until = bad, time.monotonic() + _GRACE_SECONDS
             for worker in workers:
