@@ -22,7 +22,7 @@ from tests.stages.tiny import make_data, make_model
 
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 600  # of patience with a busy machine
+SECONDS = 1200  # of patience with a busy machine
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(why_not() is not None, reason=str(why_not()))]
 
@@ -147,9 +147,10 @@ def test_preempted_killed_and_without_a_node_it_ends_as_on_one_machine(slurm, tm
     assert "with a checkpoint at step" in (tmp_path / "run" / "trained" / "log.txt").read_text()
     before = run.steps("trained")
     run.at_work("trained", after=before)
-    run.ask("scontrol", "update", "nodename=n2", "state=down", "reason=test")
+    run.ask(
+        "scontrol", "update", "nodename=n2", "state=down", "reason=test"
+    )  # it comes back by itself: its daemon is well
     run.queued_again(trained)
-    run.ask("scontrol", "update", "nodename=n2", "state=resume")
     assert runner.wait(SECONDS) == 0, run.said()
     assert run.job("first") == first
     assert run.metrics() == run.metrics(alone)
