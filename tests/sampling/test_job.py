@@ -528,6 +528,19 @@ def test_an_engine_that_loses_count_is_told(tmp_path):
         collect(tmp_path, Careless())
 
 
+@ENGINES
+def test_another_question_under_the_same_id_is_another_prompt(engine, tmp_path):
+    whole = collect(tmp_path, engine())
+    changed = [*ROWS[:2], {**ROWS[2], "prompt": "and now?"}, *ROWS[3:]]
+    other = engine()
+    traces = collect(tmp_path, other, rows=changed)
+    assert other.made == Counter({"and now?": 2})
+    assert sorted(t.prompt for t in traces) == sorted(row["prompt"] for row in changed for _ in range(2))
+    nobody = engine()
+    assert sorted(collect(tmp_path, nobody), key=str) == sorted(whole, key=str)
+    assert not nobody.made
+
+
 def test_rows_of_one_prompt_are_sampled_once(tmp_path):
     engine = Echo()
     assert len(collect(tmp_path, engine, rows=[*ROWS, ROWS[0]])) == 14

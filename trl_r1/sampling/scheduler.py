@@ -152,7 +152,7 @@ class Scheduler:
         work: Work = request.of
         self.in_flight -= 1
         found = list(zip(work.units, samples, strict=True))
-        self.journal.append(work.block.number, request.seed, found)
+        self.journal.append(work.block.number, request.seed, found, work.block.questions)
         work.block.there.update(work.units)
         for (prompt, _), sample in found:
             self.tally.sampled(sample, 1 if self.most > 1 else self.config.n_samples)
