@@ -22,7 +22,7 @@ from ..data import load_rows
 from ..errors import ConfigError
 from ..rewards.schedule import load_rewards
 from ..sampling import SamplingConfig, named_rewards, score_traces
-from ..select import Selection, select
+from ..selection import Selection
 from ..text import split_completion
 from ..trace import Trace, by_prompt
 from .config import GeneralConfig
@@ -89,13 +89,15 @@ def build_general(sampling: SamplingConfig, config: GeneralConfig, **hooks: Unpa
         for trace in answers.get(i) or [Trace(completion=row["completion"] or "", **_of_row(row))]:
             if trace.completion:  # else the model gave no answer to this row
                 text = _put_together(row, thought, trace.completion, simple[i], config)
-                candidates.append(dataclasses.replace(trace, completion=text, **_of_row(row)))
+                candidates.append(dataclasses.replace(trace, completion=text, **_of_row({**row, "simple": simple[i]})))
     candidates = _by_reward(score_traces(candidates, rewards), rewards, weights)
-    selection = _select(candidates, {row["prompt_id"] for row, one in zip(rows, simple) if one}, job, config)
+    if config.rewards:
+        job.rules = dataclasses.replace(job.rules, max_per_prompt=config.keep_per_prompt)
+    selection = job.select(candidates)
     job.write(
         map(job.row, selection.kept),
         {
-            **selection.to_json(),
+            **selection.report,
             "simple_queries": sum(simple),
             "answers_written": sum(map(len, answers.values())),
             "thoughts_written": len(thoughts),
@@ -227,20 +229,3 @@ def _by_reward(
         return math.inf if reward is None else -reward
 
     return [trace for group in by_prompt(summed).values() for trace in sorted(group, key=best_first)]
-
-
-def _select(candidates: list[Trace], simple: set[str], job: Job, config: GeneralConfig) -> Selection:
-    """Apply the rules; to simple queries without those about the form of a thought that they do not have."""
-    rules = dataclasses.replace(
-        job.rules, max_per_prompt=config.keep_per_prompt if config.rewards else job.rules.max_per_prompt
-    )
-    lenient = dataclasses.replace(rules, well_formed=False)
-    parts = [
-        select([t for t in candidates if t.prompt_id not in simple], rules, job.held_out),
-        select([t for t in candidates if t.prompt_id in simple], lenient, job.held_out),
-    ]
-    kept = {id(trace) for part in parts for trace in part.kept}
-    return Selection(
-        kept=[trace for trace in candidates if id(trace) in kept],
-        rejected=[pair for part in parts for pair in part.rejected],
-    )

@@ -36,6 +36,7 @@ def builder(
         writes={"train": columns},
         references={
             "held_out": "data",
+            "against": "data",
             "samples_from": "data",
             "rewards.*.args.model": "model",
             "judge.args.model": "model",
