@@ -209,8 +209,7 @@ def _load(named: type[Engine], model: str, shards: Shards) -> Engine:
 
 def _sampled(engine: Engine, requests: Scheduler, rolling: bool) -> Iterator[tuple[Request, list[Any]]]:
     if rolling:
-        for request, one in engine.complete(requests):
-            yield request, [one]
+        yield from ((request, [one]) for request, one in engine.complete(requests))
         return
     for request in requests:
         if request is None:

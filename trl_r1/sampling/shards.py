@@ -107,8 +107,11 @@ class Shards:
             units = _units([{**vars(trace)} if said else {**vars(trace), "sample": None} for trace in traces])
             digests = self.rows.digests([p for p in dict.fromkeys(prompt for prompt, _ in units) if p in self.rows])
             for trace, unit in zip(traces, units):
-                right = bool(said) and said["finish"] == self.finish_key
-                right = right and said["rows"].get(unit[0]) == digests.get(unit[0], "")
+                right = (
+                    said is not None
+                    and said["finish"] == self.finish_key
+                    and said["rows"].get(unit[0]) == digests.get(unit[0], "")
+                )
                 if unit not in found or found[unit][0].finish_reason == FAILED:
                     found[unit] = (dataclasses.replace(trace, sample=unit[1]), right)
         return found
