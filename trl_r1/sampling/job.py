@@ -115,7 +115,8 @@ def sample_to_shards(
         wanted = {
             number: prompts for number, block in enumerate(blocks) if (prompts := [p for p in block if p in asked])
         }
-        job = digest([key, finish_key, asked.ids, config.n_samples, config.until_accepted, worker.world])
+        scored_by = finish_key if finish else "nothing"
+        job = digest([key, scored_by, asked.ids, config.n_samples, config.until_accepted, worker.world])
         tally = Tally()
         journal = Journal(folder.journal, worker.rank, worker.does)
         report = Report(folder.journal, worker, job, tally, on_progress)
