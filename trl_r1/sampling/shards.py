@@ -95,6 +95,16 @@ class Shards:
                     found.setdefault(unit, row.get("n_tokens") or 0)
         return found
 
+    def failed_prompts(self, block: int) -> set[str]:
+        """Return the prompts of which a sample has failed by what the block's shard says."""
+        import pyarrow.parquet as pq
+
+        shard = self.folder.shard(block)
+        if not (read_said(shard) or {}).get("failed"):
+            return set()
+        rows = pq.read_table(shard, columns=["prompt_id", "prompt", "finish_reason"]).to_pylist()
+        return {identity(row["prompt_id"], row["prompt"]) for row in rows if row["finish_reason"] == FAILED}
+
     def stored(self, block: int) -> dict[Unit, tuple[Trace, bool]]:
         """Return the samples of a block that are in files, and of each whether its rewards are still right."""
         found: dict[Unit, tuple[Trace, bool]] = {}
