@@ -101,9 +101,9 @@ class Job:
         }
         return sample(**{**arguments, **changes})
 
-    def select(self, traces: Iterable[Trace]) -> Selection:
-        """Apply the rules to traces in memory."""
-        return select(traces, self.rules, self.held_out, self.seen)
+    def select(self, traces: Iterable[Trace], rules: Rules | None = None) -> Selection:
+        """Apply the rules, the job's own by default, to traces in memory."""
+        return select(traces, rules or self.rules, self.held_out, self.seen)
 
     def select_shards(self, shards: Sequence[Path]) -> ShardSelection:
         """Apply the rules to shards of traces; what is found in each is stored in `selection/`."""

@@ -32,11 +32,14 @@ def decide(columns: Columns, rules: Rules, seen: Seen | None = None) -> tuple["N
             `near_duplicate` (where the rules ask for these).
 
     Returns:
-        `tuple`: the reasons, of shape `(traces,)`, as positions in `REASONS` or `KEPT`; and what a report says of near
-        duplicates and targets.
+        `tuple`: the reasons, of shape `(traces,)`, as positions in `REASONS` or `KEPT`; and what a report says of
+        contamination (by evaluation), near duplicates and targets.
     """
     reasons = columns.reason.copy()
     told: dict[str, Any] = {}
+    if len(columns.held_out.names):
+        by_set = np.bincount(columns.held_out.codes[columns.held_out.codes >= 0])
+        told["contaminated"] = dict(sorted(zip(columns.held_out.names, by_set.tolist())))
 
     def reject(positions: "NDArray[np.int64]", reason: str) -> None:
         reasons[positions] = REASONS.index(reason)
