@@ -27,9 +27,11 @@ from typing import Any
 
 import psutil
 
+from trl_r1.builders.dataset import DataSetWriter
+from trl_r1.builders.outputs import SFT_COLUMNS, schema_of, sft_row
 from trl_r1.selection import HeldOut, Rules, select_shards
 
-from .made_traces import evaluation, write_shards
+from .made_traces import SAMPLES, evaluation, write_shards
 
 
 SEED = 0
@@ -46,7 +48,7 @@ FIRST_ROW_BOUNDS = {"seconds": 2.0, "bytes": 300e6}
 def select_and_write(folder: Path, traces: int, processes: int) -> dict[str, Any]:
     """Select from the shards of a folder and write what is kept; return times and counts."""
     shards = sorted((folder / "traces").glob("*.parquet"))
-    held_out = HeldOut({"exam": evaluation(SEED, traces)})
+    held_out = HeldOut({"exam": evaluation(SEED, traces // SAMPLES)})
     marks = {"start": time.perf_counter()}
 
     def on_progress(done: int, total: int) -> None:
@@ -68,20 +70,9 @@ def select_and_write(folder: Path, traces: int, processes: int) -> dict[str, Any
 
 def write(selection: Any, folder: Path) -> None:
     """Write the kept traces as rows."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    folder.mkdir()
-    names = ("prompt_id", "prompt", "completion", "solution", "domain", "language")
-    schema = pa.schema([(name, pa.string()) for name in names])
-    rows: list[dict[str, Any]] = []
-    with pq.ParquetWriter(folder / "train.parquet", schema, compression="zstd") as writer:
+    with DataSetWriter(folder / "train.parquet", schema_of(SFT_COLUMNS)) as writer:
         for trace in selection.kept():
-            rows.append({name: getattr(trace, name) for name in names})
-            if len(rows) == 5000:
-                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-                rows.clear()
-        writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            writer.add({**sft_row(trace), "pass_rate": selection.pass_rates.get(trace.prompt_id)})
 
 
 READ = """

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -233,6 +234,36 @@ def test_a_judge_that_fails_ends_the_stage_and_one_that_answers_does_not(run, gr
     assert "judge is down" in capsys.readouterr().err
     assert "judge is down" in json.loads(Path(stopped["output_dir"], "progress.json").read_text())["error"]
     assert not Path(stopped["output_dir"], "model").exists()
+
+
+@pytest.mark.parametrize("steps", [3, 9])
+def test_golds_that_nobody_can_read_stop_the_stage(steps, run, grpo, common, tmp_path, capsys):
+    """At its last step too: what has learned nothing is no model."""
+    rows = [{"prompt": f"what is {i} + 1 ?", "solution": None} for i in range(16)]
+    data = tmp_path / "null.jsonl"
+    data.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    config = {
+        **grpo,
+        "data": [{"path": str(data)}],
+        "rewards": [{"func": "trl_r1.rewards.MathAccuracy"}],
+        "max_steps": steps,
+    }
+    stopping = {**config, "max_steps_without_variance": 3, "logging_steps": 100, "save_steps": 100}
+    before = signal.getsignal(signal.SIGTERM)
+    assert run("grpo", stopping) == 1
+    said = capsys.readouterr().err
+    assert "stopped at step 3: 3 steps running every reward was `None`" in said
+    assert said.count("reference answer: None") == said.count("rewards: math_accuracy None") == 3
+    stage = Path(common["output_dir"])
+    progress = json.loads((stage / "progress.json").read_text())
+    assert progress["error"] in said
+    assert progress["exit_code"] == 1
+    assert last_whole_checkpoint(stage).name == "checkpoint-3"
+    assert not (stage / "model").exists()
+    assert signal.getsignal(signal.SIGTERM) is before
+    # The same command says the same; without the check it goes on.
+    assert run("grpo", stopping) == 1
+    assert run("grpo", {**stopping, "max_steps_without_variance": None}) == 0
 
 
 # Resume

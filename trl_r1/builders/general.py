@@ -28,7 +28,6 @@ from ..trace import Trace, by_prompt
 from .config import GeneralConfig
 from .instructions import INSTRUCTIONS, fill
 from .job import Hooks, Job
-from .outputs import sft_row
 
 
 def build_general(sampling: SamplingConfig, config: GeneralConfig, **hooks: Unpack[Hooks]) -> Selection:
@@ -95,13 +94,14 @@ def build_general(sampling: SamplingConfig, config: GeneralConfig, **hooks: Unpa
         job.rules = dataclasses.replace(job.rules, max_per_prompt=config.keep_per_prompt)
     selection = job.select(candidates)
     job.write(
-        [sft_row(trace) for trace in selection.kept],
+        map(job.row, selection.kept),
         {
             **selection.report,
             "simple_queries": sum(simple),
             "answers_written": sum(map(len, answers.values())),
             "thoughts_written": len(thoughts),
         },
+        selection,
     )
     return selection
 

@@ -21,7 +21,7 @@ from .include import read_with_includes
 from .records import Recipe, Stage
 
 
-Keys = TypeVar("Keys", "_RecipeKeys", "_StageKeys")
+Keys = TypeVar("Keys", "RecipeKeys", "StageKeys")
 
 # A stage's name is the name of its folder and the first part of `stage.key` and `stage/data`: no dots, no slashes.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -29,7 +29,7 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 @dataclass(frozen=True)
-class _RecipeKeys:
+class RecipeKeys:
     """The keys of a recipe, as its file gives them."""
 
     name: str = ""
@@ -48,7 +48,7 @@ class _RecipeKeys:
 
 
 @dataclass(frozen=True)
-class _StageKeys:
+class StageKeys:
     """The keys of a stage, as the recipe gives them."""
 
     name: str = ""
@@ -174,7 +174,7 @@ class _Reading:
                 value = yaml.safe_load(raw)
             except yaml.YAMLError:
                 value = raw
-            if len(keys) == 2 and keys[0] in stages and keys[1] in hints_of(_StageKeys):
+            if len(keys) == 2 and keys[0] in stages and keys[1] in hints_of(StageKeys):
                 stages[keys[0]][keys[1]] = value
             elif len(keys) > 1 and keys[0] in stages:
                 self.stage_overrides.setdefault(keys[0], []).append((keys[1:], value, text))
@@ -183,7 +183,7 @@ class _Reading:
                 for source in sources if isinstance(sources, list) else [sources]:
                     if isinstance(source, dict):
                         source[".".join(keys[2:])] = value
-            elif len(keys) == 1 and keys[0] in hints_of(_RecipeKeys) and keys[0] not in ("stages", "data"):
+            elif len(keys) == 1 and keys[0] in hints_of(RecipeKeys) and keys[0] not in ("stages", "data"):
                 self.data[keys[0]] = value
             else:
                 known = [*stages, *(f"data.{name}" for name in self.data.get("data") or {})]
@@ -208,7 +208,7 @@ class _Reading:
             self.wrong(f"is {value}; expected at least 1", *at)
 
     def recipe(self) -> tuple[Recipe, list[ConfigError]]:
-        keys = self.checked(_RecipeKeys, self.data)
+        keys = self.checked(RecipeKeys, self.data)
         if self.data.get("name") is None:
             self.wrong("is missing; expected a name", "name")
         elif keys.name and not re.fullmatch(r"[\w.-]+", keys.name):
@@ -254,7 +254,7 @@ class _Reading:
         if not isinstance(raw, dict):
             self.wrong("expected a mapping with `name` and `kind`", *at)
             return None
-        keys = self.checked(_StageKeys, raw, *at)
+        keys = self.checked(StageKeys, raw, *at)
         if not _NAME.fullmatch(keys.name):
             self.wrong(f"is {raw.get('name')!r}; expected a name of letters, digits, `-` and `_`", *at, "name")
             return None
@@ -284,7 +284,7 @@ class _Reading:
         )
 
     def config(
-        self, keys: _StageKeys, env: dict[str, str], at: tuple[str | int, ...]
+        self, keys: StageKeys, env: dict[str, str], at: tuple[str | int, ...]
     ) -> tuple[dict[str, Any], dict[str, str], Path | None]:
         config: dict[str, Any] = {}
         origins: dict[str, str] = {}
@@ -311,7 +311,7 @@ class _Reading:
             origins[path[0]] = f"--set {text}"
         return config, origins, config_file
 
-    def processes(self, keys: _StageKeys, of_recipe: int | None, at: tuple[str | int, ...]) -> int | None:
+    def processes(self, keys: StageKeys, of_recipe: int | None, at: tuple[str | int, ...]) -> int | None:
         value, where = keys.num_processes, (*at, "num_processes")
         if value is None and keys.accelerate is not None:
             value, where = of_recipe, ("num_processes",)

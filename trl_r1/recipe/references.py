@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..data_files import is_place
 from ..errors import ConfigError, DataError, RecipeError, did_you_mean, listed
 from ..kinds import StageKind, kind_of
 from .document import shown
@@ -22,7 +23,7 @@ from .records import Recipe, Stage
 RUN = "${run}"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _DATA_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".jsonl.gz", ".json.gz", ".csv.gz", ".arrow", ".tsv")
-_FOLDERS = ("rollouts", "traces")  # what a stage keeps beside `data/`, and another may read
+_FOLDERS = ("rollouts", "traces", "rejected")  # what a stage keeps beside `data/`, and another may read
 
 
 @dataclass(frozen=True)
@@ -270,8 +271,8 @@ class _Resolving:
         return [folder / Path(path).expanduser() for folder in (self.recipe.path.resolve().parent, Path.cwd())]
 
     def local(self, path: str) -> str | None:
-        """Return the place of a file or a folder beside the recipe or in the current folder, which is an input then."""
-        found = next((place.resolve() for place in self.places(path) if place.exists()), None)
+        """Return the place of a file, a folder or a data set beside the recipe or in the current folder: an input then."""
+        found = next((place.resolve() for place in self.places(path) if is_place(place)), None)
         self.inputs += [found] if found else []
         return str(found) if found else None
 

@@ -213,13 +213,11 @@ class Columns:
                 values[row : row + len(part)] = part
                 row += len(part)
             position = end
-        encoded = {name: pa.chunked_array(parts, pa.string()) for name, parts in labels.items()}
-        return cls(
-            **{name: _labels(column) for name, column in encoded.items()},
+        named: dict[str, Any] = {
+            **{name: _labels(pa.chunked_array(parts, pa.string())) for name, parts in labels.items()},
             **numbers,
-            signed=signed[:row],
-            signatures=values[:row],
-        )
+        }
+        return cls(**named, signed=signed[:row], signatures=values[:row])
 
 
 _NUMBERS = {"reason": np.uint8, "solved": np.int8, "n_tokens": np.int64, "characters": np.int64, "text": np.uint64}
