@@ -17,7 +17,7 @@ PACKAGE = Path(trl_r1.__file__).parent
 SHARED = [
     {"docstrings", "errors", "io", "kinds"},
     {"typed"},
-    {"data_files", "text", "trace", "language", "ids", "lineage", "scores", "solved", "solve_rates"},
+    {"data_files", "text", "trace", "language", "ids", "lineage", "scores", "solved", "pass_rates", "solve_rates"},
 ]
 TRAINING = [
     *SHARED,

@@ -120,6 +120,14 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one step of each stage at its real size and at full lengths, in runs/NAME-smoke: does it fit this machine?",
     )
+    for sub in (run, plan):
+        sub.add_argument(
+            "--launcher",
+            choices=["local", "slurm"],
+            help="start stages on this machine, or as jobs of Slurm (default: as the recipe says)",
+        )
+    run.add_argument("--detach", action="store_true", help="under Slurm: submit the stages, and do not wait for them")
+    run.add_argument("--job", action="store_true", help=argparse.SUPPRESS)  # the runner inside a job, for one stage
     plan.add_argument(
         "--data",
         action="store_true",
@@ -147,6 +155,11 @@ def make_parser() -> argparse.ArgumentParser:
     audit.add_argument("--list", action="store_true", help="print the exploits, what each does and whom it fools")
     push.add_argument("--stage", action="append", metavar="STAGE", help="push this stage; may be repeated")
     push.add_argument("--repo", metavar="OWNER/NAME", help="full name of the repository, with one --stage")
+    push.add_argument(
+        "--follow",
+        action="store_true",
+        help="while the run goes on, push each stage when it has ended, and the files of a data set as they are written",
+    )
     push.add_argument("--namespace", metavar="OWNER", help="user or organization (default: the recipe's, or yours)")
     seen = push.add_mutually_exclusive_group()
     seen.add_argument(
@@ -269,9 +282,16 @@ def _report(args: argparse.Namespace, argv: list[str]) -> int:
 
 
 def _push(args: argparse.Namespace, argv: list[str]) -> int:
-    from .hub import push_run
+    from .hub import follow_run, push_run
 
-    push_run(args.directory, repo=args.repo, namespace=args.namespace, stages=args.stage, private=args.private)
+    options = {"namespace": args.namespace, "stages": args.stage, "private": args.private}
+    if args.follow:
+        from .runner.directory import runner_of
+
+        directory = Path(args.directory)
+        follow_run(directory, lambda: runner_of(directory) is not None, **options)
+    else:
+        push_run(args.directory, repo=args.repo, **options)
     return 0
 
 

@@ -190,15 +190,16 @@ def test_fewer_prompts_than_a_step_takes_are_refused(run, grpo, data, capsys):
     assert "expected at least the 2 prompts that one generation takes" in capsys.readouterr().err
 
 
-def test_a_checkpoint_of_another_world_is_refused(run, common, capsys):
+def test_a_checkpoint_of_another_batch_is_refused(run, common, capsys):
     assert run("sft", common, max_steps=2, keep_checkpoints=True) == 0
     stage = Path(common["output_dir"])
     shutil.rmtree(stage / "model")
-    state = stage / "checkpoint-2" / "rng_state.pth"
-    shutil.copy(state, state.with_name("rng_state_0.pth"))
-    state.rename(state.with_name("rng_state_1.pth"))
+    world = stage / "checkpoint-2" / "trl_r1_world.json"
+    rows = json.loads(world.read_text())["rows_per_step"]
+    world.write_text(json.dumps({"processes": 2, "rows_per_step": 2 * rows, "batches_per_step": 1}))
     assert run("sft", common) == 2
-    assert "was written by 2 processes and cannot be resumed by 1" in capsys.readouterr().err
+    said = f"was written by 2 processes with {2 * rows} rows to a step, and 1 would take {rows}"
+    assert said in capsys.readouterr().err
 
 
 # The order of prompts

@@ -167,8 +167,8 @@ class ColdStartConfig(RejectionConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         known = ("zero", "few_shot", "direct")
-        one_each = self.sources and len({*self.sources}) == len(self.sources)
-        expect(self, "sources", one_each and {*self.sources} <= {*known}, f"some of {', '.join(known)}, each once")
+        one_each = 0 < len({*self.sources} & {*known}) == len(self.sources)
+        expect(self, "sources", one_each, f"some of {', '.join(known)}, each once")
         for key in ("examples_per_prompt", "chat_samples"):
             expect(self, key, getattr(self, key) >= 1, "at least 1")
         if "zero" in self.sources and self.data and not self.model_name_or_path:

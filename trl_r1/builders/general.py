@@ -21,7 +21,7 @@ from typing import Any, Unpack
 from ..data import load_rows
 from ..errors import ConfigError
 from ..rewards.schedule import load_rewards
-from ..sampling import SamplingConfig, named_rewards, score_traces, shard_count
+from ..sampling import SamplingConfig, named_rewards, score_traces
 from ..selection import Selection
 from ..text import split_completion
 from ..trace import Trace, by_prompt
@@ -70,9 +70,10 @@ def build_general(sampling: SamplingConfig, config: GeneralConfig, **hooks: Unpa
             f"{len(unanswered or thoughtless)} of {len(rows)} rows have no {what}; expected a model to write one",
             key="model_name_or_path",
         )
-    before = shard_count(len(unanswered), sampling)
-    total = before + shard_count(len(thoughtless), sampling)
-    answers = _written(job, rows, unanswered, "answers", config.answer_instruction or "{prompt}", 0, total)
+    before = len(unanswered) * sampling.n_samples
+    total = before + len(thoughtless)
+    instruction = config.answer_instruction or "{prompt}"
+    answers = _written(job, rows, unanswered, "answers", instruction, 0, total, last=not thoughtless)
     instruction = config.thought_instruction or INSTRUCTIONS["thought"]
     written = _written(job, rows, thoughtless, "thoughts", instruction, before, total)
     # One that was cut is no chain of thought. What a thinking model thought about how to write it is none either.
@@ -126,7 +127,14 @@ def is_simple(row: Mapping[str, Any], pattern: str | None = None) -> bool:
 
 
 def _written(
-    job: Job, rows: list[dict[str, Any]], which: list[int], stem: str, instruction: str, before: int, total: int
+    job: Job,
+    rows: list[dict[str, Any]],
+    which: list[int],
+    stem: str,
+    instruction: str,
+    before: int,
+    total: int,
+    last: bool = True,
 ) -> dict[int, list[Trace]]:
     """
     Have the model write what some rows lack.
@@ -141,7 +149,9 @@ def _written(
         instruction (`str`):
             What the model is asked.
         before (`int`), total (`int`):
-            Shards that are done, and all of the stage's.
+            Samples that are done, and all of the stage's.
+        last (`bool`, *optional*, defaults to `True`):
+            Whether nothing is written after it.
 
     Returns:
         `dict[int, list[Trace]]`: what the model wrote, by the row's position.
@@ -149,7 +159,12 @@ def _written(
     found: dict[int, list[Trace]] = {i: [] for i in which}
     if not which:
         return found
-    on_shard = job.on_shard
+    on_progress = job.on_progress
+
+    def tell(done: int, _: int, /, **info: float) -> None:
+        if on_progress is not None:
+            on_progress(before + done, total, **info)
+
     traces = job.sample(
         rows=[
             {
@@ -160,7 +175,8 @@ def _written(
         ],
         config=job.sampling if stem == "answers" else dataclasses.replace(job.sampling, n_samples=1),
         stem=stem,
-        on_shard=(lambda done, _: on_shard(before + done, total)) if on_shard else None,
+        on_progress=tell,
+        last=last,
     )
     for trace in traces:
         if trace.was_sampled:

@@ -3,16 +3,19 @@ What the builders do alike: read and check everything first, then sample, select
 """
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
 from ..data import load_prompts, load_rows, parse_sources
 from ..errors import DataError, StageError
-from ..io import read_json, whole_folder, write_json
+from ..io import whole_folder, write_json
+from ..pass_rates import FILE as PASS_RATES
+from ..pass_rates import read_pass_rates, write_pass_rates
 from ..rewards import LanguageConsistency
-from ..sampling import Engine, SamplingConfig, check_columns, sample, shard_count
+from ..sampling import Engine, SamplingConfig, Worker, check_columns, sample_to_shards
+from ..sampling.progress import OnProgress
 from ..selection import (
     HeldOut,
     Rules,
@@ -24,10 +27,11 @@ from ..selection import (
     select,
     select_shards,
 )
-from ..trace import Trace, read_traces, shards_of, write_traces
+from ..trace import Trace, read_traces
 from .config import BuilderConfig
 from .dataset import DataSetWriter
 from .outputs import REJECTED_COLUMNS, SFT_COLUMNS, Statistics, schema_of, sft_row
+from .taken import Taken
 
 
 class Hooks(TypedDict, total=False):
@@ -35,13 +39,13 @@ class Hooks(TypedDict, total=False):
     How a caller takes part in sampling.
 
     Args:
-        on_shard (`Callable`, *optional*):
-            Called after each shard with the numbers of shards done and in all.
+        on_progress (`Callable`, *optional*):
+            Told how far sampling is: [`~sampling.progress.OnProgress`].
         engine ([`~sampling.Engine`], *optional*):
             What samples; by default the engine that [`~sampling.SamplingConfig`] names.
     """
 
-    on_shard: Callable[[int, int], None] | None
+    on_progress: OnProgress | None
     engine: Engine | None
 
 
@@ -58,7 +62,7 @@ class Job:
             What scores the samples, by name. The rows must have the columns that they read.
         load (`Callable`, *optional*, defaults to [`~data.load_prompts`]):
             Loads the rows, called with the sources and `seed`.
-        on_shard, engine:
+        on_progress, engine:
             See [`Hooks`].
         **rules:
             Rules where the config has none.
@@ -74,105 +78,114 @@ class Job:
         rewards: Mapping[str, Callable[..., Any]],
         *,
         load: Callable[..., Any] = load_prompts,
-        on_shard: Callable[[int, int], None] | None = None,
+        on_progress: OnProgress | None = None,
         engine: Engine | None = None,
         **rules: Any,
     ) -> None:
         self.sampling, self.config, self.rewards = sampling, config, rewards
-        self.on_shard, self.engine = on_shard, engine
+        self.on_progress, self.engine = on_progress, engine
         made = read_rules(config.rules, **{"right_by": (), "seed": sampling.seed, **rules})
         self.rules = dataclasses.replace(made, language_by=made.language_by or _counting_language(rewards, made))
+        # What says that a sample is solved; a builder that asks for no right answers has no such reward.
+        self.accuracy = [name for name in self.rules.right_by if name in rewards]
         self.rows: Any = []
         if config.data:
             self.rows = load(config.data, seed=sampling.seed)
             check_columns(rewards, self.rows.column_names, self.rows.unique("domain"))
-        self._shards = (
-            [
-                shard
-                for source in parse_sources(config.samples_from, key="samples_from")
-                for shard in shards_of(Path(source.path))
-            ]
-            if config.samples_from
-            else []
-        )
-        for shard in self._shards:
-            first = next(read_traces(shard), None)
-            if first is not None:
-                check_columns(rewards, first.extra, [first.domain])
+        self.taken = Taken(config, rewards)
         self.held_out: HeldOut | None = None
         self.contamination: dict[str, Any] = {}
         if config.held_out:
             self.held_out = _held_out(config)
-            if len(self.rows):
+            if config.data:
                 self._leave_out_contaminated(self.held_out)
         self.seen = _seen(config) if config.against else None
-        self._pass_rates: dict[str, float] = {}
+        self.pass_rates: dict[str, float] = {}
 
-    def sample(self, **changes: Any) -> Iterator[Trace]:
-        """Sample from the config's model. `changes` are arguments of [`~sampling.sample`] in place of the builder's."""
+    def sample(self, *, last: bool = True, **changes: Any) -> Iterator[Trace]:
+        """
+        Sample from the config's model, and yield the traces in the order of their shards.
+
+        Where several workers share the stage, the first one goes on when all are done; the others end here.
+
+        Args:
+            last (`bool`, *optional*, defaults to `True`):
+                Whether nothing more is sampled that the other workers have a part in.
+            **changes:
+                Arguments of [`~sampling.sample_to_shards`] in place of the builder's.
+        """
+        for shard in self.sample_to_shards(last=last, **changes):
+            yield from read_traces(shard)
+
+    def sample_to_shards(self, *, last: bool = True, **changes: Any) -> list[Path]:
+        """Sample as [`sample`], and return the shards."""
         arguments = {
             "model": self.config.model_name_or_path or "",
             "rows": self.rows,
             "config": self.sampling,
             "out_dir": f"{self.config.output_dir}/traces",
-            "on_shard": self.on_shard,
+            "on_progress": self.on_progress,
             "engine": self.engine,
+            "accuracy": self.accuracy,
         }
-        return sample(**{**arguments, **changes})
-
-    def samples(
-        self, finish: Callable[[list[Trace]], list[Trace]], finish_key: Any, **changes: Any
-    ) -> Iterator[Trace]:
-        """Do as [`shards`] does, and yield the traces."""
-        for shard in self.shards(finish, finish_key, **changes):
-            yield from read_traces(shard)
+        shards = sample_to_shards(**{**arguments, **changes})
+        if Worker.of_environment().rank:
+            if last:
+                raise SystemExit(0)
+            return []
+        return shards
 
     def shards(self, finish: Callable[[list[Trace]], list[Trace]], finish_key: Any, **changes: Any) -> list[Path]:
         """
-        Score the samples of `samples_from`, and sample and score those of the config's prompts.
+        Score the samples of `samples_from`, sample and score those of the config's prompts, and return the shards of both.
 
         Args:
             finish (`Callable`), finish_key (*optional*), **changes:
                 See [`~sampling.sample`].
-
-        Returns:
-            `list[Path]`: the shards in which they are.
         """
-        folder = Path(self.config.output_dir) / "traces"
-        shards = []
-        for i, shard in enumerate(self._shards):
-            place = folder / f"taken-{i:05d}.parquet"
-            note = place.with_name(f".{place.stem}.json")
-            state = shard.stat()
-            made_of = {"shard": shard.name, "size": state.st_size, "time": state.st_mtime_ns, "scored": finish_key}
-            if not place.is_file() or read_json(note) != made_of:
-                note.unlink(missing_ok=True)
-                write_traces(place, finish([dataclasses.replace(trace, rewards={}) for trace in read_traces(shard)]))
-                write_json(note, made_of)
-            shards.append(place)
+        other = Worker.of_environment().rank > 0
+        if other and not len(self.rows):
+            raise SystemExit(0)
+        taken = [] if other else self.taken.scored(finish, finish_key)
+        sampled = self.sample_to_shards(finish=finish, finish_key=finish_key, **changes) if len(self.rows) else []
+        if self.accuracy:
+            found = {self.config.model_name_or_path or "": sampled, "samples_from": taken}
+            path = Path(self.config.output_dir) / PASS_RATES
+            write_pass_rates(path, {name: shards for name, shards in found.items() if shards}, self.accuracy)
+            self.pass_rates = read_pass_rates(path)
+        return taken + sampled
+
+    def take_part(self, finish: Callable[[list[Trace]], list[Trace]], finish_key: Any) -> None:
+        """Sample and score this worker's part of the config's prompts."""
         if len(self.rows):
-            for _ in self.sample(finish=finish, finish_key=finish_key, **changes):
-                pass
-            shards += [folder / f"{i:05d}.parquet" for i in range(shard_count(len(self.rows), self.sampling))]
-        return shards
+            self.sample_to_shards(finish=finish, finish_key=finish_key)
 
     def select(self, traces: Iterable[Trace], rules: Rules | None = None) -> Selection:
-        """Apply the rules, the job's own by default, to traces in memory."""
-        selection = select(traces, rules or self.rules, self.held_out, self.seen)
-        self._pass_rates |= selection.pass_rates
-        return selection
+        """Apply the rules, by default the job's, to traces in memory."""
+        return select(traces, rules or self.rules, self.held_out, self.seen)
 
     def select_shards(self, shards: Sequence[Path]) -> ShardSelection:
         """Apply the rules to shards of traces; what is found in each is stored in `selection/`."""
-        selection = select_shards(
+        import pyarrow.parquet as pq
+
+        samples = sum(pq.read_metadata(shard).num_rows for shard in shards)
+
+        def tell(done: int, total: int) -> None:
+            if self.on_progress is not None:
+                self.on_progress(samples, samples, selected=done / max(total, 1))
+
+        return select_shards(
             shards,
             self.rules,
             self.held_out,
             folder=Path(self.config.output_dir) / "selection",
             seen=self.seen,
+            on_progress=tell,
         )
-        self._pass_rates |= selection.pass_rates
-        return selection
+
+    def row(self, trace: Trace, form: str | None = None) -> dict[str, Any]:
+        """Return a trace as a row for SFT, with the share of its prompt's samples that are solved."""
+        return {**sft_row(trace, form, self.rules.style), "pass_rate": self.pass_rates.get(trace.prompt_id)}
 
     def _leave_out_contaminated(self, held_out: HeldOut) -> None:
         """Leave prompts of evaluations out before they cost a sample."""
@@ -184,15 +197,11 @@ class Job:
         if ids:
             self.rows = self.rows.select(clean)
 
-    def row(self, trace: Trace, form: str | None = None) -> dict[str, Any]:
-        """Return a selected trace as a row for SFT, with the share of its prompt's samples that are solved."""
-        return {**sft_row(trace, form, self.rules.style), "pass_rate": self._pass_rates.get(trace.prompt_id)}
-
     def write(
         self,
         rows: Iterable[Mapping[str, Any]],
         report: Mapping[str, Any],
-        selection: Selection | ShardSelection,
+        *selections: Selection | ShardSelection,
         columns: tuple[str, ...] = SFT_COLUMNS,
     ) -> None:
         """
@@ -203,7 +212,7 @@ class Job:
                 The data set's rows.
             report (`Mapping[str, Any]`):
                 What `selection.json` holds, besides statistics of the rows.
-            selection ([`~selection.Selection`] or [`~selection.ShardSelection`]):
+            *selections ([`~selection.Selection`] or [`~selection.ShardSelection`]):
                 What was rejected, for `rejected/`: `rejected_per_reason` of the config of each reason, at even distances.
             columns (`tuple[str, ...]`, *optional*):
                 The data set's columns.
@@ -215,37 +224,41 @@ class Job:
         statistics = Statistics()
         if getattr(self.config, "messages", False):
             columns, rows = (*columns, "messages"), map(_with_messages, rows)
+        if self.contamination:
+            report = {**report, "contamination": self.contamination}
         with whole_folder(output_dir / "data") as partial:
             with DataSetWriter(partial / "train.parquet", schema_of(columns)) as writer:
                 for row in rows:
                     writer.add(row)
                     statistics.add(row)
-            self._write_rejected(selection, statistics if "completion" in columns else Statistics())
-            contamination = {"contamination": self.contamination} if self.contamination else {}
-            told = {**report, **contamination, "statistics": statistics.to_json()}
-            write_json(output_dir / "selection.json", told)
+            self._write_rejected(selections)
+            write_json(output_dir / "selection.json", {**report, "statistics": statistics.to_json()})
             if not writer.rows:
                 reasons = ", ".join(f"{reason} {count}" for reason, count in report.get("rejected", {}).items())
                 raise StageError(
                     f"{output_dir}: none of {report.get('seen', 0)} was kept: {reasons or 'nothing was seen'}"
                 )
 
-    def _write_rejected(self, selection: Selection | ShardSelection, statistics: Statistics) -> None:
+    def _write_rejected(self, selections: Iterable[Selection | ShardSelection]) -> None:
         most = self.config.rejected_per_reason
-        counts, seen = selection.counts, defaultdict[str, int](int)
+        counts = Counter[str]()
+        for selection in selections:
+            counts.update(selection.report["rejected"])
+        seen = defaultdict[str, int](int)
         path = Path(self.config.output_dir) / "rejected"
         with (
             whole_folder(path) as partial,
             DataSetWriter(partial / "train.parquet", schema_of(REJECTED_COLUMNS)) as writer,
         ):
-            rejected = selection.rejected() if isinstance(selection, ShardSelection) else selection.rejected
-            for trace, reason in rejected:
-                statistics.reject(trace)
-                # At even distances: the n-th is taken where a whole number of the sample falls on it.
-                share = 1.0 if most is None else min(1.0, most / counts[reason])
-                seen[reason] += 1
-                if int(seen[reason] * share) > int((seen[reason] - 1) * share):
-                    writer.add({**self.row(trace), "reason": reason, "finish_reason": trace.finish_reason})
+            for selection in selections if most != 0 else ():
+                for trace, reason in (
+                    selection.rejected() if isinstance(selection, ShardSelection) else selection.rejected
+                ):
+                    # At even distances: the n-th is taken where a whole number of the sample falls on it.
+                    share = 1.0 if most is None else min(1.0, most / counts[reason])
+                    seen[reason] += 1
+                    if int(seen[reason] * share) > int((seen[reason] - 1) * share):
+                        writer.add({**self.row(trace), "reason": reason, "finish_reason": trace.finish_reason})
 
 
 def _with_messages(row: Mapping[str, Any]) -> dict[str, Any]:

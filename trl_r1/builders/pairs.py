@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from ..rewards.schedule import RewardSpec, check_machine, make_reward
 from ..sampling import SamplingConfig, score_traces
 from ..selection import Selection, normalized
-from ..trace import Trace, by_prompt, grouped
+from ..trace import Trace, by_prompt, grouped, read_traces
 from .config import PairsConfig
 from .job import Hooks, Job
 from .judges import ComparisonJudge
@@ -56,7 +56,9 @@ def build_pairs(sampling: SamplingConfig, config: PairsConfig, **hooks: Unpack[H
             return compare_two_by_two(traces, judge, config.rounds, sampling.seed)
         return score_traces(traces, rewards)
 
-    selection = job.select(job.samples(compare, [config.judge, config.rounds]))
+    selection = job.select(
+        trace for shard in job.shards(compare, [config.judge, config.rounds]) for trace in read_traces(shard)
+    )
     pairs, rejected = choose_pairs(selection, config, two_by_two)
     pairs, rejected["lopsided"] = balance_lengths(pairs, config.max_length_ratio)
     kept = [_row(chosen, worse) for chosen, worse in pairs]
@@ -67,7 +69,7 @@ def build_pairs(sampling: SamplingConfig, config: PairsConfig, **hooks: Unpack[H
         "kept_by_domain": Counter(row["domain"] for row in kept),
         "answers": selection.report,
     }
-    job.write(kept, report, selection, PAIR_COLUMNS)
+    job.write(kept, report, selection, columns=PAIR_COLUMNS)
     return kept
 
 

@@ -65,7 +65,8 @@ def _identity(item: ResolvedStage, found: dict[str, str]) -> dict[str, Any]:
         # The same data in another folder are the same data.
         "config": with_texts(config, lambda text: digests.get(text, text)),
         "inputs": sorted(digests.values()),
-        "processes": item.stage.num_processes,
+        # With `batch_size` a step takes the same rows on any number of processes, and a checkpoint goes on on another.
+        "processes": None if item.config.get("batch_size") is not None else item.stage.num_processes,
         "parents": {parent: found[parent] for parent in item.parents},
         "versions": package_versions(),
         "code": _own_code(item),

@@ -9,15 +9,16 @@ moved to another folder.
 import re
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..data_files import is_place
 from ..errors import ConfigError, DataError, RecipeError, did_you_mean, listed
 from ..kinds import StageKind, kind_of
+from ..model_server import server_name
 from .document import shown
-from .records import Recipe, Stage
+from .records import ModelServer, Recipe, Stage
 
 
 RUN = "${run}"
@@ -42,6 +43,8 @@ class ResolvedStage:
             What its kind says about itself; `None` where there is no such kind.
         inputs (`tuple[Path, ...]`):
             Local files and folders it reads from outside the run.
+        servers (`tuple[ModelServer, ...]`):
+            Those that its config names, and that run beside it. The place of a model inside the run starts with `${run}`.
     """
 
     stage: Stage
@@ -49,6 +52,7 @@ class ResolvedStage:
     parents: tuple[str, ...] = ()
     kind: StageKind | None = None
     inputs: tuple[Path, ...] = ()
+    servers: tuple[ModelServer, ...] = ()
 
     @property
     def name(self) -> str:
@@ -148,13 +152,14 @@ class _Resolving:
         if stage.data:
             if self.kind is not None and self.kind.reads is None:
                 self.wrong(f"a stage of kind `{stage.kind}` reads no data; expected no `data`", "data")
-            config["data"] = [source for item in stage.data for source in self.sources(item)]
+            config["data"] = [self.filtered(source) for item in stage.data for source in self.sources(item)]
         config["output_dir"] = f"{RUN}/{stage.name}"
         config.setdefault("seed", self.recipe.seed)
         if stage.accelerate is not None:
             self.inputs.append(stage.accelerate)
+        servers = self.servers(config)
         return ResolvedStage(
-            stage, config, tuple(dict.fromkeys(self.parents)), self.kind, tuple(dict.fromkeys(self.inputs))
+            stage, config, tuple(dict.fromkeys(self.parents)), self.kind, tuple(dict.fromkeys(self.inputs)), servers
         )
 
     def wrong(self, message: str, key: str, kind: type[ConfigError] = RecipeError) -> None:
@@ -215,6 +220,29 @@ class _Resolving:
             return
         self.wrong(f"`{name}` ({stage.kind}) makes {listed(outputs)}, not {what}; expected a stage that does", key)
 
+    def servers(self, config: dict[str, Any]) -> tuple[ModelServer, ...]:
+        """Return the servers that a config names; a model of the run that one serves is a parent."""
+        named: dict[str, None] = {}
+
+        def remember(text: str) -> str:
+            if name := server_name(text):
+                named[name] = None
+            return text
+
+        with_texts(config, remember)
+        known = {server.name: server for server in self.recipe.servers}
+        for name in named.keys() - known.keys():
+            self.wrong(
+                f"`server:{name}` is no server of this recipe; expected one of `servers:`, {listed(list(known)) or 'none'}"
+                f"{did_you_mean(name, known)}",
+                "set",
+            )
+        found = []
+        for server in (known[name] for name in named if name in known):
+            place = server.vllm and self.model_place(server.vllm, f"servers.{server.name}.vllm")
+            found.append(replace(server, vllm=place))
+        return tuple(found)
+
     # --- data -------------------------------------------------------------------------------------------------------
 
     def sources(self, item: str | dict[str, Any]) -> list[dict[str, Any]]:
@@ -264,6 +292,24 @@ class _Resolving:
             places = " or ".join(dict.fromkeys(map(shown, self.places(path))))
             self.wrong(f"`{path}`: no such file; expected {places}, or a Hub id `owner/name`", "data", DataError)
         return source
+
+    def filtered(self, source: dict[str, Any]) -> dict[str, Any]:
+        """Return a source with the place of the pass rates that its prompts are filtered by."""
+        solved = source.get("solved")
+        name = solved.get("path") if isinstance(solved, dict) else None
+        if not isinstance(name, str):
+            return source
+        if name in (names := [stage.name for stage in self.recipe.stages]):
+            self.parents.append(name)
+            return {**source, "solved": {**solved, "path": f"{RUN}/{name}"}}
+        local = self.local(name)
+        if local is None:
+            self.wrong(
+                f"`solved.path` is `{name}`; expected a stage of this recipe, one of {listed(names)}, or a "
+                f"pass_rates.parquet{did_you_mean(name, names)}",
+                "data",
+            )
+        return {**source, "solved": {**solved, "path": local or name}}
 
     # --- places -----------------------------------------------------------------------------------------------------
 

@@ -5,13 +5,15 @@ The directory of a run: whose it is, what each stage has left there, and where o
 RUN/
   run.json  recipe.yaml  run.lock
   STAGE/  started.json (fingerprint of the attempt)  config.yaml  log.txt  ...  artifact.json (written last)
-  .old/STAGE-<time>/     outputs that a changed recipe has replaced; nothing is deleted
+  .old/STAGE-<time>/     outputs that a changed recipe has replaced; nothing is deleted, and what a stage that samples has
+                         sampled stays with the stage, which uses what is still right
 ```
 """
 
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +23,7 @@ from typing import Any, TextIO
 from ..errors import ConfigError, MachineError
 from ..io import read_json, write_json
 from ..recipe import Artifact, Recipe, shown
-from ..recipe.records import now, read_record
+from ..recipe.records import ARTIFACT_FILE, now, read_record
 
 
 RUN_FILE = "run.json"
@@ -124,16 +126,27 @@ def claim(run_dir: Path, recipe: Recipe, command: list[str]) -> None:
 
 
 @contextmanager
-def locked(run_dir: Path) -> Iterator[None]:
+def locked(run_dir: Path, name: str = LOCK_FILE, patience_s: float = 0.0) -> Iterator[None]:
     """
     Hold a run directory for one runner.
+
+    Args:
+        run_dir (`Path`):
+            The run.
+        name (`str`, *optional*, defaults to `"run.lock"`):
+            File that is locked: one of a stage's own where each stage has a job of its own.
+        patience_s (`float`, *optional*, defaults to `0.0`):
+            Seconds to wait for another runner to go.
 
     Raises:
         `MachineError`: another runner holds it.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    with open(run_dir / LOCK_FILE, "a+", encoding="utf-8") as file:
-        if not _lock(file):
+    with open(run_dir / name, "a+", encoding="utf-8") as file:
+        until = time.monotonic() + patience_s
+        while not (held := _lock(file)) and time.monotonic() < until:
+            time.sleep(0.5)
+        if not held:
             file.seek(0)
             pid = file.read().strip() or "unknown"
             raise MachineError(
@@ -169,15 +182,24 @@ def _lock(file: TextIO) -> bool:
     return True
 
 
-def retire(run_dir: Path, stage: str) -> Path | None:
+def retire(run_dir: Path, stage: str, stay: Sequence[str] = ()) -> Path | None:
     """
     Move what a stage has left aside, to `.old/STAGE-<time>`.
+
+    Args:
+        run_dir (`Path`):
+            The run.
+        stage (`str`):
+            The stage's name.
+        stay (`Sequence[str]`, *optional*):
+            Names of what stays in its folder, for the stage to use again.
 
     Returns:
         `Path`, *optional*: the new place; `None` where there was nothing.
     """
     folder = run_dir / stage
-    if not folder.exists() or not any(folder.iterdir()):
+    entries = sorted(entry.name for entry in folder.iterdir() if entry.name not in stay) if folder.exists() else []
+    if not entries:
         return None
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     place, count = run_dir / OLD_FOLDER / f"{stage}-{stamp}", 1
@@ -185,7 +207,13 @@ def retire(run_dir: Path, stage: str) -> Path | None:
         count += 1
         place = place.with_name(f"{stage}-{stamp}-{count}")
     place.parent.mkdir(exist_ok=True)
-    os.rename(folder, place)
+    if not any((folder / name).exists() for name in stay):
+        os.rename(folder, place)
+        return place
+    place.mkdir()
+    # What says that the stage was begun or is done goes first: a killed runner leaves one that is still to run.
+    for name in sorted(entries, key=lambda name: (name != STARTED_FILE, name != ARTIFACT_FILE, name)):
+        os.rename(folder / name, place / name)
     return place
 
 

@@ -99,6 +99,11 @@ def recipe_text(recipe: Recipe) -> str:
         entry["accelerate"] = str(stage.accelerate) if stage.accelerate else None
         stages.append(_stated({**entry, "set": stage.config}))
     found = {name: getattr(recipe, name) for name in KEYS}
+    # Without these a copy that names `server:judge` would be no recipe.
+    found["servers"] = [
+        {key: value for key, value in vars(server).items() if key != "at" and value is not None}
+        for server in recipe.servers
+    ] or None
     found |= {"base_model": base_model, "data": data, "stages": stages}
     if recipe.settled:
         found["without"] = list(recipe.without)

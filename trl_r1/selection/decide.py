@@ -68,22 +68,10 @@ def decide(columns: Columns, rules: Rules, seen: Seen | None = None) -> tuple["N
     return reasons, told
 
 
-def pass_rates(columns: Columns) -> dict[str, float]:
-    """Return the share of the judged samples of each prompt that are solved; prompts without judged ones are left out."""
-    judged, solved = _judged_and_solved(columns)
-    names = columns.prompt_id.names
-    return {names[i]: float(solved[i] / judged[i]) for i in np.flatnonzero(judged)}
-
-
-def _judged_and_solved(columns: Columns) -> tuple["NDArray[np.int64]", "NDArray[np.int64]"]:
-    prompts = columns.prompt_id.codes
-    judged = np.bincount(prompts[columns.solved >= 0], minlength=len(columns.prompt_id.names))
-    return judged, np.bincount(prompts[columns.solved == 1], minlength=len(judged))
-
-
 def _of_wrong_pass_rate(columns: Columns, positions: "NDArray[np.int64]", rules: Rules) -> "NDArray[np.int64]":
     prompts = columns.prompt_id.codes
-    judged, solved = _judged_and_solved(columns)
+    judged = np.bincount(prompts[columns.solved >= 0], minlength=len(columns.prompt_id.names))
+    solved = np.bincount(prompts[columns.solved == 1], minlength=len(judged))
     # Where nothing was judged there is no rate, and nothing to be outside of.
     right = judged == 0
     rate = solved / np.maximum(judged, 1)
