@@ -154,14 +154,14 @@ def _described(
     processes = min(workers if workers is not None else min(cores, worth), len(tasks))
     if processes < 2:
         _start(rules, held_out)
-        for number, *task in tasks:
-            _store(*task)
+        for number, shard, path, key in tasks:
+            _store(shard, path, key)
             yield number
         return
     # Not forked: the process that calls may have threads (an engine's, a server's client) that would be lost.
     with ProcessPoolExecutor(processes, get_context("spawn"), _start, (rules, held_out)) as pool:
         try:
-            running = {pool.submit(_store, *task): number for number, *task in tasks}
+            running = {pool.submit(_store, shard, path, key): number for number, shard, path, key in tasks}
             for future in as_completed(running):
                 future.result()
                 yield running[future]
