@@ -159,7 +159,7 @@ def _refined(
         if not answer.was_sampled:
             continue
         i, said = int(answer.prompt_id), answer.completion
-        known = {"finish_reason": answer.finish_reason, "n_tokens": answer.n_tokens}
+        known: dict[str, Any] = {"finish_reason": answer.finish_reason, "n_tokens": answer.n_tokens}
         candidates[i] = dataclasses.replace(kept[i], completion=said, rewards={}, **known)
     # Length in tokens is the sampled text's; about duplicates and a prompt's share, selection has decided.
     rules = dataclasses.replace(

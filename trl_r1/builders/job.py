@@ -87,8 +87,8 @@ class Job:
         self.on_progress, self.engine = on_progress, engine
         made = read_rules(config.rules, **{"right_by": (), "seed": sampling.seed, **rules})
         self.rules = dataclasses.replace(made, language_by=made.language_by or _counting_language(rewards, made))
-        # What says that a sample is solved; a builder that asks for no right answers has no such reward.
-        self.accuracy = [name for name in self.rules.right_by if name in rewards]
+        # What says that a sample is solved, whatever the config's rules ask for; pairs and labels have no such reward.
+        self.accuracy = [name for name in rules.get("right_by", ()) if name in rewards]
         self.rows: Any = []
         if config.data:
             self.rows = load(config.data, seed=sampling.seed)
