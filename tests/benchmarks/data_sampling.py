@@ -27,7 +27,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -231,11 +231,11 @@ def killed(folder: Path, prompts: int, kills: int, seed: int = 0) -> dict[str, A
             for rank in range(2):
                 if workers[rank].poll() is not None:
                     workers[rank] = start(folder / "killed", url, prompts, rank, 2)
-        codes = [worker.wait(600) for worker in workers]
+        codes = [worker.wait(3600) for worker in workers]
         assert codes == [0, 0], codes
         served = Counter(stub.seen()["served"])
     with Serving(Stub()) as stub:
-        assert start(folder / "whole", stub.urls[0], prompts, 0, 1).wait(600) == 0
+        assert start(folder / "whole", stub.urls[0], prompts, 0, 1).wait(3600) == 0
     one, other = content(folder / "killed"), content(folder / "whole")
     failed = [key for key, each in one.items() if each[1] == "failed"]
     twice = served.total() - len(served)
@@ -271,14 +271,13 @@ def ideal(latencies: list[float], slots: int) -> float:
 def latency(folder: Path, prompts: int, concurrency: int, mean_seconds: float) -> dict[str, Any]:
     """Sample from a server whose answers take as long as R1's, scaled so that the mean takes `mean_seconds`."""
     mean = sum(length_of(seed) for seed in range(4000)) / 4000
-    config = config_of("", server_concurrency=concurrency, shard_prompts=64)
     with Serving(Stub(scale=mean_seconds / mean)) as stub:
         before = time.monotonic()
         rewards = {"parity_accuracy": parity}
         sample_to_shards(
             "m",
             rows_of(prompts, bad=False),
-            replace(config, base_url=stub.urls[0]),
+            config_of(stub.urls[0], server_concurrency=concurrency, shard_prompts=64),
             folder,
             finish=partial(score_traces, rewards=rewards),
             accuracy=list(rewards),

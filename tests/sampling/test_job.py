@@ -1,8 +1,10 @@
 """A job of sampling: killed, changed and shared as one likes, nothing is sampled twice and nothing is lost."""
 
 import dataclasses
+import heapq
 import json
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -288,6 +290,14 @@ def test_shards_of_0_1_0_are_adopted_where_they_are_what_is_asked_for_and_else_k
     assert len(list(aside.glob("*.parquet"))) == 2
 
 
+def test_shards_without_what_lies_beside_them_are_not_sampled_again(tmp_path):
+    whole = collect(tmp_path, Echo(), config=dataclasses.replace(CONFIG, shard_prompts=2))
+    shutil.rmtree(tmp_path / "journal")
+    nobody = Echo()
+    assert collect(tmp_path, nobody) == whole
+    assert not nobody.made
+
+
 def test_models_with_names_stand_side_by_side_in_one_folder(tmp_path):
     for name in ("base", "r1-zero", "r1"):
         collect(tmp_path, Echo(), name=name, stem=name)
@@ -419,6 +429,42 @@ def test_without_a_reward_that_accepts_nothing_can_be_stopped_early(tmp_path):
     with pytest.raises(ConfigError) as error:
         collect(tmp_path, Echo(), config=dataclasses.replace(CONFIG, until_accepted=1))
     assert error.value.key == "until_accepted"
+
+
+class Clockwork:
+    """As many requests under way as there are slots, each for a time of its own, by a clock that is turned by hand."""
+
+    rolling = True
+
+    def __init__(self, slots):
+        self.slots, self.now, self.times, self.idle = slots, 0.0, [], 0
+
+    def complete(self, requests):
+        under_way, more = [], True
+        while more or under_way:
+            while more and len(under_way) < self.slots:
+                request = next(requests, None)
+                if request is None:
+                    more = False
+                    break
+                seconds = 20.0 * 0.9 ** (request.seed % 50)  # the longest takes 175 times as long as the shortest
+                self.times.append(seconds)
+                heapq.heappush(under_way, (self.now + seconds, len(self.times), request))
+            self.idle += more and len(under_way) < self.slots
+            self.now, _, request = heapq.heappop(under_way)
+            yield request, Sample("a", "stop", 1)
+
+
+def test_no_request_waits_for_those_of_another_block(tmp_path):
+    clock, slots = Clockwork(24), [0.0] * 24
+    rows = [{"prompt_id": f"p{i}", "prompt": f"{i}?"} for i in range(60)]
+    config = dataclasses.replace(CONFIG, n_samples=8, shard_prompts=2)
+    collect(tmp_path, clock, rows=rows, config=config)
+    for seconds in clock.times:  # a next one as soon as a slot is free
+        heapq.heapreplace(slots, slots[0] + seconds)
+    assert len(clock.times) == 480
+    assert clock.idle == 0
+    assert clock.now == max(slots)
 
 
 def part(tmp_path, engine, rank, world, **arguments):

@@ -68,6 +68,7 @@ class BuilderConfig:
     model_name_or_path: str | None = None
 
     needs_model: ClassVar[bool] = True
+    says_solved: ClassVar[bool] = False  # whether its rewards say which samples are solved, while it samples
 
     def __post_init__(self) -> None:
         if self.needs_model and self.data and not self.model_name_or_path:
@@ -105,6 +106,8 @@ class RejectionConfig(BuilderConfig):
     rewards: list[dict[str, Any]] = field(default_factory=lambda: [{"func": "trl_r1.rewards.MathAccuracy"}])
     form: str | None = None
     messages: bool = False
+
+    says_solved: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

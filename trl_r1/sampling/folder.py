@@ -144,6 +144,19 @@ class Folder:
         journal = (path for path in self.journal.glob("*") if path.suffix in (".jsonl", ".parquet"))
         return bool(self.shards()) or any(path.stat().st_size for path in journal)
 
+    def blocks_of_shards(self) -> list[list[str]]:
+        """Return the prompts of each block as far as there is a shard of it, where nothing else says it."""
+        import pyarrow.parquet as pq
+
+        seen: set[str] = set()
+        shards = self.shards()
+        blocks: list[list[str]] = [[] for _ in range(max(shards, default=-1) + 1)]
+        for number, path in shards.items():
+            found = dict.fromkeys(pq.read_table(path, columns=["prompt_id"])["prompt_id"].to_pylist())
+            blocks[number] = [prompt for prompt in found if prompt not in seen]
+            seen |= found.keys()
+        return blocks
+
     def blocks(self, prompts: Sequence[str], most: int, workers: int) -> list[list[str]]:
         """
         Return the prompts of each block, new prompts in new blocks.
@@ -157,10 +170,10 @@ class Folder:
                 How many workers there are.
         """
         file = self.journal / "blocks.json"
-        blocks: list[list[str]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+        blocks = json.loads(file.read_text(encoding="utf-8")) if file.exists() else self.blocks_of_shards()
         known = {prompt for block in blocks for prompt in block}
         new = [prompt for prompt in prompts if prompt not in known]
-        if new:
+        if new or not file.exists():
             blocks += divide(new, most, workers)
             self.write_blocks(blocks)
         return blocks

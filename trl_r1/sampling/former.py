@@ -38,16 +38,9 @@ def adopted(folder: "Folder", before: dict[str, Any], key: dict[str, Any], model
     listed = sorted([p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in _files(model))
     if not same or not named or before.get("files") != listed:
         return False
-    import pyarrow.parquet as pq
-
-    seen: set[str] = set()
-    blocks: list[list[str]] = [[] for _ in range(max(shards) + 1)]
-    for number, path in shards.items():
-        found = dict.fromkeys(pq.read_table(path, columns=["prompt_id"])["prompt_id"].to_pylist())
-        blocks[number] = [prompt for prompt in found if prompt not in seen]
-        seen |= found.keys()
+    for path in shards.values():
         path.with_name(f".{path.stem}.finished").unlink(missing_ok=True)
-    folder.write_blocks(blocks)
+    folder.write_blocks(folder.blocks_of_shards())
     return True
 
 

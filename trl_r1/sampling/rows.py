@@ -24,8 +24,9 @@ class Rows:
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        self._dataset: Any = rows if hasattr(rows, "select_columns") else None
-        self._rows = [] if self._dataset is not None else list(rows)
+        given: Any = rows
+        self._dataset: Any = given if hasattr(given, "select_columns") else None
+        self._rows: list[Mapping[str, Any]] = [] if self._dataset is not None else list(given)
         ids = self._dataset["prompt_id"] if self._dataset is not None else (row["prompt_id"] for row in self._rows)
         self._places: dict[str, int] = {}
         n = 0

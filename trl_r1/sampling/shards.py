@@ -77,7 +77,8 @@ class Shards:
             return None
         if said["rows"] != self.rows.digests(prompts):
             return None
-        return said if self.journal.places.get(block, {}).keys() <= self.stored_units(block).keys() else None
+        places = self.journal.places.get(block)
+        return said if not places or places.keys() <= self.stored_units(block).keys() else None
 
     def stored_units(self, block: int) -> dict[Unit, int]:
         """Return which samples of a block are in files, with their lengths in tokens; without what has failed."""
