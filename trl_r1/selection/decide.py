@@ -32,11 +32,14 @@ def decide(columns: Columns, rules: Rules, seen: Seen | None = None) -> tuple["N
             `near_duplicate` (where the rules ask for these).
 
     Returns:
-        `tuple`: the reasons, of shape `(traces,)`, as positions in `REASONS` or `KEPT`; and what a report says of near
-        duplicates and targets.
+        `tuple`: the reasons, of shape `(traces,)`, as positions in `REASONS` or `KEPT`; and what a report says of
+        contamination (by evaluation), near duplicates and targets.
     """
     reasons = columns.reason.copy()
     told: dict[str, Any] = {}
+    if len(columns.held_out.names):
+        by_set = np.bincount(columns.held_out.codes[columns.held_out.codes >= 0])
+        told["contaminated"] = dict(sorted(zip(columns.held_out.names, by_set.tolist())))
 
     def reject(positions: "NDArray[np.int64]", reason: str) -> None:
         reasons[positions] = REASONS.index(reason)
@@ -65,10 +68,22 @@ def decide(columns: Columns, rules: Rules, seen: Seen | None = None) -> tuple["N
     return reasons, told
 
 
-def _of_wrong_pass_rate(columns: Columns, positions: "NDArray[np.int64]", rules: Rules) -> "NDArray[np.int64]":
+def pass_rates(columns: Columns) -> dict[str, float]:
+    """Return the share of the judged samples of each prompt that are solved; prompts without judged ones are left out."""
+    judged, solved = _judged_and_solved(columns)
+    names = columns.prompt_id.names
+    return {names[i]: float(solved[i] / judged[i]) for i in np.flatnonzero(judged)}
+
+
+def _judged_and_solved(columns: Columns) -> tuple["NDArray[np.int64]", "NDArray[np.int64]"]:
     prompts = columns.prompt_id.codes
     judged = np.bincount(prompts[columns.solved >= 0], minlength=len(columns.prompt_id.names))
-    solved = np.bincount(prompts[columns.solved == 1], minlength=len(judged))
+    return judged, np.bincount(prompts[columns.solved == 1], minlength=len(judged))
+
+
+def _of_wrong_pass_rate(columns: Columns, positions: "NDArray[np.int64]", rules: Rules) -> "NDArray[np.int64]":
+    prompts = columns.prompt_id.codes
+    judged, solved = _judged_and_solved(columns)
     # Where nothing was judged there is no rate, and nothing to be outside of.
     right = judged == 0
     rate = solved / np.maximum(judged, 1)
