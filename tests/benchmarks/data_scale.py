@@ -72,7 +72,7 @@ def write(selection: Any, folder: Path) -> None:
     """Write the kept traces as rows."""
     with DataSetWriter(folder / "train.parquet", schema_of(SFT_COLUMNS)) as writer:
         for trace in selection.kept():
-            writer.add({**sft_row(trace), "pass_rate": selection.pass_rates.get(trace.prompt_id)})
+            writer.add(sft_row(trace))
 
 
 READ = """

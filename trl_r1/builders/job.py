@@ -12,11 +12,12 @@ from ..data import load_prompts, load_rows, parse_sources
 from ..errors import DataError, StageError
 from ..io import whole_folder, write_json
 from ..pass_rates import FILE as PASS_RATES
-from ..pass_rates import write_pass_rates
+from ..pass_rates import read_pass_rates, write_pass_rates
 from ..rewards import LanguageConsistency
 from ..sampling import Engine, SamplingConfig, Worker, check_columns, sample_to_shards
 from ..sampling.progress import OnProgress
 from ..selection import (
+    BOILERPLATE,
     HeldOut,
     Rules,
     Seen,
@@ -152,6 +153,7 @@ class Job:
             found = {self.config.model_name_or_path or "": sampled, "samples_from": taken}
             path = Path(self.config.output_dir) / PASS_RATES
             write_pass_rates(path, {name: shards for name, shards in found.items() if shards}, self.accuracy)
+            self.pass_rates = read_pass_rates(path)
         return taken + sampled
 
     def take_part(self, finish: Callable[[list[Trace]], list[Trace]], finish_key: Any) -> None:
@@ -161,9 +163,7 @@ class Job:
 
     def select(self, traces: Iterable[Trace], rules: Rules | None = None) -> Selection:
         """Apply the rules, by default the job's, to traces in memory."""
-        selection = select(traces, rules or self.rules, self.held_out, self.seen)
-        self.pass_rates |= selection.pass_rates
-        return selection
+        return select(traces, rules or self.rules, self.held_out, self.seen)
 
     def select_shards(self, shards: Sequence[Path]) -> ShardSelection:
         """Apply the rules to shards of traces; what is found in each is stored in `selection/`."""
@@ -175,7 +175,7 @@ class Job:
             if self.on_progress is not None:
                 self.on_progress(samples, samples, selected=done / max(total, 1))
 
-        selection = select_shards(
+        return select_shards(
             shards,
             self.rules,
             self.held_out,
@@ -183,11 +183,9 @@ class Job:
             seen=self.seen,
             on_progress=tell,
         )
-        self.pass_rates |= selection.pass_rates
-        return selection
 
     def row(self, trace: Trace, form: str | None = None) -> dict[str, Any]:
-        """Return a selected trace as a row for SFT, with the share of its prompt's samples that are solved."""
+        """Return a trace as a row for SFT, with the share of its prompt's samples that are solved."""
         return {**sft_row(trace, form, self.rules.style), "pass_rate": self.pass_rates.get(trace.prompt_id)}
 
     def _leave_out_contaminated(self, held_out: HeldOut) -> None:
@@ -273,8 +271,8 @@ def _held_out(config: BuilderConfig) -> HeldOut:
     """The prompts of the config's `held_out`, each source an evaluation of its own."""
     sources = parse_sources(config.held_out, key="held_out")
     prompts = {source.label: load_prompts([source])["prompt"] for source in sources}
-    boilerplate: dict[str, Any] = {} if config.boilerplate is None else {"boilerplate": config.boilerplate}
-    return HeldOut(prompts, min_share=config.min_overlap, **boilerplate)
+    boilerplate = BOILERPLATE if config.boilerplate is None else config.boilerplate
+    return HeldOut(prompts, min_share=config.min_overlap, boilerplate=boilerplate)
 
 
 def _seen(config: BuilderConfig) -> Seen:

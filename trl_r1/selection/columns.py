@@ -36,6 +36,7 @@ def schema() -> "pa.Schema":
     return pa.schema(
         [
             *((name, pa.string()) for name in LABELS),  # held_out: the evaluation whose prompt it contains
+            ("sample", pa.int64()),
             ("reason", pa.uint8()),  # position in REASONS, or KEPT
             ("solved", pa.int8()),  # -1: not judged
             ("n_tokens", pa.int64()),
@@ -91,6 +92,7 @@ def _facts(trace: Trace) -> dict[str, Any]:
     """What needs no rule to be known."""
     return {
         "prompt_id": trace.prompt_id,
+        "sample": trace.sample,
         "domain": trace.domain or "none",
         "language": trace.language or "none",
         "source": trace.extra.get("source") or "none",

@@ -68,29 +68,16 @@ def decide(columns: Columns, rules: Rules, seen: Seen | None = None) -> tuple["N
     return reasons, told
 
 
-def pass_rates(columns: Columns) -> dict[str, float]:
-    """Return the share of the judged samples of each prompt that are solved; prompts without judged ones are left out."""
-    judged, solved = _judged_and_solved(columns)
-    names = columns.prompt_id.names
-    return {names[i]: float(solved[i] / judged[i]) for i in np.flatnonzero(judged)}
-
-
-def _judged_and_solved(columns: Columns) -> tuple["NDArray[np.int64]", "NDArray[np.int64]"]:
-    prompts = columns.prompt_id.codes
-    judged = np.bincount(prompts[columns.solved >= 0], minlength=len(columns.prompt_id.names))
-    return judged, np.bincount(prompts[columns.solved == 1], minlength=len(judged))
-
-
 def _of_wrong_pass_rate(columns: Columns, positions: "NDArray[np.int64]", rules: Rules) -> "NDArray[np.int64]":
     prompts = columns.prompt_id.codes
-    judged, solved = _judged_and_solved(columns)
-    # Where nothing was judged there is no rate, and nothing to be outside of.
-    right = judged == 0
+    judged = np.bincount(prompts[columns.solved >= 0], minlength=len(columns.prompt_id.names))
+    solved = np.bincount(prompts[columns.solved == 1], minlength=len(judged))
     rate = solved / np.maximum(judged, 1)
-    right |= (rate >= (rules.min_pass_rate or 0.0)) & (
-        rate <= (1.0 if rules.max_pass_rate is None else rules.max_pass_rate)
-    )
-    return positions[~right[prompts[positions]]]
+    least, most = rules.min_pass_rate or 0.0, 1.0 if rules.max_pass_rate is None else rules.max_pass_rate
+    # Where nothing was judged there is no rate, and nothing to be outside of.
+    wrong = (judged > 0) & ((rate < least) | (rate > most))
+    found: NDArray[np.int64] = positions[wrong[prompts[positions]]]
+    return found
 
 
 def _duplicates(texts: "NDArray[np.uint64]", positions: "NDArray[np.int64]", seen: Seen | None) -> "NDArray[np.int64]":
@@ -135,10 +122,8 @@ def _ranks(columns: Columns, positions: "NDArray[np.int64]", rules: Rules, among
             Where a prompt has no more candidates than this, their places are in order of position, whatever is preferred.
     """
     prompts = columns.prompt_id.codes[positions]
-    keys = [positions, prompts]
-    if rules.prefer == "shortest":
-        keys = [positions, columns.n_tokens[positions], prompts]
-    order = np.lexsort(keys)
+    preferred = columns.n_tokens[positions] if rules.prefer == "shortest" else positions
+    order = np.lexsort((positions, preferred, prompts))
     prompts = prompts[order]
     begins = np.flatnonzero(np.concatenate([[True], prompts[1:] != prompts[:-1]])) if len(order) else order
     counts = np.diff(np.concatenate([begins, [len(order)]]))

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..trace import Trace
 from .columns import KEPT, Columns, Seen, describe, facts
-from .decide import decide, pass_rates
+from .decide import decide
 from .held_out import HeldOut
 from .report import report
 from .rules import REASONS, Rules, read_rules
@@ -29,14 +29,11 @@ class Selection:
             The others, in the order in which they came, each with its reason.
         told (`dict[str, Any]`):
             What the report says of evaluations, near duplicates and targets.
-        pass_rates (`dict[str, float]`):
-            Of each prompt the share of its judged samples that are solved.
     """
 
     kept: list[Trace] = field(default_factory=list)
     rejected: list[tuple[Trace, str]] = field(default_factory=list)
     told: dict[str, Any] = field(default_factory=dict, compare=False)
-    pass_rates: dict[str, float] = field(default_factory=dict, compare=False)
 
     @property
     def report(self) -> dict[str, Any]:
@@ -89,5 +86,4 @@ def select(
         kept=[trace for trace, reason in pairs if reason == KEPT],
         rejected=[(trace, REASONS[reason]) for trace, reason in pairs if reason != KEPT],
         told=told,
-        pass_rates=pass_rates(columns),
     )

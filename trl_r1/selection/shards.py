@@ -23,7 +23,7 @@ from ..errors import DataError, StageError
 from ..io import whole_file
 from ..trace import Trace, read_traces
 from .columns import KEPT, Columns, Seen, describe
-from .decide import decide, pass_rates
+from .decide import decide
 from .held_out import HeldOut
 from .near import version
 from .reasons import VERSION
@@ -51,14 +51,11 @@ class ShardSelection:
             Of each trace the position in `REASONS` of its reason, or `KEPT`.
         report (`dict[str, Any]`):
             What `selection.json` holds: see [`~selection.report.report`].
-        pass_rates (`dict[str, float]`):
-            Of each prompt the share of its judged samples that are solved.
     """
 
     shards: Sequence[Path]
     reasons: "NDArray[np.uint8]"
     report: dict[str, Any]
-    pass_rates: dict[str, float]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -145,7 +142,7 @@ def select_shards(
 
     columns = Columns.of((pq.read_table(path) for path in stored), count)
     reasons, told = decide(columns, rules, seen)
-    return ShardSelection(shards, reasons, report(columns, reasons, told), pass_rates(columns))
+    return ShardSelection(shards, reasons, report(columns, reasons, told))
 
 
 def _described(
@@ -157,14 +154,14 @@ def _described(
     processes = min(workers if workers is not None else min(cores, worth), len(tasks))
     if processes < 2:
         _start(rules, held_out)
-        for number, *task in tasks:
-            _store(*task)
+        for number, shard, path, key in tasks:
+            _store(shard, path, key)
             yield number
         return
     # Not forked: the process that calls may have threads (an engine's, a server's client) that would be lost.
     with ProcessPoolExecutor(processes, get_context("spawn"), _start, (rules, held_out)) as pool:
         try:
-            running = {pool.submit(_store, *task): number for number, *task in tasks}
+            running = {pool.submit(_store, shard, path, key): number for number, shard, path, key in tasks}
             for future in as_completed(running):
                 future.result()
                 yield running[future]
