@@ -154,7 +154,7 @@ def fraction_in_words(text: str) -> Fraction | None:
         return whole + Fraction(count, _PARTS[found[3]])
     if len(numbers) != 2 or None in numbers or not numbers[1]:
         return None
-    return Fraction(numbers[0], numbers[1])  # type: ignore[arg-type]
+    return Fraction(numbers[0], numbers[1])
 
 
 def number_with_noun(text: str) -> int | None:
