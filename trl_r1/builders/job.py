@@ -17,6 +17,7 @@ from ..rewards import LanguageConsistency
 from ..sampling import Engine, SamplingConfig, Worker, check_columns, sample_to_shards
 from ..sampling.progress import OnProgress
 from ..selection import (
+    BOILERPLATE,
     HeldOut,
     Rules,
     Seen,
@@ -220,6 +221,8 @@ class Job:
         Raises:
             [`~errors.StageError`]: if nothing was kept; `selection.json`, which says why, is written all the same.
         """
+        if Worker.of_environment().rank:  # where nothing was left to sample
+            raise SystemExit(0)
         output_dir = Path(self.config.output_dir)
         statistics = Statistics()
         if getattr(self.config, "messages", False):
@@ -270,8 +273,8 @@ def _held_out(config: BuilderConfig) -> HeldOut:
     """The prompts of the config's `held_out`, each source an evaluation of its own."""
     sources = parse_sources(config.held_out, key="held_out")
     prompts = {source.label: load_prompts([source])["prompt"] for source in sources}
-    boilerplate: dict[str, Any] = {} if config.boilerplate is None else {"boilerplate": config.boilerplate}
-    return HeldOut(prompts, min_share=config.min_overlap, **boilerplate)
+    boilerplate = BOILERPLATE if config.boilerplate is None else config.boilerplate
+    return HeldOut(prompts, min_share=config.min_overlap, boilerplate=boilerplate)
 
 
 def _seen(config: BuilderConfig) -> Seen:
