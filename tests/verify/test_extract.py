@@ -75,7 +75,7 @@ from trl_r1.verify import final_answer, read_gold
         ("Of the 20, 18 are left.", "18"),
         ("It is one of 0, 1, 2, 3 and 4", "0, 1, 2, 3, 4"),
         ("The answer is one of 4, 5, 6.", "4, 5, 6"),
-        ("It is 5 or 4", "5, 4"),
+        ("It is 5 or 4", "5 or 4"),
         ("The answer is not 4.", None),
         ("The answer is 18, not 17.", "18"),
         ("The answer is less than 4.", None),

@@ -11,7 +11,7 @@ from .words import DENIAL, changes, is_noun_phrase
 
 ANCHOR = re.compile(
     r"(?:\banswers?\b\**[ \t]*(?:\([^()\n]{0,40}\)[ \t]*)?(?:(?:is|are|equals|would be|must be)\b[ \t]*:?|[:=：])|"
-    r"答案[】\]]?(?:应该)?(?:是|为|等于)?[ \t]*[:：]?|答[ \t]*[:：])[ \t]*\**[ \t]*",
+    r"答案[】\]]?(?:应该)?(?:是|为|等于)?[ \t]*[:：]?|答[ \t]*[:：]|[故应因以]此?选(?:择|项)?[:：]?(?=[ \t]*\(?[A-H]))[ \t]*\**[ \t]*",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"\n|。|！|[.!?](?=\s+[A-Z(\\$]|\s*$)|(?<=[^\d])\.(?=\s)|\.(?=\s*\*\*)")
@@ -29,7 +29,7 @@ _BOTH = re.compile(r"or|and|或|和")
 PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}(?![A-Za-z]|\s*=)")
 _MATHEMATICS = "pi sqrt inf infty infinity sin cos tan cot sec csc log ln exp arcsin arccos arctan mod and or"
 _MATH_WORDS = frozenset(_MATHEMATICS.split())
-_VERBS = frozenset(["for", "is", "are", "was", "were", "where", "when", "since", "because", "equals", "gives"])
+_VERBS = frozenset(["for", "with", "is", "are", "was", "were", "where", "when", "since", "because", "equals", "gives"])
 _LONGEST_WHOLE = 2_000
 _CLAUSE_END = re.compile(
     r"[,;:!?，。；：！？\n]|\.(?!\d)|\b(?:but|it['’]s|so|thus|hence|therefore)\b|而是|但", re.IGNORECASE
@@ -152,10 +152,14 @@ def last_of_last_line(text: str) -> str | None:
             if _NUMBER_LAST.fullmatch(sentence, formulas[-1].end()):
                 return _number(sentence[formulas[-1].end() :], last=True)
             return _formulas(sentence, formulas)
+        if len(_NAMED_IN_WORDS.findall(sentence)) > 1:
+            sentence = _NAMED_IN_WORDS.sub(r"\1 = ", sentence)
         if listed := _values_in_bold(sentence) or _NAMED_VALUES.search(sentence):
             return listed if isinstance(listed, str) else listed[1]
         if _DATED.match(sentence):
             return sentence
+        if (stated := yes_or_no(sentence)) and _REASON.fullmatch(sentence, sentence.find(",")):
+            return stated
         if _NUMBER.search(sentence):
             return _plain_value(sentence) or _number(sentence, last=True)
         if stated := yes_or_no(sentence):
@@ -181,6 +185,7 @@ def _values_in_bold(sentence: str) -> str | None:
     return ", ".join(one[1].strip() for one in found)
 
 
+_NAMED_IN_WORDS = re.compile(r"(?<![\w'])([b-zB-Z]) (?:is|equals) (?=-?\d)")
 _NAMED_VALUE = r"[A-Za-z](?:_?\w)?\s?=\s?[^\s,=，]{1,30}"
 _NAMED_VALUES = re.compile(
     rf"(?<![\w+*/-])({_NAMED_VALUE}(?:(?:, (?:and |or )?| and | or |，){_NAMED_VALUE}){{1,9}}?)[.。\s]*$"
@@ -196,7 +201,10 @@ _NUMBER_LAST = re.compile(r"[^$\d]*(?:\b(?:is|equals|equal to|are)\b|[=是为])[
 def _formulas(sentence: str, formulas: list[re.Match[str]]) -> str | None:
     first = len(formulas) - 1
     joints: list[str] = []
-    while first and _LISTED.fullmatch(joint := sentence[formulas[first - 1].end() : formulas[first].start()]):
+    while first and (
+        _LISTED.fullmatch(joint := sentence[formulas[first - 1].end() : formulas[first].start()])
+        or (_WHILE.fullmatch(joint) and "=" in formulas[first - 1][0] and "=" in formulas[first][0])
+    ):
         joints.insert(0, r" \text{ or } " if re.search("or|或", joint) else ", ")
         first -= 1
     listed = formulas[first:]
@@ -208,6 +216,7 @@ def _formulas(sentence: str, formulas: list[re.Match[str]]) -> str | None:
     return values[0] + "".join(joint + value for joint, value in zip(joints, values[1:], strict=True))
 
 
+_WHILE = re.compile(r",? (?:while|whereas) ")
 _BULLET = re.compile(r"(?:[-*•–]|\(?\d{1,2}[.)])\s+(?=\S)")
 _OF_A_LIST = re.compile(r"(?:\\?[A-Za-z]+(?:_\{?\w+\}?)?\s*=)?[^=A-Za-z]*(?:\\[A-Za-z]+[^=A-Za-z]*)*[a-z]?")
 
@@ -230,8 +239,9 @@ def bulleted(lines: list[str]) -> str | None:
 
 # Beside the value: where it is attained, why it is so, for which letters it holds, what it is rounded.
 _ASIDE = re.compile(
+    r"\s+and (?:it |this )?(?:is |are )?(?:attained|achieved|reached|occurs)\b.*$|"
     r"\s*(?:[,;(（，—]|\s-\s)\s*(?:and\s+|which\s+|that\s+|it\s+)?(?:is\s+|are\s+|was\s+|being\s+)?(?:only\s+|exactly\s+)?"
-    r"(?:(?:attained|achieved|reached|obtained|reali[sz]ed|occurr?(?:s|ed|ing)?|happen(?:s|ed|ing)?|(?:with )?equality|when|where|for|at|"
+    r"(?:(?:attained|achieved|reached|obtained|reali[sz]ed|occurr?(?:s|ed|ing)?|happen(?:s|ed|ing)?|(?:with )?equality|when|where|with|provided|for|at|"
     r"since|as|because)\b|此时|当)[^,，]*(?:[,，]\s*(?:and\s+)?\$?\\?[A-Za-z]\w*\s*=[^,，]*)*$|"
     r"(?<=\S)\s+(?:(?:for (?:all|every|any)|where)\b|for \$?[A-Za-z]\s*(?:\\(?:n?eq?|ge|le|in|geq|leq)(?![A-Za-z])|[<>≠≥≤]))[^,]*$|"
     r"(?:\s*[,;(（，]\s*|\s+)(?:or |which is |that is |i\.e\.,? )?(?:about|approximately|roughly|approx\.?|≈|约为?)\s*\$?(?:\\\$)?-?\d[\d.,]*"
@@ -260,17 +270,17 @@ def main_clause(sentence: str) -> str:
     return sentence
 
 
-_PLAIN_VALUE = re.compile(r"(?:\b(?:is|are|equals|be|get|gives)\s+|[=:是为得]\s*)(?=\S)")
+_PLAIN_VALUE = re.compile(r"(?:\b(?:is|are|equals|be|get|gives|at|to)\s+|[=:是为得]\s*)(?=\S)")
 _MORE_THAN_A_NUMBER = re.compile(
-    r"[√π^×∛∜{(\[+²³₀-₉]|[-+]\s*\d*i\b|\d[a-z]\b|[a-z]\s*[-+]\s*\d|\b(?:ln|log|sin|cos|tan) "
+    r"[√π^×∛∜{(\[+²³₀-₉<>≤≥]|[-+]\s*\d*i\b|\d[a-z]\b|[a-z]\s*[-+]\s*\d|\b(?:ln|log|sin|cos|tan) "
 )
-_RATIO = re.compile(r"\bratio\b.*?\b(\d+)(?: to |\s*:\s*)(\d+)[.\s]*$", re.IGNORECASE)
+_RATIO = re.compile(r"\bratio\b[^\d]*(\d+(?:(?: to |\s*:\s*)\d+){1,4})[.\s]*$", re.IGNORECASE)
 
 
 def _plain_value(sentence: str) -> str | None:
     """Return an expression of more than a number that ends a sentence without delimiters: `the value is √3/2`."""
     if (ratio := _RATIO.search(sentence)) and not DENIAL.search(sentence):
-        return f"{ratio[1]}:{ratio[2]}"
+        return ratio[1].replace(" to ", ":")
     for verb in list(_PLAIN_VALUE.finditer(sentence))[-3:]:
         value = sentence[verb.end() :].strip(" .*。")
         word = PROSE.search(value)

@@ -207,7 +207,7 @@ def same_words(gold: str, answer: str) -> bool:
 
 
 _LEAD = re.compile(
-    r"(?:so|thus|hence|therefore|then|clearly|finally|in conclusion|this means that|we conclude that|it follows that)\b,?\s*",
+    r"(?:so|thus|hence|therefore|then|clearly|finally|in conclusion|(?:this (?:means|shows|implies)|we (?:see|find|know|have|conclude|deduce)|it follows) that)\b,?\s*",
     re.IGNORECASE,
 )
 _IS = re.compile(
@@ -247,6 +247,10 @@ def states_words(gold: str, answer: str) -> bool:
         said = _WHO.sub("", told[1]).strip()
         if same_words(gold, said) or (len(words) > 2 and same_words(gold, said.rpartition(" ")[0]) and said.islower()):
             return True
+    if words.endswith("s") and re.fullmatch(
+        rf"(?:the|it|this)(?: \w+){{0,2}} {re.escape(words)}", sentence, re.IGNORECASE
+    ):
+        return True  # `The series converges.`
     behind = sentence[len(words) :] if len(words) > 1 and sentence.casefold().startswith(words.casefold()) else ""
     verb = _VERB.match(behind)
     return verb is not None and not re.search(r"\b[A-Z][a-z]", verb[1])

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from .words import is_noun_phrase, leading_words, names_what_is_counted
+from .words import is_noun_phrase, leading_words, names_what_is_counted, number_in_words
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ _TRAILING_RATE = re.compile(
     r"\s*\\text\{([^{}]*)\}\s*(?:/\s*\\text\{([^{}/]*)\}|\\text\{([^{}/]*)\}\s*\^\s*\{\s*-1\s*\})$"
 )
 _TRAILING_FRACTION = re.compile(r"\s*\\frac\{\s*\\text\{([^{}]*)\}\s*\}\{\s*\\text\{([^{}]*)\}\s*\}()$")
-_TRAILING_BRACKET = re.compile(rf"(?<=\d)\s*\(\s*(?:\\text\{{)?([A-Za-z {_CJK}]+)\}}?\s*\)()$")
+_TRAILING_BRACKET = re.compile(rf"(?<=\d)\s*\(\s*(?:\\text\{{)?([-A-Za-z {_CJK}]+)\}}?\s*\)()$")
 _TRAILING_TEXT = re.compile(r"\s*\\text\{([^{}]*)\}" + _POWER + r"[.\s]*$")
 _TRAILING_CJK = re.compile(rf"\s*([{_CJK}][{_CJK}\s]*){_POWER}$")
 _WORDS_BEHIND = r"(?:[\s/]+[A-Za-z][A-Za-z.-]*)*)" + _POWER + r"[.\s]*$"
@@ -245,8 +245,10 @@ def _last_unit(text: str, numeric: bool, any_words: bool) -> tuple[str, Unit] | 
         if pattern in (_TRAILING_RATE, _TRAILING_FRACTION):
             name = f"{found[1]}/{found[2] or found[3]}"
         unit = unit_named(name)
-        if unit.known or any_words or is_noun_phrase(found[1]):
-            return text[: found.start()].strip(), unit
+        before = text[: found.start()].strip()
+        same = pattern is _TRAILING_BRACKET and before == str(number_in_words(found[1]))  # `58 (fifty-eight)`
+        if unit.known or any_words or same or is_noun_phrase(found[1]):
+            return before, unit
         return None
     words = _TRAILING_LETTERS if numeric else _TRAILING_WORDS
     if (found := words.search(text)) and _is_unit(found[1], text[: found.start()], numeric):

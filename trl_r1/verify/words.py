@@ -266,10 +266,14 @@ def _is_head(word: str) -> bool:
 def is_measure_phrase(text: str) -> bool:
     """Tell whether Chinese words behind a number are a measure word and what it counts, and nothing else."""
     text = text.strip(" .。!！,，")
+    text = _STILL_TO_DO.sub("", text)
     found = _MEASURE.match(text)
     if not found or len(text) > 16 or "次方" in text:
         return False
     return not _CHINESE_SAYING.search(text[len(found[0]) :].replace("不同", ""))
+
+
+_STILL_TO_DO = re.compile(r"(?:没有?|未)[看读吃用卖做修走写完]{1,2}$")  # `还剩58页没有看`
 
 
 def leading_words(text: str) -> int:
