@@ -221,6 +221,18 @@ def test_a_verdict_that_cannot_be_read_twice_is_none_and_not_wrong(reply):
     assert (logs["judge_verdict"], logs["judge/unparsable"]) == (["unparsable"], 1.0)
 
 
+@pytest.mark.parametrize("verdict", ["Correct.", "**correct**", "「correct」", ' "CORRECT" '])
+def test_marks_around_a_verdict_do_not_matter(verdict):
+    rewards, _ = judged(lambda path, request: (200, choices(json.dumps({"Analysis": "", "Verdict": verdict}))))
+    assert rewards == [1.0]
+
+
+@pytest.mark.parametrize("verdict", ["not correct", "correct or incorrect", "incorrect, not correct", "正确"])
+def test_a_verdict_that_is_denied_or_one_of_two_is_none(verdict):
+    rewards, _ = judged(lambda path, request: (200, choices(json.dumps({"analysis": "", "verdict": verdict}))))
+    assert rewards == [None]
+
+
 def test_a_prompt_that_the_server_refuses_is_none():
     logs = {}
     refuse = lambda path, request: (400, "context length exceeded")  # noqa: E731

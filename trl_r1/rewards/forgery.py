@@ -108,9 +108,10 @@ def _behind_thought(reply: str) -> str:
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({name for name, _ in pairs}) < len(pairs):
+    named = {name.strip().lower(): value for name, value in pairs}
+    if len(named) < len(pairs):
         raise ValueError("a field stands twice")
-    return dict(pairs)
+    return named
 
 
 def _squeezed(text: str) -> str:

@@ -43,6 +43,10 @@ either is {worst}.
 Reply with JSON only: {{"analysis": "<one or two sentences>", "verdict": {choice}}}"""
 
 
+# What a judge writes around a verdict and does not mean: marks of emphasis and quotation, a full stop.
+_AROUND = " \t\n*_`\"'“”‘’「」『』【】.!。！"
+
+
 @dataclass(frozen=True)
 class Judge(AskedModel):
     """
@@ -190,7 +194,7 @@ class Judge(AskedModel):
         verdict = said["verdict"]
         if not isinstance(verdict, str):
             raise ValueError(f"expected a verdict in words, got {verdict!r}")
-        verdict = verdict.strip().lower()
+        verdict = verdict.strip(_AROUND).lower()
         if verdict not in (self.verdicts if self.mode == "reference" else ("a", "b", "tie")):
             raise ValueError(f"a verdict outside its scale: {verdict!r}")
         return verdict

@@ -121,7 +121,7 @@ _FOR_ALL = re.compile(
     r"\(\s*[a-z]\s*\\(?:in|ge|le)(?![A-Za-z])\s*(?:\\mathbb\s*\{?[A-Z]\}?(?:\s*[\^_]\s*\{?\s*(?:[*+]|\\cdot)\s*\}?)?|\d)\s*\))$"
 )
 _ALL_BUT = re.compile(
-    r"^(?:\\text\{\s*)?all real numbers(?: [a-z])? (?:except|other than|but)(?: for)?\s*\}?\s*([^{}]{1,60})$",
+    r"^(?:\\text\{\s*)?all real numbers(?: [a-z])? (?:except|other than|but)(?: for)?\s*\}?\s*(?:[a-z]\s*=\s*)?([^{}]{1,60})$",
     re.IGNORECASE,
 )
 _TEXT_GROUP = re.compile(r"\\text\{([^{}]*)\}")

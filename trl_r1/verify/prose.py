@@ -5,6 +5,7 @@ Answers in prose: what a sentence gives as its value, and what in it denies that
 import itertools
 import re
 
+from .clauses import main_clause
 from .units import compound, unit_named
 from .words import DENIAL, changes, is_noun_phrase
 
@@ -72,6 +73,8 @@ def is_expression(text: str) -> bool:
         return False
     if "**" in text and (bold := _BOLD.search(text)) and len(bold[0]) < len(text.strip(" .")):
         return False
+    if re.match(r"an? \d|[\u3400-\u9fff]+[是为得]\s*[(\[{\\√]", text):
+        return False
     bare = re.sub(r"\\(?:text|mbox|mathrm|textbf|begin|end)\s*\{[^{}]*\}", " ", text)
     words = [word for word in PROSE.findall(bare) if word.lower() not in _MATH_WORDS]
     if re.search(r"[\u3400-\u9fff]{2}", text) and (
@@ -129,6 +132,9 @@ def after_anchor(rest: str) -> str | None:
         return sentence
     if formula := re.match(r"\$([^$\n]+)\$|\\\((.+?)\\\)", sentence):
         return (formula[1] or formula[2]).strip()
+    formulas = list(_FORMULA.finditer(sentence))
+    if len(formulas) == 1 and not re.search(r"\d", _FORMULA.sub("", sentence)) and not DENIAL.search(sentence):
+        return None if _denied(sentence, formulas[0].start(), formulas[0].end()) else _inside_formula(formulas[0])
     return _number(sentence, last=False) or (
         sentence if len(sentence) <= 80 and not re.search(r"\d", sentence) else None
     )
@@ -145,8 +151,8 @@ def last_of_last_line(text: str) -> str | None:
         return line.strip("*").strip() or None
     statement = None
     for sentence in reversed(_SENTENCES.split(line)):
-        if _ALL_BUT.match(sentence):
-            return sentence
+        if found := _ALL_BUT.search(sentence):
+            return _BARE_DOLLARS.sub("", sentence[found.start() :])
         sentence = main_clause(sentence)
         if formulas := list(_FORMULA.finditer(sentence)):
             if _NUMBER_LAST.fullmatch(sentence, formulas[-1].end()):
@@ -160,8 +166,10 @@ def last_of_last_line(text: str) -> str | None:
             return sentence
         if (stated := yes_or_no(sentence)) and _REASON.fullmatch(sentence, sentence.find(",")):
             return stated
+        if plain := _plain_value(sentence):
+            return plain
         if _NUMBER.search(sentence):
-            return _plain_value(sentence) or _number(sentence, last=True)
+            return _number(sentence, last=True)
         if stated := yes_or_no(sentence):
             return stated
         if bold := _BOLD.findall(sentence):
@@ -192,8 +200,9 @@ _NAMED_VALUES = re.compile(
 )
 # The number belongs to a date, and what is said of it are words: `The 100th day will be a Sunday.`
 _DATED = re.compile(
-    r"(?:The \d+(?:st|nd|rd|th) \w+|[A-Z][a-z]{2,8} \d{1,2}(?:st|nd|rd|th)?)(?:,? \d{4},?)? (?:is|was|will be|falls on|fell on|will fall on) [^\d$]+$"
+    r"(?:(?:So|Thus|Hence|Therefore),? )?(?:[Tt]he \d+(?:st|nd|rd|th)(?: \w+)?|[A-Z][a-z]{2,8} \d{1,2}(?:st|nd|rd|th)?)(?:,? \d{4},?)? (?:is|was|will be|falls on|fell on|will fall on) [^\d$]+$"
 )
+_BARE_DOLLARS = re.compile(r"[$]|\\[()]")
 _ALL_BUT = re.compile(r"all real numbers (?:x )?(?:except|other than|but)\b", re.IGNORECASE)
 _NUMBER_LAST = re.compile(r"[^$\d]*(?:\b(?:is|equals|equal to|are)\b|[=是为])[\s*]*-?\d[\d.,/]*[.。\s*]*")
 
@@ -237,40 +246,10 @@ def bulleted(lines: list[str]) -> str | None:
     return ", ".join(values) if len(values) > 1 else None
 
 
-# Beside the value: where it is attained, why it is so, for which letters it holds, what it is rounded.
-_ASIDE = re.compile(
-    r"\s+and (?:it |this )?(?:is |are )?(?:attained|achieved|reached|occurs)\b.*$|"
-    r"\s*(?:[,;(（，—]|\s-\s)\s*(?:and\s+|which\s+|that\s+|it\s+)?(?:is\s+|are\s+|was\s+|being\s+)?(?:only\s+|exactly\s+)?"
-    r"(?:(?:attained|achieved|reached|obtained|reali[sz]ed|occurr?(?:s|ed|ing)?|happen(?:s|ed|ing)?|(?:with )?equality|when|where|with|provided|for|at|"
-    r"since|as|because)\b|此时|当)[^,，]*(?:[,，]\s*(?:and\s+)?\$?\\?[A-Za-z]\w*\s*=[^,，]*)*$|"
-    r"(?<=\S)\s+(?:(?:for (?:all|every|any)|where)\b|for \$?[A-Za-z]\s*(?:\\(?:n?eq?|ge|le|in|geq|leq)(?![A-Za-z])|[<>≠≥≤]))[^,]*$|"
-    r"(?:\s*[,;(（，]\s*|\s+)(?:or |which is |that is |i\.e\.,? )?(?:about|approximately|roughly|approx\.?|≈|约为?)\s*\$?(?:\\\$)?-?\d[\d.,]*"
-    r"(?:\s*\\?%)?\$?(?:\s+[a-z]+){0,2}\s*[)）]?[.。]?$",
-    re.IGNORECASE,
+_ITS_KIND = re.compile(r"(?:the )?(?:ordered )?(?:points?|pairs?|values?|equation|line|set|interval)\s+")
+_PLAIN_VALUE = re.compile(
+    r"(?:\b(?:is|are|equals|be|get|gives|at|to|therefore,?|thus,?|hence,?|so)\s+|[=:是为得]\s*)(?=\S)"
 )
-_AT = re.compile(
-    r"(\b(?:minim\w+|maxim\w+|least|greatest|smallest|largest|value)\b[^.]{0,80}?\b(?:is|of|equals|=)\s+\$?-?[\d\\][^\s$]*\$?)\s+"
-    r"(?:when|at|for|if|where|which)\b.*$",
-    re.IGNORECASE,
-)
-_VALUED = re.compile(r"\d|\$[^$]*\\[^$]*\$|[=√π]")
-
-
-def main_clause(sentence: str) -> str:
-    """Leave out what a sentence says beside its value, if a value is left: `the least value is $-8$, attained at $x = 2$`."""
-    if len(sentence) > _LONGEST_WHOLE:
-        return sentence
-    for pattern in (_AT, _ASIDE, _ASIDE):
-        found = pattern.search(sentence)
-        if found is None:
-            continue
-        left = found[1] if pattern is _AT else sentence[: found.start()]
-        if _VALUED.search(left) and not re.match(r"\s*(?:if|when|since|as|because|for|at)\b", left, re.IGNORECASE):
-            sentence = left
-    return sentence
-
-
-_PLAIN_VALUE = re.compile(r"(?:\b(?:is|are|equals|be|get|gives|at|to)\s+|[=:是为得]\s*)(?=\S)")
 _MORE_THAN_A_NUMBER = re.compile(
     r"[√π^×∛∜{(\[+²³₀-₉<>≤≥]|[-+]\s*\d*i\b|\d[a-z]\b|[a-z]\s*[-+]\s*\d|\b(?:ln|log|sin|cos|tan) "
 )
@@ -283,7 +262,8 @@ def _plain_value(sentence: str) -> str | None:
         return ratio[1].replace(" to ", ":")
     for verb in list(_PLAIN_VALUE.finditer(sentence))[-3:]:
         value = sentence[verb.end() :].strip(" .*。")
-        word = PROSE.search(value)
+        value = _ITS_KIND.sub("", value, count=1)
+        word = next((word for word in PROSE.finditer(value) if word[0].lower() not in _MATH_WORDS), None)
         if (
             _MORE_THAN_A_NUMBER.search(value)
             and is_expression(value)
@@ -310,7 +290,7 @@ _NOT_STATED = re.compile(
 )
 
 
-_BOLD = re.compile(r"(?<![*\w)}])\*\*([^*\s][^*:：\n]{0,80})\*\*(?!\s*[:：])")
+_BOLD = re.compile(r"(?<![*A-Za-z\d_)}])\*\*([^*\s][^*:：\n]{0,80})\*\*(?!\s*[:：])")
 
 
 def _inside_formula(found: re.Match[str]) -> str:
@@ -365,7 +345,7 @@ _LEADING_ADVERB = re.compile(
     r"(?:(?:therefore|thus|hence|then|exactly|precisely|only|a total of|in total)\s+)+", re.IGNORECASE
 )
 _LEFT_OPEN = re.compile(
-    r"\b(?:rul\w*|exclud\w*|eliminat\w*|reject\w*|discard\w*|suppos\w*|assum\w*|guess\w*|were)\b|排除|假设|如果",
+    r"\b(?:rul\w*|exclud\w*|eliminat\w*|reject\w*|discard\w*|suppos\w*|assum\w*|guess\w*|(?<!there )were)\b|排除|假设|如果",
     re.IGNORECASE,
 )
 _CONDITIONAL = re.compile(r"\b(?:if|unless|provided|assuming|suppose)\b|如果|假设|除非", re.IGNORECASE)

@@ -211,17 +211,21 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _IS = re.compile(
-    r"[^.?!,]{1,70}?\s+(?:is|are|was|were|will be|would be|must be|falls? on|will fall on)\s+(?:an? |the |on |in )?([^?.!]+)$",
+    r"[^.?!,]{1,70}\s+(?:is|are|was|were|will be|would be|must be|falls? on|will fall on|happen(?:s|ed)|occurs?|occurred|took place|represents?|describes?)\s+(?:\w+ (?=in |on ))?(?:an? |the |on |in )?([^?.!]+)$",
     re.IGNORECASE,
 )
-_OPTION = re.compile(r"(?:the )?(?:correct )?(?:option|choice)(?: is)? (\(?[A-H]\)?)", re.IGNORECASE)
+_OPTION = re.compile(
+    r"(?:the )?(?:correct )?(?:option|choice)(?: is)? (\(?[A-H]\)?)(?: is (?:the )?(?:correct|right)(?: one| answer| choice)?)?",
+    re.IGNORECASE,
+)
 _WHO = re.compile(r"\s+(?:who|that|which)\b.*")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _VERB = re.compile(
-    r"\s+(?:is|was|are|were|has|had|will|can|must|won|came|got|took|finished|lied|lies|[a-z]{3,}s)\b(.*)$"
+    r"\s+(?:is|was|are|were|has|had|will|can|must|won|came|got|took|finished|lied|lies|ate|made|said|told|gave|went|ran|lost|left|found|broke|stole|bought|sold|[a-z]{2,}ed|[a-z]{3,}s)\b(.*)$"
 )
 _LEFT_OPEN = re.compile(
-    r"\b(?:or|and|either|both|but|than|if|nearly|almost|before|after|might|may|could)\b|[?,;]", re.IGNORECASE
+    r"\b(?:or|and|either|both|but|than|if|nearly|almost|before|after|might|may|could|whether|unclear|unknown)\b|[?,;]",
+    re.IGNORECASE,
 )
 
 

@@ -83,7 +83,7 @@ _WORD = r"(?:[A-Za-z]|\\(?!frac|sqrt|cdot|times|pm|ln|log|sin|cos|tan|pi)[A-Za-z
 # `x`, `x_1`, `x'`, `AB`, `\vec{a}`, `\angle ABC`, `|AB|`, `S_{\triangle ABC}`, `f(x)`, `P(X = 2)`, `\text{Total}`
 _SIMPLE_NAME = (
     rf"(?:\\(?:vec|overline|overrightarrow|mathbf|hat|bar|tilde|widehat|mathrm)\s*(?:\{{[A-Za-z]+\}}|[A-Za-z])|"
-    rf"\\(?:angle|triangle)\s*(?:[A-Z]+|\d)|[A-Z]{{2,4}}|\\text\{{[^{{}}\d]+\}}|{_WORD})"
+    rf"\\(?:angle|triangle)\s*(?:[A-Z]+|\d)|[A-Z]{{2,4}}|[A-Z][a-z]{{3,15}}|\\text\{{[^{{}}\d]+\}}|{_WORD})"
     r"(?:_(?:\w|\{[^{}]*\}))?'*(?:\([^()]{1,20}\))?"
 )
 _NAME = re.compile(
@@ -95,7 +95,7 @@ _NAME = re.compile(
 def is_name(text: str) -> bool:
     r"""Tell whether the left side of an equation only names a value: `x`, `f(3)`, `\angle A`, `\frac{NO}{BO}`, `|AB|`."""
     text = text.strip()
-    if "\\text" in text and DENIAL.search(text):
+    if ("\\text" in text or text.isalpha()) and len(text) > 3 and DENIAL.search(text):
         return False
     return len(text) <= 80 and _NAME.fullmatch(text) is not None and text not in ("e", "i")
 
