@@ -53,6 +53,7 @@ _AFTER = (
     Score("mean_tokens", "Mean length of a sample in tokens.", "", 1),
     Score("truncated", "Share of samples cut at the maximum length.", "low"),
     Score("reflection_per_1000_words", _REFLECTION, "", 1, "reflection words per 1,000"),
+    Score("reflection_per_completion", "Words of reflection in a sample.", "", 2, "reflection words per sample"),
 )
 _AT_K = re.compile(r"(pass|cons)@(\d+)")
 

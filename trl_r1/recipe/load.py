@@ -59,6 +59,7 @@ class _StageKeys:
     accelerate: str | None = None
     num_processes: int | None = None
     needs: str | list[str] | None = None
+    purpose: str | None = None
     set: dict[str, Any] = field(default_factory=dict)
 
 
@@ -281,6 +282,7 @@ class _Reading:
             origins=origins,
             at=self.document.at(*at),
             needs=keys.needs,
+            purpose=keys.purpose,
         )
 
     def config(

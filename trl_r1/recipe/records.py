@@ -45,6 +45,8 @@ class Stage:
             `file:line` of the stage in the recipe.
         needs (`str` or `list[str]`, *optional*):
             What it needs in order to be part of the recipe: see [`settle_needs`].
+        purpose (`str`, *optional*):
+            One sentence on what it is for, for the report.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Stage:
     origins: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     at: str = ""
     needs: str | list[str] | None = None
+    purpose: str | None = None
 
     @property
     def module(self) -> str:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import yaml
 
-from ..io import read_json, write_text
+from ..io import last_lines, read_json, write_text
 from ..kinds import kind_of
 from ..recipe import ResolvedStage
 from ..recipe.records import now
@@ -128,15 +128,7 @@ class RunningStage:
 
     def log_tail(self, lines: int = 20) -> list[str]:
         """Return the last lines that this attempt wrote; of a line that was overwritten, what was there last."""
-        try:
-            with open(self.folder / LOG_FILE, "rb") as file:
-                end = file.seek(0, os.SEEK_END)
-                file.seek(max(self.log_start, end - 64 * 1024))
-                text = file.read().decode(errors="replace")
-        except OSError:
-            return []
-        whole = [line.rstrip().rpartition("\r")[2] for line in text.splitlines()]
-        return [line for line in whole if line.strip()][-lines:]
+        return last_lines(self.folder / LOG_FILE, lines, self.log_start)
 
 
 def start(item: ResolvedStage, run_dir: Path, folder: Path) -> RunningStage:

@@ -12,7 +12,7 @@ from ._common import Progress, program
 
 
 def builder(
-    config: str, function: str, columns: tuple[str, ...] = SFT_COLUMNS
+    config: str, function: str, columns: tuple[str, ...] = SFT_COLUMNS, *, purpose: str
 ) -> tuple[StageKind, Callable[..., int]]:
     """
     Return the description and the `main` of a stage that samples and builds a data set.
@@ -24,12 +24,15 @@ def builder(
             The builder's function in `trl_r1.builders`.
         columns (`tuple[str, ...]`, *optional*):
             The columns of what it writes.
+        purpose (`str`):
+            What it is for, in one sentence.
     """
     stage = StageKind(
         configs=("trl_r1.sampling.config:SamplingConfig", f"trl_r1.builders.config:{config}"),
         leaves=("data/train.parquet",),
         writes={"train": columns},
         references={"held_out": "data", "rewards.*.args.model": "model", "judge.args.model": "model"},
+        purpose=purpose,
     )
 
     def build(sampling: Any, config: Any) -> None:

@@ -14,7 +14,11 @@ import sys
 from ._builder import builder
 
 
-STAGE, main = builder("ColdStartConfig", "build_cold_start")
+STAGE, main = builder(
+    "ColdStartConfig",
+    "build_cold_start",
+    purpose="Readable answers of a model that reasons well, as a first lesson for the base.",
+)
 
 if __name__ == "__main__":
     sys.exit(main())
