@@ -5,6 +5,7 @@ Help, plan and status load no torch; modules are imported when a command needs t
 """
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -65,7 +66,11 @@ def make_parser() -> argparse.ArgumentParser:
     audit = command(
         _audit, "try known exploits on the rewards that a recipe declares, and say which would pay", "audit r1"
     )
-    report = command(_report, "write a run's report again", "report runs/playground")
+    report = command(
+        _report,
+        "write a run's report again, compare several runs, or watch one that is going on",
+        "report runs/playground-seed1 runs/playground-seed2 runs/playground-seed3",
+    )
     push = command(_push, "push a run's models and data sets to the Hub", "push runs/r1 --stage r1 --repo me/my-r1")
     playground = command(
         _playground,
@@ -93,8 +98,18 @@ def make_parser() -> argparse.ArgumentParser:
             metavar="STAGE.KEY=VALUE",
             help="override a key of a stage's config, of `data.NAME` or of the recipe; may be repeated",
         )
-    for sub in (status, report, push):
+    for sub in (status, push):
         sub.add_argument("directory", type=Path, help="the run's directory")
+    report.add_argument(
+        "directories",
+        type=Path,
+        nargs="+",
+        metavar="directory",
+        help="the run's directory; of several runs, one page that compares them (seeds of one recipe as bands)",
+    )
+    report.add_argument(
+        "--watch", action="store_true", help="serve the page on this machine; it follows the run until Ctrl-C"
+    )
     for sub in (run, plan):
         sub.add_argument(
             "--output-dir",
@@ -256,9 +271,13 @@ def _audit(args: argparse.Namespace, argv: list[str]) -> int:
 
 
 def _report(args: argparse.Namespace, argv: list[str]) -> int:
-    from .report import write_report
+    from .report import serve, write_report
 
-    print(write_report(args.directory))
+    if not args.watch:
+        print(write_report(*args.directories))
+        return 0
+    with serve(args.directories) as server, contextlib.suppress(KeyboardInterrupt):
+        server.serve_forever()
     return 0
 
 

@@ -34,7 +34,7 @@ from .directory import (
 )
 from .display import Display, clock, data_table, table
 from .figures import as_json, figures_text
-from .finish import finish
+from .finish import finish, write_report
 from .launch import LOG_FILE, RunningStage, command_of, how_it_ended, read_progress, shell, start, stop
 from .needs import lacking, refuse_lacking, to_run, unchecked
 from .plan import PlannedStage, State, make_plan
@@ -304,6 +304,8 @@ class _Run:
                         break  # what waits depends on what has failed
                     for stage in [stage for stage in self.running if stage.poll() is not None]:
                         self.end(stage)
+                        if not self.stops:  # the page of a run that is going on
+                            write_report(self.run_dir, self.display, quiet=True)
                     if self.stops:
                         self.interrupt()
                     if time.monotonic() - drawn >= _DRAW_SECONDS:
@@ -405,5 +407,6 @@ class _Run:
                 f"\nerror: stage `{stage.name}` {reason}\n  log: {shown(stage.folder / LOG_FILE)}\n  its last lines:\n{tail}",
                 file=sys.stderr,
             )
-        print("\nFix it, then run the same command again: what is finished stays.", file=sys.stderr)
+        print(f"\nThe report so far: {shown(self.run_dir / 'report.html')}", file=sys.stderr)
+        print("Fix it, then run the same command again: what is finished stays.", file=sys.stderr)
         return 2 if all(code == 2 for _, code, _ in self.failed) else 1
