@@ -230,6 +230,9 @@ def test_a_failing_stage_ends_the_run_with_its_log(toys, capsys):
     assert "b      toys.stage  failed" in captured.out
     assert toys.metrics().keys() == {"a"}
     assert not (toys.run_dir / "b" / "artifact.json").exists()
+    page = (toys.run_dir / "report.html").read_text()
+    assert "Stage b failed" in page
+    assert "ValueError: a step went wrong" in page
 
 
 def test_a_stage_that_refuses_its_config_ends_the_run_with_2(toys, capsys):

@@ -112,6 +112,7 @@
   addEventListener("resize", cue);
 
   if (document.body.dataset.watched !== undefined) {
+    history.scrollRestoration = "manual";
     const place = sessionStorage.getItem("place");
     if (place !== null) {
       figures.forEach((figure) => { if (figure.getBoundingClientRect().top < Number(place) + innerHeight) draw(figure); });
