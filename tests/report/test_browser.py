@@ -8,7 +8,7 @@ import pytest
 
 from tests.report.browser import chromium, needs_chromium
 from tests.report.told_run import fail, hack, make_told_run
-from trl_r1.report import serve, write_report
+from trl_r1.report import serve, watch, write_report
 
 
 pytestmark = [pytest.mark.slow, needs_chromium]
@@ -167,7 +167,9 @@ def test_on_paper_nothing_is_cut_off_and_all_charts_are_drawn(browser, pages):
     page.close()
 
 
-def test_the_page_of_a_run_that_goes_on_reloads_itself_where_it_was(browser, run):
+def test_the_page_of_a_run_that_goes_on_reloads_itself_where_it_was(browser, run, monkeypatch):
+    monkeypatch.setattr(watch, "PACE", 0)
+    monkeypatch.setattr(watch, "LEAST_SECONDS", 0.0)
     server = serve([run], say=lambda line: None, port=0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -176,10 +178,11 @@ def test_the_page_of_a_run_that_goes_on_reloads_itself_where_it_was(browser, run
         page.goto(f"http://127.0.0.1:{server.server_port}/")
         assert "CUDA out of memory" in page.inner_text("#failed-dev3")
         page.evaluate("scrollTo({ top: 1500, behavior: 'instant' })")
-        page.wait_for_timeout(2500)  # it has asked once for the version
+        with page.expect_response("**/version"):  # it knows now of which version it is
+            pass
         (run / "dev3" / "log.txt").write_text("the other last words\n")
-        page.locator("#failed-dev3", has_text="the other last words").wait_for(timeout=60_000)
-        page.wait_for_function("Math.abs(scrollY - 1500) < 5", timeout=20_000)
+        page.locator("#failed-dev3", has_text="the other last words").wait_for(timeout=180_000)
+        page.wait_for_function("Math.abs(scrollY - 1500) < 5", timeout=180_000)
         assert page.request.get(f"http://127.0.0.1:{server.server_port}/other").status == 404
         page.close()
     finally:

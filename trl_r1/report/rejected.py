@@ -58,9 +58,9 @@ def rejected_of(stage: StageRecord) -> dict[str, list[Rejected]]:
         tokens = number(row.get("n_tokens"))
         kept = found.setdefault(reason, [])
         if reason and len(kept) < PER_REASON:
-            texts = [str(row.get(name) or "") for name in ("prompt", "completion", "solution", "domain", "language")]
-            prompt, completion, *rest = texts
-            kept.append(Rejected(reason, prompt, pieces_of(completion), *rest, int(tokens) if tokens else None))
+            texts = {name: str(row.get(name) or "") for name in ("prompt", "solution", "domain", "language")}
+            pieces = pieces_of(str(row.get("completion") or ""))
+            kept.append(Rejected(reason=reason, pieces=pieces, tokens=int(tokens) if tokens else None, **texts))
     ordered = sorted(found, key=lambda reason: -(number(counts.get(reason)) or 0))
     return {reason: found[reason] for reason in ordered if found[reason]}
 

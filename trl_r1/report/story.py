@@ -220,9 +220,8 @@ def moment_of(runs: Sequence[RunRecord], emergences: Sequence[Mapping[str, Emerg
         chart = _chart(stage.name, [growth], titles, None)
         if chart is None:
             return None
-        held_out = before_and_after(run, stage, "")
         lines = tuple(_sentences(growth, titles))
-        return Moment(stage.name, chart, lines, None, (), *held_out, held_out=True)
+        return Moment(stage.name, chart, lines, None, (), *before_and_after(run, stage, ""), held_out=True)
     first = found[0]
     domain = first.chosen.domain
     growths = [next((g for g in each.growth if g.domain == domain), each.growth[0]) for each in found]

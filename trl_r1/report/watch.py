@@ -17,6 +17,7 @@ from .page import render
 
 PORT = 8421
 LEAST_SECONDS = 5.0
+PACE = 10  # so many times as long as building takes
 _LOCAL = ("127.0.0.1", "localhost")
 
 
@@ -50,7 +51,7 @@ class Watched:
             begun = self.clock()
             html = render(*map(read_run, self.run_dirs), watched=True)
             self._built = (version, html.encode())
-            self._due = self.clock() + max(LEAST_SECONDS, 10 * (self.clock() - begun))
+            self._due = self.clock() + max(LEAST_SECONDS, PACE * (self.clock() - begun))
         return self._built[1]
 
 
