@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -27,11 +27,8 @@ EDGE = 0.2  # the share of the training that counts as early, and as late
 _Z = 1.96
 _MOST_WITHOUT = 0.05  # words of reflection per completion, below which there is nothing to double
 
-# Words that take something back; the others of the list announce a check, which may confirm.
-_DOUBT = re.compile(
-    r"\b(?:wait|mistake|however|but|retry|error|wrong)\b|等等|错误|然而|但是|重试|不对",
-    re.IGNORECASE,
-)
+# Of the words of reflection, those that announce a check, which may confirm; the others take something back.
+_CHECKS = {"verify", "evaluate", "check", "验证", "评估", "检查"}
 # A value that is put forward: what follows an equals sign, "is", "try", "guess", or stands in a box.
 _CANDIDATE = re.compile(r"(?:=|≈|\bis\b|\btry\b|\bguess\b|试|猜|是|\\boxed\{)\s*\$?\s*[A-Z]?-?\d")
 # What is drawn: the sum of which place over the sum of which (see `_Gathered.sums`).
@@ -162,23 +159,21 @@ def emergence_of(stage: StageRecord) -> Emergence | None:
     files = sorted(f for f in (stage.directory / "rollouts").glob("*.parquet") if not f.name.startswith("."))
     if not files:
         return None
-    taken = [files[index * len(files) // min(len(files), MAX_FILES)] for index in range(min(len(files), MAX_FILES))]
-    per_file, rows_read, whole = None, _Gathered(), len(taken) == len(files)
+    count = min(len(files), MAX_FILES)
+    taken = [files[index * len(files) // count] for index in range(count)]
+    per_file, gathered, whole = None, _Gathered(), count == len(files)
     for file in taken:
         try:
-            table_rows, complete, per_file = _read(file, per_file, len(taken))
+            rows, complete, per_file = _read(file, per_file, count)
         except (OSError, ValueError, KeyError):  # cut short, or no shard
             continue
         whole = whole and complete
-        rows_read.add(table_rows)
-    if not rows_read.count:
+        gathered.add(rows)
+    if not gathered.count:
         return None
-    growth = rows_read.growth()
-    found = Emergence(stage.name, growth, rows_read.count, len(files), whole)
-    early, late, pairs = _pair(rows_read, found.chosen.domain)
-    return Emergence(
-        stage.name, growth, rows_read.count, len(files), whole, early, late, pairs, rows_read.second_thought
-    )
+    found = Emergence(stage.name, gathered.growth(), gathered.count, len(files), whole)
+    early, late, pairs = _pair(gathered, found.chosen.domain)
+    return replace(found, early=early, late=late, pairs=pairs, second_thought=gathered.second_thought)
 
 
 def _read(file: Path, per_file: int | None, files: int) -> tuple[list[dict[str, Any]], bool, int]:
@@ -283,10 +278,11 @@ def is_second_thought(sampled: Sampled) -> bool:
     if not sampled.solved or not sampled.reflection or not sampled.solution:
         return False
     thought = split_completion(sampled.completion).thought or sampled.completion
-    doubt = _DOUBT.search(thought)
+    words = find_reflection_words(thought)
+    doubt = next((start for start, end in words if thought[start:end].lower() not in _CHECKS), None)
     if doubt is None:
         return False
-    before = thought[: doubt.start()]
+    before = thought[:doubt]
     answer = re.compile(rf"(?<![\w.]){re.escape(sampled.solution)}(?![\w])|[A-Z]{re.escape(sampled.solution)}(?!\d)")
     return _CANDIDATE.search(before) is not None and answer.search(before) is None
 
