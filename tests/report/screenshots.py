@@ -14,11 +14,12 @@ from tests.report.browser import chromium
 from trl_r1.report import write_report
 
 
+HIGHEST = 850  # of a picture
 # Name, the element that is shown, width of the window, colours.
 PICTURES = (
     ("report", ".moment .plot", 900, "light"),
-    ("report-story", "#story", 1000, "light"),
-    ("report-dark", "#scores", 1200, "dark"),
+    ("report-story", "#story", 900, "light"),
+    ("report-dark", "#scores", 1000, "dark"),
     ("report-phone", None, 360, "light"),
 )
 
@@ -45,7 +46,8 @@ def main() -> None:
             elif shown is None:
                 page.screenshot(path=file)
             else:
-                page.locator(shown).first.screenshot(path=file)
+                box = page.locator(shown).first.bounding_box()
+                page.screenshot(path=file, full_page=True, clip={**box, "height": min(box["height"], HIGHEST)})
             page.close()
             print(f"{file}: {file.stat().st_size / 1024:.0f} kB")
 

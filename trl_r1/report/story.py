@@ -283,7 +283,10 @@ def _chart(stage: str, growths: Sequence[Growth], titles: Mapping[str, str], dou
 
 
 def _all_grow(lines: Sequence[Line]) -> bool:
-    return len(lines) == 3 and all(line.end > 1.1 * line.start for line in lines)
+    """Whether the heading may say so: reflection by half at least, the others by a tenth."""
+    return len(lines) == 3 and all(
+        line.end > (1.5 if line.label == _TITLES["reflection"] else 1.1) * line.start for line in lines
+    )
 
 
 def _sentences(growth: Growth, titles: Mapping[str, str]) -> list[str]:
