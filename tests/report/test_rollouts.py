@@ -1,11 +1,13 @@
 """What is read of the rollouts: growth, the step of doubling, second thoughts, the pair that is shown."""
 
+import json
+
 import pytest
 
 from tests.report.told_run import DOUBLED, make_told_run, write_rollouts
 from trl_r1.lineage import StageRecord, read_run
 from trl_r1.report import rollouts
-from trl_r1.report.measured import curve_charts, emergence_facts
+from trl_r1.report.measured import curve_charts, emergence_facts, interventions_table
 from trl_r1.report.rejected import rejected_of
 from trl_r1.report.rollouts import Growth, Sampled, emergence_of, is_second_thought, typical
 
@@ -119,3 +121,27 @@ def test_curves_are_found_wherever_they_stand_in_the_metrics(tmp_path):
     assert charts["Samples"].lines[0].band[0][1:] == pytest.approx((0.004, 0.396))
     assert charts["Emergence"].lines[0].label == "budget"
     assert [(fact.model, fact.name, fact.value) for fact in emergence_facts(stage)] == [("b", "forbidden", "0.250")]
+
+
+def test_interventions_are_a_table_and_a_chart_and_points_by_name_two_charts(tmp_path):
+    def under(accuracy, words):
+        return {"pass@1": accuracy, "pass@1_stderr": 0.02, "mean_tokens": 20.0, "reflection_per_completion": words}
+
+    found = {"forbidden": under(0.23, 0.0), "budget-8": under(0.2, 1.0), "budget-64": under(0.8, 5.0)}
+    scaling = [{"samples": k, "tokens": 30 * k, "accuracy": 0.5 + k / 100, "stderr": 0.01} for k in (1, 2, 4)]
+    models = {"r1-zero": {"pass@1": 0.7, "by_domain": {"search": under(0.92, 6.7)}, "scaling": {"vote": scaling}}}
+    (tmp_path / "metrics.json").write_text(json.dumps({"models": models, "emergence": {"r1-zero": found}}))
+    (tmp_path / "config.yaml").write_text("emergence: {models: [r1-zero], domains: [search]}")
+    stage = StageRecord("scores", "evaluate", tmp_path)
+    table = interventions_table(stage)
+    assert [(name, cells[0].text) for name, cells in table.rows] == [
+        ("r1-zero, as it is", "0.920"),
+        ("r1-zero, forbidden", "0.230"),
+    ]
+    charts = {chart.title: chart.lines[0].points for chart in curve_charts(stage)}
+    assert charts == {
+        "Budget of thought": ((8, 0.2), (64, 0.8)),
+        "Scaling vote, over samples": ((1, 0.51), (2, 0.52), (4, 0.54)),
+        "Scaling vote, over tokens": ((30, 0.51), (60, 0.52), (120, 0.54)),
+    }
+    assert emergence_facts(stage) == []

@@ -21,7 +21,7 @@ from .cost import costs_of, setup_of
 from .curves import curves_of
 from .graph import TEMPLATES, lineage_svg
 from .hacking import hacking_of
-from .measured import curve_charts, emergence_facts
+from .measured import curve_charts, emergence_facts, interventions_table
 from .rejected import MEANING, rejected_of
 from .rollouts import Emergence, emergence_of
 from .story import chapters_of, moment_of
@@ -181,10 +181,10 @@ def _measured(runs: Sequence[RunRecord], names: Sequence[str]) -> list[dict[str,
     found = []
     for name, run in zip(names, runs):
         for stage in run.stages:
-            charts, facts = curve_charts(stage), emergence_facts(stage)
-            if charts or facts:
+            charts, facts, table = curve_charts(stage), emergence_facts(stage), interventions_table(stage)
+            if charts or facts or table:
                 label = stage.name if len(runs) == 1 else f"{name}: {stage.name}"
-                found.append({"stage": label, "charts": charts, "facts": facts})
+                found.append({"stage": label, "charts": charts, "facts": facts, "table": table})
     return found
 
 
