@@ -343,7 +343,7 @@ class _Run:
                         break  # what waits depends on what has failed
                     for stage in [stage for stage in self.running if stage.poll() is not None]:
                         self.end(stage)
-                        if not self.stops:  # the page of a run that is going on
+                        if not self.stops and not keep_going:  # the page of a run; a rehearsal has none
                             write_report(self.run_dir, self.display, quiet=True)
                     if self.stops:
                         self.interrupt()
