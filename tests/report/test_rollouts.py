@@ -6,10 +6,11 @@ import pytest
 
 from tests.report.told_run import DOUBLED, make_told_run, write_rollouts
 from trl_r1.lineage import StageRecord, read_run
-from trl_r1.report import rollouts
+from trl_r1.report import rejected, rollouts
 from trl_r1.report.measured import curve_charts, emergence_facts, interventions_table
 from trl_r1.report.rejected import rejected_of
 from trl_r1.report.rollouts import Growth, Sampled, emergence_of, is_second_thought, typical
+from trl_r1.selection.rules import REASONS
 
 
 def sampled(completion, *, solved=True, solution="18", reflection=2, prompt="p", step=0):
@@ -104,6 +105,10 @@ def test_rejected_samples_come_from_the_data_set_or_from_the_selection(tmp_path)
     )
     ((reason, (row,)),) = rejected_of(stage).items()
     assert (reason, row.prompt, row.pieces[0].text) == ("wrong", "p", "c")
+
+
+def test_each_reason_of_a_selection_is_explained():
+    assert set(REASONS) <= set(rejected.MEANING)
 
 
 def test_curves_are_found_wherever_they_stand_in_the_metrics(tmp_path):

@@ -113,7 +113,7 @@ def render(*runs: RunRecord, watched: bool = False) -> str:
             "graph": lineage_svg(run),
             "selections": selections_of(run),
             "rejected": {s.name: rejected_of(s) for s in run.stages if s.makes == "dataset"},
-            "reasons": MEANING.items(),
+            "reasons": [(reason, MEANING[reason]) for reason in MEANING if reason in _reasons(run)],
             "builders": [stage for stage in run.stages if stage.makes == "dataset"],
             "questions": questions_of(run),
             "recipe": yaml.safe_dump(run.recipe, sort_keys=False, allow_unicode=True) if run.recipe else "",
@@ -147,6 +147,11 @@ def render(*runs: RunRecord, watched: bool = False) -> str:
             **parts,
         )
     )
+
+
+def _reasons(run: RunRecord) -> set[str]:
+    """The reasons for which a builder of the run rejected anything."""
+    return {bar.label for selection in selections_of(run) for bar in selection.bars}
 
 
 def _vendored(*files: str) -> Markup:

@@ -24,8 +24,11 @@ MEANING = {
     "repetitive": "It says the same over and over.",
     "long_paragraph": "A paragraph of its thought is too long to read.",
     "code_block": "Its thought holds a block of code.",
+    "pass_rate": "Its prompt is solved too often or too rarely.",
     "duplicate": "The same completion of the same prompt was kept before.",
+    "near_duplicate": "A completion that is almost the same was kept before.",
     "capped": "Enough completions of its prompt were kept.",
+    "over_target": "A target that it counts towards is reached.",
     "unanswered": "There was no answer.",
 }
 _COLUMNS = ["reason", "prompt", "completion", "solution", "domain", "language", "n_tokens"]
