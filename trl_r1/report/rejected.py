@@ -30,6 +30,8 @@ MEANING = {
     "capped": "Enough completions of its prompt were kept.",
     "over_target": "A target that it counts towards is reached.",
     "unanswered": "There was no answer.",
+    "gap": "The scores of the two answers are too close.",
+    "lopsided": "Left out so that chosen and rejected answers are about equally long.",
 }
 _COLUMNS = ["reason", "prompt", "completion", "solution", "domain", "language", "n_tokens"]
 
