@@ -14,7 +14,7 @@ from tests.report.browser import chromium
 from trl_r1.report import write_report
 
 
-HIGHEST = 850  # of a picture
+HIGHEST, AROUND = 1250, 14  # of a picture
 # Name, the element that is shown, width of the window, colours.
 PICTURES = (
     ("report", ".moment .plot", 900, "light"),
@@ -47,7 +47,9 @@ def main() -> None:
                 page.screenshot(path=file)
             else:
                 box = page.locator(shown).first.bounding_box()
-                page.screenshot(path=file, full_page=True, clip={**box, "height": min(box["height"], HIGHEST)})
+                clip = {"x": box["x"] - AROUND, "width": box["width"] + 2 * AROUND}
+                clip |= {"y": box["y"] - AROUND, "height": min(box["height"] + 2 * AROUND, HIGHEST)}
+                page.screenshot(path=file, full_page=True, clip=clip)
             page.close()
             print(f"{file}: {file.stat().st_size / 1024:.0f} kB")
 

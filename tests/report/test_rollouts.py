@@ -23,6 +23,7 @@ def sampled(completion, *, solved=True, solution="18", reflection=2, prompt="p",
         "<think>try B10+2=12, wrong. retry I18+2=20, right. </think>the answer is \\boxed{18}",
         "<think>试B10+2=12，不对。重试I18+2=20，对。</think>答案是18",
         "<think>12 + 5 = 17. Wait, 12 + 6 = 18.</think>18",
+        "<think>试B8+2=10, wrong. retry I18+2=20，对。</think>18",
     ],
 )
 def test_a_second_thought_takes_a_value_back_and_is_right(completion):
@@ -37,10 +38,18 @@ def test_a_second_thought_takes_a_value_back_and_is_right(completion):
         "<think>12 + 5 = 17. check again: 12 + 6 = 18.</think>18",  # a check takes nothing back
         "<think>Wait, 12 + 6 = 18.</think>18",  # nothing was put forward before
         "<think>12 + 6 = 18.</think>18",
+        "i guess 12, wrong. the answer is 18",  # no thought
+        "<think>i guess 12, wrong. </think>18",  # the thought did not come to it
     ],
 )
 def test_other_thoughts_are_none(completion):
     assert not is_second_thought(sampled(completion))
+
+
+def test_a_label_may_be_the_answer():
+    text = "<think>检查A4+7=11，不对。再检查B3+7=10，对。</think>the answer is B"
+    assert is_second_thought(sampled(text, solution="B"))
+    assert not is_second_thought(sampled(text, solution="A"))
 
 
 def growth(values):

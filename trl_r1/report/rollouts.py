@@ -130,7 +130,8 @@ class Emergence:
         pairs (`int`):
             Among how many such prompts this one was chosen.
         second_thought (`Sampled`, *optional*):
-            The first completion that put a wrong value forward, took it back, and was right.
+            The first completion that put a wrong value forward, took it back, and was right: of the domain in which
+            reflection grew most, where there is one.
     """
 
     stage: str
@@ -172,8 +173,11 @@ def emergence_of(stage: StageRecord) -> Emergence | None:
     if not gathered.count:
         return None
     found = Emergence(stage.name, gathered.growth(), gathered.count, len(files), whole)
-    early, late, pairs = _pair(gathered, found.chosen.domain)
-    return replace(found, early=early, late=late, pairs=pairs, second_thought=gathered.second_thought)
+    domain = found.chosen.domain
+    early, late, pairs = _pair(gathered, domain)
+    thoughts = gathered.second_thoughts
+    first = thoughts.get(domain) or min(thoughts.values(), key=lambda each: each.step or 0, default=None)
+    return replace(found, early=early, late=late, pairs=pairs, second_thought=first)
 
 
 def _read(file: Path, per_file: int | None, files: int) -> tuple[list[dict[str, Any]], bool, int]:
@@ -203,7 +207,7 @@ class _Gathered:
     sums: dict[tuple[str, int], dict[str, list[float]]] = field(default_factory=dict)
     first: dict[str, Sampled] = field(default_factory=dict)
     last: dict[str, Sampled] = field(default_factory=dict)
-    second_thought: Sampled | None = None
+    second_thoughts: dict[str, Sampled] = field(default_factory=dict)  # the first of each domain
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
         for sampled in sampled_of(rows):
@@ -220,8 +224,8 @@ class _Gathered:
             known = self.last.get(sampled.prompt_id)
             if known is None or (known.step or 0) < sampled.step:
                 self.last[sampled.prompt_id] = sampled
-            if self.second_thought is None and is_second_thought(sampled):
-                self.second_thought = sampled
+            if sampled.domain not in self.second_thoughts and is_second_thought(sampled):
+                self.second_thoughts[sampled.domain] = sampled
 
     def growth(self) -> tuple[Growth, ...]:
         domains = sorted({domain for domain, _ in self.sums})
@@ -272,19 +276,21 @@ def sampled_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Sampled]:
 
 def is_second_thought(sampled: Sampled) -> bool:
     """
-    Whether a completion puts a value forward, takes it back by a word of doubt, and then gives the right answer, which it
-    had not written before.
+    Whether a thought puts a value forward, takes it back by a word of doubt, and then comes to the right answer, which it had
+    not written before.
     """
     if not sampled.solved or not sampled.reflection or not sampled.solution:
         return False
-    thought = split_completion(sampled.completion).thought or sampled.completion
+    thought = split_completion(sampled.completion).thought or ""
     words = find_reflection_words(thought)
     doubt = next((start for start, end in words if thought[start:end].lower() not in _CHECKS), None)
     if doubt is None:
         return False
-    before = thought[:doubt]
-    answer = re.compile(rf"(?<![\w.]){re.escape(sampled.solution)}(?![\w])|[A-Z]{re.escape(sampled.solution)}(?!\d)")
-    return _CANDIDATE.search(before) is not None and answer.search(before) is None
+    # A number may stand behind a label (`B18`), and a label before a number.
+    kind = r"\d" if sampled.solution[-1].isdigit() else "[A-Za-z]"
+    answer = re.compile(rf"(?<![.])(?<!{kind}){re.escape(sampled.solution)}(?!{kind})")
+    before, after = thought[:doubt], thought[doubt:]
+    return bool(_CANDIDATE.search(before) and not answer.search(before) and answer.search(after))
 
 
 def _pair(rows: _Gathered, domain: str) -> tuple[Sampled | None, Sampled | None, int]:
