@@ -11,6 +11,8 @@ from trl_r1.lineage import read_run
 from trl_r1.report import write_report
 from trl_r1.report.compare import are_seeds, evaluations_of, mean_of, names_of
 from trl_r1.report.curves import curves_of
+from trl_r1.report.tables import best_of, t_quantile
+from trl_r1.scores import Score
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,21 @@ def test_means_over_seeds_have_their_standard_error_and_each_seed():
     assert found["pass@1_stderr"] == pytest.approx(0.1), "over the seeds: the spread of .5 and .7 over the root of 2"
     assert found["pass@1_by_seed"] == {"a": 0.5, "b": 0.7}
     assert found["hard"]["pass@1"] == 0.2
+
+
+@pytest.mark.parametrize(("freedom", "quantile"), [(2, 4.303), (4, 2.776), (8, 2.306), (30, 2.042)])
+def test_a_few_seeds_are_compared_by_the_t_distribution(freedom, quantile):
+    assert t_quantile(freedom) == pytest.approx(quantile, rel=0.04)
+
+
+def test_of_seeds_that_scatter_none_is_best_that_is_not_apart():
+    def over(*values):
+        return mean_of({str(seed): {"format": value} for seed, value in enumerate(values)})
+
+    models = {"a": over(0.90, 0.94, 0.98), "b": over(0.84, 0.88, 0.92), "c": over(0.10, 0.11, 0.12)}
+    gap, error = 0.06, (2 * 0.04**2 / 3) ** 0.5
+    assert 1.8 * error < gap < 2.7 * error
+    assert best_of(Score("format", ""), models) == {"a", "b"}
 
 
 def test_runs_of_equal_names_are_told_apart(tmp_path):

@@ -124,7 +124,7 @@ def best_of(score: Score, models: Mapping[str, Mapping[str, Any]], comparisons: 
 
     For pass@1 that is asked of the paired comparison over prompts (p below .05); for other scores of their standard errors,
     as if the models had been measured on different prompts, which is the more careful; without standard errors the best
-    stands alone.
+    stands alone. Standard errors over a few seeds are compared by the t distribution.
     """
     values = {name: value for name, m in models.items() if (value := number(m.get(score.key))) is not None}
     if not score.better or len(values) < 2 or len(set(values.values())) == 1:
@@ -139,11 +139,22 @@ def best_of(score: Score, models: Mapping[str, Mapping[str, Any]], comparisons: 
         if show(values[best], score.digits) == show(values[name], score.digits):
             return False
         errors = [number(models[each].get(score.stderr_key)) for each in (best, name)]
-        margin = _Z * math.hypot(*(error or 0.0 for error in errors)) if None not in errors else 0.0
+        seeds = [len(models[each].get(f"{score.key}_by_seed") or ()) for each in (best, name)]
+        quantile = t_quantile(sum(seeds) - 2) if all(seeds) else _Z
+        margin = quantile * math.hypot(*(error or 0.0 for error in errors)) if None not in errors else 0.0
         return abs(values[best] - values[name]) > margin
 
     found = {name for name in values if name == best or not apart(name)}
     return found if len(found) < len(values) else set()
+
+
+def t_quantile(freedom: int) -> float:
+    """The 97.5 % quantile of the t distribution, within 4 % from two degrees of freedom on (Abramowitz and Stegun, 26.7.5)."""
+    z, v = _Z, max(freedom, 2)
+    first = (z**3 + z) / (4 * v)
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+    return z + first + second + third
 
 
 def sizes_of(models: Mapping[str, Mapping[str, Any]]) -> str:
