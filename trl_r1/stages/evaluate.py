@@ -36,6 +36,7 @@ from ..sampling import (
     sample_to_shards,
     score_traces,
 )
+from ..sampling.progress import OnProgress
 from ..trace import Trace, read_traces
 from ._common import Progress, program
 
@@ -91,10 +92,6 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     sources = dict(zip(rows["prompt_id"], rows["source"], strict=True))
     done = 0
     for name, model in config.models.items():
-
-        def report(sampled: int, _: int, /, *, before: int = done, **info: float) -> None:
-            progress.update(before + sampled, **info)
-
         sampled = partial(
             sample_to_shards,
             model,
@@ -108,8 +105,8 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
             accuracy=accuracy,
         )
         if engine_of(settings[name].backend).needs_own_process and len(config.models) > 1:
-            _in_own_process(partial(sampled, finish=None), Progress(out_dir, progress.total, "samples"), done, model)
-        shards[name] = sampled(on_progress=report)
+            _in_own_process(partial(sampled, finish=None), progress, done, model)
+        shards[name] = sampled(on_progress=_after(progress, done))
         done += samples[name]
         if worker.rank:  # the first one measures
             continue
@@ -193,7 +190,16 @@ def _in_own_process(sampled: Callable[..., Any], progress: Progress, done: int, 
 
 
 def _sample(sampled: Callable[..., Any], progress: Progress, before: int) -> None:
-    sampled(on_progress=lambda done, total, /, **info: progress.update(before + done, **info))
+    sampled(on_progress=_after(progress, before))
+
+
+def _after(progress: Progress, before: int) -> OnProgress:
+    """Tell how far one model is, after so many samples of those before it."""
+
+    def tell(done: int, _: int, /, **info: float) -> None:
+        progress.update(before + done, **info)
+
+    return tell
 
 
 main = program(STAGE, evaluate)
