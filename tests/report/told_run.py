@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from tests.run_dirs import ACCURACY, make_run
-from trl_r1.trace import Trace, write_traces
+from trl_r1.trace import trace_schema
 
 
 DOUBLED = 20  # the step at which the made-up reflection jumps
@@ -80,30 +80,26 @@ def _shift(stage: Path, by: float, key: str = "reward") -> None:
 def write_rollouts(folder: Path, *, steps: int, per_step: int = 8, shards: int | None = None) -> None:
     """Completions that guess, and from step `DOUBLED` on try one candidate after the other; prompts come back."""
     shards = steps if shards is None else shards
+    schema = trace_schema()
+    folder.mkdir(parents=True, exist_ok=True)
     for shard in range(shards):
-        rows = []
-        for step in range(shard * steps // shards, (shard + 1) * steps // shards):
-            for index in range(per_step):
-                text = GUESS if step < DOUBLED else TRIED
-                if step == 3 and index == 5:
-                    text = SECOND
-                rewards = {"math_accuracy": float("18}" in text), "think_format": 1.0}
-                prompt = f"which of A9 B10 I18 plus 2 makes a ten? ({index // 4 + 2 * (step % 5)})"
-                rows.append(
-                    Trace(
-                        prompt,
-                        prompt,
-                        text,
-                        "18",
-                        "search",
-                        "en",
-                        rewards,
-                        "r1-zero",
-                        n_tokens=len(text) // 4,
-                        step=step,
-                    )
-                )
-        write_traces(folder / f"step{shard * steps // shards:06d}-call{shard:08d}-rank000.parquet", rows)
+        first, last = shard * steps // shards, (shard + 1) * steps // shards
+        where = [(step, index) for step in range(first, last) for index in range(per_step)]
+        texts = [SECOND if at == (3, 5) else GUESS if at[0] < DOUBLED else TRIED for at in where]
+        prompts = [f"which of A9 B10 I18 plus 2 makes a ten? ({i // 4 + 2 * (step % 5)})" for step, i in where]
+        same = {"solution": "18", "domain": "search", "language": "en", "model": "r1-zero", "finish_reason": "stop"}
+        same |= {"sampling": "{}", "extra": "{}", "seed": 0}
+        columns = {
+            **{name: [value] * len(where) for name, value in same.items()},
+            "prompt_id": prompts,
+            "prompt": prompts,
+            "completion": texts,
+            "rewards": [json.dumps({"math_accuracy": float("18}" in text), "think_format": 1.0}) for text in texts],
+            "n_tokens": [len(text) // 4 for text in texts],
+            "step": [step for step, _ in where],
+        }
+        table = pa.table({name: columns.get(name, [None] * len(where)) for name in schema.names}, schema=schema)
+        pq.write_table(table, folder / f"step{first:06d}-call{shard:08d}-rank000.parquet")
 
 
 def write_rejected(stage: Path) -> None:
