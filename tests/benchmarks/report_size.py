@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.report.told_run import make_told_run, write_rollouts
+from tests.report.told_run import make_told_run
 from trl_r1.report import write_report
 
 
@@ -32,11 +32,7 @@ def make_large_run(run: Path, *, steps: int, rollouts: int, shards: int) -> Path
         shards (`int`):
             Into how many files they are written.
     """
-    make_told_run(run, steps=steps)
-    for shard in (run / "r1-zero" / "rollouts").glob("*.parquet"):
-        shard.unlink()
-    write_rollouts(run / "r1-zero" / "rollouts", steps=steps, per_step=rollouts // steps, shards=shards)
-    return run
+    return make_told_run(run, steps=steps, per_step=rollouts // steps, shards=shards)
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ TRIED = "<think>try A9+2=11, wrong. retry B10+2=12, wrong. retry I18+2=20, right
 SECOND = "<think>try B10+2=12, wrong. retry I18+2=20, right. </think>the answer is \\boxed{18}"
 
 
-def make_told_run(run: Path, *, seed: int = 1, steps: int = 40, rise: float = 0.0) -> Path:
+def make_told_run(run: Path, *, seed: int = 1, steps: int = 40, rise: float = 0.0, **rollouts: int) -> Path:
     """
     Write a finished run of the playground recipe with all that its page can tell.
 
@@ -38,6 +38,8 @@ def make_told_run(run: Path, *, seed: int = 1, steps: int = 40, rise: float = 0.
             Of each RL stage.
         rise (`float`, *optional*, defaults to `0`):
             What is added to what was logged, so that runs differ.
+        **rollouts (`int`):
+            Arguments of [`write_rollouts`].
     """
     make_run(run, steps=steps)
     recipe = yaml.safe_load((run / "recipe.yaml").read_text())
@@ -56,7 +58,7 @@ def make_told_run(run: Path, *, seed: int = 1, steps: int = 40, rise: float = 0.
     told |= {"seed": seed, "machine": MACHINE, "commits": {"trl_r1": "0123456789ab"}}
     told["versions"] = {"python": "3.11.7", **told["versions"]}
     (run / "run.json").write_text(json.dumps(told))
-    write_rollouts(run / "r1-zero" / "rollouts", steps=steps)
+    write_rollouts(run / "r1-zero" / "rollouts", steps=steps, **rollouts)
     write_rejected(run / "cold-start")
     write_comparisons(run / "scores")
     return run
