@@ -146,6 +146,11 @@ def make_parser() -> argparse.ArgumentParser:
             help="start stages on this machine, or as jobs of Slurm (default: as the recipe says)",
         )
     run.add_argument("--detach", action="store_true", help="under Slurm: submit the stages, and do not wait for them")
+    run.add_argument(
+        "--mirror",
+        metavar="PLACE",
+        help="copy the run's directory to this folder or URL at every checkpoint, and take it from there first",
+    )
     run.add_argument("--job", action="store_true", help=argparse.SUPPRESS)  # the runner inside a job, for one stage
     plan.add_argument(
         "--data",
