@@ -76,6 +76,11 @@ def make_parser() -> argparse.ArgumentParser:
         "report runs/playground-seed1 runs/playground-seed2 runs/playground-seed3",
     )
     push = command(_push, "push a run's models and data sets to the Hub", "push runs/r1 --stage r1 --repo me/my-r1")
+    infer = command(
+        _infer,
+        "answer questions by many samples: the most frequent answer, or the best by a reward",
+        'infer Qwen/Qwen2.5-1.5B-Instruct --question "What is 37 * 48?" --n_samples 16   (keys: trl-r1 keys infer)',
+    )
     keys = command(_keys, "list the keys of a kind of stage, or say all about one", "keys grpo beta")
     playground = command(
         _playground,
@@ -196,6 +201,14 @@ def make_parser() -> argparse.ArgumentParser:
         help="make new repositories private (default: as the recipe says)",
     )
     seen.add_argument("--public", dest="private", action="store_false", help="make new repositories public")
+    infer.add_argument("model", help="a model's folder, a Hub id, or with `--backend server` its name there")
+    infer.add_argument("--question", action="append", default=[], metavar="TEXT", help="a question; may be repeated")
+    infer.add_argument(
+        "--data", action="append", default=[], metavar="PATH", help="a file or Hub id of questions (column `prompt`)"
+    )
+    infer.add_argument(
+        "--output-dir", type=Path, default=Path("runs/infer"), metavar="DIR", help="(default: runs/infer)"
+    )
     keys.add_argument(
         "kind", nargs="?", help="a kind of stage, or the dotted name of a module of your own (default: list all)"
     )
@@ -223,7 +236,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: list[str]) -> int:
     parser = make_parser()
-    args = parser.parse_args(argv)
+    args, options = parser.parse_known_args(argv)
+    if options and args.command == "infer":  # keys of the stage's config, as `trl-r1 playground` takes them
+        args.options = options
+    elif options:
+        parser.error(f"unrecognized arguments: {' '.join(options)}")
     if args.version:
         print(f"trl_r1 {__version__}")
         return 0
@@ -325,6 +342,26 @@ def _push(args: argparse.Namespace, argv: list[str]) -> int:
     else:
         push_run(args.directory, repo=args.repo, **options)
     return 0
+
+
+def _infer(args: argparse.Namespace, argv: list[str]) -> int:
+    import yaml
+
+    from .io import write_text
+
+    _find_own_modules()
+    config = {
+        "model_name_or_path": args.model,
+        "output_dir": str(args.output_dir),
+        "questions": args.question,
+        "data": [{"path": path} for path in args.data],
+        "prompt_template": "chat",
+    }
+    path = args.output_dir / "config.yaml"
+    write_text(path, yaml.safe_dump(config, allow_unicode=True, sort_keys=False))
+    return subprocess.call(
+        [sys.executable, "-m", "trl_r1.stages.infer", "--config", str(path), *getattr(args, "options", [])]
+    )
 
 
 def _keys(args: argparse.Namespace, argv: list[str]) -> int:
