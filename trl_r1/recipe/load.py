@@ -67,6 +67,7 @@ class StageKeys:
     retries: int | None = None
     slurm: dict[str, Any] = field(default_factory=dict)
     needs: str | list[str] | None = None
+    purpose: str | None = None
     set: dict[str, Any] = field(default_factory=dict)
 
 
@@ -360,6 +361,7 @@ class _Reading:
             retries=max(0, of_recipe.retries if keys.retries is None else keys.retries),
             slurm={**self.slurm(of_recipe.slurm), **self.slurm(keys.slurm, *at)},
             needs=keys.needs,
+            purpose=keys.purpose,
         )
 
     def config(

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MachineError
-from ..io import read_json, write_json, write_text
+from ..io import last_lines, read_json, write_json, write_text
 from ..recipe import Artifact, Recipe, ResolvedStage, shown
 from .directory import read_attempt
-from .launch import LOG_FILE, last_lines, read_progress
+from .launch import LOG_FILE, read_progress
 from .place import nodes_of
 from .plan import PlannedStage
 
@@ -91,9 +91,9 @@ class QueuedStage:
 
     def log_tail(self, lines: int = 20) -> list[str]:
         """Return the last lines of the stage's log, or where it has none of what its job said."""
-        if read_attempt(self.folder) is not None and (found := last_lines(self.folder / LOG_FILE, 0, lines)):
+        if read_attempt(self.folder) is not None and (found := last_lines(self.folder / LOG_FILE, lines)):
             return found
-        return last_lines(self.folder.parent / FOLDER / f"{self.name}.txt", 0, lines)
+        return last_lines(self.folder.parent / FOLDER / f"{self.name}.txt", lines)
 
 
 def tool(*command: str, given: str | None = None) -> str:

@@ -26,7 +26,7 @@ from .directory import (
     write_attempt,
 )
 from .display import Display, clock, table
-from .finish import finish
+from .finish import finish, write_report
 from .launch import LOG_FILE, RunningStage, how_it_ended, read_progress, shell, start, stop
 from .mirror import Mirror
 from .place import HERE, Place
@@ -151,6 +151,8 @@ class Run:
                         break  # what waits depends on what has failed
                     for stage in [stage for stage in self.running if stage.poll() is not None]:
                         self.end(stage)
+                        if not self.stops and not keep_going:  # the page of a run; a rehearsal has none
+                            write_report(self.run_dir, self.display, quiet=True)
                     if self.stops:
                         self.interrupt()
                     if time.monotonic() - drawn >= _DRAW_SECONDS:
@@ -263,5 +265,6 @@ class Run:
                 f"\nerror: stage `{stage.name}` {reason}\n  log: {shown(stage.folder / LOG_FILE)}\n  its last lines:\n{tail}",
                 file=sys.stderr,
             )
-        print("\nFix it, then run the same command again: what is finished stays.", file=sys.stderr)
+        print(f"\nThe report so far: {shown(self.run_dir / 'report.html')}", file=sys.stderr)
+        print("Fix it, then run the same command again: what is finished stays.", file=sys.stderr)
         return 2 if all(code == 2 for _, code, _ in self.failed) else 1
