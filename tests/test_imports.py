@@ -26,7 +26,7 @@ TRAINING = [
     {"audit", "_compat", "adapters", "data", "sampling", "sizes"},
     {"resume", "training_config"},
     {"grpo", "sft", "preference"},
-    {"builders", "evaluation", "paired", "playground"},
+    {"builders", "emergence", "evaluation", "paired", "playground"},
     {"stages"},
     {"rehearsal"},
 ]

@@ -52,6 +52,14 @@ _AFTER = (
     Score("general_win_rate", "Share of general prompts won."),
     Score("mean_tokens", "Mean length of a sample in tokens.", "", 1),
     Score("truncated", "Share of samples cut at the maximum length.", "low"),
+    Score("with_reflection", "Share of samples with a word of reflection.", ""),
+    Score(
+        "reflection_per_completion",
+        "Words of reflection in a sample, on average.",
+        "",
+        1,
+        "reflection words per sample",
+    ),
     Score("reflection_per_1000_words", _REFLECTION, "", 1, "reflection words per 1,000"),
 )
 _AT_K = re.compile(r"(pass|cons)@(\d+)")

@@ -18,7 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..adapters import full_model
 from ..data import load_prompts
+from ..emergence import EmergenceConfig, interventions
 from ..errors import ConfigError, StageError
 from ..evaluation import EvaluationConfig, hard_prompts, pass_rates, summarize
 from ..io import write_json
@@ -72,6 +74,9 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
             raise ConfigError(f"expected at most n_samples = {most}, got {k}", key="pass_at_k")
     if config.hard_below is not None and most <= config.hard_chosen_by:
         raise ConfigError(f"expected fewer than n_samples = {most}", key="hard_chosen_by")
+    for name in config.causes.models if config.causes else ():
+        if not engine_of(settings[name].backend).loads_model:
+            raise ConfigError(f"needs a backend that loads {name}, not {settings[name].backend!r}", key="emergence")
     rewards, accuracy, best, scorer = _rewards(config)
     rows = load_prompts(config.data, sampling.seed)
     check_columns(rewards, rows.column_names, rows.unique("domain"))
@@ -81,6 +86,7 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     shards = {name: shard_count(len(rows), each) for name, each in settings.items()}
     progress = Progress(out_dir, sum(shards.values()), unit="shards")
     metrics: dict[str, Any] = {}
+    emergence: dict[str, Any] = {}
     rates: dict[str, dict[str, float]] = {}
     sources = dict(zip(rows["prompt_id"], rows["source"], strict=True))
     done = 0
@@ -92,13 +98,11 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
         def report(shards: int, total: int, done: int = done) -> None:
             progress.update(done + shards)
 
-        traces = list(
-            sampled(
-                finish=lambda traces: score_traces(traces, rewards),
-                finish_key=[config.rewards, config.best_of_n, config.general_scorer, config.style, config.languages],
-                on_shard=report,
-            )
-        )
+        scored: dict[str, Any] = {
+            "finish": lambda traces: score_traces(traces, rewards),
+            "finish_key": [config.rewards, config.best_of_n, config.general_scorer, config.style, config.languages],
+        }
+        traces = list(sampled(on_shard=report, **scored))
         done += shards[name]
         metrics[name] = summarize(
             traces,
@@ -120,8 +124,32 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
                 chosen_by=config.hard_chosen_by,
                 ks=[k for k in config.pass_at_k if k <= left],
             )
+        if config.causes and name in config.causes.models:
+            again = dataclasses.replace(settings[name], n_samples=sampling.n_samples)
+            emergence[name] = {
+                intervention: summarize(traces, accuracy=accuracy, languages=config.languages)
+                for intervention, traces in _intervene(name, model, rows, again, config.causes, out_dir, scored)
+            }
         print(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics[name].items() if isinstance(v, float)))
-    write_json(out_dir / "metrics.json", {"models": metrics, **_comparisons(rates, sources)})
+    found = {"emergence": emergence} if emergence else {}
+    write_json(out_dir / "metrics.json", {"models": metrics, **found, **_comparisons(rates, sources)})
+
+
+def _intervene(
+    name: str,
+    model: str,
+    rows: "Dataset",
+    sampling: SamplingConfig,
+    config: EmergenceConfig,
+    out_dir: Path,
+    scored: dict[str, Any],
+) -> Iterator[tuple[str, list[Trace]]]:
+    """Sample a model under each intervention of [`~emergence`]."""
+    asked = [row for row in rows if config.domains is None or row["domain"] in config.domains]
+    full = full_model(model, out_dir / "traces" / f"{name}-merged")
+    for intervention, make_engine in interventions(config).items():
+        engine, folder = make_engine(full, sampling), out_dir / "emergence" / intervention
+        yield intervention, list(sample(full, asked, sampling, folder, name=name, stem=name, engine=engine, **scored))
 
 
 def _comparisons(rates: dict[str, dict[str, float]], sources: dict[str, str]) -> dict[str, Any]:
