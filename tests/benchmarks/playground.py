@@ -64,11 +64,11 @@ def load_models(run: Path) -> dict[str, dict]:
 
 
 def whole_chain(trace: Trace) -> bool:
-    """Tell whether a search tries one candidate after the other until one fits or none is left."""
+    """Tell whether a search goes on after a failed try, and until a candidate fits or none is left."""
     candidates = dict(re.findall(r"([A-L])(\d+)", trace.prompt))
     tried = re.findall(r"([A-L])(\d+)\+\d+=(\d+)", trace.completion)
     right = bool(tried) and tried[-1][1] == trace.solution
-    return right or {label for label, *_ in tried} == candidates.keys()
+    return len(tried) > 1 and (right or {label for label, *_ in tried} == candidates.keys())
 
 
 def curves(run: Path, domain: str) -> dict[str, list[float]]:
@@ -87,18 +87,21 @@ def curves(run: Path, domain: str) -> dict[str, list[float]]:
     }
 
 
-def growing(curve: Sequence[float], over: float = 0.1) -> tuple[float, float]:
+def together(curves: dict[str, list[float]]) -> tuple[float, dict[str, float]]:
     """
-    Return from which to which part of the training a value makes the middle four fifths of its growth.
+    Return over which share of the training accuracy makes the middle four fifths of its growth, and how closely each other
+    curve follows it there: Pearson's correlation. All of moving averages over a tenth of the steps.
+    """
+    smooth = {name: moving_average(curve, max(1, len(curve) // 10)) for name, curve in curves.items()}
+    accuracy = smooth.pop("accuracy")
+    low, high = accuracy[0], max(accuracy)
+    begin, end = (next(i for i, v in enumerate(accuracy) if v >= low + part * (high - low)) for part in (0.1, 0.9))
+    follows = {name: statistics.correlation(accuracy[begin:end], curve[begin:end]) for name, curve in smooth.items()}
+    return (end - begin) / len(curves["accuracy"]), follows
 
-    Of a moving average over a tenth of the steps: where it first has 10 % and first 90 % of the way from its start to its
-    most.
-    """
-    width = max(1, round(over * len(curve)))
-    smooth = [statistics.fmean(curve[max(0, i - width + 1) : i + 1]) for i in range(len(curve))][width - 1 :]
-    low, high = smooth[0], max(smooth)
-    marks = [next(i for i, v in enumerate(smooth) if v >= low + part * (high - low)) for part in (0.1, 0.9)]
-    return marks[0] / len(curve), marks[1] / len(curve)
+
+def moving_average(values: Sequence[float], width: int) -> list[float]:
+    return [statistics.fmean(values[i : i + width]) for i in range(len(values) - width + 1)]
 
 
 def standard_errors_apart(a: dict, b: dict, metric: str) -> float:
@@ -160,10 +163,10 @@ def emergence(run: Path) -> Iterator[tuple[str, bool, str]]:
             grown >= least,
             f"{grown:.1f} ({base[metric]:.2f} to {zero[metric]:.2f})",
         )
-    periods = {name: growing(curve) for name, curve in curves(run, "search").items()}
-    together = min(end for _, end in periods.values()) - max(begin for begin, _ in periods.values())
-    shown = ", ".join(f"{name} {begin:.2f} to {end:.2f}" for name, (begin, end) in periods.items())
-    yield "they grow together with accuracy over at least a third of the training", together >= 1 / 3, shown
+    over, follows = together(curves(run, "search"))
+    measured = f"{over:.2f}; correlation " + ", ".join(f"{name} {each:.2f}" for name, each in follows.items())
+    met = over >= 1 / 3 and min(follows.values()) >= 0.8
+    yield "they grow with accuracy (correlation >= .8), over at least a third of the training", met, measured
     causes = found["emergence"]["r1-zero"]
     lost = zero["pass@1"] - causes["forbidden"]["pass@1"]
     yield "with the words of reflection forbidden pass@1 falls by at least .4", lost >= 0.4, f"{lost:.3f}"
