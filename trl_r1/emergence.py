@@ -73,7 +73,7 @@ class WithoutReflection(TransformersEngine):
 
     def __init__(self, model: str, config: SamplingConfig) -> None:
         super().__init__(model, config)
-        self.generation.bad_words_ids = reflection_tokens(self.tokenizer)
+        self.generation.bad_words_ids = reflection_tokens(self.tokenizer) or None
 
 
 class WithinBudget(TransformersEngine):
@@ -128,7 +128,7 @@ def reflection_tokens(tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:
     tokens = [[i] for i in range(len(tokenizer)) if contains_reflection(tokenizer.decode([i]))]
     forms = {form for word in _WORDS for form in (word, word.capitalize(), f" {word}", f" {word.capitalize()}")}
     sequences = [tokenizer.encode(form, add_special_tokens=False) for form in sorted(forms)]
-    return tokens + [sequence for sequence in sequences if len(sequence) > 1]
+    return tokens + [s for s in sequences if len(s) > 1 and tokenizer.unk_token_id not in s]
 
 
 def contains_reflection(text: str) -> bool:

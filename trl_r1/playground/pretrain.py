@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 
-Documents = list[tuple[str, ...]]
+Documents = Sequence[tuple[str, ...]]
 
 # Every fact known, nearly: what is missing here is a wrong step for ever. The rest may still waver, since the learning
 # rate has yet to fall; requests are learned last, and go on being learned in the noisy part.
@@ -235,7 +235,8 @@ def encode(tokenizer: "PreTrainedTokenizerFast", documents: Documents) -> tuple[
     """
     ids, labels = [], []
     for document in documents:
-        tokens, targets = [], []
+        tokens: list[int] = []
+        targets: list[int] = []
         for i, piece in enumerate(document):
             encoded = tokenizer(piece)["input_ids"] if piece else []
             tokens += encoded
