@@ -89,13 +89,18 @@ def curves(run: Path, domain: str) -> dict[str, list[float]]:
 
 def together(curves: dict[str, list[float]]) -> tuple[float, dict[str, float]]:
     """
-    Return over which share of the training accuracy makes the middle four fifths of its growth, and how closely each other
-    curve follows it there: Pearson's correlation. All of moving averages over a tenth of the steps.
+    Return over which share of the training accuracy grows, and how closely each other curve follows it there.
+
+    All of moving averages over a tenth of the steps. Accuracy grows from where it is last within a twentieth of its growth
+    from its least to where it is first within a twentieth of its most; the closeness is Pearson's correlation.
     """
     smooth = {name: moving_average(curve, max(1, len(curve) // 10)) for name, curve in curves.items()}
     accuracy = smooth.pop("accuracy")
-    low, high = accuracy[0], max(accuracy)
-    begin, end = (next(i for i, v in enumerate(accuracy) if v >= low + part * (high - low)) for part in (0.1, 0.9))
+    low, high = min(accuracy), max(accuracy)
+    begin = max(i for i, value in enumerate(accuracy) if value <= low + 0.05 * (high - low))
+    end = next(i for i, value in enumerate(accuracy) if value >= low + 0.95 * (high - low))
+    if end - begin < 2:
+        return 0.0, dict.fromkeys(smooth, 0.0)
     follows = {name: statistics.correlation(accuracy[begin:end], curve[begin:end]) for name, curve in smooth.items()}
     return (end - begin) / len(curves["accuracy"]), follows
 
