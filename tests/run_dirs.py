@@ -107,7 +107,12 @@ def _stage(run: Path, name: str, kind: str, rng: random.Random, steps: int, seco
             _parquet(home / "data" / f"{data}.parquet", 8)
     if kind in ("cold_start", "rejection", "general"):
         rows = {"cold_start": 40, "rejection": 90, "general": 30}[kind]
-        _parquet(home / "data" / "train.parquet", rows)
+        if kind == "rejection":  # as builders leave it: in parts, with a sample of what was rejected beside it
+            for part in range(2):
+                _parquet(home / "data" / f"train-0000{part}-of-00002.parquet", rows // 2)
+            _parquet(home / "rejected" / "train-00000-of-00001.parquet", 5)
+        else:
+            _parquet(home / "data" / "train.parquet", rows)
         _write(home / "selection.json", json.dumps(_selection(kind)))
     parents = {"fingerprint": f"{abs(hash_of(name)):016x}", "wall_seconds": seconds, "versions": VERSIONS}
     _write(home / "artifact.json", json.dumps({"stage": name, **parents}))
@@ -158,7 +163,15 @@ def _history(name: str, rng: random.Random, steps: int) -> list[dict]:
 def _selection(kind: str) -> dict:
     if kind == "rejection":
         rejected = {"wrong": 412, "language": 96, "format": 61, "repetitive": 18, "overlong": 9, "duplicate": 204}
-        return {"seen": 2000, "kept": 1200, "rejected": rejected, "kept_by_domain": {"math": 700, "table": 500}}
+        domains = {name: {"samples": n, "rounds": 1.0, "tokens": 31.5} for name, n in (("math", 700), ("table", 500))}
+        statistics = {
+            "domains": domains,
+            "tokens": {"0.5": 30, "0.99": 61},
+            "languages": {"en": 1200},
+            "sources": {"prompts": {"kept": 1200, "rejected": 800}},
+        }
+        kept = {"kept": 1200, "kept_by_domain": {"math": 700, "table": 500}}
+        return {"seen": 2000, **kept, "rejected": rejected, "statistics": statistics}
     if kind == "cold_start":
         rejected = {"wrong": 210, "language": 530, "format": 40}
         return {"seen": 1000, "kept": 220, "rejected": rejected, "kept_by_domain": {"math": 140, "table": 80}}

@@ -17,7 +17,7 @@ PACKAGE = Path(trl_r1.__file__).parent
 SHARED = [
     {"docstrings", "errors", "io", "kinds"},
     {"typed"},
-    {"text", "trace", "language", "ids", "lineage", "scores", "solved", "solve_rates"},
+    {"data_files", "text", "trace", "language", "ids", "lineage", "scores", "solved", "solve_rates"},
 ]
 TRAINING = [
     *SHARED,
@@ -26,9 +26,9 @@ TRAINING = [
     {"audit", "_compat", "adapters", "data", "sampling", "sizes"},
     {"resume", "training_config"},
     {"grpo", "sft", "preference"},
-    {"builders", "emergence", "evaluation", "paired", "playground"},
+    {"builders", "emergence", "evaluation", "inference", "paired", "playground"},
     {"stages"},
-    {"rehearsal"},
+    {"rehearsal", "keys"},
 ]
 RUNNING = [
     *SHARED,
@@ -36,7 +36,7 @@ RUNNING = [
     {"rewards", "select"},
     {"recipe", "hub", "templates", "sizes"},
     {"runner", "report"},
-    {"rehearsal"},
+    {"rehearsal", "keys"},
     {"cli"},
 ]
 PROGRAMS = (TRAINING, RUNNING)
@@ -52,6 +52,7 @@ TORCH_FREE = [
             "language",
             "sandbox",
             "select",
+            "inference",
             "ids",
             "lineage",
             "scores",

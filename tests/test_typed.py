@@ -129,7 +129,7 @@ def test_everything_wrong_is_reported_at_once():
         "nam": "unknown key; did you mean `name`?",
         "count": "is 'many'; expected a whole number",
         "rate": "is []; expected a number",
-        "table": "is {'a': 'b'}; expected a mapping to which each value is a number",
+        "table": "is {'a': 'b'}; expected a mapping in which each value is a number",
         "group_size": "expected what `Batch` accepts: the batch (3) must be divisible by group_size (2)",
         # and nothing of `name`, which is not missing but misspelt
     }

@@ -67,6 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     report = command(_report, "write a run's report again", "report runs/playground")
     push = command(_push, "push a run's models and data sets to the Hub", "push runs/r1 --stage r1 --repo me/my-r1")
+    keys = command(_keys, "list the keys of a kind of stage, or say all about one", "keys grpo beta")
     playground = command(
         _playground,
         "make the playground: a tokenizer, a base model and data small enough for a CPU",
@@ -119,6 +120,14 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one step of each stage at its real size and at full lengths, in runs/NAME-smoke: does it fit this machine?",
     )
+    for sub in (run, plan):
+        sub.add_argument(
+            "--launcher",
+            choices=["local", "slurm"],
+            help="start stages on this machine, or as jobs of Slurm (default: as the recipe says)",
+        )
+    run.add_argument("--detach", action="store_true", help="under Slurm: submit the stages, and do not wait for them")
+    run.add_argument("--job", action="store_true", help=argparse.SUPPRESS)  # the runner inside a job, for one stage
     plan.add_argument(
         "--data",
         action="store_true",
@@ -155,6 +164,11 @@ def make_parser() -> argparse.ArgumentParser:
         help="make new repositories private (default: as the recipe says)",
     )
     seen.add_argument("--public", dest="private", action="store_false", help="make new repositories public")
+    keys.add_argument(
+        "kind", nargs="?", help="a kind of stage, or the dotted name of a module of your own (default: list all)"
+    )
+    keys.add_argument("key", nargs="?", help="say all about this key")
+    keys.add_argument("--schemas", metavar="DIR", help="write JSON Schemas of all kinds and of recipes, for editors")
     playground.add_argument("directory", help="where to put it")
     playground.add_argument("options", nargs=argparse.REMAINDER, help="keys of the stage's config: --key value")
     return parser
@@ -267,6 +281,11 @@ def _push(args: argparse.Namespace, argv: list[str]) -> int:
 
     push_run(args.directory, repo=args.repo, namespace=args.namespace, stages=args.stage, private=args.private)
     return 0
+
+
+def _keys(args: argparse.Namespace, argv: list[str]) -> int:
+    _find_own_modules()
+    return subprocess.call([sys.executable, "-m", "trl_r1.keys", *argv[1:]])
 
 
 def _playground(args: argparse.Namespace, argv: list[str]) -> int:

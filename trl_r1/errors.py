@@ -10,6 +10,7 @@ TrlR1Error
 ├── MachineError           the machine: world size, disk space, a missing program    exit code 2
 ├── StageError             a stage ran and failed                                    exit code 1
 │   ├── ServerError        ... since a model's server gave no answer
+│   ├── StalledError       ... since no reward told completions apart, on every rank at the same step
 │   └── JudgeError         ... since a judge gave too few verdicts
 ├── Interrupted            the user stopped the run                                  exit code 130
 └── HubError               a push or a download did not complete                     exit code 1
@@ -110,6 +111,10 @@ class ServerError(StageError):
 
 class JudgeError(StageError):
     """A judge gave too few verdicts to go on with."""
+
+
+class StalledError(StageError):
+    """A training learned nothing for many steps, since no reward told completions apart. Every rank raises it."""
 
 
 class Interrupted(TrlR1Error):

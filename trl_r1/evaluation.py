@@ -10,7 +10,8 @@ errors are clustered by prompt: the samples of one prompt are not independent.
 - `cons@k`: the chance that the majority of k samples is right (the paper's cons@64, v2 D.1). Votes are grouped by
   mathematical equality; a sample without an answer does not vote; a tie is broken at random, so it counts as the share
   of the tied groups that are right. Over the n samples that there are, it is the exact mean over all choices of k of
-  them where there are at most 2,000, and the mean over 500 seeded ones otherwise.
+  them where there are at most 2,000, and the mean over 500 seeded ones otherwise (see [`~inference`]).
+- `scaling`: accuracy against samples and tokens, for a vote, a weighted vote and the best of n.
 - `by_source`: the same for each data set, where there are several.
 - `comparisons`: every two models on the same prompts, by a paired test (see [`~paired`]).
 - `hard`: the prompts whose pass@1 on their *first* samples is below a threshold, measured on the *others*: measured on
@@ -19,11 +20,8 @@ errors are clustered by prompt: the samples of one prompt are not independent.
 Evaluation protocol of the paper (v1 section 3, v2 D.1): T = 0.6, top-p 0.95, pass@1 as the mean over k samples.
 """
 
-import itertools
 import math
-import random
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,17 +29,16 @@ from .data.source import parse_sources
 from .docstrings import help_from_docstring
 from .emergence import EmergenceConfig
 from .errors import ConfigError, ConfigErrors, expect
+from .inference.scaling import Pool, scaling_curves
+from .inference.votes import best_of_k, consensus_at_k, group_votes, pass_at_k
 from .language import word_counts
 from .sampling.config import SamplingConfig
 from .solved import is_solved
 from .text import count_reflection_words, split_completion
 from .trace import Trace, by_prompt, grouped
 from .typed import check_fields, make
-from .verify import final_answer, judge
 
 
-_ALL_SUBSETS_UP_TO = 2000
-_SEEDED_SUBSETS = 500
 _MIXED_FROM = 0.1  # as in language.is_mixed: the share of its words from which a language counts
 
 
@@ -123,90 +120,6 @@ class EvaluationConfig:
         return found
 
 
-def pass_at_k(n: int, right: int, k: int) -> float:
-    """
-    Estimate without bias the chance that at least one of k samples is right (arXiv 2107.03374, eq. 1).
-
-    Args:
-        n (`int`):
-            Samples drawn.
-        right (`int`):
-            How many of them are right.
-        k (`int`):
-            At most `n`.
-    """
-    if not 0 < k <= n:
-        raise ValueError(f"expected a k from 1 to {n}, got {k}")
-    return 1.0 - math.comb(n - right, k) / math.comb(n, k)
-
-
-def consensus_at_k(votes: Sequence[int | None], right: Sequence[bool], k: int, seed: str = "") -> float:
-    """
-    Return the chance that the majority of k of these samples is right.
-
-    Args:
-        votes (`Sequence[int]` of length `n`):
-            The group of equal answers to which each sample belongs; `None` for a sample without an answer.
-        right (`Sequence[bool]` of length `n`):
-            Whether each sample is right.
-        k (`int`):
-            How many samples vote.
-        seed (`str`, *optional*):
-            Seed of the choices of k samples, where there are too many to go through all.
-    """
-    n = len(votes)
-    if not 0 < k <= n:
-        raise ValueError(f"expected a k from 1 to {n}, got {k}")
-    if len(set(right)) == 1 and (not right[0] or None not in votes):
-        return float(right[0])
-    group_is_right = {vote: is_right for vote, is_right in zip(votes, right) if vote is not None}
-    choices: Iterable[Sequence[int | None]]
-    if math.comb(n, k) <= _ALL_SUBSETS_UP_TO:
-        choices = itertools.combinations(votes, k)
-    else:
-        draw = random.Random(f"{seed}:{n}:{k}")
-        choices = (draw.sample(votes, k) for _ in range(_SEEDED_SUBSETS))
-    total, number = 0.0, 0
-    for choice in choices:
-        counts = Counter(vote for vote in choice if vote is not None)
-        most = max(counts.values(), default=0)
-        winners = [group_is_right[group] for group, count in counts.items() if count == most]
-        total += sum(winners) / len(winners) if winners else 0.0
-        number += 1
-    return total / number
-
-
-def group_votes(traces: Sequence[Trace], right: Sequence[bool]) -> list[int | None]:
-    """
-    Group one prompt's samples by mathematical equality of their answers.
-
-    Right answers are all equal to the gold, so they are one group; only wrong ones have to be compared with each other.
-
-    Returns:
-        `list[int | None]`: a group's number for each sample, 0 for the right ones; `None` without an answer.
-    """
-    groups: list[int | None] = []
-    representatives: list[str] = []
-    by_text: dict[str, int] = {}
-    for trace, is_right in zip(traces, right):
-        if is_right:
-            groups.append(0)
-            continue
-        part = split_completion(trace.completion).answer
-        answer = final_answer(part) if part else None
-        if not answer:
-            groups.append(None)
-            continue
-        if answer not in by_text:
-            verdicts = judge([(other, answer) for other in representatives])
-            same = next((i for i, verdict in enumerate(verdicts) if verdict), len(representatives))
-            if same == len(representatives):
-                representatives.append(answer)
-            by_text[answer] = same
-        groups.append(1 + by_text[answer])
-    return groups
-
-
 def clustered(values_by_prompt: Sequence[Sequence[float]]) -> tuple[float, float] | None:
     """
     Return the mean over prompts of the mean over their samples, and its standard error, clustered by prompt.
@@ -275,13 +188,14 @@ def summarize(
     if scorer:
         values["general_win_rate"] = lambda trace: _win(trace, scorer, reference_scores or {})
 
-    votes: dict[str, list[int | None]] = {}  # by prompt: those of a domain are those of the whole
+    # By prompt, once: those of a domain are those of the whole.
+    pools = {prompt: _pool(group, accuracy, best_of_n) for prompt, group in by_prompt(traces).items()}
 
     def summary(traces: Sequence[Trace]) -> dict[str, Any]:
         prompts = by_prompt(traces)
         metrics: dict[str, Any] = {"n_prompts": len(prompts), "n_samples": len(traces)}
         metrics |= _mean("pass@1", prompts, lambda trace: _right(trace, accuracy))
-        metrics |= _at_k(prompts, accuracy, ks, best_of_n, votes)
+        metrics |= _at_k([pools[prompt] for prompt in prompts], ks)
         unjudged = sum(trace.solution is not None and _right(trace, accuracy) is None for trace in traces)
         if unjudged:
             metrics["unjudged"] = unjudged
@@ -297,6 +211,8 @@ def summarize(
         return metrics
 
     metrics = summary(traces)
+    if curves := scaling_curves([pool for pool in pools.values() if len(pool.right) > 1]):
+        metrics["scaling"] = curves
     names = sources or {}
     for key, groups in (
         ("by_domain", grouped(traces, lambda trace: trace.domain or "none")),
@@ -347,7 +263,7 @@ def hard_prompts(
             hard[prompt_id] = judged[chosen_by:]
     metrics: dict[str, Any] = {"hard_below": below, "hard_chosen_by": chosen_by, "n_prompts": len(hard)}
     metrics |= _mean("pass@1", hard, lambda trace: _right(trace, accuracy))
-    return metrics | _at_k(hard, accuracy, ks, None, {})
+    return metrics | _at_k([_pool(group, accuracy) for group in hard.values()], ks)
 
 
 def _mean(name: str, prompts: Mapping[str, list[Trace]], value: Callable[[Trace], float | None]) -> dict[str, float]:
@@ -355,30 +271,27 @@ def _mean(name: str, prompts: Mapping[str, list[Trace]], value: Callable[[Trace]
     return {name: found[0], f"{name}_stderr": found[1]} if found else {}
 
 
-def _at_k(
-    prompts: Mapping[str, list[Trace]],
-    accuracy: Sequence[str],
-    ks: Sequence[int],
-    best_of_n: str | None,
-    known: dict[str, list[int | None]],
-) -> dict[str, float]:
+def _pool(group: Sequence[Trace], accuracy: Sequence[str], best_of_n: str | None = None) -> Pool:
+    """Return what one prompt's judged samples say about choosing among them."""
+    judged, right = _judged(group, accuracy)
+    votes = group_votes(judged, right) if any(right) and not all(right) else [0] * len(judged)
+    scores = tuple(trace.rewards.get(best_of_n) for trace in judged) if best_of_n else ()
+    tokens = sum(trace.n_tokens for trace in judged) / len(judged) if judged else 0.0
+    return Pool(tuple(right), tuple(votes), tokens, scores)
+
+
+def _at_k(pools: Sequence[Pool], ks: Sequence[int]) -> dict[str, float]:
     names = [*(f"pass@{k}" for k in ks), *(f"cons@{k}" for k in ks), "best_of_n"]
     found: dict[str, list[float]] = {name: [] for name in names}
-    for prompt_id, group in prompts.items():
-        judged, right = _judged(group, accuracy)
-        possible = [k for k in ks if k <= len(judged)]
-        if prompt_id not in known:
-            several = possible and any(right) and not all(right)
-            known[prompt_id] = group_votes(judged, right) if several else [0] * len(judged)
-        votes = known[prompt_id]
-        for k in possible:
-            found[f"pass@{k}"].append(pass_at_k(len(judged), sum(right), k))
-            found[f"cons@{k}"].append(consensus_at_k(votes, right, k, seed=prompt_id))
-        scores = [trace.rewards.get(best_of_n) for trace in judged] if best_of_n else []
-        if any(score is not None for score in scores):
-            top = max(score for score in scores if score is not None)
-            winners = [is_right for is_right, score in zip(right, scores) if score == top]
-            found["best_of_n"].append(sum(winners) / len(winners))
+    for pool in pools:
+        n = len(pool.right)
+        for k in (k for k in ks if k <= n):
+            found[f"pass@{k}"].append(pass_at_k(n, sum(pool.right), k))
+            found[f"cons@{k}"].append(consensus_at_k(pool.votes, pool.right, k))
+        scored = [(score, is_right) for score, is_right in zip(pool.scores, pool.right) if score is not None]
+        if scored:
+            scores, right = zip(*scored)
+            found["best_of_n"].append(best_of_k(scores, right, len(scored)))
     return {name: sum(values) / len(values) for name, values in found.items() if values}
 
 

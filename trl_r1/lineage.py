@@ -14,13 +14,14 @@ from typing import Any
 
 import yaml
 
+from .data_files import data_sets
 from .errors import ConfigError
 from .io import numbered_checkpoints, read_json
 from .kinds import StageKind, kind_of
 from .scores import number
 
 
-_NOT_A_STAGE = {"model", "data", "traces", "rollouts"}
+_NOT_A_STAGE = {"model", "data", "rejected", "traces", "rollouts"}
 
 
 @dataclass(frozen=True)
@@ -104,10 +105,10 @@ class StageRecord:
         return folder if folder.is_dir() and any(folder.iterdir()) else None
 
     @property
-    def datasets(self) -> tuple[Path, ...]:
-        """The parquet files that the stage left, `train` first."""
-        files = (f for f in (self.directory / "data").glob("*.parquet") if not f.name.startswith("."))
-        return tuple(sorted(files, key=lambda f: (f.stem != "train", f.name)))
+    def datasets(self) -> dict[str, list[Path]]:
+        """The files of each data set that the stage left, `train` first, and of what it rejected, `rejected`, last."""
+        rejected = data_sets(self.directory / "rejected").get("train")
+        return data_sets(self.directory / "data") | ({"rejected": rejected} if rejected else {})
 
     @cached_property
     def rewards(self) -> tuple[dict[str, Any], ...]:

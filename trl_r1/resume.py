@@ -9,8 +9,10 @@ The files are written where `transformers` writes the random states: every rank 
 comes later. All ranks wait for each other in between, so a checkpoint whose `trainer_state.json` parses is whole, even
 if the process was killed while it wrote.
 
-Not exact: sampling by vLLM, whose engine has random states of its own, and a resumption by another number of processes,
-which a warning names.
+Another number of processes may go on, where a step takes as many rows as before: what the ranks kept is put together by
+[`ExactResume.for_another_world`]. The rows of each step and their order stay, and so do the optimizer's state and the schedule;
+sums over ranks are rounded in another order. Not exact then: what ranks draw at random (sampling, dropout). Not exact
+anywhere: sampling by vLLM, whose engine has random states of its own.
 """
 
 import os
@@ -26,11 +28,14 @@ from typing_extensions import override
 
 from ._compat import check_attributes, check_overrides
 from .errors import MachineError
+from .io import read_json, write_json
 
 
 logger = get_logger(__name__)
 
 _STATE = "trl_r1_state_{rank}.pt"
+# By how many processes a checkpoint was written, how many rows a step took, and whether it is within a rollout.
+WORLD_FILE = "trl_r1_world.json"
 
 
 class ExactResume(Trainer):
@@ -67,6 +72,32 @@ class ExactResume(Trainer):
         """Take back what [`rank_state`] returned."""
         self._logs_to_restore = state["logs"]
 
+    def for_another_world(self, states: list[dict[str, Any]], batches_per_step: int) -> dict[str, Any]:
+        """
+        Return what each rank takes back where a checkpoint was written by another number of ranks.
+
+        Args:
+            states (`list[dict[str, Any]]`):
+                What [`rank_state`] returned on each of those.
+            batches_per_step (`int`):
+                Micro-batches that each of those took to a step.
+        """
+        losses = [state["logs"]["loss"] for state in states]
+        # The running loss is averaged over ranks when it is logged; all else is gathered already.
+        found = {**states[0], "logs": {**states[0]["logs"], "loss": sum(losses) / len(losses)}}
+        if "rollout" in found:  # between two of them: `stages/_training.py` sees to it
+            done = found["rollout"]["batches_done"] * self.args.gradient_accumulation_steps // batches_per_step
+            found["rollout"] = {**found["rollout"], "batches_done": done}
+        return found
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows of an optimizer step over all processes."""
+        rows: int = (
+            self.args.world_size * self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        )
+        return rows
+
     def save_files(self, folder: str) -> None:
         """Write files of the trainer's own into a checkpoint. Called on every rank, before [`rank_state`]."""
 
@@ -78,6 +109,11 @@ class ExactResume(Trainer):
         self.save_files(output_dir)
         super()._save_rng_state(output_dir)
         state = {"world_size": self.args.world_size, **self.rank_state()}
+        if self.args.process_index == 0:
+            within = (state.get("rollout") or {}).get("buffer") is not None
+            world = {"processes": self.args.world_size, "rows_per_step": self.rows_per_step, "within_rollout": within}
+            world["batches_per_step"] = self.args.gradient_accumulation_steps
+            write_json(os.path.join(output_dir, WORLD_FILE), world)
         torch.save(state, os.path.join(output_dir, _STATE.format(rank=self.args.process_index)))
         self.accelerator.wait_for_everyone()
 
@@ -100,20 +136,19 @@ class ExactResume(Trainer):
         self.load_files(checkpoint)
 
     def _read_rank_state(self, checkpoint: str) -> dict[str, Any] | None:
-        path = os.path.join(checkpoint, _STATE.format(rank=self.args.process_index))
-        if not os.path.isfile(path):
-            logger.warning(f"{path} is missing: this run will not be the same as one without interruption.")
+        written = read_json(os.path.join(checkpoint, WORLD_FILE))
+        world = written.get("processes", self.args.world_size)
+        ranks = [self.args.process_index] if world == self.args.world_size else range(world)
+        paths = [os.path.join(checkpoint, _STATE.format(rank=rank)) for rank in ranks]
+        if missing := [path for path in paths if not os.path.isfile(path)]:
+            logger.warning(f"{missing[0]} is missing: this run will not be the same as one without interruption.")
             return None
         # torch knows no "cpu:0", which is what gloo's processes call their device.
         device = self.args.device if self.args.device.type != "cpu" else "cpu"
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        if state["world_size"] != self.args.world_size:
-            logger.warning(
-                f"{checkpoint} was written by {state['world_size']} processes and is resumed by "
-                f"{self.args.world_size}: this run will not be the same as one without interruption."
-            )
-            return None
-        return state
+        states: list[dict[str, Any]] = [torch.load(path, map_location=device, weights_only=True) for path in paths]
+        return (
+            states[0] if world == self.args.world_size else self.for_another_world(states, written["batches_per_step"])
+        )
 
     def restore_logs(self) -> None:
         """Take back what was logged since the last log line."""

@@ -1,5 +1,6 @@
 """The Jinja templates of the report and of the cards: one environment for each folder, with the same filters. Torch-free."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,9 +34,21 @@ def templates(folder: Path, html: bool) -> "jinja2.Environment":
         autoescape=html,
     )
     environment.filters.update(
-        cell=_cell, show=show, duration=show_duration, short=lambda name: str(name).rsplit(".", 1)[-1]
+        cell=_cell,
+        fenced=_fenced,
+        show=show,
+        duration=show_duration,
+        short=lambda name: str(name).rsplit(".", 1)[-1],
     )
     return environment
+
+
+def _fenced(text: str, characters: int = 2000) -> str:
+    """The beginning of any text as a block of code in Markdown."""
+    if len(text) > characters:
+        text = f"{text[:characters]}..."
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
+    return f"{fence}text\n{text}\n{fence}"
 
 
 def _cell(value: object) -> str:

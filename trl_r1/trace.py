@@ -186,12 +186,21 @@ def read_traces(path: str | Path) -> Iterator[Trace]:
     Raises:
         [`~errors.DataError`]: if the path does not exist, or a file is not a shard of traces.
     """
+    for shard in shards_of(path):
+        yield from _read_shard(shard)
+
+
+def shards_of(path: str | Path) -> list[Path]:
+    """
+    Return the shards of a folder in the order of their names; a shard itself is its only one.
+
+    Raises:
+        [`~errors.DataError`]: if there is none.
+    """
     path = Path(path)
     if not path.exists():
         raise DataError("expected a parquet shard of traces or a folder of them, found nothing", file=str(path))
-    shards = sorted(p for p in path.glob("*.parquet") if not p.name.startswith(".")) if path.is_dir() else [path]
-    for shard in shards:
-        yield from _read_shard(shard)
+    return sorted(p for p in path.glob("*.parquet") if not p.name.startswith(".")) if path.is_dir() else [path]
 
 
 def _read_shard(path: Path) -> Iterator[Trace]:

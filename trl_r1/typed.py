@@ -59,7 +59,7 @@ def typed(value: Any, hint: Any) -> Any:
             continue
     quotes = " (YAML reads no, off, yes and on as false and true: write them in quotes)"
     text = isinstance(value, bool) and any(a is str or _values(a) for a in _alternatives(hint))
-    raise ConfigError(f"is {value!r}; expected {_described(hint)}{quotes if text else ''}")
+    raise ConfigError(f"is {value!r}; expected {described(hint)}{quotes if text else ''}")
 
 
 def check_fields(
@@ -148,20 +148,18 @@ def make(
 def _made(cls: type, values: Mapping[str, Any], context: str) -> Any:
     fields = [field for field in dataclasses.fields(cls) if field.init]
     given = {field.name: values[field.name] for field in fields if field.name in values}
-    missing = {field.name for field in fields if _default(field) is dataclasses.MISSING} - given.keys()
+    missing = {field.name for field in fields if default_of(field) is dataclasses.MISSING} - given.keys()
     if missing:
         hints = hints_of(cls).items()
         raise ConfigErrors(
-            ConfigError(f"is missing; expected {_described(hint)}", key=name)
-            for name, hint in hints
-            if name in missing
+            ConfigError(f"is missing; expected {described(hint)}", key=name) for name, hint in hints if name in missing
         )
     try:
         return cls(**given)
     except ConfigErrors:
         raise
     except ConfigError as error:
-        empty = {field.name for field in fields if not _default(field)} - given.keys()
+        empty = {field.name for field in fields if not default_of(field)} - given.keys()
         if error.key in empty and error.message.startswith("expected "):
             raise type(error)(f"is missing; {error.message}", file=error.file, key=error.key) from error
         raise
@@ -171,7 +169,8 @@ def _made(cls: type, values: Mapping[str, Any], context: str) -> Any:
         raise ConfigError(f"{value}expected what `{cls.__name__}` accepts{context}: {error}", key=key) from error
 
 
-def _default(field: "dataclasses.Field[Any]") -> Any:
+def default_of(field: "dataclasses.Field[Any]") -> Any:
+    """Return the default of a field, made where a function makes it; `dataclasses.MISSING` where it has none."""
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
@@ -239,17 +238,20 @@ def _plain(value: Any, kind: type, convert: bool) -> Any:
     raise _Mismatch
 
 
-def _described(hint: Any) -> str:
+def described(hint: Any) -> str:
+    """Return a type in words, as messages and pages have it: "a whole number or null"."""
     *others, hint = _alternatives(hint)
     if others:
-        return " or ".join(dict.fromkeys(map(_described, (*others, hint))))
+        return " or ".join(dict.fromkeys(map(described, (*others, hint))))
     origin, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
     if origin is typing.Literal or _values(origin):
         return "one of " + ", ".join(f"`{each}`" for each in arguments or _values(origin))
     if origin in _LISTS:
-        return "a list" + (f" of which each is {_described(arguments[0])}" if arguments else "")
+        of = arguments and arguments[0] is not Any
+        return "a list" + (f" of which each is {described(arguments[0])}" if of else "")
     if origin in _MAPPINGS:
-        return "a mapping" + (f" to which each value is {_described(arguments[-1])}" if arguments else "")
+        of = arguments and arguments[-1] is not Any
+        return "a mapping" + (f" in which each value is {described(arguments[-1])}" if of else "")
     if origin is type(None):
         return "null"
     return _PLAIN.get(origin, getattr(origin, "__name__", str(origin)))

@@ -4,6 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trl_r1.data_files import data_files
 from trl_r1.sampling import Sample, SamplingConfig
 
 
@@ -32,6 +36,13 @@ class Scripted:
 def write_rows(path: Path, *rows: dict) -> str:
     path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
     return str(path)
+
+
+def read_data_set(stage: Path | str, name: str = "data") -> pa.Table:
+    """The data set that a builder left in `data/`, or what it rejected in `rejected/`."""
+    files = data_files(Path(stage, name, "train.parquet"))
+    assert files, f"{stage}: no data set in {name}"
+    return pq.read_table(files)
 
 
 def sampling(**changes) -> SamplingConfig:

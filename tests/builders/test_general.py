@@ -1,6 +1,5 @@
 import json
 
-import pyarrow.parquet as pq
 import pytest
 
 from trl_r1.builders import GeneralConfig, build_general
@@ -9,7 +8,7 @@ from trl_r1.errors import ConfigError
 from trl_r1.sampling import Sample
 from trl_r1.text import split_completion
 
-from .fakes import Scripted, sampling, write_rows
+from .fakes import Scripted, read_data_set, sampling, write_rows
 
 
 POEM = {"prompt": "Write a poem about the autumn wind.", "completion": "Leaves fall and dance.", "language": "en"}
@@ -45,7 +44,7 @@ def build(tmp_path):
         )
         model = Scripted(write or (lambda question, i: pytest.fail(f"asked: {question}")))
         build_general(sampling(n_samples=n_samples), config, engine=model)
-        rows = pq.read_table(tmp_path / "out" / "data" / "train.parquet").to_pylist()
+        rows = read_data_set(tmp_path / "out").to_pylist()
         selection = json.loads((tmp_path / "out" / "selection.json").read_text())
         return {row["prompt"]: row["completion"] for row in rows}, selection, model
 

@@ -1,11 +1,12 @@
 import json
 import re
+from collections import Counter
 
 import pytest
 
 from tests.sampling.stub_server import choices, stub_server
 from trl_r1.builders import PairsConfig, build_pairs
-from trl_r1.builders.pairs import balance_lengths
+from trl_r1.builders.pairs import balance_lengths, compare_two_by_two
 from trl_r1.errors import ConfigError, StageError
 from trl_r1.trace import Trace
 
@@ -102,3 +103,21 @@ def test_one_answer_is_no_pair(config):
     with pytest.raises(ConfigError) as error:
         build_pairs(sampling(n_samples=1), PairsConfig(**config))
     assert error.value.key == "n_samples"
+
+
+@pytest.mark.parametrize("rounds", [4, 5])
+def test_each_pair_is_seen_equally_often_in_both_orders(rounds):
+    traces = [Trace(f"p{i // 2}", f"question {i // 2}", f"answer {i}") for i in range(40)]
+    asked = []
+
+    def judge(pairs):
+        asked.extend(pairs)
+        return [(5.0, 5.0)] * len(pairs)
+
+    compare_two_by_two(traces, judge, rounds, seed=0)
+    assert len(asked) == 20 * rounds
+    orders = [Counter(first for question, first, _ in asked if question == f"question {i}") for i in range(20)]
+    for order in orders:
+        assert sorted(order.values()) == [rounds // 2, rounds - rounds // 2]
+    if rounds % 2:  # which order comes once more often is drawn
+        assert len({max(order, key=order.get).split()[1][-1] in "02468" for order in orders}) == 2

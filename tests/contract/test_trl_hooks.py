@@ -546,10 +546,11 @@ class TestConfigs:
                     "dynamic_sampling",
                     "max_sampling_rounds",
                     "prompt_curriculum",
+                    "max_steps_without_variance",
                     "compact_generation",
                 },
             ),
-            (R1SFTConfig, SFTConfig, {"max_truncated_share"}),
+            (R1SFTConfig, SFTConfig, {"max_truncated_share", "too_long"}),
         ],
         ids=["grpo", "sft"],
     )

@@ -1,8 +1,11 @@
+import pyarrow as pa
 import pytest
 from datasets import Dataset
 
-from trl_r1.data import render
-from trl_r1.errors import ConfigError
+from trl_r1.builders.dataset import write_data_set
+from trl_r1.data import load_rows, load_sft, parallel, render
+from trl_r1.data_files import data_files
+from trl_r1.errors import ConfigError, DataError
 
 
 ROW = {
@@ -48,3 +51,44 @@ def test_a_template_without_a_place_for_the_prompt_is_refused(dataset):
     with pytest.raises(ConfigError) as error:
         render(dataset, "grpo", "nothing")
     assert error.value.key == "prompt_template"
+
+
+COLUMNS = ("prompt", "completion", "source", "domain", "language", "prompt_id")
+
+
+@pytest.mark.parametrize("template", ["chat", "plain"])
+def test_a_data_set_in_parts_is_rendered_in_one_pass_to_what_reading_and_rendering_give(
+    template, tmp_path, monkeypatch
+):
+    schema = pa.schema([(name, pa.string()) for name in ("prompt", "answer", "language", "messages")])
+    rows = [
+        {"prompt": f"what is {i} ?", "answer": None if i == 5 else f"it is {i}", "language": "en", "messages": "x"}
+        for i in range(40)
+    ]
+    write_data_set(rows, tmp_path, "train", schema, row_group_bytes=300, file_bytes=2000)
+    assert len(data_files(tmp_path / "train.parquet")) > 1
+    monkeypatch.setattr(parallel, "ROWS_PER_PROCESS", 10)
+    monkeypatch.setattr(parallel.os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+    source = {"path": str(tmp_path / "train.parquet"), "name": "math", "completion_column": "answer"}
+    one_pass = load_sft([source], template, COLUMNS)
+    two = render(load_rows([source], "sft"), "sft", template).select_columns(COLUMNS)
+    assert one_pass.to_list() == two.to_list()
+    assert len(one_pass) == 39
+    assert one_pass.features == two.features
+    both = load_sft([source, {**source, "name": "limited", "limit": 3}], template, COLUMNS)
+    assert (both["source"][:39], set(both["source"][39:])) == (["math"] * 39, {"limited"})
+    # Other rows under the same name are read anew.
+    write_data_set(rows[:7], tmp_path, "train", schema)
+    assert len(load_sft([source], template, COLUMNS)) == 6
+
+
+def test_what_a_data_set_in_parts_lacks_is_told_by_its_key(tmp_path):
+    source = {"path": str(tmp_path / "train.parquet")}
+    write_data_set([{"prompt": "what ?"}], tmp_path, "train", pa.schema([("prompt", pa.string())]))
+    with pytest.raises(DataError) as error:
+        load_sft([source], "plain", COLUMNS)
+    assert error.value.key == "completion_column"
+    schema = pa.schema([("prompt", pa.string()), ("completion", pa.string())])
+    write_data_set([{"prompt": "what ?"}], tmp_path, "train", schema)
+    with pytest.raises(DataError, match=r"expected rows with text in 'prompt', 'completion', got none among 1"):
+        load_sft([source], "plain", COLUMNS)

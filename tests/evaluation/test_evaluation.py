@@ -1,4 +1,3 @@
-import itertools
 import math
 import random
 
@@ -8,10 +7,7 @@ from trl_r1.errors import ConfigError
 from trl_r1.evaluation import (
     EvaluationConfig,
     clustered,
-    consensus_at_k,
-    group_votes,
     hard_prompts,
-    pass_at_k,
     summarize,
 )
 from trl_r1.trace import Trace
@@ -34,61 +30,6 @@ def trace(prompt, completion, right=None, domain="math", solution="4", n_tokens=
 
 def answer(text):
     return f"<think>the sum is clear</think> \\boxed{{{text}}}"
-
-
-def test_pass_at_k_is_the_share_of_choices_with_a_right_sample():
-    right = [True, False, False, True, False]
-    for k in range(1, 6):
-        choices = list(itertools.combinations(right, k))
-        assert pass_at_k(5, 2, k) == pytest.approx(sum(map(any, choices)) / len(choices))
-    assert pass_at_k(64, 0, 16) == 0.0
-    assert pass_at_k(64, 64, 16) == 1.0
-    for k in (0, 5):
-        with pytest.raises(ValueError, match="expected a k from 1 to 4"):
-            pass_at_k(4, 2, k)
-        with pytest.raises(ValueError, match="expected a k from 1 to 4"):
-            consensus_at_k([0] * 4, [True] * 4, k)
-
-
-def test_consensus_is_the_majority_and_a_tie_counts_half():
-    assert consensus_at_k([0, 0, 1], [True, True, False], 3) == 1.0
-    assert consensus_at_k([0, 1, 1], [True, False, False], 3) == 0.0
-    assert consensus_at_k([0, 1], [True, False], 2) == 0.5
-    assert consensus_at_k([0], [True], 1) == 1.0
-    assert consensus_at_k([0, 1, 2], [True, False, False], 3) == pytest.approx(1 / 3)
-    assert consensus_at_k([0, None, None], [True, False, False], 3) == 1.0
-    assert consensus_at_k([None, None], [False, False], 2) == 0.0
-
-
-def test_consensus_of_k_is_the_exact_mean_over_all_choices_and_close_to_it_where_they_are_too_many():
-    votes = [0] * 6 + [1] * 4 + [2] * 2
-    right = [True] * 6 + [False] * 6
-    # One vote: whoever is drawn wins. Of 3: counted by hand over the C(12, 3) = 220 choices.
-    assert consensus_at_k(votes, right, 1) == pytest.approx(0.5)
-    wins = 0.0
-    for choice in itertools.combinations(range(12), 3):
-        counts = [sum(votes[i] == group for i in choice) for group in range(3)]
-        most = max(counts)
-        wins += (counts[0] == most) / sum(count == most for count in counts)
-    assert consensus_at_k(votes, right, 3) == pytest.approx(wins / 220)
-
-    votes, right = votes * 4, right * 4  # C(48, 5) = 1.7 million choices
-    draw = random.Random(0)
-    often = 0.0
-    for _ in range(20_000):
-        counts = [0, 0, 0]
-        for vote in draw.sample(votes, 5):
-            counts[vote] += 1
-        often += (counts[0] == max(counts)) / sum(count == max(counts) for count in counts)
-    estimate = consensus_at_k(votes, right, 5, seed="p")
-    assert estimate == pytest.approx(often / 20_000, abs=0.06)
-    assert estimate == consensus_at_k(votes, right, 5, seed="p")
-
-
-def test_votes_are_grouped_by_mathematical_equality():
-    traces = [trace("p", answer(a)) for a in ("4", "1/2", "0.5", "\\frac{1}{2}", "7")] + [trace("p", "<think>cut")]
-    groups = group_votes(traces, [True, False, False, False, False, False])
-    assert groups == [0, 1, 1, 1, 2, None]
 
 
 def test_equal_answers_written_differently_win_the_vote_together():

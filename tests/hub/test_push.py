@@ -49,7 +49,14 @@ def test_a_push_makes_a_private_repository_for_each_stage_in_one_commit_each(hub
         "trl_r1/config.yaml",
         "trl_r1/lineage.json",
     }, "no checkpoint, no log, no rollout, no training_args.bin"
-    assert set(data.files) == {"README.md", "data/train.parquet", "trl_r1/config.yaml", "trl_r1/lineage.json"}
+    assert set(data.files) == {
+        "README.md",
+        "data/train-00000-of-00002.parquet",
+        "data/train-00001-of-00002.parquet",
+        "rejected/train-00000-of-00001.parquet",
+        "trl_r1/config.yaml",
+        "trl_r1/lineage.json",
+    }
     assert [p.commit for p in pushed] == [hub.repo(p.repo_type, p.repo_id).oid() for p in pushed]
     assert len(said) == 3
     assert "org/playground-r1 pushed" in said[0]
@@ -264,7 +271,7 @@ model = AutoModelForCausalLM.from_pretrained(name, revision=revision)
 assert model.config.hidden_size == 16
 folder = snapshot_download("org/playground-reasoning-data", repo_type="dataset", revision="main")
 import pyarrow.parquet as pq
-assert pq.read_table(folder + "/data/train.parquet").num_rows == 90
+assert pq.read_table(folder + "/data").num_rows == 90
 print("loaded", sum(p.numel() for p in model.parameters()))
 """
     environment = {

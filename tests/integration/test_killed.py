@@ -11,10 +11,10 @@ import os
 import time
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from tests.builders.fakes import read_data_set
 from tests.integration.killing import SECONDS, numbers, processes_of, run_with_kills, said, start, weights
 from tests.stages.tiny import make_data, make_model
 
@@ -64,7 +64,7 @@ STAGES = [
         "set": {**SAMPLING, "pass_at_k": [2], "rewards": [{"func": "trl_r1.rewards.MathAccuracy"}]},
     },
 ]
-KEPT = "kept/data/train.parquet"
+KEPT = "kept"
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_killed_at_ten_random_moments_it_ends_as_if_it_had_not_been(recipe, whol
         assert all(one[name].equal(other[name]) for name in one), stage
     for stage in STAGES:
         assert numbers(whole, stage["name"]) == numbers(run_dir, stage["name"]), stage["name"]
-    assert pq.read_table(whole / KEPT).equals(pq.read_table(run_dir / KEPT))
+    assert read_data_set(whole / KEPT).equals(read_data_set(run_dir / KEPT))
     assert any(not a.equal(b) for a, b in zip(weights(whole, "zero").values(), weights(whole, "last").values()))
 
 

@@ -293,6 +293,19 @@ def group_length_of(group):
 # Configurations that would end with 0 and distribute nothing
 
 
+def test_a_stage_that_learns_nothing_is_stopped_on_both_ranks(launch, place):
+    (place / "null.jsonl").write_text(
+        "".join(f'{{"prompt": "what is {i} + 1 ?", "solution": null}}\n' for i in range(32))
+    )
+    config = {**grpo(place), "data": [{"path": str(place / "null.jsonl")}], "max_steps": 20, "save_steps": 100}
+    config |= {"rewards": [{"func": "trl_r1.rewards.MathAccuracy"}], "max_steps_without_variance": 3}
+    output = launch("stalled", "grpo", config, "cpu_ddp", stops="stopped at step 3: 3 steps running every reward was")
+    progress = json.loads((output / "progress.json").read_text())
+    assert progress["exit_code"] == 1
+    assert progress["error"].count("reference answer: None") == 3
+    assert [path.name for path in output.glob("checkpoint-*")] == ["checkpoint-3"]
+
+
 @pytest.mark.parametrize(
     ("name", "accelerate", "arguments", "changes", "says"),
     [

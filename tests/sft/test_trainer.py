@@ -1,6 +1,7 @@
 """The SFT trainer: what it refuses before training, and the loss by source."""
 
 import functools
+import time
 from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +15,7 @@ from trl import SFTConfig, SFTTrainer
 from trl_r1 import R1SFTConfig, R1SFTTrainer
 from trl_r1.data import parallel
 from trl_r1.errors import ConfigError, DataError
+from trl_r1.sft.checks import check_template_keeps_reasoning
 
 from ..grpo.tiny import CHAT_TEMPLATE, make_tokenizer, sft_config, told
 
@@ -95,6 +97,14 @@ class TestTemplate:
         kept = trainer(model_path, tmp_path, rows, DROPS_REASONING, chat_template_path=str(tmp_path / "keeps.jinja"))
         assert "wait" in make_tokenizer().decode(kept.train_dataset[0]["input_ids"])
 
+    @pytest.mark.parametrize("text", ["wait ", "<think>", "</", "</think>"])
+    def test_is_looked_at_in_linear_time(self, text):
+        """A long text, as a model leaves it that is cut while it repeats itself."""
+        rows = [{"messages": turns("what ?", text * 60_000)}]
+        started = time.process_time()
+        check_template_keeps_reasoning(rows, lambda messages, row: messages[1]["content"])
+        assert time.process_time() - started < 20  # in quadratic time it takes minutes
+
     def test_is_looked_at_in_a_stream(self, model_path, tmp_path):
         rows = Dataset.from_dict({"messages": [turns("what ?", THOUGHT)] * 3}).to_iterable_dataset()
         with pytest.raises(ConfigError, match="drops the reasoning"):
@@ -128,6 +138,20 @@ class TestTruncation:
         )
         assert trainer(model_path, tmp_path, self.rows(30), max_length=16, max_truncated_share=0.3).train_dataset
         assert trainer(model_path, tmp_path, self.rows(100), max_length=None).train_dataset
+
+    @pytest.mark.parametrize("packing", [False, True])
+    def test_is_avoided_by_leaving_out_what_is_too_long(self, model_path, tmp_path, packing, caplog):
+        settings = {"max_length": 16, "too_long": "drop", "packing": packing}
+        kept = trainer(model_path, tmp_path, self.rows(30), **settings).train_dataset
+        assert sum(map(len, kept["input_ids"])) == 70 * 6
+        assert "30 of 100 rows (30.0%) are longer than 16 tokens and are left out" in caplog.text
+        with pytest.raises(DataError, match="none is left"):
+            trainer(model_path, tmp_path, self.rows(100), **settings)
+
+    def test_is_done_to_any_share_of_rows_where_that_is_asked_for(self, model_path, tmp_path, caplog):
+        cut = trainer(model_path, tmp_path, self.rows(30), max_length=16, too_long="cut").train_dataset
+        assert sorted(map(len, cut["input_ids"])) == [6] * 70 + [16] * 30
+        assert "30 of 100 rows (30.0%) are longer than 16 tokens and are cut" in caplog.text
 
     def test_by_packing_is_refused_where_it_cuts(self, model_path, tmp_path):
         with pytest.raises(DataError, match=r"2 of 100 rows"):

@@ -3,9 +3,9 @@
 import json
 import shutil
 
-import pyarrow.parquet as pq
 import pytest
 
+from tests.builders.fakes import read_data_set
 from tests.killing import run_until_killed
 from trl_r1.sampling import shards
 from trl_r1.stages import cold_start, general, pairs, rejection
@@ -47,7 +47,7 @@ def test_a_builder_leaves_data_selection_traces_and_progress(stage, tmp_path, co
     assert run(stage, tmp_path, config, rules=LENIENT) == 0
     out = tmp_path / "stage"
     selection = json.loads((out / "selection.json").read_text())
-    table = pq.read_table(out / "data" / "train.parquet")
+    table = read_data_set(out)
     assert 0 < selection["kept"] == len(table) <= selection["seen"] == 32
     assert {"prompt", "completion", "solution", "domain", "language", "source"} <= set(table.column_names)
     assert len(list((out / "traces").glob("*.parquet"))) == 3
@@ -58,18 +58,18 @@ def test_a_builder_leaves_data_selection_traces_and_progress(stage, tmp_path, co
 def test_a_killed_builder_goes_on_and_ends_with_the_same_data(tmp_path, config):
     assert run(rejection, tmp_path, config, rules=LENIENT) == 0
     out = tmp_path / "stage"
-    whole = pq.read_table(out / "data" / "train.parquet")
+    whole = read_data_set(out)
     (out / "traces" / "00001.parquet").unlink()
-    (out / "data" / "train.parquet").unlink()
+    shutil.rmtree(out / "data")
     assert run(rejection, tmp_path, config, rules=LENIENT) == 0
-    assert pq.read_table(out / "data" / "train.parquet").equals(whole)
+    assert read_data_set(out).equals(whole)
 
 
 @pytest.mark.parametrize("nth", [6, 7])  # a note, then two files a shard: before and between those of the third
 def test_a_builder_that_is_killed_at_any_moment_samples_no_prompt_twice(nth, tmp_path, config, monkeypatch):
     one_each = {"rules": LENIENT, "shard_prompts": 1}
     assert run(rejection, tmp_path, config, **one_each) == 0
-    whole = pq.read_table(tmp_path / "stage" / "data" / "train.parquet")
+    whole = read_data_set(tmp_path / "stage")
     shutil.rmtree(tmp_path / "stage")
 
     arguments = ["--config", str(tmp_path / "stage.yaml")]
@@ -91,7 +91,7 @@ def test_a_builder_that_is_killed_at_any_moment_samples_no_prompt_twice(nth, tmp
     assert len(asked) == len(set(asked)) == 8 - len(set(paid))
     assert not set(asked) & set(paid)
     assert len(list(read_traces(traces))) == 8 * config["n_samples"]
-    assert pq.read_table(tmp_path / "stage" / "data" / "train.parquet").equals(whole)
+    assert read_data_set(tmp_path / "stage").equals(whole)
 
 
 def test_the_general_stage_writes_what_rows_lack(tmp_path, config):
@@ -104,7 +104,7 @@ def test_the_general_stage_writes_what_rows_lack(tmp_path, config):
     selection = json.loads((tmp_path / "stage" / "selection.json").read_text())
     assert selection["simple_queries"] == 1
     assert selection["seen"] == 2
-    texts = pq.read_table(tmp_path / "stage" / "data" / "train.parquet")["completion"].to_pylist()
+    texts = read_data_set(tmp_path / "stage")["completion"].to_pylist()
     assert texts[0] == "<think>\n\n</think>\n\nsum"
 
 
@@ -112,7 +112,7 @@ def test_the_pairs_stage_writes_what_the_reward_stage_reads(tmp_path, config):
     judge = {"func": "tests.stages.tiny.digits"}
     changes = {"judge": judge, "min_gap": 0.0, "rules": {"finished": False, "min_language_share": None}}
     assert run(pairs, tmp_path, config, max_length_ratio=10.0, **changes) == 0
-    table = pq.read_table(tmp_path / "stage" / "data" / "train.parquet")
+    table = read_data_set(tmp_path / "stage")
     assert len(table) > 0
     assert {"prompt", "chosen", "rejected", "domain", "language"} <= set(table.column_names)
 

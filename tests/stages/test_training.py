@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -189,15 +190,16 @@ def test_fewer_prompts_than_a_step_takes_are_refused(run, grpo, data, capsys):
     assert "expected at least the 2 prompts that one generation takes" in capsys.readouterr().err
 
 
-def test_a_checkpoint_of_another_world_is_refused(run, common, capsys):
+def test_a_checkpoint_of_another_batch_is_refused(run, common, capsys):
     assert run("sft", common, max_steps=2, keep_checkpoints=True) == 0
     stage = Path(common["output_dir"])
     shutil.rmtree(stage / "model")
-    state = stage / "checkpoint-2" / "rng_state.pth"
-    shutil.copy(state, state.with_name("rng_state_0.pth"))
-    state.rename(state.with_name("rng_state_1.pth"))
+    world = stage / "checkpoint-2" / "trl_r1_world.json"
+    rows = json.loads(world.read_text())["rows_per_step"]
+    world.write_text(json.dumps({"processes": 2, "rows_per_step": 2 * rows, "batches_per_step": 1}))
     assert run("sft", common) == 2
-    assert "was written by 2 processes and cannot be resumed by 1" in capsys.readouterr().err
+    said = f"was written by 2 processes with {2 * rows} rows to a step, and 1 would take {rows}"
+    assert said in capsys.readouterr().err
 
 
 # The order of prompts
@@ -233,6 +235,36 @@ def test_a_judge_that_fails_ends_the_stage_and_one_that_answers_does_not(run, gr
     assert "judge is down" in capsys.readouterr().err
     assert "judge is down" in json.loads(Path(stopped["output_dir"], "progress.json").read_text())["error"]
     assert not Path(stopped["output_dir"], "model").exists()
+
+
+@pytest.mark.parametrize("steps", [3, 9])
+def test_golds_that_nobody_can_read_stop_the_stage(steps, run, grpo, common, tmp_path, capsys):
+    """At its last step too: what has learned nothing is no model."""
+    rows = [{"prompt": f"what is {i} + 1 ?", "solution": None} for i in range(16)]
+    data = tmp_path / "null.jsonl"
+    data.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    config = {
+        **grpo,
+        "data": [{"path": str(data)}],
+        "rewards": [{"func": "trl_r1.rewards.MathAccuracy"}],
+        "max_steps": steps,
+    }
+    stopping = {**config, "max_steps_without_variance": 3, "logging_steps": 100, "save_steps": 100}
+    before = signal.getsignal(signal.SIGTERM)
+    assert run("grpo", stopping) == 1
+    said = capsys.readouterr().err
+    assert "stopped at step 3: 3 steps running every reward was `None`" in said
+    assert said.count("reference answer: None") == said.count("rewards: math_accuracy None") == 3
+    stage = Path(common["output_dir"])
+    progress = json.loads((stage / "progress.json").read_text())
+    assert progress["error"] in said
+    assert progress["exit_code"] == 1
+    assert last_whole_checkpoint(stage).name == "checkpoint-3"
+    assert not (stage / "model").exists()
+    assert signal.getsignal(signal.SIGTERM) is before
+    # The same command says the same; without the check it goes on.
+    assert run("grpo", stopping) == 1
+    assert run("grpo", {**stopping, "max_steps_without_variance": None}) == 0
 
 
 # Resume

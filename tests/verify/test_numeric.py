@@ -1,5 +1,6 @@
 """Values of plain expressions: the fast path decides as the workers would, or leaves it to them, and is never long."""
 
+import contextlib
 import re
 import time
 from fractions import Fraction
@@ -93,6 +94,31 @@ def test_exact_numbers_are_judged_as_computer_algebra_would_judge_them():
 def test_values(gold, answer, verdict):
     assert compare_values(gold, answer) is verdict
     assert symbolic.leaf(gold, answer, Fraction(1)) is verdict
+
+
+ALIKE = [  # gold, answer: the same to many digits, and not the same
+    ("10^{30}", r"\sqrt{10^{60}+1}"),
+    (r"\sqrt{10^{60}+1}", "10^{30}"),
+    (r"\sqrt{10^{1100}+1}", "10^{550}"),
+    (r"\sqrt[4]{10^{120}+1}", "10^{30}"),
+    (r"10^{50}\sqrt{2}", r"10^{50}\sqrt{2}+1"),
+    (r"10^{50}\sqrt{2}", r"10^{50}\sqrt{2}+10^{-50}"),
+    (r"\sqrt{10^{60}+x}", r"\sqrt{10^{60}+x+1}"),
+    (r"2^{200}+\pi", r"2^{200}+\frac{355}{113}"),
+    (r"\frac{1}{\sqrt{10^{60}+1}}", "10^{-30}"),
+    ("1", r"e^{-100}+1"),
+    ("1", r"1-\sqrt{2}\cdot 2^{-200}"),
+    ("1", r"\sqrt{10^{40}+1}-10^{20}+1"),
+]
+
+
+@pytest.mark.parametrize(("gold", "answer"), ALIKE)
+def test_what_agrees_to_many_digits_is_not_the_same(gold, answer):
+    assert symbolic.leaf(gold, answer, Fraction(1)) is False
+    with contextlib.suppress(Undecided):
+        assert compare_values(gold, answer) is False
+    for same in (gold, answer):
+        assert symbolic.leaf(same, f"{same} + 0", Fraction(1)) is True
 
 
 def test_a_factor_belongs_to_the_answer():

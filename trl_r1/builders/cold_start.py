@@ -1,16 +1,22 @@
 """
-Cold-start data: readable outputs of R1-Zero, refined by a chat model.
+Cold-start data: readable outputs of R1-Zero, refined by a chat model, and answers that a chat model writes itself.
 
-Paper, v2 B.3.2: R1-Zero samples several trajectories at T = 1.0; those with the right final answer and a readable text
+Paper, v1 2.3.1: few-shot prompting with a long chain of thought as an example, prompting directly for detailed answers with
+reflection and verification, readable outputs of R1-Zero, and post-processing by people. v2 B.3.2: R1-Zero samples several trajectories at T = 1.0; those with the right final answer and a readable text
 are kept (symbolic comparison, repetition detection, language-mixing filter); a chat model refines the reasoning (first
-person, in the question's language) and writes a faithful summary with the boxed answer. Humans verified the result; here
-the refined text is verified again by the rules, and is given up where it fails them.
+person, in the question's language) and writes a faithful summary with the boxed answer. Here the refined text is verified
+again by the rules, and is given up where it fails them. Humans verified the result: [`~builders.review`].
 """
 
 import dataclasses
+import random
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any, Unpack
 
-from ..sampling import SamplingConfig, sample, score_traces
+from ..data import load_rows
+from ..sampling import SamplingConfig, accuracy_of, load_named, sample, score_traces
 from ..select import Selection, select
 from ..text import split_completion
 from ..trace import Trace
@@ -18,7 +24,7 @@ from .config import FORM, ColdStartConfig
 from .instructions import INSTRUCTIONS, fill
 from .job import Hooks, Job
 from .outputs import sft_row
-from .rejection import sample_and_select
+from .review import FILE, Reviews
 
 
 _NAMES = {"en": "English", "zh": "Chinese", "fr": "French", "de": "German", "es": "Spanish", "ja": "Japanese"}
@@ -40,35 +46,95 @@ def build_cold_start(sampling: SamplingConfig, config: ColdStartConfig, **hooks:
         [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
         [`~errors.StageError`]: if nothing was kept.
     """
-    job, selection = sample_and_select(sampling, config, **hooks)
-    report = selection.to_json()
-    # What was sampled may have a form of its own (`<answer>` tags); a refined text is written in the plain one.
-    texts: list[str | None] = [sft_row(t, config.form, job.rules.style)["completion"] for t in selection.kept]
-    if config.refine_url and selection.kept:
-        texts, report["refined"] = _refined(selection.kept, texts, job, config)
-    rows = [{**sft_row(trace), "completion": text} for trace, text in zip(selection.kept, texts) if text is not None]
-    report["kept"] = len(rows)
-    job.write(rows, report)
-    return selection
+    rewards = load_named(config.rewards)
+    job = Job(sampling, config, rewards, right_by=accuracy_of(rewards), **hooks)
+    examples = load_rows(config.examples, "sft", sampling.seed).to_list() if config.examples else []
+    sheet = Path(config.output_dir) / FILE
+    reviews = Reviews.read(config.reviewed, sheet if sheet.is_file() else None)
+    finish = partial(score_traces, rewards=rewards)
+    # What was sampled may have a form of its own (`<answer>` tags); a chat model writes the plain one.
+    plain = dataclasses.replace(job.rules, style="think")
+    rows: list[dict[str, Any]] = []
+    selections: dict[str, Selection] = {}
+    refined: dict[str, Any] = {}
+    for source in config.sources:
+        if source == "zero":
+            selection = job.select(job.samples(finish, config.rewards))
+            found: list[dict[str, Any] | None] = [job.row(trace, config.form) for trace in selection.kept]
+            if config.refine_url and selection.kept:
+                found, refined = _refined(selection.kept, found, job, config)
+        else:
+            selection = job.select(finish(list(_written(source, examples, job, config))), plain)
+            found = [{**job.row(trace), **sft_row(trace, FORM)} for trace in selection.kept]
+        selections[source] = selection
+        rows += [row for row in found if row is not None]
+    whole = Selection(
+        [trace for one in selections.values() for trace in one.kept],
+        [pair for one in selections.values() for pair in one.rejected],
+    )
+    reviews.write(sheet, rows)
+    rows, reviewed = reviews.apply(rows)
+    report = {**whole.to_json(), "kept": len(rows), "reviewed": reviewed}
+    if refined:
+        report["refined"] = refined
+    if len(selections) > 1:
+        report["by_source"] = {
+            name: {"seen": len(one.kept) + len(one.rejected), "kept": len(one.kept), "rejected": one.counts}
+            for name, one in selections.items()
+        }
+    job.write(rows, report, whole)
+    return whole
 
 
-def _refined(
-    kept: list[Trace], texts: list[str | None], job: Job, config: ColdStartConfig
-) -> tuple[list[str | None], dict[str, Any]]:
-    """Return each kept completion refined, or what becomes of it where that fails, and how often which happened."""
-    asking = dataclasses.replace(
+def _chat(job: Job, config: ColdStartConfig, **changes: Any) -> SamplingConfig:
+    """How the chat model is asked."""
+    return dataclasses.replace(
         job.sampling,
         backend="server",
         base_url=config.refine_url,
         server_model=config.refine_model,
         prompt_template="chat",
         completion_prefix="",
-        n_samples=1,
-        temperature=config.refine_temperature,
-        top_p=1.0,
-        top_k=0,
         max_completion_tokens=config.refine_max_tokens,
+        **changes,
     )
+
+
+def _written(source: str, examples: list[dict[str, Any]], job: Job, config: ColdStartConfig) -> Iterator[Trace]:
+    """What the chat model writes for the prompts, as traces of these."""
+    rows = list(job.rows)
+    requests = [
+        {
+            "prompt_id": str(i),
+            "prompt": _question(row, source, examples, job.sampling.seed, config.examples_per_prompt),
+        }
+        for i, row in enumerate(rows)
+    ]
+    asking = _chat(job, config, n_samples=config.chat_samples)
+    for answer in sample(config.refine_model or "", requests, asking, f"{config.output_dir}/{source}"):
+        row = rows[int(answer.prompt_id)]
+        taken = ("model", "sampling", "completion", "finish_reason", "n_tokens", "seed")
+        known = {name: getattr(answer, name) for name in taken}
+        yield Trace.of_row(row, prompt_id=row["prompt_id"], prompt=row["prompt"], **known)
+
+
+def _question(row: Mapping[str, Any], source: str, examples: list[dict[str, Any]], seed: int, shown: int) -> str:
+    """What the chat model is asked for a row; the examples depend on nothing but the row, the seed and what there is."""
+    values = {"language": _language_of(row["language"]), "prompt": row["prompt"]}
+    if source == "few_shot":
+        others = [one for one in examples if one["prompt_id"] != row["prompt_id"]]
+        alike = [one for one in others if one["language"] == row["language"]] or others
+        drawn = random.Random(f"{seed}:{row['prompt_id']}").sample(alike, min(shown, len(alike)))
+        texts = (fill(INSTRUCTIONS["example"], prompt=one["prompt"], completion=one["completion"]) for one in drawn)
+        values["examples"] = "\n\n".join(texts)
+    return fill(INSTRUCTIONS[source], **values)
+
+
+def _refined(
+    kept: list[Trace], rows: list[dict[str, Any] | None], job: Job, config: ColdStartConfig
+) -> tuple[list[dict[str, Any] | None], dict[str, Any]]:
+    """Return the row of each kept sample refined, or what becomes of it where that fails, and how often which happened."""
+    asking = _chat(job, config, n_samples=1, temperature=config.refine_temperature, top_p=1.0, top_k=0)
     requests = [
         {"prompt_id": str(i), "prompt": _request(trace, config.refine_instruction or INSTRUCTIONS["refine"])}
         for i, trace in enumerate(kept)
@@ -78,7 +144,8 @@ def _refined(
         if not answer.was_sampled:
             continue
         i, said = int(answer.prompt_id), answer.completion
-        candidates[i] = dataclasses.replace(kept[i], completion=said, finish_reason=answer.finish_reason, rewards={})
+        known = {"finish_reason": answer.finish_reason, "n_tokens": answer.n_tokens}
+        candidates[i] = dataclasses.replace(kept[i], completion=said, rewards={}, **known)
     # Length in tokens is the sampled text's; about duplicates and a prompt's share, selection has decided.
     rules = dataclasses.replace(
         job.rules,
@@ -91,10 +158,10 @@ def _refined(
     scored = dict(zip(candidates, score_traces(list(candidates.values()), job.rewards)))
     verdict = select(scored.values(), rules)
     passed = {id(trace) for trace in verdict.kept}
-    result: list[str | None] = texts if config.if_not_refined == "original" else [None] * len(texts)
+    result: list[dict[str, Any] | None] = list(rows) if config.if_not_refined == "original" else [None] * len(rows)
     for i, trace in scored.items():
         if id(trace) in passed:
-            result[i] = sft_row(trace, FORM)["completion"]
+            result[i] = {**job.row(trace), **sft_row(trace, FORM)}
     outcome = {
         "asked": len(kept),
         "refined": len(passed),
@@ -109,8 +176,12 @@ def _request(trace: Trace, instruction: str) -> str:
     parts = split_completion(trace.completion)
     return fill(
         instruction,
-        language=_NAMES.get(trace.language or "", trace.language or "the question's language"),
+        language=_language_of(trace.language),
         prompt=trace.prompt,
         thought=parts.thought or "",
         answer=parts.answer or "",
     )
+
+
+def _language_of(code: str | None) -> str:
+    return _NAMES.get(code or "", code or "the question's language")

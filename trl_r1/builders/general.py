@@ -28,7 +28,6 @@ from ..trace import Trace, by_prompt
 from .config import GeneralConfig
 from .instructions import INSTRUCTIONS, fill
 from .job import Hooks, Job
-from .outputs import sft_row
 
 
 def build_general(sampling: SamplingConfig, config: GeneralConfig, **hooks: Unpack[Hooks]) -> Selection:
@@ -93,13 +92,14 @@ def build_general(sampling: SamplingConfig, config: GeneralConfig, **hooks: Unpa
     candidates = _by_reward(score_traces(candidates, rewards), rewards, weights)
     selection = _select(candidates, {row["prompt_id"] for row, one in zip(rows, simple) if one}, job, config)
     job.write(
-        [sft_row(trace) for trace in selection.kept],
+        map(job.row, selection.kept),
         {
             **selection.to_json(),
             "simple_queries": sum(simple),
             "answers_written": sum(map(len, answers.values())),
             "thoughts_written": len(thoughts),
         },
+        selection,
     )
     return selection
 

@@ -1,8 +1,9 @@
 """
-A language model at a server that scores two answers against each other, for preference pairs.
+Language models at a server that judge for builders: two answers against each other, for preference pairs, and whether a
+response is safe.
 
-Paper, v2 3.1: a judge scores each pair several times, in random order. The paper's prompt is given there; this one is our
-own, to the same effect. How a judge is asked, what is kept and when it stops the stage: [`~rewards.asking`].
+Paper, v2 3.1: a judge scores each pair several times, in random order; responses are labelled safe or unsafe. The paper's
+prompt for pairs is given there; these are our own, to the same effect. How a judge is asked, what is kept and when it stops the stage: [`~rewards.asking`].
 """
 
 import math
@@ -66,3 +67,42 @@ def _score(value: Any) -> float:
     if isinstance(value, bool) or not math.isfinite(number) or not LOWEST <= number <= HIGHEST:
         raise ValueError(f"a score outside its scale: {value!r}")
     return number
+
+
+@dataclass(frozen=True)
+class SafetyJudge(AskedModel):
+    """
+    A model that says whether a response is safe: 1 for safe, 0 for unsafe. The whole response is shown to it, thought
+    included (paper, v1 2.3.4).
+
+    Takes the arguments of [`~rewards.asking.AskedModel`]. It is called as a reward.
+    """
+
+    __name__: ClassVar[str] = "safety_judge"
+
+    def __call__(self, completions: Sequence[str], question: Sequence[str], **columns: Any) -> list[float | None]:
+        """
+        Label responses.
+
+        Args:
+            completions (`Sequence[str]`):
+                The responses.
+            question (`Sequence[str]`):
+                What each responds to.
+            **columns:
+                Not read.
+
+        Returns:
+            `list[float | None]`: `None` without a readable judgement.
+        """
+        cases = [self._case(query, response) for query, response in zip(question, completions, strict=True)]
+        return [one.value for one in run_coroutine(self.ask(cases, "verdict", _verdict))]
+
+    def _case(self, query: str, response: str) -> Case:
+        rubric = self.rubric or INSTRUCTIONS["safety_rubric"]
+        asked = parts_between_marks({"query": query, "response": response})
+        return Case(f"{asked}\n\n{fill(INSTRUCTIONS['safety'], rubric=rubric)}", (query, response))
+
+
+def _verdict(said: dict[str, Any]) -> float:
+    return {"safe": 1.0, "unsafe": 0.0}[str(said["verdict"]).strip().lower()]

@@ -2,8 +2,8 @@
 Preference pairs: a chosen and a rejected answer to a prompt, for a reward model.
 
 Paper, v2 3.1: a judge scores each pair four times with A and B in random order; pairs whose mean scores are more than 1
-apart are kept; the lengths of chosen and rejected answers are comparable overall. 66,000 pairs in all. Which answers are
-paired is not stated: here a comparing judge sees the samples of a prompt two by two, and where a reward scores each
+apart are kept; the lengths of chosen and rejected answers are comparable overall. 66,000 pairs in all. Here each pair is
+seen equally often in both orders. Which answers are paired is not stated: a comparing judge sees the samples of a prompt two by two, and where a reward scores each
 answer by itself the best is paired with the worst, the second best with the second worst, and so on.
 """
 
@@ -56,7 +56,7 @@ def build_pairs(sampling: SamplingConfig, config: PairsConfig, **hooks: Unpack[H
             return compare_two_by_two(traces, judge, config.rounds, sampling.seed)
         return score_traces(traces, rewards)
 
-    selection = job.select(job.sample(finish=compare, finish_key=[config.judge, config.rounds]))
+    selection = job.select(job.samples(compare, [config.judge, config.rounds]))
     pairs, rejected = choose_pairs(selection, config, two_by_two)
     pairs, rejected["lopsided"] = balance_lengths(pairs, config.max_length_ratio)
     kept = [_row(chosen, worse) for chosen, worse in pairs]
@@ -67,7 +67,7 @@ def build_pairs(sampling: SamplingConfig, config: PairsConfig, **hooks: Unpack[H
         "kept_by_domain": Counter(row["domain"] for row in kept),
         "answers": selection.to_json(),
     }
-    job.write(kept, report, PAIR_COLUMNS)
+    job.write(kept, report, selection, PAIR_COLUMNS)
     return kept
 
 
@@ -90,9 +90,10 @@ def compare_two_by_two(traces: list[Trace], judge: ComparisonJudge, rounds: int,
         for pair, (i, j) in enumerate(zip(group[::2], group[1::2])):
             if normalized(traces[i].completion) == normalized(traces[j].completion):
                 continue
-            for turn in range(rounds):
-                swapped = random.Random(f"{seed}:{prompt_id}:{pair}:{turn}").random() < 0.5
-                asked.append((j, i) if swapped else (i, j))
+            # Which order comes first is drawn, and then they take turns: by chance alone, one pair in eight of four
+            # rounds would be seen in one order only, and a judge that favours the first answer would decide it.
+            first = random.Random(f"{seed}:{prompt_id}:{pair}").random() < 0.5
+            asked += [(j, i) if first ^ bool(turn % 2) else (i, j) for turn in range(rounds)]
     scores = judge([(traces[a].prompt, traces[a].completion, traces[b].completion) for a, b in asked])
     given: dict[int, list[float]] = {}
     for (a, b), both in zip(asked, scores):

@@ -13,7 +13,6 @@ from ..sampling import SamplingConfig, accuracy_of, load_named, score_traces
 from ..select import Selection
 from .config import RejectionConfig
 from .job import Hooks, Job
-from .outputs import sft_row
 
 
 def build_rejection(sampling: SamplingConfig, config: RejectionConfig, **hooks: Unpack[Hooks]) -> Selection:
@@ -32,16 +31,8 @@ def build_rejection(sampling: SamplingConfig, config: RejectionConfig, **hooks: 
         [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
         [`~errors.StageError`]: if nothing was kept.
     """
-    job, selection = sample_and_select(sampling, config, **hooks)
-    job.write([sft_row(trace, config.form, job.rules.style) for trace in selection.kept], selection.to_json())
-    return selection
-
-
-def sample_and_select(
-    sampling: SamplingConfig, config: RejectionConfig, **hooks: Unpack[Hooks]
-) -> tuple[Job, Selection]:
-    """Sample and select by the config's rewards."""
     rewards = load_named(config.rewards)
     job = Job(sampling, config, rewards, right_by=accuracy_of(rewards), **hooks)
-    scored = job.sample(finish=partial(score_traces, rewards=rewards), finish_key=config.rewards)
-    return job, job.select(scored)
+    selection = job.select(job.samples(partial(score_traces, rewards=rewards), config.rewards))
+    job.write((job.row(trace, config.form) for trace in selection.kept), selection.to_json(), selection)
+    return selection

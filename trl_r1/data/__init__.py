@@ -20,7 +20,7 @@ example, that general prompts come only in the last 400 steps of RL stage 2 (v2 
 from .rows import id_of_row, load_prompts, load_rows, load_source, prompt_id, question_of_row, read_solution
 from .schedule import schedule_prompts
 from .source import DataSource, parse_sources
-from .templates import render
+from .templates import load_sft, render
 
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "id_of_row",
     "load_prompts",
     "load_rows",
+    "load_sft",
     "load_source",
     "parse_sources",
     "prompt_id",

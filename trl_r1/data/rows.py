@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data_files import data_files
 from ..errors import ConfigError, DataError
 from ..ids import parse_hub_id
 from ..language import detect
@@ -134,54 +135,87 @@ def load_source(source: DataSource, kind: str = "prompts", seed: int = 0) -> "Da
     Raises:
         [`~errors.DataError`]: if the source cannot be read, has no usable row, or lacks a column.
     """
+    return load_counted(source, kind, seed)[0]
+
+
+def load_counted(source: DataSource, kind: str = "prompts", seed: int = 0) -> tuple["Dataset", int]:
+    """Return what [`load_source`] does, and how many rows there were before those that lack something were left out."""
     from datasets import Features, Value
 
     dataset = open_source(source)
-    required, optional = REQUIRED_COLUMNS[kind], OPTIONAL_COLUMNS.get(kind, ())
     if len(dataset) == 0:
         raise DataError("expected at least one row, got an empty data set", file=source.path, key="path")
-    taken: dict[str, list[str]] = {}
-    for meaning in (*required, *optional, "solution", "domain", "language"):
-        columns, named = source.columns(meaning)
-        if named or meaning in required:
-            _check_columns(source, dataset.column_names, columns, f"{meaning}_column")
-        if set(columns) <= set(dataset.column_names):
-            taken[meaning] = columns
-    _check_columns(source, dataset.column_names, source.options_columns or (), "options_columns")
+    taken, names = columns_taken(source, kind, dataset.column_names)
     dataset = accepted_rows(dataset, source)
     if source.limit is not None and source.limit < len(dataset):
         order = list(range(len(dataset)))
         random.Random(f"{seed}:{source.label}").shuffle(order)
         dataset = dataset.select(sorted(order[: source.limit]))
     total = len(dataset)
-    names = ["prompt_id", *required, *optional, "solution", "domain", "language", "source"]
-    if kind == "preference":
-        names.remove("solution")
-    if source.options_columns is not None:
-        names.append("options")
     known = {*names, *(column for columns in taken.values() for column in columns), *(source.options_columns or ())}
     further = {name: feature for name, feature in dataset.features.items() if name not in known}
     features = Features({**{name: Value("string") for name in names}, **further})
     dataset = dataset.map(
-        _canonical_rows,
+        canonical_rows,
         batched=True,
         fn_kwargs={"source": source, "kind": kind, "taken": taken, "names": list(features)},
         remove_columns=dataset.column_names,
         features=features,
         num_proc=processes_for(total),
     )
-    if len(dataset) < total:
-        what = " or ".join(required)
-        logger.warning("%s: %d of %d rows have no %s and are left out", source.path, total - len(dataset), total, what)
+    check_rows_left(source, kind, taken, len(dataset), total)
     if "solution" in dataset.column_names and (unsolved := sum(solution is None for solution in dataset["solution"])):
         logger.info("%s: %d of %d rows have no solution", source.path, unsolved, len(dataset))
-    if len(dataset) == 0:
+    return dataset, total
+
+
+def columns_taken(source: DataSource, kind: str, there: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """
+    Return what is read of a source.
+
+    Args:
+        source ([`DataSource`]):
+            Where the rows are.
+        kind (`str`):
+            See [`load_source`].
+        there (`Sequence[str]`):
+            The columns of its rows.
+
+    Returns:
+        `tuple`: the columns by their meaning, and the names of the canonical columns.
+
+    Raises:
+        [`~errors.DataError`]: if it lacks a column.
+    """
+    required, optional = REQUIRED_COLUMNS[kind], OPTIONAL_COLUMNS.get(kind, ())
+    taken: dict[str, list[str]] = {}
+    for meaning in (*required, *optional, "solution", "domain", "language"):
+        columns, named = source.columns(meaning)
+        if named or meaning in required:
+            _check_columns(source, there, columns, f"{meaning}_column")
+        if set(columns) <= set(there):
+            taken[meaning] = columns
+    _check_columns(source, there, source.options_columns or (), "options_columns")
+    names = ["prompt_id", *required, *optional, "solution", "domain", "language", "source"]
+    if kind == "preference":
+        names.remove("solution")
+    names += ["options"] if source.options_columns is not None else []
+    names += ["license"] if source.license is not None else []
+    return taken, names
+
+
+def check_rows_left(source: DataSource, kind: str, taken: Mapping[str, list[str]], left: int, total: int) -> None:
+    """Say how many rows of a source lack what `kind` needs, and refuse one in which all do."""
+    required = REQUIRED_COLUMNS[kind]
+    if left < total:
+        what = " or ".join(required)
+        logger.warning("%s: %d of %d rows have no %s and are left out", source.path, total - left, total, what)
+    if left == 0:
         raise DataError(
             f"expected rows with text in {', '.join(repr(column) for m in required for column in taken[m])}, got none among {total}",
             file=source.path,
             key=f"{required[0]}_column",
         )
-    return dataset
 
 
 def use_of(reads: Sequence[str]) -> str:
@@ -258,8 +292,8 @@ def open_source(source: DataSource, **options: Any) -> "Dataset":
         if (path.is_dir() and (path / "state.json").exists()) or (path / "dataset_dict.json").exists():
             loaded = datasets.load_from_disk(str(path))
             return loaded[source.split] if isinstance(loaded, datasets.DatasetDict) else loaded
-        if path.is_file():
-            if path.stat().st_size == 0:
+        if files := data_files(path):
+            if files[0].stat().st_size == 0:
                 raise DataError("expected at least one row, got an empty file", file=source.path, key="path")
             suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
             reader = _READERS.get(suffixes[-1].lower() if suffixes else "")
@@ -271,7 +305,7 @@ def open_source(source: DataSource, **options: Any) -> "Dataset":
                 )
             if options and reader == "parquet":  # by default as large as the first row group: an empty file has none
                 options["batch_size"] = 1000
-            return datasets.load_dataset(reader, data_files=str(path), split="train", **options)
+            return datasets.load_dataset(reader, data_files=list(map(str, files)), split="train", **options)
         name, revision = parse_hub_id(source.path)
         if revision is None and not path.exists() and (path.suffix in (*_READERS, ".gz") or name.count("/") != 1):
             raise DataError("no such file or folder", file=source.path, key="path")
@@ -282,9 +316,10 @@ def open_source(source: DataSource, **options: Any) -> "Dataset":
         raise _unreadable(source, error) from error
 
 
-def _canonical_rows(
+def canonical_rows(
     batch: dict[str, list[Any]], source: DataSource, kind: str, taken: dict[str, list[str]], names: list[str]
 ) -> dict[str, list[Any]]:
+    """Return the rows of a batch as [`load_source`] gives them, without those that lack what `kind` needs."""
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for i in range(len(next(iter(batch.values())))):
         cell = {meaning: _joined([batch[column][i] for column in columns]) for meaning, columns in taken.items()}
@@ -293,6 +328,8 @@ def _canonical_rows(
             continue
         row |= {meaning: _text_of(cell.get(meaning), meaning) for meaning in OPTIONAL_COLUMNS.get(kind, ())}
         row["source"] = source.label
+        if source.license is not None:
+            row["license"] = source.license
         row["domain"] = source.domain or cell.get("domain") or source.label
         row["language"] = source.language or cell.get("language") or detect(row["prompt"])
         row["solution"] = read_solution(cell.get("solution"))

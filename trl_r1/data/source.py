@@ -44,6 +44,9 @@ class DataSource:
             missing or empty, the language is detected from the prompt.
         language_column (`str`, *optional*):
             Column with each row's language.
+        license (`str`, *optional*):
+            License of all rows, by the Hub's identifiers (`mit`): a column `license` of what is built from them. Without
+            it, a column `license`.
         limit (`int`, *optional*):
             Keep only so many rows: the first of a seeded shuffle.
         share (`float`, *optional*):
@@ -69,6 +72,7 @@ class DataSource:
     domain_column: str | None = None
     language: str | None = None
     language_column: str | None = None
+    license: str | None = None
     limit: int | None = None
     share: float | None = None
     from_step: int | None = None

@@ -116,6 +116,10 @@ class R1GRPOConfig(TrainingConfig, GRPOConfig):
         prompt_curriculum (`bool`, *optional*, defaults to `False`):
             Whether prompts that were mastered or hopeless when they were last seen are offered less often
             ([`~grpo.curriculum`]). Not in R1's training.
+        max_steps_without_variance (`int`, *optional*, defaults to `50`):
+            After how many optimizer steps running in which no group has variance in its rewards, or every reward is
+            `None`, the training stops with an error ([`~grpo.stall`]). Groups that are solved whole, and those to which no
+            reward applies at the step, do not count. `None` or 0: never. Our own choice: 50.
         languages (`list[str]`, *optional*):
             The languages that may occur (ISO 639-1), for the metrics that count words. `None`: all that
             [`trl_r1.language`] knows. With one language to a script, as in `["en", "zh"]`, no word list is loaded.
@@ -148,6 +152,7 @@ class R1GRPOConfig(TrainingConfig, GRPOConfig):
     max_tokens_per_micro_batch: int | None = None
     skip_zero_advantage: bool | None = None
     prompt_curriculum: bool = False
+    max_steps_without_variance: int | None = 50
     languages: list[str] | None = None
 
     def __post_init__(self) -> None:
@@ -177,6 +182,11 @@ class R1GRPOConfig(TrainingConfig, GRPOConfig):
         if self.max_tokens_per_micro_batch is not None and self.max_tokens_per_micro_batch < 1:
             raise ConfigError(
                 f"expected at least 1, got {self.max_tokens_per_micro_batch}", key="max_tokens_per_micro_batch"
+            )
+        if self.max_steps_without_variance is not None and self.max_steps_without_variance < 0:
+            raise ConfigError(
+                f"expected a number of steps, or null for any; got {self.max_steps_without_variance}",
+                key="max_steps_without_variance",
             )
         self.max_completion_length_schedule = read_length_schedule(self.max_completion_length_schedule)
         if self.max_completion_length_schedule and "max_new_tokens" in (self.generation_kwargs or {}):

@@ -46,6 +46,8 @@ class Rollout(list[dict[str, Any]]):
             How long the rewards took.
         groups (`list[Group]`):
             Of all ranks, in the order of `rewards`.
+        domains (`list`):
+            Theirs; `None` where there is none.
     """
 
     prefilled: list[bool]
@@ -55,6 +57,7 @@ class Rollout(list[dict[str, Any]]):
     rewards: torch.Tensor
     reward_seconds: float
     groups: list[Group]
+    domains: list[Any]
 
 
 class RemoveStaleRollouts(TrainerCallback):

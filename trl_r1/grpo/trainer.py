@@ -8,7 +8,7 @@ Each method of TRL that is overridden is here once (those of checkpoints in [`~r
     _prepare_inputs                          a rollout into micro-batches          micro_batches
       _generate_and_score_completions        length schedule; which prompts        curriculum, prompt_stream
                                              groups without variance replaced      dynamic_sampling
-                                             metrics, kept rollouts                metrics, rollout
+                                             metrics, kept rollouts, a stop        metrics, rollout, stall
         _generate                            rows that have ended left out         compact_generation
         _get_per_token_logps_and_entropies   no columns of padding                 padding
         _calculate_rewards                   what rewards cannot see
@@ -31,7 +31,6 @@ import torch
 from accelerate.logging import get_logger
 from accelerate.utils import gather_object, is_peft_model
 from datasets import Dataset
-from torch.utils.data import Sampler
 from transformers import ProcessorMixin
 from trl import GRPOTrainer
 from typing_extensions import override
@@ -53,6 +52,7 @@ from .prompt_stream import PromptStream, check_prompt_stream
 from .reference import load_reference, moving_reference, save_reference
 from .rollout import FOLDER, SHARD, RemoveStaleRollouts, Rollout
 from .sampler import go_to_epoch
+from .stall import StallCheck
 from .switches import MEAN_OVER_ROWS, decide, reasons_in_config, reasons_in_model
 
 
@@ -84,7 +84,6 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
     ```python
     >>> from trl_r1 import R1GRPOConfig, R1GRPOTrainer
     >>> from trl_r1.rewards import math_accuracy, think_format
-
     >>> args = R1GRPOConfig(output_dir="out", max_completion_length=1024)
     >>> rewards = [math_accuracy, think_format]  # the data set has `prompt` and `solution`
     >>> trainer = R1GRPOTrainer("Qwen/Qwen2.5-1.5B", rewards, args, train_dataset=dataset)
@@ -129,6 +128,8 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         self.keeps_rollouts: bool = getattr(args, "save_rollouts", False)
         if self.keeps_rollouts:
             self.add_callback(RemoveStaleRollouts())
+        self.stall = StallCheck(args, self.reward_funcs, self.reward_func_names, self.reward_weights.tolist())
+        self.add_callback(self.stall)
         self.samples_dynamically: bool = getattr(args, "dynamic_sampling", False)
         self._empty_logs = copy.deepcopy(self._logs)
         self.prompt_stream: PromptStream | None = None
@@ -144,15 +145,14 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
             self.add_callback(SaveAtEnd(self.curriculum))
         self.moving_reference = moving_reference(self)
         self._reward_seconds = 0.0
-        self._prompt_sampler: Sampler[int] | None = None
+        self._prompt_sampler: Any = None
 
     # A step
 
     @override
-    def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler[int]:
-        sampler: Sampler[int] = super()._get_train_sampler(dataset)
-        self._prompt_sampler = sampler
-        return sampler
+    def _get_train_sampler(self, dataset: Dataset | None = None) -> Any:
+        self._prompt_sampler = super()._get_train_sampler(dataset)
+        return self._prompt_sampler
 
     @override
     def _prepare_inputs(self, generation_batch: Any) -> Any:
@@ -188,10 +188,9 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         """This rank's rows, with fresh prompts in place of those that are not offered this time."""
         names = self._ids_of_groups(inputs)
         kept = [curriculum.is_offered(name, f"batch {self._step}, group {i}") for i, name in enumerate(names)]
-        replaced = kept.count(False)
-        known = len(curriculum.rates)
-        self._log({"prompt_curriculum/replaced": replaced / len(kept), "prompt_curriculum/known": known})
-        fresh = iter(self._fresh_rows(replaced, set(names), inputs))
+        out, known = kept.count(False), len(curriculum.rates)
+        self._log({"prompt_curriculum/replaced": out / len(kept), "prompt_curriculum/known": known})
+        fresh = iter(self._fresh_rows(out, set(names), inputs))
         rows = [None if stays else next(fresh) for stays in kept]
         return [rows[group] or row for group, row in zip(self._groups_of_rows(len(inputs)), inputs, strict=True)]
 
@@ -230,7 +229,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
             size,
             by_function=self.multi_objective_aggregation == "normalize_then_sum",
         )
-        domains = gather_object([row.get("domain") for row in rollout])[::size]
+        rollout.domains = domains = gather_object([row.get("domain") for row in rollout])[::size]
         if not further_round:
             languages = [
                 row.get("language") or question_language(question_of_row(row), self.languages) for row in rollout
@@ -238,6 +237,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
             counts = count_emergence(rollout.texts, languages, rollout.truncated, self.languages)
             self._log(emergence_metrics(gather_object([counts])) | group_metrics(rollout.groups, domains))
         if training:
+            self.stall.rollouts.append(rollout)
             self._reward_seconds += rollout.reward_seconds
             if self.curriculum is not None:
                 counted = [(group.solved, group.judged) for group in rollout.groups]
@@ -359,11 +359,10 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
     @override
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> torch.Tensor:
+    ) -> Any:
         if "micro_batches" in inputs:
             return self.micro_batches.loss(model, inputs, super().compute_loss)
-        loss: torch.Tensor = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        return loss
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def _groups_of_rows(self, n: int) -> list[int]:
         """The number, among the groups of all ranks, of the group of each of this rank's n rows in training."""
@@ -407,6 +406,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
             "buffer": self._buffered_inputs if in_cycle else None,
             "max_completion_length": self.max_completion_length,
         }
+        state["steps_without_variance"] = self.stall.steps
         # TRL writes these to a file of its own when the checkpoint already looks whole.
         state["entropy"] = {"coefficient": self.entropy_coef, "last": self._last_world_entropy}
         if self.prompt_stream is not None:
@@ -420,6 +420,7 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
         self._buffered_inputs = state["rollout"]["buffer"]
         if self.length_schedule:
             self._set_completion_length(state["rollout"]["max_completion_length"])
+        self.stall.steps = state.get("steps_without_variance", 0)
         self.entropy_coef = state["entropy"]["coefficient"]
         self._last_world_entropy = state["entropy"]["last"]
         if self.prompt_stream is not None:

@@ -87,20 +87,20 @@ def model_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
 
 
 def dataset_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
-    """Return the README.md of a stage's data sets, one configuration for each parquet file."""
+    """Return the README.md of a stage's data sets, one configuration for each."""
     from huggingface_hub import DatasetCardData
 
-    files = [_table(file) for file in stage.datasets]
+    files = [_table(name, parts) for name, parts in stage.datasets.items()]
     data = DatasetCardData(
         license=to.license,
         pretty_name=f"{run.name}: {stage.name}",
         task_categories=["text-generation"],
-        size_categories=_size_category(sum(file["rows"] for file in files)),
+        size_categories=_size_category(sum(file["rows"] for file in files if file["name"] != "rejected")),
         tags=_tags(stage),
         configs=[
             {
                 "config_name": "default" if file["name"] == "train" else file["name"],
-                "data_files": [{"split": "train", "path": f"data/{file['name']}.parquet"}],
+                "data_files": [{"split": "train", "path": file["pattern"]}],
                 **({"default": True} if file["name"] == "train" or len(files) == 1 else {}),
             }
             for file in files
@@ -245,12 +245,17 @@ def _measured(run: RunRecord, model: str) -> list[Measured]:
     return found
 
 
-def _table(file: Path) -> dict[str, Any]:
+def _table(name: str, parts: list[Path]) -> dict[str, Any]:
+    """What the card says of a data set: its rows, its columns, where its files are, and how a row looks."""
     import pyarrow.parquet as pq
 
-    parquet = pq.ParquetFile(file)
-    columns = [(f.name, str(f.type)) for f in parquet.schema_arrow]
-    return {"name": file.stem, "rows": parquet.metadata.num_rows, "columns": columns}
+    rows = sum(pq.read_metadata(part).num_rows for part in parts)
+    with pq.ParquetFile(parts[0]) as parquet:
+        columns = [(f.name, str(f.type)) for f in parquet.schema_arrow]
+        first = next(parquet.iter_batches(1), None)
+    pattern = re.sub(r"-\d{5,}-of-\d{5,}\.parquet$", "-*.parquet", f"{parts[0].parent.name}/{parts[0].name}")
+    example = {key: value for key, value in first.to_pylist()[0].items() if isinstance(value, str)} if first else {}
+    return {"name": name, "rows": rows, "columns": columns, "pattern": pattern, "example": example}
 
 
 def _size_category(rows: int) -> str:

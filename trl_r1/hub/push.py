@@ -191,7 +191,8 @@ def _uploads_of(run: RunRecord, stage: StageRecord, to: Destination) -> list[_Up
             texts["adapter_config.json"] = adapter
         uploads.append(_Upload(stage.name, "model", to.repos[stage.name], files, texts))
     if stage.datasets:
-        files = {f"data/{f.name}": f for f in stage.datasets}
+        parts = [part for files in stage.datasets.values() for part in files]
+        files = {part.relative_to(stage.directory).as_posix(): part for part in parts}
         texts = {"README.md": dataset_card(run, stage, to), **shared}
         uploads.append(_Upload(stage.name, "dataset", to.repos[stage.name], files, texts))
     return uploads

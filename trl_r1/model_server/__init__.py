@@ -6,8 +6,20 @@ HTTP library.
 """
 
 from .client import Choice, Connection, PromptRefused, Server, run_coroutine
+from .named import address_of, server_name, variable_of
 from .replies import Replies
 from .spending import Spending
 
 
-__all__ = ["Choice", "Connection", "PromptRefused", "Replies", "Server", "Spending", "run_coroutine"]
+__all__ = [
+    "Choice",
+    "Connection",
+    "PromptRefused",
+    "Replies",
+    "Server",
+    "Spending",
+    "address_of",
+    "run_coroutine",
+    "server_name",
+    "variable_of",
+]

@@ -26,6 +26,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypeVar
 
 from ..errors import ConfigError, ServerError, expect
+from .named import address_of, server_name
 
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ T = TypeVar("T")
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
 CONNECT_SECONDS = 30.0
+# Between two tries at a server beside the stage that is not there at the moment.
+RESTART_SECONDS = 2.0
 
 # The server refuses the request whatever the prompt: no key, no such path, no such model.
 _WRONG_SET_UP = (401, 403, 404, 405)
@@ -89,7 +92,8 @@ class Server:
 
     Args:
         base_url (`str`):
-            Where its API starts, such as `http://localhost:8000/v1`.
+            Where its API starts, such as `http://localhost:8000/v1`; or `server:NAME`, a server that the runner has started
+            beside the stage. While nothing answers there, requests wait: the runner starts it again, or ends the stage.
         model (`str`):
             The model's name there.
         api_key_variable (`str`, *optional*, defaults to `"OPENAI_API_KEY"`):
@@ -114,9 +118,11 @@ class Server:
     concurrency: int = 32
 
     def __post_init__(self) -> None:
-        if not isinstance(self.base_url, str) or not _ADDRESS.fullmatch(self.base_url):
+        if not isinstance(self.base_url, str) or not (server_name(self.base_url) or _ADDRESS.fullmatch(self.base_url)):
             # What is not an address may be a key, or hold one.
-            raise ConfigError("expected an address such as http://localhost:8000/v1, without a key", key="base_url")
+            raise ConfigError(
+                "expected an address such as http://localhost:8000/v1, without a key, or `server:NAME`", key="base_url"
+            )
         expect(self, "model", isinstance(self.model, str) and self.model != "", "the model's name at the server")
         if not isinstance(self.api_key_variable, str) or not _VARIABLE.fullmatch(self.api_key_variable):
             raise ConfigError(
@@ -167,6 +173,7 @@ class Connection:
 
     def __init__(self, server: Server, client: Any, sleep: Callable[[float], Awaitable[None]]):
         self.server = server
+        self.address = address_of(server.base_url).rstrip("/")
         self._client = client
         self._sleep = sleep
         self._slots = asyncio.Semaphore(server.concurrency)
@@ -217,7 +224,7 @@ class Connection:
         import httpx2
 
         async def ask(path: str, **request: Any) -> Any:
-            url = f"{self.server.base_url.rstrip('/').removesuffix('/v1')}/{path}"
+            url = f"{self.address.removesuffix('/v1')}/{path}"
             request["model"] = self.server.model
             answer = await asyncio.wait_for(
                 self._client.post(url, json=request, headers=_headers(self.server.key())), CONNECT_SECONDS
@@ -251,13 +258,13 @@ class Connection:
         import httpx2
 
         path = "chat/completions" if "messages" in request else "completions"
-        url = f"{self.server.base_url.rstrip('/')}/{path}"
+        url = f"{self.address}/{path}"
         key = self.server.key()
         headers = {"Content-Type": "application/json", **_headers(key)}
         body = json.dumps(request).encode()  # in ASCII, so that half of a surrogate pair passes
-        failure = ""
-        for attempt in range(self.server.retries + 1):
-            asked_to_wait = 0.0
+        failure, attempt = "", 0
+        while attempt <= self.server.retries:
+            asked_to_wait, gone = 0.0, False
             async with self._slots:
                 try:
                     answer = await asyncio.wait_for(
@@ -277,9 +284,17 @@ class Connection:
                     failure = f"no answer in the protocol's JSON: {_without(key, str(error))}"
                 except (httpx2.HTTPError, OSError) as error:
                     failure = f"{type(error).__name__}: {_without(key, str(error))}"
+                    # Beside the stage: the runner starts it again, or ends the stage.
+                    gone = isinstance(error, httpx2.NetworkError | httpx2.RemoteProtocolError) and bool(
+                        server_name(self.server.base_url)
+                    )
+            if gone:
+                await self._sleep(RESTART_SECONDS)
+                continue
             if attempt < self.server.retries:
                 doubled = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt) * random.uniform(0.75, 1.25)
                 await self._sleep(min(asked_to_wait, self.server.timeout_seconds) if asked_to_wait > 0 else doubled)
+            attempt += 1
         raise ServerError(f"{url} failed {self.server.retries + 1} times, the last time with: {failure}")
 
 

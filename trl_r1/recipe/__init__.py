@@ -8,13 +8,14 @@ from .document import Document, read_document, shown
 from .fingerprint import fingerprints, package_versions
 from .load import find_recipe, known_recipes, load_recipe, read_recipe, recipe_homes
 from .optional import settle_needs
-from .records import Artifact, Recipe, Stage
+from .records import Artifact, ModelServer, Recipe, Stage
 from .references import ResolvedStage, resolve
 
 
 __all__ = [
     "Artifact",
     "Document",
+    "ModelServer",
     "Recipe",
     "ResolvedStage",
     "Stage",

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ..data_files import data_files
 from .references import ResolvedStage, with_texts
 
 
@@ -64,7 +65,8 @@ def _identity(item: ResolvedStage, found: dict[str, str]) -> dict[str, Any]:
         # The same data in another folder are the same data.
         "config": with_texts(config, lambda text: digests.get(text, text)),
         "inputs": sorted(digests.values()),
-        "processes": item.stage.num_processes,
+        # With `batch_size` a step takes the same rows on any number of processes, and a checkpoint goes on on another.
+        "processes": None if item.config.get("batch_size") is not None else item.stage.num_processes,
         "parents": {parent: found[parent] for parent in item.parents},
         "versions": package_versions(),
         "code": _own_code(item),
@@ -72,10 +74,12 @@ def _identity(item: ResolvedStage, found: dict[str, str]) -> dict[str, Any]:
 
 
 def content_digest(path: Path) -> str:
-    """Return a hash of a file's contents, or of all files of a folder with their names."""
-    if path.is_dir():
+    """Return a hash of a file's contents, or of all files of a folder, or of a data set in parts, with their names."""
+    parts = [] if path.is_file() else data_files(path)
+    if path.is_dir() or parts:
         digest = hashlib.sha256()
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        path = path.parent if parts else path
+        for file in parts or sorted(p for p in path.rglob("*") if p.is_file()):
             digest.update(f"{file.relative_to(path).as_posix()}\0{content_digest(file)}\0".encode())
         return digest.hexdigest()
     try:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data_files import is_place
 from ..errors import ConfigError
 from .document import Document, read_document, shown
 
@@ -130,7 +131,7 @@ def _placed(found: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     def whole(mapping: Any, keys: tuple[str, ...]) -> None:
         for key in keys if isinstance(mapping, dict) else ():
-            if isinstance(mapping.get(key), str) and (folder / mapping[key]).exists():
+            if isinstance(mapping.get(key), str) and is_place(folder / mapping[key]):
                 mapping[key] = str(folder / mapping[key])
 
     whole(found, ("base_model",))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 
@@ -18,10 +18,10 @@ from ..kinds import known_kinds
 from ..typed import check_fields, hints_of
 from .document import Document, dotted, read_document
 from .include import read_with_includes
-from .records import Recipe, Stage
+from .records import ModelServer, Recipe, Stage
 
 
-Keys = TypeVar("Keys", "_RecipeKeys", "_StageKeys")
+Keys = TypeVar("Keys", "RecipeKeys", "StageKeys", "_ServerKeys", "_SlurmKeys")
 
 # A stage's name is the name of its folder and the first part of `stage.key` and `stage/data`: no dots, no slashes.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -29,7 +29,7 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 @dataclass(frozen=True)
-class _RecipeKeys:
+class RecipeKeys:
     """The keys of a recipe, as its file gives them."""
 
     name: str = ""
@@ -43,12 +43,16 @@ class _RecipeKeys:
     hub: dict[str, Any] | None = None
     report: dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
+    launcher: Literal["local", "slurm"] = "local"
+    retries: int = 0
+    slurm: dict[str, Any] = field(default_factory=dict)
+    servers: list[Any] = field(default_factory=list)
     without: list[str] = field(default_factory=list)
     stages: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class _StageKeys:
+class StageKeys:
     """The keys of a stage, as the recipe gives them."""
 
     name: str = ""
@@ -58,8 +62,36 @@ class _StageKeys:
     config: str | None = None
     accelerate: str | None = None
     num_processes: int | None = None
+    processes: int = 1
+    retries: int | None = None
+    slurm: dict[str, Any] = field(default_factory=dict)
     needs: str | list[str] | None = None
     set: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _SlurmKeys:
+    """What a job asks for, as the recipe and the stage give it."""
+
+    nodes: int | None = None
+    gpus_per_node: int | None = None
+    time: str | None = None
+    partition: str | None = None
+    account: str | None = None
+    sbatch: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _ServerKeys:
+    """The keys of a server, as the recipe gives them."""
+
+    name: str = ""
+    command: str | None = None
+    vllm: str | None = None
+    gpus: int | None = None
+    nodes: int = 0
+    ready: str = "/health"
+    timeout: float = 1800.0
 
 
 def recipe_homes() -> list[Path]:
@@ -174,7 +206,7 @@ class _Reading:
                 value = yaml.safe_load(raw)
             except yaml.YAMLError:
                 value = raw
-            if len(keys) == 2 and keys[0] in stages and keys[1] in hints_of(_StageKeys):
+            if len(keys) == 2 and keys[0] in stages and keys[1] in hints_of(StageKeys):
                 stages[keys[0]][keys[1]] = value
             elif len(keys) > 1 and keys[0] in stages:
                 self.stage_overrides.setdefault(keys[0], []).append((keys[1:], value, text))
@@ -183,7 +215,7 @@ class _Reading:
                 for source in sources if isinstance(sources, list) else [sources]:
                     if isinstance(source, dict):
                         source[".".join(keys[2:])] = value
-            elif len(keys) == 1 and keys[0] in hints_of(_RecipeKeys) and keys[0] not in ("stages", "data"):
+            elif len(keys) == 1 and keys[0] in hints_of(RecipeKeys) and keys[0] not in ("stages", "data"):
                 self.data[keys[0]] = value
             else:
                 known = [*stages, *(f"data.{name}" for name in self.data.get("data") or {})]
@@ -208,7 +240,7 @@ class _Reading:
             self.wrong(f"is {value}; expected at least 1", *at)
 
     def recipe(self) -> tuple[Recipe, list[ConfigError]]:
-        keys = self.checked(_RecipeKeys, self.data)
+        keys = self.checked(RecipeKeys, self.data)
         if self.data.get("name") is None:
             self.wrong("is missing; expected a name", "name")
         elif keys.name and not re.fullmatch(r"[\w.-]+", keys.name):
@@ -218,7 +250,7 @@ class _Reading:
         self.at_least_one(keys.parallel, "parallel")
         data = self.sources(keys.data)
         env = {key: str(value) for key, value in keys.env.items()}
-        found = [self.stage(i, raw, env, keys.num_processes) for i, raw in enumerate(keys.stages)]
+        found = [self.stage(i, raw, env, keys) for i, raw in enumerate(keys.stages)]
         self.unique_names()
         recipe = Recipe(
             name=keys.name or self.document.path.stem,
@@ -232,6 +264,8 @@ class _Reading:
             hub=keys.hub,
             report=keys.report,
             judge=keys.judge,
+            launcher=keys.launcher,
+            servers=self.servers(keys.servers),
             without=tuple(keys.without),
         )
         return recipe, self.problems
@@ -249,12 +283,51 @@ class _Reading:
                 found[name] = sources
         return found
 
-    def stage(self, i: int, raw: Any, env: dict[str, str], num_processes: int | None) -> Stage | None:
+    def slurm(self, given: dict[str, Any], *at: str | int) -> dict[str, Any]:
+        """Return what a job asks for, without what is left open."""
+        keys = self.checked(_SlurmKeys, given, *at, "slurm")
+        for name in ("nodes", "gpus_per_node"):
+            value = getattr(keys, name)
+            if value is not None and value < (name == "nodes"):
+                self.wrong(f"is {value}; expected at least {int(name == 'nodes')}", *at, "slurm", name)
+        for line in keys.sbatch:
+            if not line.startswith("-"):
+                self.wrong(
+                    f"has {line!r}; expected options of sbatch, such as --constraint=h100", *at, "slurm", "sbatch"
+                )
+        return {name: value for name, value in vars(keys).items() if value not in (None, [])}
+
+    def servers(self, servers: list[Any]) -> tuple[ModelServer, ...]:
+        found: dict[str, ModelServer] = {}
+        for i, raw in enumerate(servers):
+            at = ("servers", i)
+            if not isinstance(raw, dict):
+                self.wrong("expected a mapping with `name`, and `command` or `vllm`", *at)
+                continue
+            keys = self.checked(_ServerKeys, raw, *at)
+            if not _NAME.fullmatch(keys.name):
+                self.wrong(f"is {raw.get('name')!r}; expected letters, digits, `-` and `_`", *at, "name")
+            elif keys.name in found:
+                self.wrong(f"two servers are called `{keys.name}`; expected names that differ", *at, "name")
+            if (keys.command is None) == (keys.vllm is None):
+                self.wrong("expected either `command` or `vllm`", *at)
+            elif keys.command is not None and "{port}" not in keys.command:
+                self.wrong("expected `{port}` in it, for the port that the runner chooses", *at, "command")
+            if not keys.ready.startswith(("/", "http://", "https://")):
+                self.wrong(f"is {keys.ready!r}; expected a path such as /health, or a URL", *at, "ready")
+            for key in ("gpus", "nodes"):
+                if (getattr(keys, key) or 0) < 0:
+                    self.wrong(f"is {getattr(keys, key)}; expected 0 or more", *at, key)
+            gpus = keys.gpus if keys.gpus is not None else int(keys.vllm is not None)
+            found[keys.name] = ModelServer(**{**vars(keys), "gpus": gpus, "at": self.document.at(*at)})
+        return tuple(found.values())
+
+    def stage(self, i: int, raw: Any, env: dict[str, str], of_recipe: RecipeKeys) -> Stage | None:
         at = ("stages", i)
         if not isinstance(raw, dict):
             self.wrong("expected a mapping with `name` and `kind`", *at)
             return None
-        keys = self.checked(_StageKeys, raw, *at)
+        keys = self.checked(StageKeys, raw, *at)
         if not _NAME.fullmatch(keys.name):
             self.wrong(f"is {raw.get('name')!r}; expected a name of letters, digits, `-` and `_`", *at, "name")
             return None
@@ -276,15 +349,18 @@ class _Reading:
             model=keys.model,
             data=keys.data if isinstance(keys.data, list) else [keys.data] if keys.data is not None else [],
             accelerate=self.accelerate(keys.accelerate, at),
-            num_processes=self.processes(keys, num_processes, at),
+            num_processes=self.processes(keys, of_recipe.num_processes, at),
             config_file=config_file,
             origins=origins,
             at=self.document.at(*at),
+            processes=max(1, keys.processes),
+            retries=max(0, of_recipe.retries if keys.retries is None else keys.retries),
+            slurm={**self.slurm(of_recipe.slurm), **self.slurm(keys.slurm, *at)},
             needs=keys.needs,
         )
 
     def config(
-        self, keys: _StageKeys, env: dict[str, str], at: tuple[str | int, ...]
+        self, keys: StageKeys, env: dict[str, str], at: tuple[str | int, ...]
     ) -> tuple[dict[str, Any], dict[str, str], Path | None]:
         config: dict[str, Any] = {}
         origins: dict[str, str] = {}
@@ -311,11 +387,16 @@ class _Reading:
             origins[path[0]] = f"--set {text}"
         return config, origins, config_file
 
-    def processes(self, keys: _StageKeys, of_recipe: int | None, at: tuple[str | int, ...]) -> int | None:
+    def processes(self, keys: StageKeys, of_recipe: int | None, at: tuple[str | int, ...]) -> int | None:
         value, where = keys.num_processes, (*at, "num_processes")
         if value is None and keys.accelerate is not None:
             value, where = of_recipe, ("num_processes",)
         self.at_least_one(value, *where)
+        self.at_least_one(keys.processes, *at, "processes")
+        if keys.processes != 1 and keys.accelerate is not None:
+            self.wrong(
+                "expected no `accelerate:` beside it: `num_processes` is the number of a training's", *at, "processes"
+            )
         if value is not None and keys.accelerate is None:
             self.wrong("expected `accelerate:` beside it, which starts the processes", *where)
         return value

@@ -18,6 +18,40 @@ Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
+class ModelServer:
+    """
+    A server that runs beside each stage whose config names it: `server:NAME` in the place of an address.
+
+    Args:
+        name (`str`):
+            Its name.
+        command (`str`, *optional*):
+            Starts it; `{port}` and `{host}` stand for where it has to listen.
+        vllm (`str`, *optional*):
+            In place of a command: the model that `vllm serve` serves. `base_model`, a stage, a Hub id or a folder.
+        gpus (`int`, *optional*, defaults to `0`):
+            GPUs that are kept for it; of each of its nodes, where it has nodes of its own.
+        nodes (`int`, *optional*, defaults to `0`):
+            Nodes of the stage's allocation that are kept for it. 0: it runs on the stage's first one.
+        ready (`str`, *optional*, defaults to `"/health"`):
+            Path or URL that answers with 200 as soon as it can be asked.
+        timeout (`float`, *optional*, defaults to `1800.0`):
+            Seconds that its start may take.
+        at (`str`):
+            `file:line` in the recipe.
+    """
+
+    name: str
+    command: str | None = None
+    vllm: str | None = None
+    gpus: int = 0
+    nodes: int = 0
+    ready: str = "/health"
+    timeout: float = 1800.0
+    at: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
 class Stage:
     """
     One stage as the recipe states it: references by name, nothing resolved.
@@ -43,6 +77,12 @@ class Stage:
             `file:line` of each key of `config`, for error messages.
         at (`str`):
             `file:line` of the stage in the recipe.
+        processes (`int`, *optional*, defaults to `1`):
+            In how many processes a stage that samples divides its work, without accelerate.
+        retries (`int`, *optional*, defaults to `0`):
+            How often it is started again where it has failed.
+        slurm (`dict[str, Any]`):
+            What its job asks for: `nodes`, `gpus_per_node`, `time`, `partition`, `account`, `sbatch`.
         needs (`str` or `list[str]`, *optional*):
             What it needs in order to be part of the recipe: see [`settle_needs`].
     """
@@ -57,6 +97,9 @@ class Stage:
     config_file: Path | None = None
     origins: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     at: str = ""
+    processes: int = 1
+    retries: int = 0
+    slurm: dict[str, Any] = field(default_factory=dict)
     needs: str | list[str] | None = None
 
     @property
@@ -93,6 +136,10 @@ class Recipe:
             Settings of the report.
         judge (`dict[str, Any]`, *optional*):
             A judge's server: arguments of the rewards that need one.
+        launcher (`str`, *optional*, defaults to `"local"`):
+            What starts the stages: `"local"`, on this machine, or `"slurm"`.
+        servers (`tuple[ModelServer, ...]`):
+            Servers that run beside the stages which name them.
         without (`tuple[str, ...]`):
             Needs that count as not met; once settled, those of the machine that are not. See [`settle_needs`].
         settled (`bool`):
@@ -112,6 +159,8 @@ class Recipe:
     hub: dict[str, Any] | None = None
     report: dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
+    launcher: str = "local"
+    servers: tuple[ModelServer, ...] = ()
     without: tuple[str, ...] = ()
     settled: bool = False
     off: tuple[str, ...] = ()

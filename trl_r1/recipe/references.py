@@ -9,20 +9,22 @@ moved to another folder.
 import re
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..data_files import is_place
 from ..errors import ConfigError, DataError, RecipeError, did_you_mean, listed
 from ..kinds import StageKind, kind_of
+from ..model_server import server_name
 from .document import shown
-from .records import Recipe, Stage
+from .records import ModelServer, Recipe, Stage
 
 
 RUN = "${run}"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _DATA_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".jsonl.gz", ".json.gz", ".csv.gz", ".arrow", ".tsv")
-_FOLDERS = ("rollouts", "traces")  # what a stage keeps beside `data/`, and another may read
+_FOLDERS = ("rollouts", "traces", "rejected")  # what a stage keeps beside `data/`, and another may read
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class ResolvedStage:
             What its kind says about itself; `None` where there is no such kind.
         inputs (`tuple[Path, ...]`):
             Local files and folders it reads from outside the run.
+        servers (`tuple[ModelServer, ...]`):
+            Those that its config names, and that run beside it. The place of a model inside the run starts with `${run}`.
     """
 
     stage: Stage
@@ -48,6 +52,7 @@ class ResolvedStage:
     parents: tuple[str, ...] = ()
     kind: StageKind | None = None
     inputs: tuple[Path, ...] = ()
+    servers: tuple[ModelServer, ...] = ()
 
     @property
     def name(self) -> str:
@@ -152,8 +157,9 @@ class _Resolving:
         config.setdefault("seed", self.recipe.seed)
         if stage.accelerate is not None:
             self.inputs.append(stage.accelerate)
+        servers = self.servers(config)
         return ResolvedStage(
-            stage, config, tuple(dict.fromkeys(self.parents)), self.kind, tuple(dict.fromkeys(self.inputs))
+            stage, config, tuple(dict.fromkeys(self.parents)), self.kind, tuple(dict.fromkeys(self.inputs)), servers
         )
 
     def wrong(self, message: str, key: str, kind: type[ConfigError] = RecipeError) -> None:
@@ -214,6 +220,29 @@ class _Resolving:
             return
         self.wrong(f"`{name}` ({stage.kind}) makes {listed(outputs)}, not {what}; expected a stage that does", key)
 
+    def servers(self, config: dict[str, Any]) -> tuple[ModelServer, ...]:
+        """Return the servers that a config names; a model of the run that one serves is a parent."""
+        named: dict[str, None] = {}
+
+        def remember(text: str) -> str:
+            if name := server_name(text):
+                named[name] = None
+            return text
+
+        with_texts(config, remember)
+        known = {server.name: server for server in self.recipe.servers}
+        for name in named.keys() - known.keys():
+            self.wrong(
+                f"`server:{name}` is no server of this recipe; expected one of `servers:`, {listed(list(known)) or 'none'}"
+                f"{did_you_mean(name, known)}",
+                "set",
+            )
+        found = []
+        for server in (known[name] for name in named if name in known):
+            place = server.vllm and self.model_place(server.vllm, f"servers.{server.name}.vllm")
+            found.append(replace(server, vllm=place))
+        return tuple(found)
+
     # --- data -------------------------------------------------------------------------------------------------------
 
     def sources(self, item: str | dict[str, Any]) -> list[dict[str, Any]]:
@@ -270,8 +299,8 @@ class _Resolving:
         return [folder / Path(path).expanduser() for folder in (self.recipe.path.resolve().parent, Path.cwd())]
 
     def local(self, path: str) -> str | None:
-        """Return the place of a file or a folder beside the recipe or in the current folder, which is an input then."""
-        found = next((place.resolve() for place in self.places(path) if place.exists()), None)
+        """Return the place of a file, a folder or a data set beside the recipe or in the current folder: an input then."""
+        found = next((place.resolve() for place in self.places(path) if is_place(place)), None)
         self.inputs += [found] if found else []
         return str(found) if found else None
 

@@ -8,6 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from ..data_files import data_files
 from ..io import read_json
 from ..solved import FULL_MARKS
 from ..trace import Trace, grouped, read_traces
@@ -77,11 +78,13 @@ def _of_losses(folder: Path) -> list[str]:
 
 def _of_selection(folder: Path, traces: Sequence[Trace]) -> list[str]:
     """Whether a builder kept something of each domain and each language that it sampled."""
-    if not (folder / "selection.json").is_file() or not (folder / "data" / "train.parquet").is_file():
+    files = data_files(folder / "data" / "train.parquet")
+    if not (folder / "selection.json").is_file() or not files:
         return []
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(folder / "data" / "train.parquet", columns=["prompt_id", "domain", "language"]).to_pylist()
+    columns = ["prompt_id", "domain", "language"]
+    rows = [row for file in files for row in pq.read_table(file, columns=columns).to_pylist()]
     known = {row["prompt_id"] for row in rows}
     if not known & {trace.prompt_id for trace in traces}:
         return []  # prompts of its own

@@ -57,14 +57,11 @@ def _judged(
     if "completion" in stage["reads"] or "chosen" in stage["reads"]:
         room = config.get("max_length")
         over = sum(whole > room for _, whole in lengths) if isinstance(room, int) else 0
-        share = config.get("max_truncated_share", 0.01) if "completion" in stage["reads"] else 0.5
+        refuses = "completion" in stage["reads"] and config.get("too_long", "refuse") == "refuse"
+        share = config.get("max_truncated_share", 0.01) if refuses else 0.5
         what = f"{over} of {n} real rows of `{name}` are longer than `max_length` {room} (up to {max(w for _, w in lengths)})"
         if over > share * n:
-            kept = (
-                f"at most {share:.0%} (`max_truncated_share`)"
-                if "completion" in stage["reads"]
-                else "most of them to fit"
-            )
+            kept = f"at most {share:.0%} (`max_truncated_share`)" if refuses else "most of them to fit"
             return [f"{what}; expected {kept}"], []
         return [], [f"{what}, and are cut or left out"] if over else []
     longest = config.get("max_completion_length") or config.get("max_completion_tokens")

@@ -24,6 +24,7 @@ from typing import Any
 
 from ..data.rows import open_source
 from ..data.source import DataSource, parse_sources
+from ..data_files import is_place
 from ..errors import ConfigError, TrlR1Error
 from ..ids import parse_hub_id
 from ..io import publish
@@ -172,7 +173,7 @@ def few_rows(entry: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
         [`~errors.DataError`]: if a local file cannot be read, or the Hub's data set has no such split or configuration.
     """
     (source,) = parse_sources([dict(entry)])
-    local = Path(source.path).expanduser().exists()
+    local = is_place(Path(source.path).expanduser())
     name = source.path + (f" ({source.config})" if source.config else "")
     try:
         read = list(itertools.islice(_stream(source), _LOCAL_ROWS if local else _HUB_ROWS))

@@ -20,6 +20,7 @@ from typing import Any
 from unittest import mock
 
 from ..errors import ConfigErrors, Interrupted, MachineError
+from ..model_server import server_name
 from ..recipe import Recipe, ResolvedStage
 from ..recipe.references import RUN, with_texts
 from ..runner.check import check
@@ -244,6 +245,12 @@ class _Rehearsal:
                 if key.startswith("vllm_server"):
                     self.findings.notes.append((label, f"`{key}`: the server that samples in training was not asked"))
                     continue
+                if server_name(url):
+                    self.findings.notes.append(
+                        (label, f"`{key}`: the server `{url}` was not started; another stood in")
+                    )
+                    places[url] = self.stand_in(stack)
+                    continue
                 reason = answers(url)
                 if reason is not None:
                     self.findings.fault(label, f"`{key}`: no server answers at {url} ({reason})")
@@ -251,7 +258,7 @@ class _Rehearsal:
             if places:
                 config = {key: with_texts(value, _replaced(places)) for key, value in item.config.items()}
                 item = replace(item, config=config)
-            yield item
+            yield replace(item, servers=(), stage=replace(item.stage, retries=0, processes=1))
 
     _server: str | None = None
 

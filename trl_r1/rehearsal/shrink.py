@@ -32,7 +32,7 @@ _NUMBERS = re.compile(
     r"learning_rate|temperature|top_p|weight_decay|max_grad_norm|epsilon|beta|ddp_timeout|seed|warmup_steps|warmup_ratio|"
     r"num_train_epochs|save_total_limit|max_length|max_truncated_share|gpu_memory_utilization|batch_size"
 )
-_URL = re.compile(r"https?://\S+")
+_URL = re.compile(r"https?://\S+|server:\S+")
 
 
 @dataclass(frozen=True)

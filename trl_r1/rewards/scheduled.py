@@ -66,6 +66,10 @@ class Scheduled:
         rewards = self.reward(**self._chosen(rows, completions, trainer_state, handed))
         return _scattered(rewards, rows, len(completions))
 
+    def applies_at(self, step: int) -> bool:
+        """Tell whether the reward applies at a training step."""
+        return step >= (self.from_step or 0) and (self.until_step is None or step < self.until_step)
+
     def _rows(self, completions: list[Any], trainer_state: Any, handed: dict[str, Any]) -> list[int]:
         """Return the positions of the rows that the reward applies to."""
         if self.from_step is not None or self.until_step is not None:
@@ -76,7 +80,7 @@ class Scheduled:
                     f"rewards; expected no `from_step` and no `until_step`",
                     key="from_step",
                 )
-            if step < (self.from_step or 0) or (self.until_step is not None and step >= self.until_step):
+            if not self.applies_at(step):
                 return []
         if self.domains is None:
             return list(range(len(completions)))
@@ -118,6 +122,13 @@ class AsyncScheduled(Scheduled):
             return [None] * len(completions)
         rewards = await self.reward(**self._chosen(rows, completions, trainer_state, handed))
         return _scattered(rewards, rows, len(completions))
+
+
+def applies(reward: Any, domain: Any, step: int) -> bool:
+    """Tell whether a reward applies to rows of a domain at a training step; one without a schedule always does."""
+    if not isinstance(reward, Scheduled):
+        return True
+    return reward.applies_at(step) and (reward.domains is None or domain in reward.domains)
 
 
 def required_columns(reward: Any) -> tuple[str, ...]:

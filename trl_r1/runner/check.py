@@ -14,8 +14,9 @@ from ..lineage import read_yaml
 from ..recipe import Recipe, ResolvedStage, read_recipe, resolve, settle_needs, shown
 from ..recipe.references import RUN
 from .check_data import check_data, check_reward_columns
-from .configs import accelerate_of, check_configs
+from .configs import accelerate_of, check_configs, world_size
 from .directory import check_owner
+from .place import nodes_of
 from .sizes import Sizing
 
 
@@ -33,12 +34,15 @@ class Checked:
             The run's directory.
         records (`dict[str, dict[str, Any]]`):
             What [`~stages._check.check_stage`] returned for each stage.
+        launcher (`str`, *optional*, defaults to `"local"`):
+            What starts the stages.
     """
 
     recipe: Recipe
     stages: list[ResolvedStage]
     run_dir: Path
     records: dict[str, dict[str, Any]]
+    launcher: str = "local"
 
 
 def check(
@@ -50,6 +54,7 @@ def check(
     only: list[str] | None = None,
     fetch: bool = False,
     sizing: Sizing | None = None,
+    launcher: str | None = None,
 ) -> Checked:
     """
     Read a recipe and check all of it.
@@ -69,6 +74,8 @@ def check(
             Whether configs, tokenizers and data are fetched from the Hub, and data are read whole.
         sizing ([`~runner.sizes.Sizing`], *optional*):
             What figures are made with; without it there are none, and nothing is refused for its size.
+        launcher (`str`, *optional*):
+            What starts the stages, in place of what the recipe says.
 
     Returns:
         `Checked`: the recipe, and what is known of its stages.
@@ -83,12 +90,13 @@ def check(
     problems += found
     stages, found = resolve(recipe)
     problems += found
-    checked, records, found = check_configs(stages, run_dir, fetch, sizing)
+    launcher = launcher or recipe.launcher
+    checked, records, found = check_configs(stages, run_dir, fetch, sizing, launcher)
     problems += found
     for item in checked:
         problems += check_models(item)
         if not only or item.name in only:
-            problems += check_launch(item)
+            problems += check_launch(item, launcher)
             problems += sizing.too_few_gpus(item, records.get(item.name, {})) if sizing is not None else []
         if item.name in records:
             offered, found = check_data(item, records[item.name]["columns"], checked)
@@ -96,29 +104,41 @@ def check(
     problems += check_surroundings(recipe, run_dir)
     if problems:
         raise ConfigErrors(list({str(problem): problem for problem in problems}.values()))
-    return Checked(recipe, checked, run_dir, records)
+    return Checked(recipe, checked, run_dir, records, launcher)
 
 
-def check_launch(item: ResolvedStage) -> list[ConfigError]:
-    """Check that a stage's accelerate file is one which `trl-r1 run` can start as the stage's config means it."""
-    if item.stage.accelerate is None:
-        return []
+def check_launch(item: ResolvedStage, launcher: str = "local") -> list[ConfigError]:
+    """Check that a stage is one which its launcher can start as its config means it."""
+    problems = []
+    if item.stage.processes > 1 and item.kind is not None and item.kind.trains:
+        message = f"`{item.name}` trains: its processes are started by `accelerate:`, with `num_processes`"
+        problems.append(ConfigError(message, file=item.stage.at, key=f"stages.{item.name}.processes"))
     try:
-        launch = accelerate_of(item)
+        launch, processes = accelerate_of(item), world_size(item)
     except ConfigError:  # reported where the configs are made
-        return []
-    file, problems = shown(item.stage.accelerate), []
-    nodes, written = launch.get("num_machines") or 1, launch.get("num_processes")
-    if nodes != 1:
+        return problems
+    nodes = nodes_of(item) if launcher == "slurm" else launch.get("num_machines") or 1
+    if nodes != 1 and launcher == "local":
         problems.append(
             ConfigError(
-                f"is {nodes}, and `trl-r1 run` starts stages on this machine alone: `{item.name}` would wait for the others "
-                "for ever. Expected 1; a stage over several machines is started by hand (docs/scaling.md, Several "
-                "machines), and the rest of the recipe runs with --only",
-                file=file,
+                f"is {nodes}, and `launcher: local` starts stages on this machine alone: `{item.name}` would wait for the "
+                "others for ever. Expected 1, or `launcher: slurm` (docs/scaling.md, Several machines)",
+                file=shown(item.stage.accelerate or item.stage.at),
                 key="num_machines",
             )
         )
+    parallel = item.stage.processes if item.stage.accelerate is None else processes
+    if nodes != 1 and launcher == "slurm" and parallel % nodes:
+        problems.append(
+            ConfigError(
+                f"is {nodes}, and `{item.name}` runs in {parallel} process{'es' if parallel > 1 else ''}; expected a divisor",
+                file=item.stage.at,
+                key=f"stages.{item.name}.slurm.nodes",
+            )
+        )
+    if item.stage.accelerate is None:
+        return problems
+    file, written = shown(item.stage.accelerate), launch.get("num_processes")
     asked = item.stage.num_processes
     if asked is not None and asked != written and item.config.get("batch_size") is None and isinstance(written, int):
         problems.append(

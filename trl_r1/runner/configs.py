@@ -92,7 +92,11 @@ def reward_models(item: ResolvedStage) -> list[str]:
 
 
 def check_configs(
-    stages: list[ResolvedStage], run_dir: Path, fetch: bool = False, sizing: Sizing | None = None
+    stages: list[ResolvedStage],
+    run_dir: Path,
+    fetch: bool = False,
+    sizing: Sizing | None = None,
+    launcher: str = "local",
 ) -> tuple[list[ResolvedStage], dict[str, dict[str, Any]], list[ConfigError]]:
     """
     Have the config classes and rewards of all stages made, and their data looked into.
@@ -106,6 +110,8 @@ def check_configs(
             Whether configs, tokenizers and data are fetched from the Hub, and data are read whole.
         sizing ([`~runner.sizes.Sizing`], *optional*):
             What figures are made with, for the stages that it names.
+        launcher (`str`, *optional*, defaults to `"local"`):
+            What starts the stages.
 
     Returns:
         `tuple`: the stages, their values as their fields take them; what [`~stages._check.check_stage`] returns for each,
@@ -116,6 +122,8 @@ def check_configs(
     for item in stages:
         try:
             accelerate = accelerate_of(item)
+            if accelerate and launcher == "slurm" and "nodes" in item.stage.slurm:
+                accelerate = {**accelerate, "num_machines": item.stage.slurm["nodes"]}
             if item.kind is not None:
                 asked[item.name] = {
                     "kind": item.stage.kind,
@@ -126,6 +134,7 @@ def check_configs(
                     "accelerate": accelerate,
                     "models": models_of(item, stages),
                     "fetch": fetch,
+                    "beside": sum(server.gpus for server in item.servers if not server.nodes),
                 }
                 if sizing is not None and sizing.wants(item.name):
                     places = chains_of({place: place for place in reward_models(item)}, stages)

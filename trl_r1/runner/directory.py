@@ -11,6 +11,7 @@ RUN/
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,16 +125,27 @@ def claim(run_dir: Path, recipe: Recipe, command: list[str]) -> None:
 
 
 @contextmanager
-def locked(run_dir: Path) -> Iterator[None]:
+def locked(run_dir: Path, name: str = LOCK_FILE, patience_s: float = 0.0) -> Iterator[None]:
     """
     Hold a run directory for one runner.
+
+    Args:
+        run_dir (`Path`):
+            The run.
+        name (`str`, *optional*, defaults to `"run.lock"`):
+            File that is locked: one of a stage's own where each stage has a job of its own.
+        patience_s (`float`, *optional*, defaults to `0.0`):
+            Seconds to wait for another runner to go.
 
     Raises:
         `MachineError`: another runner holds it.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    with open(run_dir / LOCK_FILE, "a+", encoding="utf-8") as file:
-        if not _lock(file):
+    with open(run_dir / name, "a+", encoding="utf-8") as file:
+        until = time.monotonic() + patience_s
+        while not (held := _lock(file)) and time.monotonic() < until:
+            time.sleep(0.5)
+        if not held:
             file.seek(0)
             pid = file.read().strip() or "unknown"
             raise MachineError(

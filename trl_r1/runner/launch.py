@@ -13,16 +13,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
 
 from ..io import read_json, write_text
-from ..kinds import kind_of
 from ..recipe import ResolvedStage
 from ..recipe.records import now
 from .configs import world_size
 from .directory import CONFIG_FILE, STAGE_VARIABLE
+from .node import PORT_VARIABLE
+from .place import HERE, Place, command_of, free_port, stage_command, trains
+from .servers import Servers, make_servers
 from .supervisor import INTERRUPT, KILL, SAVE, TERMINATE
 
 
@@ -31,18 +33,7 @@ PROGRESS_FILE = "progress.json"
 GRACE_SECONDS = 10.0
 
 
-def command_of(item: ResolvedStage, config_file: str | Path) -> list[str]:
-    """Return the command that runs a stage: what a user would type to run it by hand."""
-    tail = ["-m", item.stage.module, "--config", str(config_file)]
-    if item.stage.accelerate is None:
-        return [sys.executable, *tail]
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(item.stage.accelerate)]
-    if item.stage.num_processes is not None:
-        launch += ["--num_processes", str(item.stage.num_processes)]
-    return [*launch, *tail]
-
-
-def environment_of(item: ResolvedStage, folder: Path) -> dict[str, str]:
+def environment_of(item: ResolvedStage, folder: Path, place: Place = HERE) -> dict[str, str]:
     """
     Return the environment of a stage: the runner's, the config's `env:`, and the mark by which leftovers are found.
 
@@ -55,35 +46,51 @@ def environment_of(item: ResolvedStage, folder: Path) -> dict[str, str]:
     environment[STAGE_VARIABLE] = str(folder.resolve())
     # The stage stops where it finds another number: several launches distribute nothing without a word.
     environment["TRL_R1_WORLD_SIZE"] = str(world_size(item))
+    if place.nodes:
+        environment[PORT_VARIABLE] = str(free_port())
+        # The scheduler's SIGTERM reaches the launcher as well, which else kills its workers after 30 seconds.
+        environment.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "86400")
     return environment
 
 
 @dataclass
 class RunningStage:
     """
-    A stage that has been started.
+    A stage that has been started; its servers first, where it has any.
 
     Args:
         item (`ResolvedStage`):
             Which.
         folder (`Path`):
             Its folder.
-        process (`subprocess.Popen`):
-            Its supervisor.
+        command (`list[str]`):
+            What it runs.
+        environment (`dict[str, str]`):
+            Its environment.
+        servers ([`~runner.servers.Servers`]):
+            Those beside it.
+        process (`subprocess.Popen`, *optional*):
+            Its supervisor; `None` while its servers do not answer.
         log_start (`int`):
             Where this attempt begins in the log, in bytes.
         started (`float`):
             When, by the monotonic clock.
         ended (`float`, *optional*):
             When it ended.
+        trouble (`str`):
+            What has ended it, where that is one of its servers.
     """
 
     item: ResolvedStage
     folder: Path
-    process: subprocess.Popen[bytes]
-    log_start: int
+    command: list[str]
+    environment: dict[str, str]
+    servers: Servers
+    process: subprocess.Popen[bytes] | None = None
+    log_start: int = 0
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
+    trouble: str = ""
 
     @property
     def name(self) -> str:
@@ -92,29 +99,55 @@ class RunningStage:
     @property
     def trains(self) -> bool:
         """Whether it saves a checkpoint when it gets SIGTERM."""
-        return kind_of(self.item.stage.kind).trains
+        return trains(self.item)
 
     @property
     def seconds(self) -> float:
         return (self.ended or time.monotonic()) - self.started
 
-    @property
-    def requests(self) -> IO[bytes]:
-        """The pipe on which the supervisor waits for requests."""
-        assert self.process.stdin is not None
-        return self.process.stdin
-
     def poll(self) -> int | None:
-        """Return the stage's exit code, or `None` while it runs."""
+        """See to the stage and its servers; return its exit code, or `None` while it runs."""
+        if self.ended is None and not self.trouble and self.servers.several:
+            ready = self.servers.poll()
+            if self.servers.trouble:
+                self.trouble = self.servers.trouble
+                # What it asks for does not come: nothing is worth waiting for.
+                self.ask(KILL) if self.process is not None else self._end()
+            elif ready and self.process is None:
+                self.launch()
+        if self.process is None:
+            return None if self.ended is None else 1
         code = self.process.poll()
         if code is not None and self.ended is None:
-            self.ended = time.monotonic()
             with contextlib.suppress(OSError):
-                self.requests.close()
+                if self.process.stdin is not None:
+                    self.process.stdin.close()
+            self._end()
         return code
+
+    def _end(self) -> None:
+        self.ended = time.monotonic()
+        self.servers.end()
+
+    def launch(self) -> None:
+        """Start the stage itself."""
+        supervisor = Path(__file__).with_name("supervisor.py")
+        with open(self.folder / LOG_FILE, "ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", str(supervisor), *self.command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**self.environment, **self.servers.environment},
+                bufsize=0,
+                # A session of its own: what is sent to the runner's group (Ctrl-C, a closed terminal) stops at the runner.
+                start_new_session=True,
+            )
 
     def exit_code(self) -> int:
         """Return the code the stage ended with; behind `accelerate launch`, what it wrote about itself."""
+        if self.process is None or self.trouble:
+            return 1
         code = self.process.wait()
         if code:
             stated = read_progress(self.folder).get("exit_code")
@@ -122,24 +155,34 @@ class RunningStage:
         return code
 
     def ask(self, letter: bytes) -> None:
-        """Ask the supervisor to interrupt, terminate or kill the stage."""
-        with contextlib.suppress(OSError, ValueError):
-            os.write(self.requests.fileno(), letter)
+        """Ask the supervisor to interrupt, terminate or kill the stage; one that waits for its servers ends at once."""
+        if self.process is None:
+            self._end()
+        elif self.process.stdin is not None:
+            with contextlib.suppress(OSError, ValueError):
+                os.write(self.process.stdin.fileno(), letter)
 
     def log_tail(self, lines: int = 20) -> list[str]:
         """Return the last lines that this attempt wrote; of a line that was overwritten, what was there last."""
-        try:
-            with open(self.folder / LOG_FILE, "rb") as file:
-                end = file.seek(0, os.SEEK_END)
-                file.seek(max(self.log_start, end - 64 * 1024))
-                text = file.read().decode(errors="replace")
-        except OSError:
-            return []
-        whole = [line.rstrip().rpartition("\r")[2] for line in text.splitlines()]
-        return [line for line in whole if line.strip()][-lines:]
+        return self.servers.tail(lines) or last_lines(self.folder / LOG_FILE, self.log_start, lines)
 
 
-def start(item: ResolvedStage, run_dir: Path, folder: Path) -> RunningStage:
+def last_lines(path: Path, start: int, lines: int) -> list[str]:
+    """Return the last lines of a log from a place on, in bytes; of a line that was overwritten, what was there last."""
+    try:
+        with open(path, "rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(start, end - 64 * 1024))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    whole = [line.rstrip().rpartition("\r")[2] for line in text.splitlines()]
+    return [line for line in whole if line.strip()][-lines:]
+
+
+def start(
+    item: ResolvedStage, run_dir: Path, folder: Path, place: Place = HERE, say: Callable[[str], None] = print
+) -> RunningStage:
     """
     Write a stage's config and start it.
 
@@ -150,13 +193,21 @@ def start(item: ResolvedStage, run_dir: Path, folder: Path) -> RunningStage:
             The run.
         folder (`Path`):
             The stage's folder, which exists.
+        place ([`~runner.place.Place`], *optional*):
+            Where it runs; by default on this machine.
+        say (`Callable`, *optional*):
+            Where to say what becomes of its servers.
+
+    Raises:
+        [`~errors.MachineError`]: the allocation has too few nodes.
     """
     config_file = (folder / CONFIG_FILE).resolve()
     text = yaml.safe_dump(item.placed(run_dir.resolve()), sort_keys=False, allow_unicode=True)
-    command = command_of(item, config_file)
-    write_text(config_file, f"# Written by trl-r1. To run this stage by hand:\n#   {shell(command)}\n{text}")
+    by_hand = shell(command_of(item, config_file))
+    write_text(config_file, f"# Written by trl-r1. To run this stage by hand:\n#   {by_hand}\n{text}")
     (folder / PROGRESS_FILE).unlink(missing_ok=True)
-    supervisor = Path(__file__).with_name("supervisor.py")
+    nodes, _ = place.divided(item)
+    command, environment = stage_command(item, config_file, nodes), environment_of(item, folder, place)
     with open(folder / LOG_FILE, "a+b") as log:
         # What was killed may have left a line, such as a progress bar, without its end.
         log.seek(max(0, log.seek(0, os.SEEK_END) - 1))
@@ -164,17 +215,13 @@ def start(item: ResolvedStage, run_dir: Path, folder: Path) -> RunningStage:
         log.write(f"{chr(10) if cut else ''}=== {now()} {shell(command)}\n".encode())
         log.flush()
         log_start = log.tell()
-        process = subprocess.Popen(
-            [sys.executable, "-I", str(supervisor), *command],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment_of(item, folder),
-            bufsize=0,
-            # A session of its own: what is sent to the runner's group (Ctrl-C, a closed terminal) stops at the runner.
-            start_new_session=True,
-        )
-    return RunningStage(item, folder, process, log_start)
+    servers = make_servers(item, run_dir.resolve(), folder, place, environment, say)
+    stage = RunningStage(item, folder, command, environment, servers, log_start=log_start)
+    if servers.several:
+        servers.start()
+    else:
+        stage.launch()
+    return stage
 
 
 def stop(running: list[RunningStage], grace_s: float | None, hurry: Callable[[], bool]) -> None:
@@ -200,7 +247,7 @@ def stop(running: list[RunningStage], grace_s: float | None, hurry: Callable[[],
     _wait(saving, math.inf if grace_s is None else begun + grace_s, hurry)
     _end(running, KILL, time.monotonic() + 30.0, lambda: False)
     for stage in running:
-        if stage.poll() is None:
+        if stage.poll() is None and stage.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 stage.process.send_signal(signal.SIGKILL)
 

@@ -5,8 +5,8 @@ start before what it needs is here.
 
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 
+from ..data_files import is_place
 from ..errors import MachineError, listed
 from ..recipe import shown
 from .check import Checked
@@ -76,6 +76,6 @@ def unchecked(checked: Checked) -> list[str]:
     for record in checked.records.values():
         models |= dict.fromkeys(record["unknown"])
         data |= dict.fromkeys(
-            path for path, columns in record["columns"].items() if columns is None and not Path(path).exists()
+            path for path, columns in record["columns"].items() if columns is None and not is_place(path)
         )
     return [f"{what}: {listed(names)}" for what, names in (("models", models), ("data", data)) if names]

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from ..data_files import data_files, is_place
 from ..kinds import kind_of
 from ..recipe import Artifact, Recipe, package_versions
 from ..recipe.records import now
@@ -46,15 +47,15 @@ def make_artifact(stage: PlannedStage, folder: Path, attempt: Attempt, parents: 
 
 
 def is_there(path: Path) -> bool:
-    """Return whether an output has been made: a file, or a folder that holds something."""
-    return any(path.iterdir()) if path.is_dir() else path.is_file()
+    """Return whether an output has been made: a file, a data set, or a folder that holds something."""
+    return any(path.iterdir()) if path.is_dir() else bool(data_files(path))
 
 
 def _sizes(folder: Path, outputs: tuple[str, ...]) -> dict[str, int]:
     found = {}
     for name in outputs:
         path = folder / name
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        for file in sorted(path.rglob("*")) if path.is_dir() else data_files(path):
             if file.is_file():
                 found[file.relative_to(folder).as_posix()] = file.stat().st_size
     return found
@@ -69,7 +70,7 @@ def lost_seconds(attempt: Attempt, folder: Path) -> float:
 
 def _absolute(place: Any, recipe: Recipe) -> Any:
     for folder in (recipe.path.resolve().parent, Path.cwd()):
-        if isinstance(place, str) and (folder / place).exists() and not any(s.name == place for s in recipe.stages):
+        if isinstance(place, str) and is_place(folder / place) and not any(s.name == place for s in recipe.stages):
             return str((folder / place).resolve())
     return place
 
@@ -98,6 +99,11 @@ def recipe_text(recipe: Recipe) -> str:
         entry["accelerate"] = str(stage.accelerate) if stage.accelerate else None
         stages.append(_stated({**entry, "set": stage.config}))
     found = {name: getattr(recipe, name) for name in KEYS}
+    # Without these a copy that names `server:judge` would be no recipe.
+    found["servers"] = [
+        {key: value for key, value in vars(server).items() if key != "at" and value is not None}
+        for server in recipe.servers
+    ] or None
     found |= {"base_model": base_model, "data": data, "stages": stages}
     if recipe.settled:
         found["without"] = list(recipe.without)

@@ -7,15 +7,17 @@ aside. A run may be killed at any moment and started again by the same command.
 
 import contextlib
 import errno
+import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import Interrupted, MachineError
+from ..errors import ConfigError, Interrupted, MachineError
 from ..io import write_text
 from ..recipe import Artifact, Recipe, ResolvedStage, shown
 from ..recipe.records import now
@@ -23,6 +25,7 @@ from ..scores import show_duration
 from .check import Checked, check
 from .configs import world_size
 from .directory import (
+    LOCK_FILE,
     Attempt,
     check_owner,
     claim,
@@ -35,15 +38,18 @@ from .directory import (
 from .display import Display, clock, data_table, table
 from .figures import as_json, figures_text
 from .finish import finish
-from .launch import LOG_FILE, RunningStage, command_of, how_it_ended, read_progress, shell, start, stop
+from .launch import LOG_FILE, RunningStage, how_it_ended, read_progress, shell, start, stop
 from .needs import lacking, refuse_lacking, to_run, unchecked
+from .place import HERE, Place, command_of, place_of
 from .plan import PlannedStage, State, make_plan
 from .record import is_there, lost_seconds, make_artifact, recipe_text
 from .sizes import Sizing, make_sizing
+from .slurm import FOLDER, QueuedStage, ended, queue, refuse_beside_jobs, requeue_this, submit
 
 
 _POLL_SECONDS = 0.1
 _DRAW_SECONDS = 0.5
+_QUEUE_SECONDS = 2.0
 
 
 @dataclass
@@ -74,6 +80,14 @@ class RunOptions:
             Of `trl-r1 plan`: print the figures alone, in JSON.
         parallel (`int`, *optional*):
             How many stages at once, in place of the recipe's.
+        launcher (`str`, *optional*):
+            `"local"` or `"slurm"`, in place of the recipe's.
+        detach (`bool`):
+            Under Slurm: submit the stages and leave.
+        job (`bool`):
+            Whether this is the runner inside a job that another has submitted, for the one stage of `only`.
+        mirror (`str`, *optional*):
+            Folder or URL to which the run's directory is copied at every checkpoint, and from which it is taken first.
         grace_s (`float`, *optional*):
             Seconds that an interrupted stage has to end by itself. By default 10, and for a training as long as it takes
             to save a checkpoint at the end of its optimizer step.
@@ -98,6 +112,10 @@ class RunOptions:
     throughput: Path | None = None
     as_json: bool = False
     parallel: int | None = None
+    launcher: str | None = None
+    detach: bool = False
+    job: bool = False
+    mirror: str | None = None
     grace_s: float | None = None
     command: list[str] = field(default_factory=list)
     variant: str | None = None
@@ -157,6 +175,7 @@ def _checked(options: RunOptions, sizing: Sizing | None = None) -> Checked:
         only=options.only,
         fetch=options.data,
         sizing=sizing,
+        launcher=options.launcher,
     )
     if options.variant is None:
         return found
@@ -195,15 +214,25 @@ def run(options: RunOptions) -> int:
     display = Display()
     checked = _checked(options)
     recipe, stages, run_dir = checked.recipe, checked.stages, checked.run_dir
+    place = place_of(checked.launcher)
+    in_queue = checked.launcher == "slurm" and not place.nodes
     asked = make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)
-    refuse_lacking(checked, asked)
+    if not in_queue:  # what starts the jobs needs nothing of what they need
+        refuse_lacking(checked, asked)
+    if not options.job and checked.launcher == "local":
+        refuse_beside_jobs(run_dir)
     try:
-        with locked(run_dir):
-            ended = end_leftovers(run_dir)
-            if ended:
-                display.say(f"Ended {len(ended)} processes that an earlier run had left behind.")
+        # A job is one of several in the directory. It may find the one that it was before not quite ended.
+        own = (f"{FOLDER}/{options.only[0]}.lock", 300.0) if options.job else (LOCK_FILE, 0.0)
+        with locked(run_dir, *own):
+            # Under Slurm what runs on this machine may be another job's.
+            mine = [run_dir / name for name in options.only] if options.job else [] if in_queue else [run_dir]
+            left = [process for folder in mine for process in end_leftovers(folder)]
+            if left:
+                display.say(f"Ended {len(left)} processes that an earlier run had left behind.")
             planned = make_plan(recipe, stages, run_dir, only=options.only, again_from=options.again_from)
-            return _Run(recipe, planned, run_dir, options, display).run()
+            kind = _QueuedRun if in_queue else _JobRun if options.job else _Run
+            return kind(recipe, planned, run_dir, options, display, place).run()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise MachineError(
@@ -222,11 +251,14 @@ class _Run:
     run_dir: Path
     options: RunOptions
     display: Display
+    place: Place = HERE
     running: list[RunningStage] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
     results: dict[str, tuple[str, float]] = field(default_factory=dict)
-    failed: list[tuple[RunningStage, int, str]] = field(default_factory=list)
+    failed: list[tuple[RunningStage | QueuedStage, int, str]] = field(default_factory=list)
+    tried: Counter[str] = field(default_factory=Counter)
     stops: int = 0
+    queue_again: bool = False
     since: float = field(default_factory=time.monotonic)
 
     def run(self) -> int:
@@ -237,6 +269,9 @@ class _Run:
         self.summary(waiting)
         if self.failed:
             return self.report_failure()
+        return self.finish(worked)
+
+    def finish(self, worked: bool) -> int:
         left_out = any(stage.state is State.LEFT_OUT for stage in self.planned)
         return finish(self.recipe, self.run_dir, self.display, worked=worked, whole=not left_out)
 
@@ -273,9 +308,12 @@ class _Run:
             spent = before.wall_seconds + (lost_seconds(before, folder) if before.outcome is None else 0.0)
             attempt = replace(attempt, started=before.started, attempts=before.attempts + 1, wall_seconds=spent)
         write_attempt(folder, attempt)
-        self.running.append(start(stage.item, self.run_dir, folder))
+        self.running.append(start(stage.item, self.run_dir, folder, self.place, self.note))
         how = f", goes on (attempt {attempt.attempts})" if attempt.attempts > 1 else ""
         self.display.say(f"{clock()} {stage.name}: started{how}; log: {shown(folder / LOG_FILE)}")
+
+    def note(self, text: str) -> None:
+        self.display.say(f"{clock()} {text}")
 
     # --- while ------------------------------------------------------------------------------------------------------
 
@@ -289,7 +327,8 @@ class _Run:
             keep_going (`bool`, *optional*, defaults to `False`):
                 Whether a stage that has failed stops only those that depend on it.
         """
-        limit = max(1, self.options.parallel or self.recipe.parallel)
+        # In an allocation each stage has all nodes.
+        limit = 1 if self.place.nodes else max(1, self.options.parallel or self.recipe.parallel)
         with self.signals():
             try:
                 drawn = 0.0
@@ -327,9 +366,14 @@ class _Run:
         attempt = replace(attempt, wall_seconds=round(attempt.wall_seconds + stage.seconds, 3))
         missing = [] if code else [name for name in stage.item.outputs if not is_there(stage.folder / name)]
         if code or missing:
-            reason = how_it_ended(code) if code else f"ended well, but left no {', '.join(missing)}"
+            reason = stage.trouble or how_it_ended(code) if code else f"ended well, but left no {', '.join(missing)}"
             write_attempt(stage.folder, replace(attempt, outcome="interrupted" if self.stops else "failed"))
-            if not self.stops:
+            if not self.stops and code != ConfigError.exit_code and self.tried[stage.name] < stage.item.stage.retries:
+                self.tried[stage.name] += 1
+                left = stage.item.stage.retries - self.tried[stage.name]
+                self.note(f"{stage.name}: FAILED, {reason}; it is started again (`retries`: {left} left)")
+                self.start(planned)
+            elif not self.stops:
                 self.failed.append((stage, code, reason))
                 self.results[stage.name] = ("failed", attempt.wall_seconds)
                 self.display.say(f"{clock()} {stage.name}: FAILED, {reason}")
@@ -349,8 +393,10 @@ class _Run:
 
         def count(number: int, frame: Any) -> None:
             self.stops += 1
+            self.queue_again |= number == signal.SIGUSR1
 
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        job = (signal.SIGUSR1,) if self.options.job else ()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, *job):
             with contextlib.suppress(ValueError):  # not the main thread
                 if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                     continue
@@ -407,3 +453,85 @@ class _Run:
             )
         print("\nFix it, then run the same command again: what is finished stays.", file=sys.stderr)
         return 2 if all(code == 2 for _, code, _ in self.failed) else 1
+
+
+class _JobRun(_Run):
+    """The run of one stage in the job that was submitted for it: in a directory that other jobs use as well."""
+
+    def prepare(self) -> None:
+        """Move aside outputs that are to be made again; whoever has submitted the job has claimed the directory."""
+        self.done = {stage.name for stage in self.planned if stage.state is State.DONE}
+        for stage in to_run(self.planned):
+            if stage.state is not State.RESUME:
+                retire(self.run_dir, stage.name)
+
+    def summary(self, waiting: list[PlannedStage]) -> None:
+        """Nothing: whoever has submitted the job says what became of it."""
+
+    def work(self, waiting: list[PlannedStage], *, keep_going: bool = False) -> None:
+        try:
+            super().work(waiting, keep_going=keep_going)
+        except Interrupted:
+            if self.queue_again:
+                self.note(f"job {os.environ['SLURM_JOB_ID']} goes back into the queue")
+                requeue_this()
+            raise
+
+    def finish(self, worked: bool) -> int:
+        """Complete the run where this was its last stage."""
+        planned = make_plan(self.recipe, [stage.item for stage in self.planned], self.run_dir)
+        whole = all(stage.state is State.DONE for stage in planned)
+        return finish(self.recipe, self.run_dir, self.display, worked=worked, whole=whole)
+
+
+class _QueuedRun(_Run):
+    """A run whose stages are jobs: submitted, watched until they have ended, never started here."""
+
+    def work(self, waiting: list[PlannedStage], *, keep_going: bool = False) -> None:
+        stages = submit(list(waiting), self.recipe, self.run_dir, self.options)
+        for name, stage in stages.items():
+            self.note(f"{name}: job {stage.job.number}")
+        if self.options.detach:
+            return
+        prints = {stage.name: stage.fingerprint for stage in self.planned}
+        with self.signals():
+            while stages and not self.stops:
+                jobs = queue(self.run_dir)
+                for name, stage in list(stages.items()):
+                    stage.job = jobs[name]
+                    why = ended(stage, prints[name])
+                    if why is None:
+                        continue
+                    del stages[name]
+                    waiting[:] = [each for each in waiting if each.name != name]
+                    self.say_how_it_ended(stage, why)
+                running = [stage for stage in stages.values() if stage.job.state == "RUNNING"]
+                self.display.update(running)
+                time.sleep(_QUEUE_SECONDS if stages else 0.0)
+        if self.stops:
+            numbers = " ".join(stage.job.number for stage in stages.values())
+            again = shell([part for part in self.options.command if part])
+            raise Interrupted(
+                f"no longer waiting; the jobs go on. `{again}` waits for them again, `scancel {numbers}` ends them"
+            )
+
+    def finish(self, worked: bool) -> int:
+        """Show the evaluation; the job that was the last has written the report, and pushed."""
+        if self.options.detach:
+            self.display.say(f"\nSubmitted; `trl-r1 status {shown(self.run_dir)}` says how far it is.")
+            return 0
+        whole = not any(stage.state is State.LEFT_OUT for stage in self.planned)
+        return finish(replace(self.recipe, hub=None), self.run_dir, self.display, worked=False, whole=whole)
+
+    def say_how_it_ended(self, stage: QueuedStage, why: str) -> None:
+        attempt = read_attempt(stage.folder)
+        seconds = attempt.wall_seconds if attempt else 0.0
+        self.display.forget(stage.name)
+        if why:
+            self.failed.append((stage, 1, why))
+            self.results[stage.name] = ("failed", seconds)
+            self.note(f"{stage.name}: FAILED, {why}")
+        else:
+            self.done.add(stage.name)
+            self.results[stage.name] = ("done", seconds)
+            self.note(f"{stage.name}: done in {show_duration(seconds)}")

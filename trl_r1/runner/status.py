@@ -1,5 +1,5 @@
 """
-How far a run is, read from its directory alone.
+How far a run is, read from its directory, and for stages that are jobs from the queue.
 """
 
 from pathlib import Path
@@ -11,6 +11,7 @@ from ..scores import show_duration
 from .directory import RUN_FILE, read_attempt, runner_of
 from .display import Display, progress_text, table
 from .launch import read_progress
+from .slurm import live_jobs
 
 
 def status(run_dir: Path) -> int:
@@ -30,13 +31,17 @@ def status(run_dir: Path) -> int:
     if not found:
         raise ConfigError(f"no {RUN_FILE} in it; expected the directory of a run", file=shown(run_dir))
     runner = runner_of(run_dir)
+    jobs = live_jobs(run_dir)
     who = "no runner is at work" if runner is None else f"process {runner or '?'} is at work"
     display.say(f"{found.get('recipe')}, seed {found.get('seed')}, in {shown(run_dir)}: {who}\n")
     kinds = {stage.name: stage.kind for stage in record.stages}
     rows = []
     for name in found.get("stages") or kinds:
         folder = run_dir / name
-        state, seconds = stage_state(folder, runner is not None)
+        job = jobs.get(name)
+        state, seconds = stage_state(folder, runner is not None or job is not None)
+        if job is not None and state != "done":
+            state = f"{job.state.lower()}, job {job.number} ({job.reason})"
         progress = "" if state in ("done", "waiting") else progress_text(read_progress(folder), None)
         rows.append([name, kinds.get(name) or "?", state, show_duration(seconds) if seconds else "-", progress])
     display.say(table(["stage", "kind", "status", "wall time", "progress"], rows, right=[3]))

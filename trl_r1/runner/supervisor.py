@@ -10,6 +10,9 @@ of their own. So each stage is started by a supervisor that waits on a pipe: a l
 the runner is gone. On Linux the supervisor adopts every orphan among its descendants, finds them all that way, and kills
 them before it ends itself. It also ends what a finished stage has left running.
 
+Where the command is `srun`, the same program runs on each node as its task: requests pass through the standard input of
+`srun`, which gives it to all tasks, and so does its end.
+
 It ends with the exit code of the stage, 128 + N where a signal N ended it. It imports nothing of `trl_r1`.
 """
 
@@ -26,7 +29,8 @@ import time
 # What the runner writes into the pipe. SAVE goes to the ranks of a training alone: a launcher that is told to end kills its
 # workers after 30 seconds, and what they have started to help them must live as long as they do.
 INTERRUPT, TERMINATE, KILL, SAVE = b"i", b"t", b"k", b"s"
-_LAUNCHER = "accelerate.commands.launch"
+_LAUNCHERS = {"accelerate.commands.launch", "trl_r1.runner.node"}  # the second becomes the first
+_NODES_SECONDS = 15.0  # that other nodes have to end what they run, before `srun` is killed
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -47,7 +51,7 @@ def _descendants() -> list[int]:
 
 def _ranks(child: subprocess.Popen[bytes], command: list[str]) -> list[int]:
     """The processes that train: what the launcher has started, or the stage itself."""
-    if _LAUNCHER in command:
+    if _LAUNCHERS & set(command):
         import psutil
 
         with contextlib.suppress(psutil.Error):
@@ -111,7 +115,14 @@ def supervise(command: list[str]) -> int:
             signal.signal(number, signal.SIG_DFL)
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=in_child)
+    on_nodes = os.path.basename(command[0]) == "srun"
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE if on_nodes else subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=in_child,
+        bufsize=0,
+    )
     requests: list[int] = [0, waking]
     while child.poll() is None:
         ready, _, _ = select.select(requests, [], [], 5.0)
@@ -119,6 +130,15 @@ def supervise(command: list[str]) -> int:
             os.read(waking, 4096)
         if 0 in ready:
             letter = os.read(0, 1)
+            if child.stdin is not None:
+                with contextlib.suppress(OSError):
+                    child.stdin.write(letter) if letter else child.stdin.close()
+                if letter in (b"", KILL):
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        child.wait(_NODES_SECONDS)
+                    _kill_group(child)
+                    break
+                continue
             if letter in (b"", KILL):
                 _kill_group(child)
                 break

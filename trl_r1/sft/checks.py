@@ -3,7 +3,7 @@ What an SFT on reasoning must not do without a word: train on no reasoning, or o
 """
 
 import copy
-import re
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,10 @@ from ..errors import ConfigError, DataError
 if TYPE_CHECKING:
     from datasets import Dataset
 
+logger = logging.getLogger(__name__)
+
 # Where chat messages keep a chain of thought that is not in their content.
 _REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
-_THOUGHT = re.compile(r"(?:<think>)?(.*)</think>", re.DOTALL)
 _ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
 _PROBE = "the thought of turn {}"
 
@@ -76,9 +77,13 @@ def _is_messages(value: Any) -> bool:
 def _has_reasoning(message: Mapping[str, Any]) -> bool:
     if message.get("role") != "assistant":
         return False
+    return bool(_thought_of(message).strip()) or any(message.get(key) for key in _REASONING_KEYS)
+
+
+def _thought_of(message: Mapping[str, Any]) -> str:
+    """The chain of thought in a message's content: what stands before its last `</think>`, in linear time."""
     content = message.get("content")
-    match = _THOUGHT.search(content) if isinstance(content, str) else None
-    return bool(match and match[1].strip()) or any(message.get(key) for key in _REASONING_KEYS)
+    return content.rpartition("</think>")[0].removeprefix("<think>") if isinstance(content, str) else ""
 
 
 def _put(message: Mapping[str, Any], probe: str) -> dict[str, Any]:
@@ -89,36 +94,49 @@ def _put(message: Mapping[str, Any], probe: str) -> dict[str, Any]:
     for key in _REASONING_KEYS:
         if probed.get(key):
             probed[key] = probe
-    if isinstance(probed.get("content"), str):
-        probed["content"] = _THOUGHT.sub(lambda match: match[0].replace(match[1], f"\n{probe}\n"), probed["content"])
+    if thought := _thought_of(message):
+        probed["content"] = probed["content"].replace(thought, f"\n{probe}\n", 1)
     return probed
 
 
-def check_truncated_share(dataset: "Dataset", max_length: int, max_share: float) -> None:
+def fit_rows(dataset: "Dataset", max_length: int, too_long: str, max_share: float) -> "Dataset":
     """
-    Refuse data of which too many rows are longer than the maximum length.
+    Refuse, leave out, or count the rows that are longer than the maximum length.
 
     Args:
         dataset (`datasets.Dataset`):
             Tokenized rows, with `input_ids`.
         max_length (`int`):
             The maximum length in tokens.
+        too_long (`str`):
+            `"refuse"` (more than `max_share` of the rows), `"drop"` or `"cut"` (by the trainer, later).
         max_share (`float`):
             The share of rows that may be longer.
 
+    Returns:
+        `datasets.Dataset`: the rows to train on.
+
     Raises:
-        [`~errors.DataError`]: if more are.
+        [`~errors.DataError`]: if too many are longer, or no row is left.
     """
     lengths = token_counts(dataset)
-    too_long, longest = sum(length > max_length for length in lengths), max(lengths, default=0)
-    if too_long > max_share * len(dataset):
+    kept = [i for i, length in enumerate(lengths) if length <= max_length]
+    over = len(lengths) - len(kept)
+    if not over:
+        return dataset
+    what = f"{over} of {len(lengths)} rows ({over / len(lengths):.1%}) are longer than {max_length} tokens"
+    longest = f"The longest row has {max(lengths)} tokens."
+    if too_long == "refuse" and over > max_share * len(lengths):
         raise DataError(
-            f"{too_long} of {len(dataset)} rows ({too_long / len(dataset):.1%}) are longer than {max_length} tokens and "
-            f"would lose their end, where the answer is; expected at most {max_share:.1%} "
-            f"(`max_truncated_share`). The longest row has {longest} tokens. Raise `max_length`, leave out what is too "
-            "long, or raise `max_truncated_share`.",
+            f"{what} and would lose their end, where the answer is; expected at most {max_share:.1%} "
+            f"(`max_truncated_share`). {longest} Raise `max_length`, or set `too_long: drop` to leave them out or "
+            "`too_long: cut` to cut them.",
             key="max_length",
         )
+    if too_long == "drop" and not kept:
+        raise DataError(f"{what}: none is left. {longest} Expected a larger `max_length`.", key="max_length")
+    logger.warning("%s and are %s", what, "left out" if too_long == "drop" else "cut at their end")
+    return dataset.select(kept) if too_long == "drop" else dataset
 
 
 def token_counts(dataset: "Dataset") -> list[int]:

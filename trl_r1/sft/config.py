@@ -35,9 +35,12 @@ class R1SFTConfig(TrainingConfig, SFTConfig):
             Epochs. Paper, v2 B.4.2: 2-3.
         max_length (`int`, *optional*, defaults to `32768`):
             Maximum tokens of a row, prompt included. Paper, v2 B.4.2: 32,768.
+        too_long (`str`, *optional*, defaults to `"refuse"`):
+            What becomes of training rows longer than `max_length`: `"drop"` leaves them out, `"cut"` cuts their end,
+            where the answer is, and `"refuse"` cuts up to `max_truncated_share` of the rows and refuses more. How many
+            there are is said in any case.
         max_truncated_share (`float`, *optional*, defaults to `0.01`):
-            Share of the training rows that `max_length` may cut; more is refused. What is cut is the end, where the
-            answer is. Our own choice: 0.01.
+            Share of the training rows that `too_long: refuse` lets `max_length` cut. Our own choice: 0.01.
         train_sampling_strategy (`str`, *optional*):
             How rows are dealt out. By default `batch_rebalance` of transformers: the rows of an optimizer step, drawn at
             random, are divided by length among its passes and processes, so that none waits for a longer row. What is
@@ -54,6 +57,7 @@ class R1SFTConfig(TrainingConfig, SFTConfig):
     lr_scheduler_type: str = "cosine_with_min_lr"
     num_train_epochs: float = 2.0
     max_length: int | None = 32768
+    too_long: Literal["refuse", "cut", "drop"] = "refuse"
     max_truncated_share: float = 0.01
     train_sampling_strategy: Literal["random", "sequential", "batch_rebalance"] | None = None
     dataset_num_proc: int | None = None

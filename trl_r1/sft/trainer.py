@@ -19,7 +19,7 @@ from typing_extensions import override
 from .._compat import get_config_model_id
 from ..data.parallel import processes_for
 from ..resume import ExactResume
-from .checks import check_packing, check_template_keeps_reasoning, check_truncated_share, token_counts
+from .checks import check_packing, check_template_keeps_reasoning, fit_rows, token_counts
 from .config import R1SFTConfig
 
 
@@ -32,7 +32,8 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
     [`~trl.SFTTrainer`] with what fine-tuning on reasoning needs. Takes the same arguments.
 
     - It refuses, before training, a chat template that drops the reasoning of assistant turns, and data of which more
-      than `args.max_truncated_share` of the rows would be cut by `args.max_length` (not with packing that splits).
+      than `args.max_truncated_share` of the rows would be cut by `args.max_length` (not with packing that splits); or
+      cuts or leaves out rows that are too long, by `args.too_long`.
     - Where the data have a column `source`, it logs `loss/SOURCE`: the mean negative log-likelihood of the source's
       trained tokens since the last log. Not for iterable data sets, nor under context or sequence parallelism.
     - With `args.train_sampling_strategy: batch_rebalance`, the rows of each optimizer step are dealt out by length.
@@ -72,9 +73,9 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
         trained = dataset_name == "train"
         if trained:
             self._check_template(dataset, processing_class)
-        max_share: Any = getattr(args, "max_truncated_share", None)
-        cuts = args.max_length is not None and not (packing and args.packing_strategy != "bfd")
-        checked = trained and cuts and max_share is not None
+        too_long: str | None = getattr(args, "too_long", None)
+        cuts = not (packing and args.packing_strategy != "bfd") or too_long == "drop"
+        checked = trained and cuts and args.max_length is not None and too_long is not None
         has_sources = isinstance(dataset, Dataset) and "source" in dataset.column_names
         if isinstance(dataset, IterableDataset) or not (checked or has_sources):
             return prepare(dataset, processing_class, args, packing, formatting_func, dataset_name)
@@ -84,7 +85,7 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
         whole.max_length, whole.shuffle_dataset = None, False
         dataset = prepare(dataset, processing_class, whole, False, formatting_func, dataset_name)
         if checked:
-            check_truncated_share(dataset, args.max_length, max_share)
+            dataset = fit_rows(dataset, args.max_length, too_long, args.max_truncated_share)
         if has_sources:
             with args.main_process_first(desc="numbering the sources"):
                 dataset = self._number_sources(dataset, args.dataset_num_proc, by_token=packing)

@@ -3,8 +3,8 @@ What the stages that build data sets do alike: sample, select, write `data/train
 """
 
 import pkgutil
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from ..builders.outputs import SFT_COLUMNS
 from ..kinds import StageKind
@@ -12,7 +12,10 @@ from ._common import Progress, program
 
 
 def builder(
-    config: str, function: str, columns: tuple[str, ...] = SFT_COLUMNS
+    config: str,
+    function: str,
+    columns: tuple[str, ...] = SFT_COLUMNS,
+    references: Mapping[str, Literal["model", "data", "file"]] | None = None,
 ) -> tuple[StageKind, Callable[..., int]]:
     """
     Return the description and the `main` of a stage that samples and builds a data set.
@@ -24,12 +27,20 @@ def builder(
             The builder's function in `trl_r1.builders`.
         columns (`tuple[str, ...]`, *optional*):
             The columns of what it writes.
+        references (`Mapping[str, str]`, *optional*):
+            Further keys that name something; see [`~kinds.StageKind`].
     """
     stage = StageKind(
         configs=("trl_r1.sampling.config:SamplingConfig", f"trl_r1.builders.config:{config}"),
         leaves=("data/train.parquet",),
         writes={"train": columns},
-        references={"held_out": "data", "rewards.*.args.model": "model", "judge.args.model": "model"},
+        references={
+            "held_out": "data",
+            "samples_from": "data",
+            "rewards.*.args.model": "model",
+            "judge.args.model": "model",
+            **(references or {}),
+        },
     )
 
     def build(sampling: Any, config: Any) -> None:

@@ -48,6 +48,7 @@ def check_stage(
     models: Mapping[str, Mapping[str, Any]] | None = None,
     fetch: bool = False,
     sizing: Mapping[str, Any] | None = None,
+    beside: int = 0,
 ) -> dict[str, Any]:
     """
     Make the config classes and the rewards of one stage, and look into its data.
@@ -73,6 +74,8 @@ def check_stage(
         sizing (`Mapping[str, Any]`, *optional*):
             What figures are made with, as `runner.sizes.Sizing` has it: `name`, `gpu_memory`, `throughput` and
             `reward_models`, by place as in `models`. Without it there are none.
+        beside (`int`, *optional*, defaults to `0`):
+            GPUs of the servers that run beside it.
 
     Returns:
         `dict[str, Any]`: `problems`, each with `key`, `message` and `type`, the name of an error; `converted`, values by
@@ -146,7 +149,7 @@ def check_stage(
             for problem in refusals(made, launch, read, rows):
                 refuse(problem)
             if not record["problems"]:
-                record["lacks"] += lacking(made, launch, rewards)
+                record["lacks"] += lacking(made, launch, rewards, beside)
             record["unknown"] = unknown(loaded, [value_of(made, "chat_template_path")])
         if made and sizing is not None:
             pairs = "chosen" in (kind_of(kind).reads or ())

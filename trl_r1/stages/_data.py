@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from ..data import load_source, parse_sources
-from ..data.rows import accepted_rows, columns_of, open_source, use_of
+from ..data import parse_sources
+from ..data.rows import columns_of, load_counted, open_source, use_of
 from ..data.source import DataSource
+from ..data_files import data_files, is_place
 from ..errors import ConfigError, DataError
 from ..kinds import StageKind
 from ..rewards.scheduled import name_of, required_columns
@@ -53,7 +54,7 @@ def _columns(path: str, config: str | None, split: str, fetch: bool) -> list[str
     place = Path(path).expanduser()
     source = DataSource(path, config=config, split=split)
     try:
-        if place.exists():
+        if is_place(place):
             large = path.endswith(".json") and os.path.getsize(place) > _LARGE_BYTES
             return None if large and not fetch else columns_of(source)
         if fetch:
@@ -81,7 +82,7 @@ def rows_of(source: Mapping[str, Any]) -> int:
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq
 
-            rows: int = pq.read_metadata(path).num_rows
+            rows = sum(pq.read_metadata(file).num_rows for file in data_files(path))
         elif path.suffix == ".jsonl":
             with open(path, "rb") as file:
                 rows = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
@@ -130,12 +131,10 @@ def read_data(
         if isinstance(columns, str):
             continue  # reported as any source that cannot be read
         try:
-            rows = load_source(source, use)
+            rows, total = load_counted(source, use)
         except DataError as error:
             problems.append(DataError(f"`{source.label}`: {error.message}", key=f"data[{i}].{error.key}"))
             continue
-        total = len(accepted_rows(open_source(source), source))
-        total = min(total, source.limit) if source.limit is not None else total
         found: dict[str, Any] = {"source": source.label, "rows": len(rows), "without": total - len(rows), "golds": []}
         for key, reward, domains in rewards:
             columns_read = {

@@ -1,5 +1,6 @@
 """
-SIGTERM: a training saves a checkpoint at the end of its optimizer step, and ends.
+Trainings that end before their last step, on all ranks at once. SIGTERM: a training saves a checkpoint at the end of its
+optimizer step, and ends.
 
 transformers has such a callback (`enable_jit_checkpoint`), in which each rank decides for itself, after three seconds of
 its own: where the ranks' steps differ, they wait for each other for ever; and what it saves before an optimizer step or
@@ -15,7 +16,7 @@ import torch
 from accelerate.utils import gather
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..errors import Interrupted
+from ..errors import Interrupted, StalledError, TrlR1Error
 from ._common import write_progress
 
 
@@ -72,21 +73,31 @@ def train(trainer: Trainer, checkpoint: str | None) -> dict[str, float]:
 
     Raises:
         [`~errors.Interrupted`]: if it was ended by SIGTERM, with a checkpoint.
+        [`~errors.StalledError`]: if it learned nothing, with a checkpoint ([`~grpo.stall`]).
     """
     callback = SaveAndEnd()
     trainer.add_callback(callback)
-    result = trainer.train(resume_from_checkpoint=checkpoint)
+    try:
+        result = trainer.train(resume_from_checkpoint=checkpoint)
+    except StalledError as error:  # raised by the callback before this one
+        callback.on_train_end(trainer.args, trainer.state, trainer.control)
+        raise _said_by_all(error, trainer) from None
     if callback.ended_at is not None and callback.ended_at < trainer.state.max_steps:
         ended = Interrupted(
             f"ended by SIGTERM with a checkpoint at step {callback.ended_at} of {trainer.state.max_steps}; the same "
             "command goes on from there"
         )
-        if trainer.accelerator.is_main_process:
-            # A launcher ends all ranks as soon as the first has ended: before that, it must be said how.
-            steps = (callback.ended_at, trainer.state.max_steps)
-            write_progress(str(trainer.args.output_dir), *steps, error=str(ended), exit_code=ended.exit_code)
-        trainer.accelerator.wait_for_everyone()
-        trainer.accelerator.end_training()
-        raise ended
+        raise _said_by_all(ended, trainer)
     metrics: dict[str, float] = result.metrics
     return metrics
+
+
+def _said_by_all(error: TrlR1Error, trainer: Trainer) -> TrlR1Error:
+    """Return an error that every rank raises, once it stands in `progress.json`."""
+    if trainer.accelerator.is_main_process:
+        # A launcher ends all ranks as soon as the first has ended: before that, it must be said how.
+        steps = (trainer.state.global_step, trainer.state.max_steps)
+        write_progress(str(trainer.args.output_dir), *steps, error=str(error), exit_code=error.exit_code)
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.end_training()
+    return error

@@ -16,6 +16,7 @@ from typing import Any
 from unittest import mock
 
 from ..errors import MachineError
+from ..model_server import server_name
 from ..sampling.engine import Engine, engine_of
 from ._refusals import Launch, value_of
 
@@ -45,7 +46,9 @@ _PACKAGES: tuple[tuple[str, Callable[[Any], bool], str, str], ...] = (
 _TRACKERS = ("clearml", "comet_ml", "mlflow", "swanlab", "trackio", "wandb")
 
 
-def lacking(configs: Sequence[Any], launch: Launch, rewards: Sequence[tuple[str, Any, Any]]) -> Iterator[str]:
+def lacking(
+    configs: Sequence[Any], launch: Launch, rewards: Sequence[tuple[str, Any, Any]], beside: int = 0
+) -> Iterator[str]:
     """
     Say what this machine lacks for a stage.
 
@@ -56,15 +59,18 @@ def lacking(configs: Sequence[Any], launch: Launch, rewards: Sequence[tuple[str,
             How it is started.
         rewards (`Sequence[tuple[str, Any, Any]]`):
             Its rewards, each with its key and domains. What they say by `check_machine` is not asked for here.
+        beside (`int`, *optional*, defaults to `0`):
+            GPUs of the servers that run beside it.
 
     Returns:
         `Iterator[str]`: a sentence each.
     """
     if value_of(configs, "ddp_timeout") is not None:
         yield from _packages(configs, launch)
-    gpus = _gpus_needed(configs, launch)
+    gpus = _gpus_needed(configs, launch) + beside
     if gpus and gpus > (here := gpus_here()):
-        yield f"{gpus} GPU{'s' if gpus > 1 else ''}; there {'is' if here == 1 else 'are'} {here or 'none'}"
+        servers = f" ({beside} for the servers beside it)" if beside else ""
+        yield f"{gpus} GPU{'s' if gpus > 1 else ''}{servers}; there {'is' if here == 1 else 'are'} {here or 'none'}"
     for engine, config in _engines(configs):
         try:
             engine.check_machine(config)
@@ -129,7 +135,7 @@ def _addresses(configs: Sequence[Any], rewards: Sequence[tuple[str, Any, Any]]) 
         found.append(("vllm_server_base_url", value_of(configs, "vllm_server_base_url") or f"http://{host}:{port}"))
     found += [(f"{key}.args.base_url", getattr(reward, "base_url", None)) for key, reward, _ in rewards]
     for key, address in dict.fromkeys(found):
-        if isinstance(address, str) and address:
+        if isinstance(address, str) and address and not server_name(address):  # that one the runner starts
             yield key, address
 
 

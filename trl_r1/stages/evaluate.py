@@ -14,6 +14,7 @@ import dataclasses
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,8 +149,10 @@ def _intervene(
     asked = [row for row in rows if config.domains is None or row["domain"] in config.domains]
     full = full_model(model, out_dir / "traces" / f"{name}-merged")
     for intervention, make_engine in interventions(config).items():
-        engine, folder = make_engine(full, sampling), out_dir / "emergence" / intervention
-        yield intervention, list(sample(full, asked, sampling, folder, name=name, stem=name, engine=engine, **scored))
+        folder = out_dir / "emergence" / intervention
+        with closing(make_engine(full, sampling)) as engine:
+            traces = list(sample(full, asked, sampling, folder, name=name, stem=name, engine=engine, **scored))
+        yield intervention, traces
 
 
 def _comparisons(rates: dict[str, dict[str, float]], sources: dict[str, str]) -> dict[str, Any]:

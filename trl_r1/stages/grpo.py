@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DataError
 from ..kinds import Curve, StageKind
+from ..model_server import address_of
 from ..rewards.scheduled import missing_columns, name_of
 from ._common import program
 
@@ -77,6 +78,8 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
 
     if not has_to_train(args, stage):
         return
+    if args.vllm_server_base_url:
+        args.vllm_server_base_url = address_of(args.vllm_server_base_url, api="")
     # What may be wrong is read before what takes long to load.
     if model.use_peft and args.sync_ref_model and not args.sync_ref_model_by_default:
         raise ConfigError(

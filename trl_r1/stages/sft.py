@@ -35,6 +35,7 @@ STAGE = StageKind(
     ),
 )
 
+# TRL tells a conversation by its columns: a further `chosen` or `messages` would mislead it.
 COLUMNS = ("prompt", "completion", "source", "domain", "language", "prompt_id")
 
 
@@ -50,16 +51,14 @@ def train(args: "SFTConfig", stage: "StageArguments", model: "ModelConfig") -> N
         model ([`~trl.ModelConfig`]):
             The model to start from, and LoRA.
     """
-    from ..data import load_rows, parse_sources, render
+    from ..data import load_sft
     from ..sft.trainer import R1SFTTrainer
     from ._training import has_to_train, train_and_save, trainer_arguments
 
     if not has_to_train(args, stage):
         return
     with args.main_process_first(desc="loading the data"):
-        rows = render(load_rows(parse_sources(stage.data), "sft", seed=args.seed), "sft", stage.prompt_template)
-        # TRL tells a conversation by its columns: a further `chosen` or `messages` would mislead it.
-        rows = rows.select_columns([name for name in COLUMNS if name in rows.column_names])
+        rows = load_sft(stage.data, stage.prompt_template, COLUMNS, seed=args.seed)
     trainer = R1SFTTrainer(train_dataset=rows, **trainer_arguments(args, model))
     train_and_save(trainer, merge_adapter=stage.merge_adapter, keep_checkpoints=stage.keep_checkpoints)
 

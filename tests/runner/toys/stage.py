@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ from typing import Literal
 import yaml
 
 from trl_r1.kinds import StageKind
+from trl_r1.model_server import address_of
 
 
 STAGE = StageKind(configs=("toys.stage:ToyArguments",), leaves=("model", "metrics.json"), reads=())
@@ -37,6 +39,8 @@ class ToyArguments:
     """Processes to start, each in a session of its own, as the workers of a launcher are."""
     deaf: bool = False
     """Whether to ignore requests to end."""
+    ask: str | None = None
+    """Server that is asked in each step for what is added."""
     trail: str | None = None
     """File to which start and end are appended."""
 
@@ -65,7 +69,8 @@ def main(argv: list[str]) -> int:
     print(f"from step {state['step']}", flush=True)
     while state["step"] < args.steps:
         time.sleep(args.step_seconds)
-        state = {"step": state["step"] + 1, "sum": 0.5 * state["sum"] + read}
+        asked = answer_of(args.ask) if args.ask else 0.0
+        state = {"step": state["step"] + 1, "sum": 0.5 * state["sum"] + read + asked}
         if args.fail_at_step == state["step"]:
             print("about to fail")
             raise ValueError("a step went wrong")
@@ -79,6 +84,15 @@ def main(argv: list[str]) -> int:
     write(folder / "metrics.json", {"sum": state["sum"]})
     leave_trail(args, folder, "end")
     return 0
+
+
+def answer_of(server: str) -> float:
+    while True:
+        try:
+            with urllib.request.urlopen(address_of(server, api="/answer"), timeout=10) as answer:
+                return float(answer.read())
+        except OSError:
+            time.sleep(0.05)
 
 
 def write(path: Path, value: dict) -> None:

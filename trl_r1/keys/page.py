@@ -1,0 +1,98 @@
+"""The keys of a kind as a page of the documentation, and in a terminal. Markdown, from the config classes alone."""
+
+import re
+import sys
+from enum import Enum
+from typing import Any
+
+from ..errors import ConfigError, did_you_mean
+from ..kinds import kind_of, module_of
+from .read import Key, keys_of
+
+
+def explained(kind: str, name: str) -> str:
+    """
+    Return what there is to say about one key of a kind.
+
+    Raises:
+        [`~errors.ConfigError`]: the kind has no such key.
+    """
+    keys = {key.name: key for key in keys_of(kind)}
+    if name not in keys:
+        raise ConfigError(f"`{kind}` has no such key{did_you_mean(name, keys)}", key=name)
+    key = keys[name]
+    lines = [
+        f"{name} ({kind}): {key.expected}",
+        f"  default: {_default(key)}",
+        f"  {_whose(key)}",
+        "",
+        f"  {key.meaning}",
+    ]
+    return "\n".join(lines)
+
+
+def listed_keys(kind: str) -> str:
+    """Return the names of a kind's keys by owner, with types and defaults, a line each."""
+    lines = []
+    owner = ""
+    for key in keys_of(kind):
+        if key.owner != owner:
+            owner = key.owner
+            lines += ["", f"{owner}:"]
+        mark = f"  ({key.owner}: {_shown(key.default_there)})" if key.changed else ""
+        lines.append(f"  {key.name}: {_default(key)}{mark}")
+    return "\n".join(lines).lstrip("\n")
+
+
+def keys_page(kind: str) -> str:
+    """Return the page of a kind: what it does, and every key."""
+    kind_of(kind)  # imports it
+    about = sys.modules[module_of(kind)].__doc__ or ""
+    lines = [f"# Keys of `{kind}`", "", _plain(about.strip()), ""]
+    by_owner: dict[str, list[Key]] = {}
+    for key in keys_of(kind):
+        by_owner.setdefault(key.owner, []).append(key)
+    for owner, keys in by_owner.items():
+        lines += [f"## {owner}", "", "| key | expected | default | meaning |", "|---|---|---|---|"]
+        lines += [
+            f"| `{k.name}` | {_cell(k.expected)} | {_cell(_default(k, '`'))} | {_cell(k.meaning)} |" for k in keys
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def defaults_table(kind: str) -> list[tuple[str, str, str, str]]:
+    """Return every default of a kind that differs from its owner's: key, ours, theirs, and whose."""
+    return [(k.name, _shown(k.default), _shown(k.default_there), k.owner) for k in keys_of(kind) if k.changed]
+
+
+def _default(key: Key, quote: str = "") -> str:
+    if key.required:
+        return "must be given"
+    ours = f"{quote}{_shown(key.default)}{quote}"
+    return f"{ours} ({key.owner}: {quote}{_shown(key.default_there)}{quote})" if key.changed else ours
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, str):
+        return value or '""'
+    return str(value)
+
+
+def _whose(key: Key) -> str:
+    if key.owner == "trl_r1":
+        return "a key of trl_r1"
+    return f"a key of {key.owner}" + (f", whose default is {_shown(key.default_there)}" if key.changed else "")
+
+
+def _cell(text: str) -> str:
+    return _plain(text).replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    """References between docstrings, [`~grpo.config.R1GRPOConfig`], as the name alone."""
+    return re.sub(r"\[`~?(?:\w+\.)*(\w+)`\]", r"`\1`", text)
