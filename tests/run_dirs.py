@@ -164,14 +164,17 @@ def _selection(kind: str) -> dict:
     if kind == "rejection":
         rejected = {"wrong": 412, "language": 96, "format": 61, "repetitive": 18, "overlong": 9, "duplicate": 204}
         domains = {name: {"samples": n, "rounds": 1.0, "tokens": 31.5} for name, n in (("math", 700), ("table", 500))}
-        statistics = {
-            "domains": domains,
-            "tokens": {"0.5": 30, "0.99": 61},
-            "languages": {"en": 1200},
-            "sources": {"prompts": {"kept": 1200, "rejected": 800}},
-        }
+        lengths = {"tokens": 37800, "mean": 31.5, "p10": 12, "median": 30, "p90": 49, "p99": 61, "longest": 64}
+        accepted = {"source": {"prompts": {"seen": 2000, "kept": 1200}}}
         kept = {"kept": 1200, "kept_by_domain": {"math": 700, "table": 500}}
-        return {"seen": 2000, **kept, "rejected": rejected, "statistics": statistics}
+        return {
+            "seen": 2000,
+            **kept,
+            "rejected": rejected,
+            "statistics": {"domains": domains},
+            "lengths": lengths,
+            "accepted": accepted,
+        }
     if kind == "cold_start":
         rejected = {"wrong": 210, "language": 530, "format": 40}
         return {"seen": 1000, "kept": 220, "rejected": rejected, "kept_by_domain": {"math": 140, "table": 80}}

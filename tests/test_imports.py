@@ -17,12 +17,12 @@ PACKAGE = Path(trl_r1.__file__).parent
 SHARED = [
     {"docstrings", "errors", "io", "kinds"},
     {"typed"},
-    {"data_files", "text", "trace", "language", "ids", "lineage", "scores", "solved", "solve_rates"},
+    {"data_files", "text", "trace", "language", "ids", "lineage", "scores", "solved", "pass_rates", "solve_rates"},
 ]
 TRAINING = [
     *SHARED,
     {"verify", "sandbox", "model_server"},
-    {"rewards", "select"},
+    {"rewards", "selection"},
     {"audit", "_compat", "adapters", "data", "sampling", "sizes"},
     {"resume", "training_config"},
     {"grpo", "sft", "preference"},
@@ -33,7 +33,7 @@ TRAINING = [
 RUNNING = [
     *SHARED,
     {"verify", "sandbox", "model_server"},
-    {"rewards", "select"},
+    {"rewards", "selection"},
     {"recipe", "hub", "templates", "sizes"},
     {"runner", "report"},
     {"rehearsal", "keys"},
@@ -51,7 +51,7 @@ TORCH_FREE = [
             "trace",
             "language",
             "sandbox",
-            "select",
+            "selection",
             "inference",
             "ids",
             "lineage",
@@ -145,7 +145,7 @@ def test_imports_point_one_way():
 
 def test_there_are_arrows_to_judge():
     found = {(source, target) for source, target, _ in arrows(PACKAGE)}
-    assert {("text", "errors"), ("rewards", "language"), ("select", "trace")} <= found
+    assert {("text", "errors"), ("rewards", "language"), ("selection", "trace")} <= found
 
 
 def test_the_package_imports_its_packages_for_type_checkers_only():

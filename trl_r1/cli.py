@@ -14,6 +14,7 @@ from typing import Any
 
 from . import __version__
 from .errors import ConfigError, TrlR1Error
+from .io import until_closed
 
 
 _EXAMPLES = """\
@@ -63,7 +64,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     status = command(_status, "say how far a run is", "status runs/playground")
     audit = command(
-        _audit, "try known exploits on the rewards that a recipe declares, and say which would pay", "audit r1"
+        _audit,
+        "try known exploits, and right answers written in other ways, on the rewards that a recipe declares; say what would "
+        "pay and what would be refused",
+        "audit r1",
     )
     report = command(_report, "write a run's report again", "report runs/playground")
     push = command(_push, "push a run's models and data sets to the Hub", "push runs/r1 --stage r1 --repo me/my-r1")
@@ -152,9 +156,17 @@ def make_parser() -> argparse.ArgumentParser:
         help="time a stage has to end after Ctrl-C (default: 10; a training has as long as its step takes, and saves a "
         "checkpoint)",
     )
-    audit.add_argument("--list", action="store_true", help="print the exploits, what each does and whom it fools")
+    audit.add_argument(
+        "--list", action="store_true", help="print the exploits and right answers, what each does and whom it fools"
+    )
+    audit.add_argument("--json", dest="as_json", action="store_true", help="print what was found alone, in JSON")
     push.add_argument("--stage", action="append", metavar="STAGE", help="push this stage; may be repeated")
     push.add_argument("--repo", metavar="OWNER/NAME", help="full name of the repository, with one --stage")
+    push.add_argument(
+        "--follow",
+        action="store_true",
+        help="while the run goes on, push each stage when it has ended, and the files of a data set as they are written",
+    )
     push.add_argument("--namespace", metavar="OWNER", help="user or organization (default: the recipe's, or yours)")
     seen = push.add_mutually_exclusive_group()
     seen.add_argument(
@@ -185,7 +197,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         `int`: the exit code.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    return until_closed(lambda: _main(given))
+
+
+def _main(argv: list[str]) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
     if args.version:
@@ -207,9 +223,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `trl-r1 plan ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _options(args: argparse.Namespace, argv: list[str]) -> Any:
@@ -266,7 +279,7 @@ def _audit(args: argparse.Namespace, argv: list[str]) -> int:
         return subprocess.call([sys.executable, "-m", "trl_r1.audit", "--list"])
     if args.recipe is None:
         raise ConfigError("expected a recipe, or `--list`", key="RECIPE")
-    return audit(args.recipe, overrides=args.overrides)
+    return audit(args.recipe, overrides=args.overrides, as_json=args.as_json)
 
 
 def _report(args: argparse.Namespace, argv: list[str]) -> int:
@@ -277,9 +290,16 @@ def _report(args: argparse.Namespace, argv: list[str]) -> int:
 
 
 def _push(args: argparse.Namespace, argv: list[str]) -> int:
-    from .hub import push_run
+    from .hub import follow_run, push_run
 
-    push_run(args.directory, repo=args.repo, namespace=args.namespace, stages=args.stage, private=args.private)
+    options = {"namespace": args.namespace, "stages": args.stage, "private": args.private}
+    if args.follow:
+        from .runner.directory import runner_of
+
+        directory = Path(args.directory)
+        follow_run(directory, lambda: runner_of(directory) is not None, **options)
+    else:
+        push_run(args.directory, repo=args.repo, **options)
     return 0
 
 

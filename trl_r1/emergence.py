@@ -10,9 +10,7 @@ what merely goes with it.
 """
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from .docstrings import help_from_docstring
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+# What follows a thought that was cut, for the model to go on from.
+ASK = "</think>the answer is \\boxed{"
 _ANSWER_TOKENS = 32  # enough for an answer that goes into a box
 _WORDS = frozenset(word for words in REFLECTION_WORDS.values() for word in words)
 
@@ -46,26 +46,23 @@ class EmergenceConfig:
             Only prompts of these domains; by default all.
         budgets (`list[int]`, *optional*):
             Lengths, in tokens, at which thoughts are cut.
-        ask (`str`, *optional*):
-            What follows a thought that was cut, for the model to go on from.
     """
 
     models: list[str]
     domains: list[str] | None = None
     budgets: list[int] = field(default_factory=list)
-    ask: str = "</think>the answer is \\boxed{"
 
     def __post_init__(self) -> None:
         expect(self, "models", bool(self.models), "at least one model")
         expect(self, "budgets", all(budget >= 1 for budget in self.budgets), "numbers above 0")
 
 
-def interventions(config: EmergenceConfig) -> dict[str, Callable[[str, SamplingConfig], Engine]]:
-    """Return by name what samples under each intervention, to be made of a full model and how it is sampled otherwise."""
-    return {
-        "forbidden": WithoutReflection,
-        **{f"budget-{budget}": partial(WithinBudget, budget=budget, ask=config.ask) for budget in config.budgets},
-    }
+def interventions(config: EmergenceConfig, sampling: SamplingConfig) -> dict[str, tuple[type[Engine], SamplingConfig]]:
+    """Return by name each intervention: the engine, which takes a full model, and how it samples."""
+    found: dict[str, tuple[type[Engine], SamplingConfig]] = {"forbidden": (WithoutReflection, sampling)}
+    for budget in config.budgets:
+        found[f"budget-{budget}"] = (WithinBudget, replace(sampling, max_completion_tokens=budget))
+    return found
 
 
 class WithoutReflection(TransformersEngine):
@@ -78,24 +75,14 @@ class WithoutReflection(TransformersEngine):
 
 class WithinBudget(TransformersEngine):
     """
-    A checkpoint whose thoughts are cut, and which then has to answer.
-
-    Args:
-        model (`str`):
-            Directory or Hub id of a full model.
-        config ([`~sampling.SamplingConfig`]):
-            How to sample; a template of text, not `"chat"`.
-        budget (`int`):
-            After how many tokens a completion is cut.
-        ask (`str`):
-            What follows a thought that was cut, for the model to go on from.
+    A checkpoint whose completions are cut after `max_completion_tokens`, and which then has to answer. Arguments as
+    [`~sampling.Engine`]; the template is a text, not `"chat"`.
     """
 
-    def __init__(self, model: str, config: SamplingConfig, *, budget: int, ask: str) -> None:
+    def __init__(self, model: str, config: SamplingConfig) -> None:
         if config.prompt_template == "chat":
             raise ConfigError("expected a template of text, which a cut thought goes on from", key="prompt_template")
-        super().__init__(model, replace(config, max_completion_tokens=budget))
-        self.ask = ask
+        super().__init__(model, config)
 
     def generate(self, questions: "Sequence[str]", n: int, seed: int) -> list[list[Sample]]:
         """Complete each question `n` times. See [`~sampling.Engine`]."""
@@ -110,7 +97,7 @@ class WithinBudget(TransformersEngine):
         thoughts, texts = [], []
         for i, j in cut:
             prompt = f"{render_prompt(self.config.prompt_template, questions[i])}{self.config.completion_prefix}"
-            thoughts.append(samples[i][j].text.split("</think>")[0] + self.ask)
+            thoughts.append(samples[i][j].text.split("</think>")[0] + ASK)
             # A sample's text begins with what the prompt contains of it.
             texts.append(prompt + thoughts[-1][len(prefilled(prompt, self.config)) :])
         answers = TransformersEngine.generate(answering, texts, 1, seed)

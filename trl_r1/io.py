@@ -1,5 +1,6 @@
 """
-Files that appear whole or not at all, whoever is killed meanwhile and whoever reads; and JSON, read without surprises.
+Files that appear whole or not at all, whoever is killed meanwhile and whoever reads; JSON, read without surprises; and
+output that nobody reads to its end.
 """
 
 import contextlib
@@ -7,7 +8,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +96,25 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def until_closed(command: Callable[[], int]) -> int:
+    """
+    Run a command whose output may be cut short by its reader (`trl-r1 plan ... | head`), which is no error.
+
+    Args:
+        command (`Callable`):
+            Prints, and returns an exit code.
+
+    Returns:
+        `int`: the command's, or 0 where its output was cut.
+    """
+    try:
+        try:
+            return command()
+        finally:
+            sys.stdout.flush()  # here, and not when the interpreter ends and can only complain
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):  # what stands for standard output may be no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -99,6 +99,16 @@ class StageKind:
             return "model"
         return "metrics" if "metrics.json" in self.leaves else "dataset"
 
+    @property
+    def samples(self) -> bool:
+        """Whether it samples with an engine."""
+        return any(name.endswith(":SamplingConfig") for name in self.configs)
+
+    @property
+    def paid(self) -> tuple[str, ...]:
+        """What it leaves that stays when it runs again, since it knows itself what of it is still right: samples, verdicts."""
+        return ("judge", "traces", "refined", "few_shot", "direct") if self.samples else ("judge",)
+
     def config_classes(self) -> list[type]:
         """Import and return the classes of `configs`; those of TRL and transformers load torch."""
         return [pkgutil.resolve_name(name) for name in self.configs]

@@ -127,17 +127,15 @@ def _inside_answer_tag(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Tell whether a reader would see nothing: white space, zero-width and other invisible characters only."""
-    return all(
-        letter.isspace() or letter in "\u2800\u3164\u115f\u1160\uffa0" or unicodedata.category(letter) in _INVISIBLE
-        for letter in text
-    )
+    return all(letter.isspace() or letter in _FILLERS or unicodedata.category(letter) in _INVISIBLE for letter in text)
 
 
 def has_words(text: str) -> bool:
     """Tell whether a text says something: a letter or digit that is not part of an entity (`&nbsp;`), tag or LaTeX command."""
-    return re.search(r"[^\W_]", _ENTITY.sub(" ", text)) is not None
+    return any(found[0] not in _FILLERS for found in re.finditer(r"[^\W_]", _ENTITY.sub(" ", text)))
 
 
+_FILLERS = frozenset("\u2800\u3164\u115f\u1160\uffa0")  # letters by category, and nothing to see
 _ENTITY = re.compile(r"&(?:#\w{1,8}|\w{1,12});|<[^<>]{0,80}>|\\[A-Za-z]{1,20}")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Cs", "Zl", "Zp", "Zs", "Mn"})
 

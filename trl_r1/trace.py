@@ -48,14 +48,16 @@ class Trace:
         model (`str`):
             Checkpoint that wrote the completion.
         sampling (`dict[str, Any]`):
-            How it was sampled: temperature, top-p, maximum number of tokens, template.
+            How it was sampled: temperature, top-p, maximum number of tokens, template. `failure`, where it has failed, is why.
         finish_reason (`str`):
             `"stop"` if the model ended by itself, `"length"` if it was cut. Anything else says why there is no
             completion (see [`~sampling.Sample`]).
         n_tokens (`int`):
             Length of the completion in tokens, the end-of-sequence token included.
+        sample (`int`):
+            Which of its prompt's samples it is, from 0.
         seed (`int`):
-            Seed of the batch in which it was sampled.
+            Seed with which it was sampled: its own, or its batch's.
         step (`int`, *optional*):
             Training step at which it was sampled, for rollouts kept in training.
         extra (`dict[str, Any]`):
@@ -73,6 +75,7 @@ class Trace:
     sampling: dict[str, Any] = field(default_factory=dict)
     finish_reason: str = "stop"
     n_tokens: int = 0
+    sample: int = 0
     seed: int = 0
     step: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
@@ -122,14 +125,14 @@ def trace_schema() -> "pa.Schema":
     """Return the parquet schema of a shard. Nested fields are JSON text: their keys differ from run to run."""
     import pyarrow as pa
 
-    integers = {"n_tokens": pa.int64(), "seed": pa.int64(), "step": pa.int64()}
+    integers = {"n_tokens": pa.int64(), "sample": pa.int64(), "seed": pa.int64(), "step": pa.int64()}
     return pa.schema(
         [(f.name, integers.get(f.name, pa.string())) for f in fields(Trace)],
         metadata={"trl_r1.trace": SCHEMA_VERSION},
     )
 
 
-def write_traces(path: str | Path, traces: Iterable[Trace]) -> int:
+def write_traces(path: str | Path, traces: Iterable[Trace], metadata: Mapping[str, str] | None = None) -> int:
     """
     Write one shard, whole or not at all: a reader never sees half a file.
 
@@ -139,6 +142,8 @@ def write_traces(path: str | Path, traces: Iterable[Trace]) -> int:
         traces (`Iterable[Trace]`):
             What to write. Numpy's numbers and arrays in `rewards`, `sampling` and `extra` become plain ones, a reward
             of NaN becomes `None`, and what JSON does not know (a date) becomes text.
+        metadata (`Mapping[str, str]`, *optional*):
+            What else the file says of itself.
 
     Returns:
         `int`: number of traces written.
@@ -153,6 +158,7 @@ def write_traces(path: str | Path, traces: Iterable[Trace]) -> int:
         for name in _JSON_COLUMNS:
             row[name] = json.dumps(row[name], ensure_ascii=False, sort_keys=True, default=_plain)
         rows.append(row)
+    schema = schema.with_metadata({**schema.metadata, **(metadata or {})})
     with whole_file(path) as partial:
         # The samples of a prompt have one `extra`, megabytes of it where it holds a program's tests: it is stored once.
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial, dictionary_pagesize_limit=1 << 30)

@@ -141,7 +141,9 @@ def test_a_chat_model_is_asked_with_examples_and_directly(config, tmp_path):
     assert len(texts) == 4 + 2 + 2
     assert texts[4] == "<think>\nI add 0 and 1 like the example. Is it right? Yes.\n</think>\n\n\\boxed{1}"
     assert texts[6] == "<think>\nI add 0 and 1 step by step. Is it right? Yes.\n</think>\n\n\\boxed{1}"
-    assert selection["by_source"]["few_shot"] == {"seen": 4, "kept": 2, "rejected": {"wrong": 2}}
+    few_shot = selection["by_source"]["few_shot"]
+    assert (few_shot["seen"], few_shot["kept"], few_shot["rejected"]) == (4, 2, {"wrong": 2})
+    assert selection["rejected"] == {"wrong": 4}
     assert (selection["seen"], selection["kept"]) == (12, 8)
     rows = read_data_set(tmp_path / "out").to_pylist()
     assert [row["model"] for row in rows] == ["r1-zero"] * 4 + ["v3"] * 4

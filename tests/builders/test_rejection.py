@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from trl_r1.builders import RejectionConfig, build_rejection
+from trl_r1.builders.outputs import SFT_COLUMNS
 from trl_r1.errors import ConfigError, DataError, StageError
 from trl_r1.sampling import Sample
 from trl_r1.trace import Trace, write_traces
@@ -27,7 +28,8 @@ ANSWERS = {
 @pytest.fixture
 def config(tmp_path):
     rows = [
-        {"prompt": f"What is {n} plus 0?", "solution": str(n), "domain": "math", "language": "en"} for n in range(3, 6)
+        {"prompt": f"What is {n} plus 0?", "solution": str(n), "domain": "math", "language": "en", "tests": "hidden"}
+        for n in range(3, 6)
     ]
     rows.append({"prompt": "Prove it.", "solution": None, "domain": "proof", "language": "en"})
     return RejectionConfig(
@@ -74,6 +76,7 @@ def test_rows_tell_where_they_come_from(config, tmp_path):
     }
     assert json.loads(row["rewards"]) == {"math_accuracy": 1.0}
     assert row["seed"] is not None
+    assert set(row) == {*SFT_COLUMNS, "messages"}, "nothing else of the prompt's row, such as the tests of a program"
     assert row["messages"] == [
         {"role": "user", "content": row["prompt"]},
         {"role": "assistant", "content": row["completion"]},
@@ -83,7 +86,6 @@ def test_rows_tell_where_they_come_from(config, tmp_path):
         "math": {"samples": 6, "rounds": 1.0, "tokens": 12.5},
         "total": {"samples": 6, "rounds": 1.0, "tokens": 12.5},
     }
-    assert statistics["sources"] == {"prompts": {"kept": 6, "rejected": 18}}
 
 
 def test_rejected_samples_stand_beside_with_their_reasons(config, tmp_path):
@@ -134,7 +136,7 @@ def test_a_killed_builder_goes_on_and_ends_with_the_same_data(config, tmp_path):
     again = model()
     build_rejection(sampling(n_samples=6), config, engine=again)
     assert read_data_set(tmp_path / "out").equals(whole)
-    assert again.asked == ["What is 5 plus 0?", "Prove it."]
+    assert sorted(again.asked) == ["Prove it.", "What is 5 plus 0?"]
 
 
 def test_where_nothing_is_kept_the_reasons_are_told(config, tmp_path):

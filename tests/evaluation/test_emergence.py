@@ -3,14 +3,13 @@
 import pytest
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from trl_r1.emergence import EmergenceConfig, contains_reflection, interventions, reflection_tokens
+from trl_r1.emergence import ASK, EmergenceConfig, contains_reflection, interventions, reflection_tokens
 from trl_r1.errors import ConfigError
 from trl_r1.playground.corpus import TEMPLATE
 from trl_r1.playground.tokenizer import make_tokenizer
 from trl_r1.sampling import SamplingConfig
 
 
-ASK = "</think>the answer is \\boxed{"
 QUESTION = "which of A4 B7 plus 3 makes a ten?"
 
 
@@ -34,8 +33,8 @@ def sampled(model, intervention, **changes):
     sampling = SamplingConfig(
         **{"prompt_template": TEMPLATE, "max_completion_tokens": 300, "batch_size": 64, **changes}
     )
-    make_engine = interventions(EmergenceConfig(models=["base"], budgets=[5], ask=ASK))[intervention]
-    (samples,) = make_engine(model, sampling).generate([QUESTION], 64, seed=1)
+    engine, sampling = interventions(EmergenceConfig(models=["base"], budgets=[5]), sampling)[intervention]
+    (samples,) = engine(model, sampling).generate([QUESTION], 64, seed=1)
     return samples
 
 

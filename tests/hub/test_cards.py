@@ -113,8 +113,8 @@ def test_a_data_sets_card_tells_its_files_and_what_was_rejected(run):
     assert "| rejected | 5 | `prompt_id`" in card
     assert "| rejected: wrong | 412 |" in card
     assert "| math | 700 | 1.0 | 31.5 |" in card
-    assert "| prompts | 1200 | 800 | 60.0% |" in card
-    assert "Tokens: 30 at the quantile 0.5, 61 at the quantile 0.99." in card
+    assert "| prompts | 2,000 | 1,200 | 60.0% |" in card
+    assert "half 30, nine tenths 49, the longest 64." in card
     assert "`completion`:\n\n```text\n<think>A0+B0=0</think>\\boxed{0}\n```" in card
     several = metadata(dataset_card(run, run.stage("playground"), NOWHERE))["configs"]
     assert {c["config_name"] for c in several} == {"prompts", "general", "pairs", "held-out"}

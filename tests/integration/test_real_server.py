@@ -17,6 +17,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from tests.sampling.asking import complete
 from trl_r1.errors import ConfigError
 from trl_r1.rewards import Judge
 from trl_r1.rewards.schedule import call
@@ -123,12 +124,12 @@ def test_a_reply_that_is_cut_is_none(server):
     assert logs["judge_verdict"] == ["unparsable"]
 
 
-def test_a_server_that_drops_n_is_asked_until_all_samples_are_there(server):
+def test_a_server_gives_each_sample_that_it_is_asked_for(server):
     url, model = server
     config = SamplingConfig(
         prompt_template="chat", n_samples=3, max_completion_tokens=16, backend="server", base_url=url, temperature=0.0
     )
-    samples = ServerEngine(model, config).generate(["1+1?", "2+2?"], 3, seed=0)
+    samples = complete(ServerEngine(model, config), ["1+1?", "2+2?"], 3)
     assert [[sample.text for sample in each] for each in samples] == [[" ".join(REPLY)] * 3] * 2
     assert {sample.finish_reason for each in samples for sample in each} == {"stop"}
     assert {sample.n_tokens for each in samples for sample in each} <= {len(REPLY), len(REPLY) + 1}

@@ -2,6 +2,7 @@
 
 import asyncio
 import email.utils
+import json
 import logging
 import re
 import threading
@@ -10,7 +11,7 @@ from itertools import count
 
 import pytest
 
-from tests.sampling.stub_server import choices, cut, stub_server, trickle
+from tests.sampling.stub_server import choices, cut, stream, stub_server, trickle
 from trl_r1.errors import ConfigError, ServerError
 from trl_r1.model_server import PromptRefused, Server, run_coroutine
 
@@ -29,6 +30,21 @@ def ask(url, prompt="x", n=1, waits=None, parameters=None, **changes):
         server = Server(**{"base_url": url, "model": "m", "retries": 3, **changes})
         async with server.connect(sleep) as connection:
             return await connection.complete(prompt, n, **(parameters or {}))
+
+    return asyncio.run(complete())
+
+
+def ask_for_stream(url, prompt="x", waits=None, **changes):
+    """Complete one prompt by a stream."""
+
+    async def sleep(seconds):
+        if waits is not None:
+            waits.append(seconds)
+
+    async def complete():
+        server = Server(**{"base_url": url, "model": "m", "retries": 3, **changes})
+        async with server.connect(sleep) as connection:
+            return await connection.stream(prompt, seed=1)
 
     return asyncio.run(complete())
 
@@ -59,8 +75,9 @@ def test_fewer_choices_than_asked_for_are_asked_for_again_with_another_seed():
     numbers = count()
     with stub_server(lambda path, request: (200, choices(f"answer {next(numbers)}"))) as (url, requests):
         found = ask(url, CHAT, 3, parameters={"seed": 5})
-    assert [choice.text for choice in found] == ["answer 0", "answer 1", "answer 2"]
-    assert [(request["n"], request["seed"]) for request in requests] == [(3, 5), (2, 6), (1, 7)]
+    assert sorted(choice.text for choice in found) == ["answer 0", "answer 1", "answer 2"]
+    # Those that are missing are asked for together.
+    assert sorted((request["n"], request["seed"]) for request in requests) == [(1, 6), (1, 7), (3, 5)]
 
 
 def test_more_choices_than_asked_for_are_cut():
@@ -199,6 +216,82 @@ def test_half_a_surrogate_pair_is_sent_like_any_text():
     with stub_server(lambda path, request: (200, choices("ok", chat=False))) as (url, requests):
         assert ask(url, "a \ud83d b")[0].text == "ok"
     assert requests[0]["prompt"] == "a \ud83d b"
+
+
+# Streams
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "n_tokens"),
+    [
+        (stream("on", "e\u2028", "\x85two", chat=False, usage=5), "one\u2028\x85two", 5),
+        (stream("on", "e", chat=False), "one", 2),
+        (stream("one", chat=False, finish_reason="length"), "one", 1),
+    ],
+)
+def test_a_stream_is_read_to_its_end_whatever_is_in_its_texts(answer, text, n_tokens):
+    with stub_server(lambda path, request: (200, answer)) as (url, _):
+        found = ask_for_stream(url)
+    assert (found.text, found.n_tokens) == (text, n_tokens)
+    assert found.finish_reason in ("stop", "length")
+
+
+def test_a_thought_that_a_server_streams_apart_is_put_back():
+    def both(handler):
+        stream("one ", "and", key="reasoning_content", finish_reason=None)(handler)
+        event = {"choices": [{"delta": {"content": "2"}, "finish_reason": "stop"}]}
+        handler.wfile.write(f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n".encode())
+
+    with stub_server(lambda path, request: (200, both)) as (url, _):
+        assert ask_for_stream(url, CHAT).text == "<think>\none and\n</think>\n\n2"
+
+
+def error_within(handler):
+    stream("half", chat=False, finish_reason=None)(handler)
+    handler.wfile.write(b'data: {"error": {"message": "engine died"}}\n\n')
+
+
+@pytest.mark.parametrize("failure", [stream("half", chat=False, finish_reason=None), error_within, cut])
+def test_a_stream_that_is_cut_or_tells_of_an_error_is_asked_for_again(failure):
+    waits = []
+    with stub_server(after(2, (200, failure), stream("done", chat=False))) as (url, requests):
+        assert ask_for_stream(url, waits=waits).text == "done"
+    assert len(requests) == 3
+    assert 0 < waits[0] < waits[1]
+
+
+def test_a_stream_may_take_longer_than_any_silence_within_it_may_last():
+    def slow(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        for _ in range(8):
+            time.sleep(0.25)
+            handler.wfile.write(b'data: {"choices": [{"text": "a"}]}\n\n')
+        handler.wfile.write(b"data: [DONE]\n\n")
+
+    def silent(handler):
+        stream("half", chat=False, finish_reason=None)(handler)
+        handler.wfile.flush()
+        time.sleep(20)
+
+    with stub_server(lambda path, request: (200, slow)) as (url, _):
+        assert ask_for_stream(url, timeout_seconds=1.5).text == "a" * 8
+    with stub_server(after(1, (200, silent), stream("done", chat=False))) as (url, requests):
+        assert ask_for_stream(url, timeout_seconds=0.5).text == "done"  # and does not wait 20 s for the other half
+    assert len(requests) >= 2
+
+
+def test_a_server_that_does_not_stream_answers_in_one_piece_and_one_that_refuses_to_is_not_asked_to_again():
+    with stub_server(lambda path, request: (200, choices("whole", chat=False, tokens=4))) as (url, _):
+        assert ask_for_stream(url).n_tokens == 4
+
+    def strict(path, request):
+        if "stream_options" in request:
+            return 400, "Unknown parameter: 'stream_options'."
+        return (400, "stream is not supported") if request.get("stream") else (200, choices("ok", chat=False))
+
+    with stub_server(strict) as (url, requests):
+        assert [ask_for_stream(url).text for _ in range(2)] == ["ok", "ok"]
+    assert len(requests) == 4
 
 
 # The key

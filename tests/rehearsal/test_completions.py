@@ -5,7 +5,7 @@ import pytest
 from trl_r1.rehearsal.completions import completions_of
 from trl_r1.rewards import ChoiceAccuracy, CodeAccuracy, LanguageConsistency, MathAccuracy, ThinkFormat
 from trl_r1.sandbox.rows import read_row
-from trl_r1.select import Rules, select
+from trl_r1.selection import Rules, select
 from trl_r1.trace import Trace
 
 

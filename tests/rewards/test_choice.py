@@ -53,6 +53,14 @@ NUMBERS = ["ten", "twelve", r"\frac{1}{2}", "14"]
         ("故选：B", 1.0),
         ("故选B项。", 1.0),
         ("Option C is wrong, so we choose B.", 1.0),
+        ("The answer is therefore B.", 1.0),
+        ("It must be B.", 1.0),
+        ("Therefore, B.", 1.0),
+        ("正确选项是 B", 1.0),
+        ("It is a prime. So the answer is B.", 1.0),
+        ("The answer is B? No, C.", 0.0),
+        ("Is the answer B?", 0.0),
+        ("If 5 were even, the answer would be B.", 0.0),
         ("The answer is B or C.", 0.0),
         ("The answer is B, C or D", 0.0),
         ("It is B or C", 0.0),
@@ -133,6 +141,11 @@ def test_other_options_are_refused(options):
 @pytest.mark.parametrize("text", ["A good question", "AB", "12", "", "B and C", "(A) or (B)"])
 def test_what_names_no_option(text):
     assert option_letter(text) is None
+
+
+def test_an_article_is_no_option():
+    assert score("The answer is a prime number.", "A") == 0.0
+    assert score("The answer is a.", "A") == 1.0
 
 
 def test_golds_of_other_shapes():

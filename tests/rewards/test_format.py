@@ -162,6 +162,6 @@ def test_an_unknown_style_is_refused_before_the_run():
         ThinkFormat(style="xml")
 
 
-@pytest.mark.parametrize("thought", [".", "#", "&nbsp;", "...\n***", r"\quad", "<b></b>", "—"])
+@pytest.mark.parametrize("thought", [".", "#", "&nbsp;", "...\n***", r"\quad", "<b></b>", "—", "\u3164", "\u115f"])
 def test_a_thought_without_words_is_none(thought):
     assert think_format(completions=[f"<think>{thought}</think>4"]) == [0.0]

@@ -1,5 +1,6 @@
 """The directory of a run: whose it is, who holds it, what is moved aside, and which processes are its own."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -174,6 +175,31 @@ def test_old_outputs_are_kept_side_by_side(run_dir, monkeypatch):
         assert (place / "metrics.json").read_text() == text
     names = sorted(path.name for path in (run_dir / OLD_FOLDER).iterdir())
     assert names == ["a-20260102-120000", "a-20260102-120000-2", "a-20260102-120000-3"]
+
+
+@pytest.mark.parametrize("kill", range(5))
+def test_what_was_paid_for_stays_with_its_stage_whenever_the_runner_is_killed(run_dir, monkeypatch, kill):
+    names = ["artifact.json", "data", "started.json", "traces"]
+    for name in names:
+        (run_dir / "a" / name).mkdir(parents=True)
+    rename, moved = os.rename, []
+
+    def killed(source, target):
+        if len(moved) == kill:
+            raise KeyboardInterrupt
+        moved.append(Path(source).name)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", killed)
+    with contextlib.suppress(KeyboardInterrupt):
+        retire(run_dir, "a", ("judge", "traces"))
+    monkeypatch.undo()
+    assert moved == ["started.json", "artifact.json", "data"][:kill]  # never one that looks begun without its artifact
+    retire(run_dir, "a", ("judge", "traces"))
+    assert os.listdir(run_dir / "a") == ["traces"]
+    assert retire(run_dir, "a", ("judge", "traces")) is None
+    old = (run_dir / OLD_FOLDER).glob("*/*")
+    assert sorted(path.name for path in old) == names[:3]
 
 
 # Whose processes

@@ -90,3 +90,22 @@ def trickle(handler: BaseHTTPRequestHandler, seconds: float = 20.0) -> None:
             handler.wfile.write(b" ")
             time.sleep(0.02)
         handler.wfile.write(body)
+
+
+def stream(*pieces: str, chat: bool = True, key: str = "content", finish_reason: str | None = "stop", usage: int = 0):
+    """Answer with a stream of events; without a `finish_reason` it is cut after the pieces."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n: hello\n\n")
+        said = [{"delta": {key: piece}} if chat else {"text": piece} for piece in pieces]
+        events = [{"choices": [{"index": 0, **each, "finish_reason": None}]} for each in said]
+        if finish_reason:
+            events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish_reason}]})
+        if usage:
+            events.append({"choices": [], "usage": {"completion_tokens": usage, "total_tokens": 2 * usage}})
+        for event in events:
+            handler.wfile.write(f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode())
+        if finish_reason:
+            handler.wfile.write(b"data: [DONE]\n\n")
+
+    return answer

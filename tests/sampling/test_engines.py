@@ -2,7 +2,7 @@ import pytest
 
 from tests.sampling.own_process import OwnProcessEngine
 from trl_r1.errors import ConfigError
-from trl_r1.sampling import SamplingConfig, engine_of, sample
+from trl_r1.sampling import Sample, SamplingConfig, engine_of, sample
 
 
 ROWS = [{"prompt_id": str(i), "prompt": f"{i}?"} for i in range(3)]
@@ -16,17 +16,21 @@ def config(**changes):
 
 
 def test_each_engine_that_ships_says_what_others_have_to_know():
-    says = {
-        name: (engine_of(name).loads_model, engine_of(name).needs_own_process) for name in ("transformers", "vllm")
+    names = ("transformers", "vllm", "server")
+    engines = [engine_of(name) for name in names]
+    says = {name: (e.rolling, e.loads_model, e.needs_own_process) for name, e in zip(names, engines)}
+    assert says == {
+        "transformers": (False, True, False),
+        "vllm": (True, True, True),
+        "server": (True, False, False),
     }
-    assert says == {"transformers": (True, False), "vllm": (True, True)}
-    assert (engine_of("server").loads_model, engine_of("server").needs_own_process) == (False, False)
 
 
 def test_an_engine_of_one_s_own_is_named_by_its_module_and_closed_at_the_end(tmp_path, monkeypatch):
     made, closed = [], []
     monkeypatch.setattr(OwnProcessEngine, "__init__", lambda self, model, config: made.append((self, model)))
-    monkeypatch.setattr(OwnProcessEngine, "generate", lambda self, questions, n, seed: [[] for _ in questions])
+    generate = lambda self, questions, n, seed: [[Sample("a", "stop", 1)] * n for _ in questions]  # noqa: E731
+    monkeypatch.setattr(OwnProcessEngine, "generate", generate)
     monkeypatch.setattr(OwnProcessEngine, "close", lambda self: closed.append(self))
     list(sample("org/model", ROWS, config(), tmp_path))
     ((engine, model),) = made

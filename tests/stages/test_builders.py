@@ -3,11 +3,11 @@
 import json
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.builders.fakes import read_data_set
 from tests.killing import run_until_killed
-from trl_r1.sampling import shards
 from trl_r1.stages import cold_start, general, pairs, rejection
 from trl_r1.trace import read_traces
 
@@ -52,7 +52,7 @@ def test_a_builder_leaves_data_selection_traces_and_progress(stage, tmp_path, co
     assert {"prompt", "completion", "solution", "domain", "language", "source"} <= set(table.column_names)
     assert len(list((out / "traces").glob("*.parquet"))) == 3
     progress = json.loads((out / "progress.json").read_text())
-    assert (progress["step"], progress["total"], progress["unit"]) == (3, 3, "shards")
+    assert (progress["step"], progress["total"], progress["unit"]) == (32, 32, "samples")
 
 
 def test_a_killed_builder_goes_on_and_ends_with_the_same_data(tmp_path, config):
@@ -65,33 +65,45 @@ def test_a_killed_builder_goes_on_and_ends_with_the_same_data(tmp_path, config):
     assert read_data_set(out).equals(whole)
 
 
-@pytest.mark.parametrize("nth", [6, 7])  # a note, then two files a shard: before and between those of the third
-def test_a_builder_that_is_killed_at_any_moment_samples_no_prompt_twice(nth, tmp_path, config, monkeypatch):
+def test_a_builder_that_is_killed_at_any_moment_samples_no_prompt_twice(tmp_path, config):
+    """Batches of one prompt, each kept as soon as it is there; killed while the third of eight shards is renamed."""
     one_each = {"rules": LENIENT, "shard_prompts": 1}
     assert run(rejection, tmp_path, config, **one_each) == 0
     whole = read_data_set(tmp_path / "stage")
     shutil.rmtree(tmp_path / "stage")
 
     arguments = ["--config", str(tmp_path / "stage.yaml")]
-    run_until_killed("trl_r1.stages.rejection", arguments, "os.rename", "*/traces/*", nth)
+    run_until_killed("trl_r1.stages.rejection", arguments, "os.rename", "*/traces/.0*", 3)
     assert not (tmp_path / "stage" / "data").exists()
     traces = tmp_path / "stage" / "traces"
-    paid = [trace.prompt for trace in read_traces(traces)]
-    assert len(paid) == len(set(paid)) * config["n_samples"]
-    assert 2 <= len(set(paid)) <= 3
-
-    asked = []
-    sample_shard = shards._sample_shard
-    monkeypatch.setattr(
-        shards,
-        "_sample_shard",
-        lambda engine, rows, *more: asked.extend(row["prompt"] for row in rows) or sample_shard(engine, rows, *more),
-    )
+    assert len(list(traces.glob("*.parquet"))) == 2
+    journal = [json.loads(line) for file in traces.glob("journal/*.jsonl") for line in file.read_text().splitlines()]
+    paid = [prompt for line in journal for prompt, *_ in line["samples"]]
+    assert len(paid) >= config["n_samples"]
     assert run(rejection, tmp_path, config, **one_each) == 0
-    assert len(asked) == len(set(asked)) == 8 - len(set(paid))
-    assert not set(asked) & set(paid)
-    assert len(list(read_traces(traces))) == 8 * config["n_samples"]
+    asked = [(trace.prompt_id, trace.sample) for trace in read_traces(traces)]
+    assert len(asked) == len(set(asked)) == 8 * config["n_samples"]
     assert read_data_set(tmp_path / "stage").equals(whole)
+
+
+def test_a_changed_rule_or_port_or_number_of_samples_samples_only_what_is_new(tmp_path, config, monkeypatch):
+    from trl_r1.sampling.engines.transformers import TransformersEngine
+
+    made, generate = [], TransformersEngine.generate
+
+    def counted(self, questions, n, seed):
+        made.append(len(questions) * n)
+        return generate(self, questions, n, seed)
+
+    monkeypatch.setattr(TransformersEngine, "generate", counted)
+    assert run(rejection, tmp_path, config, rules=LENIENT) == 0
+    assert sum(made) == 32
+    assert run(rejection, tmp_path, config, rules={**LENIENT, "max_per_prompt": 1}, base_url="http://h:1/v1") == 0
+    assert sum(made) == 32
+    assert run(rejection, tmp_path, config, rules=LENIENT, n_samples=5) == 0
+    assert sum(made) == 40
+    rates = pq.read_table(tmp_path / "stage" / "pass_rates.parquet")
+    assert rates["samples"].to_pylist() == [5] * 8
 
 
 def test_the_general_stage_writes_what_rows_lack(tmp_path, config):

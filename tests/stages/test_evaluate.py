@@ -1,6 +1,7 @@
 import json
 import os
 
+import pyarrow.parquet as pq
 import pytest
 
 from trl_r1.stages import evaluate
@@ -60,7 +61,11 @@ def test_every_model_gets_its_metrics_and_its_traces(tmp_path, config):
     assert {trace.model for trace in traces} == {"base", "again"}
     assert {"math_accuracy", "think_format", "language_consistency"} <= set(traces[0].rewards)
     progress = json.loads((tmp_path / "scores" / "progress.json").read_text())
-    assert (progress["step"], progress["total"], progress["unit"]) == (6, 6, "shards")
+    assert (progress["step"], progress["total"], progress["unit"]) == (64, 64, "samples")
+    rates = pq.read_table(tmp_path / "scores" / "pass_rates.parquet").to_pylist()
+    assert len(rates) == 16
+    solved, judged = (sum(row[key] for row in rates if row["model"] == "base") for key in ("solved", "judged"))
+    assert solved / judged == pytest.approx(base["pass@1"])
 
 
 def test_each_data_set_is_measured_and_compared_by_itself(tmp_path, config):
@@ -151,6 +156,8 @@ def test_a_key_that_0_1_0_called_otherwise_is_refused_with_its_name_of_today(tmp
     ("changes", "key"),
     [
         ({"pass_at_k": [8]}, "pass_at_k"),
+        ({"until_accepted": 2}, "until_accepted"),
+        ({"by_model": {"base": {"until_accepted": 2}}}, "until_accepted"),
         ({"hard_chosen_by": 4}, "hard_chosen_by"),
         ({"by_model": {"base": {"temprature": 1.0}}}, "by_model.base.temprature"),
         ({"rewards": [{"func": "trl_r1.rewards.Nothing"}]}, "rewards[0].func"),

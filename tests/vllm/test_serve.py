@@ -7,6 +7,7 @@ import urllib.request
 import pytest
 
 from tests.integration.serving import serving
+from tests.sampling.asking import complete
 from trl_r1.errors import ConfigError
 from trl_r1.model_server import Server, run_coroutine
 from trl_r1.rewards import Judge
@@ -48,10 +49,10 @@ def test_samples_are_from_the_distribution_that_was_asked_for_and_not_from_the_s
     with urllib.request.urlopen(plain, timeout=SECONDS) as answer:
         alike = {choice["text"] for choice in json.load(answer)["choices"]}
     assert len(alike) == 1  # the generation config's top-k of 1
-    assert len(set(texts(sampler(url, model).generate(QUESTIONS[:1] * 3, 4, seed=5)))) > 10
+    assert len(set(texts(complete(sampler(url, model), QUESTIONS[:1] * 3, 4, seed=5)))) > 10
     config = SamplingConfig(prompt_template="plain", max_completion_tokens=24, temperature=0.0, dtype="float32")
-    expected = engine_of("transformers")(model, config).generate(QUESTIONS, 3, 0)
-    found = sampler(url, model, temperature=0.0).generate(QUESTIONS, 3, 0)
+    expected = engine_of("transformers")(model, config).generate(QUESTIONS, 1, 0)
+    found = complete(sampler(url, model, temperature=0.0), QUESTIONS)
     assert [text.split() for text in texts(found)] == [text.split() for text in texts(expected)]
     assert [[sample.finish_reason for sample in each] for each in found] == [
         [sample.finish_reason for sample in each] for each in expected
@@ -59,25 +60,25 @@ def test_samples_are_from_the_distribution_that_was_asked_for_and_not_from_the_s
 
 
 def test_the_same_seed_gives_the_same_samples(url, model):
-    once, again, other = (sampler(url, model).generate(QUESTIONS, 2, seed) for seed in (1, 1, 2))
+    once, again, other = (complete(sampler(url, model), QUESTIONS, 2, seed) for seed in (1, 1, 100))
     assert once == again != other
 
 
 def test_a_thought_that_its_chat_template_opens_is_in_the_samples(url, model):
-    samples = sampler(url, model, prompt_template="chat").generate(QUESTIONS[:3], 2, seed=0)
+    samples = complete(sampler(url, model, prompt_template="chat"), QUESTIONS[:3], 2)
     assert {sample.text.split()[0] for each in samples for sample in each} == {"<think>"}
     cut = sampler(url, model, prompt_template="chat", max_completion_tokens=1, temperature=0.0)
-    ((sample,),) = cut.generate(QUESTIONS[:1], 1, seed=0)
+    ((sample,),) = complete(cut, QUESTIONS[:1])
     assert (sample.text.split(), sample.finish_reason, sample.n_tokens) == (["<think>", "so"], "length", 1)
 
 
 def test_a_prompt_that_it_refuses_is_recorded_and_a_limit_beyond_its_window_is_an_error(url, model):
     engine = sampler(url, model, prompt_template="chat", temperature=0.0)
-    refused, sampled = engine.generate(["sum " * 2000, QUESTIONS[0]], 2, seed=0)
+    refused, sampled = complete(engine, ["sum " * 2000, QUESTIONS[0]], 2)
     assert refused == [Sample("", "refused", 0)] * 2
     assert [sample.text.split() for sample in sampled] == [["<think>", *REPLY]] * 2
     with pytest.raises(ConfigError, match=r"refuses every prompt: 400 .*output tokens"):
-        sampler(url, model, prompt_template="chat", max_completion_tokens=POSITIONS).generate(QUESTIONS, 1, seed=0)
+        complete(sampler(url, model, prompt_template="chat", max_completion_tokens=POSITIONS), QUESTIONS)
 
 
 def test_it_judges(url, model, tmp_path):

@@ -1,12 +1,13 @@
 """
-The exploits, as `exploits.yaml` lists them, and how a completion is written in the style that a reward asks for.
+The exploits and the rewritings of right answers, as `exploits.yaml` lists them, and how a completion is written in the
+style that a reward asks for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 
@@ -83,6 +84,59 @@ class Exploit:
     repeated: str = ""
     times: int = 0
 
+    @property
+    def text(self) -> str:
+        """The completion with its repetition."""
+        return self.completion.replace("<<repeated>>", self.repeated * self.times)
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """
+    A completion that deserves what the honest right one earns, and that some reward refuses.
+
+    Args:
+        id (`str`):
+            Its name.
+        row (`str`):
+            The question that it answers.
+        what (`str`):
+            How it differs from the right one.
+        refused_by (`str`):
+            Who is known to refuse it.
+        completion (`str`):
+            The text, as that of an [`Exploit`].
+        styles (`Sequence[str]`, *optional*):
+            The styles in which it makes sense.
+        prefilled (`bool`, *optional*, defaults to `True`):
+            Whether it makes sense where the prompt opens the thought.
+    """
+
+    id: str
+    row: str
+    what: str
+    refused_by: str
+    completion: str
+    styles: Sequence[str] = field(default=STYLES, hash=False)
+    prefilled: bool = True
+    truncated = False
+
+    @property
+    def text(self) -> str:
+        """The completion."""
+        return self.completion
+
+
+Sample = TypeVar("Sample", Exploit, Rewriting)
+
+
+class Battery(NamedTuple):
+    """What a reward is tried on: questions by name, exploits, and rewritings of right answers."""
+
+    questions: dict[str, Question]
+    exploits: tuple[Exploit, ...]
+    rewritings: tuple[Rewriting, ...]
+
 
 @dataclass(frozen=True)
 class Form:
@@ -114,7 +168,7 @@ class Form:
 
 
 @lru_cache(maxsize=4)
-def load_battery(path: Path = BATTERY) -> tuple[dict[str, Question], tuple[Exploit, ...]]:
+def load_battery(path: Path = BATTERY) -> Battery:
     """
     Read the battery.
 
@@ -123,10 +177,10 @@ def load_battery(path: Path = BATTERY) -> tuple[dict[str, Question], tuple[Explo
             A file of the form of `exploits.yaml`.
 
     Returns:
-        `tuple[dict[str, Question], tuple[Exploit, ...]]`: the questions by name, and the exploits.
+        [`Battery`]: what it holds.
 
     Raises:
-        [`~errors.ConfigError`]: if an exploit has an unknown key, lacks one, or is of no question.
+        [`~errors.ConfigError`]: if an entry has an unknown key, lacks one, or is of no question.
     """
     battery = yaml.safe_load(path.read_text(encoding="utf-8"))
     questions = {}
@@ -134,17 +188,19 @@ def load_battery(path: Path = BATTERY) -> tuple[dict[str, Question], tuple[Explo
         columns = {key: value for key, value in row.items() if key not in ("right", "wrong", "unless")}
         questions[name] = Question(name, row["right"], row["wrong"], row.get("unless"), columns)
     exploits: list[Exploit] = []
-    for i, declared in enumerate(battery["exploits"]):
-        exploits += make([Exploit], declared, within=f"exploits[{i}]")
-        if declared["row"] not in questions:
-            raise ConfigError("this exploit is of no row", file=str(path), key=f"exploits[{i}]")
-    return questions, tuple(exploits)
+    rewritings: list[Rewriting] = []
+    for key, kind, found in (("exploits", Exploit, exploits), ("rewritings", Rewriting, rewritings)):
+        for i, declared in enumerate(battery.get(key) or ()):
+            found += make([kind], declared, within=f"{key}[{i}]")  # type: ignore[operator]
+            if declared["row"] not in questions:
+                raise ConfigError("is of no row", file=str(path), key=f"{key}[{i}]")
+    return Battery(questions, tuple(exploits), tuple(rewritings))
 
 
-def tried_in(form: Form, row: str) -> list[Exploit]:
-    """Return the exploits of a question that make sense in a form."""
+def tried_in(form: Form, row: str, samples: Iterable[Sample]) -> list[Sample]:
+    """Return the exploits or rewritings of a question that make sense in a form."""
     return [
-        exploit
-        for exploit in load_battery()[1]
-        if exploit.row == row and form.style in exploit.styles and (exploit.prefilled or not form.prefilled)
+        sample
+        for sample in samples
+        if sample.row == row and form.style in sample.styles and (sample.prefilled or not form.prefilled)
     ]

@@ -6,10 +6,14 @@ right one more. So no reward has to be classified, and one's own is judged like 
 which is what TRL adds to the sum. An exploit **pays** if it earns more than the honest wrong completion; where it deserves a part of
 the way to the right one (`allowed`), if it earns more than that part. A reward that raises an exception on an exploit
 would end a training, and so counts as one that pays.
+
+A rewriting of a right answer is **refused** if it earns less than half of the way from the honest wrong completion to the
+right one, or the reward raises an exception on it. Rewritings of a choice are tried on rewards that read `options` (by
+`requires`, `may_read` or a parameter), all others on those that do not.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +22,7 @@ from ..errors import TrlR1Error
 from ..rewards.schedule import call
 from ..rewards.scheduled import required_columns
 from ..text import STYLES, render_prompt
-from .battery import Exploit, Form, Question, load_battery, tried_in
+from .battery import Exploit, Form, Question, Rewriting, load_battery, tried_in
 
 
 _MARGIN = 0.01  # of the way from wrong to right: rounding
@@ -27,11 +31,11 @@ _MARGIN = 0.01  # of the way from wrong to right: rounding
 @dataclass(frozen=True)
 class Outcome:
     """
-    What an exploit earned.
+    What an exploit or a rewriting earned.
 
     Args:
-        exploit ([`Exploit`]):
-            The exploit.
+        sample ([`Exploit`] or [`Rewriting`]):
+            What was tried.
         reward (`float`, *optional*):
             Its reward; `None` where the reward gave none.
         wrong (`float`):
@@ -42,17 +46,19 @@ class Outcome:
             The exception that it raised.
     """
 
-    exploit: Exploit
+    sample: Exploit | Rewriting
     reward: float | None
     wrong: float
     right: float
     error: str | None = None
 
     @property
-    def pays(self) -> bool:
-        """Whether it earned more than it deserves, or raised an exception."""
-        deserved = self.wrong + (self.exploit.allowed + _MARGIN) * (self.right - self.wrong)
-        return self.error is not None or (self.reward or 0.0) > deserved
+    def fails(self) -> bool:
+        """Whether an exploit earned more than it deserves, or a rewriting less; or the reward raised an exception."""
+        earned, way = self.reward or 0.0, self.right - self.wrong
+        if isinstance(self.sample, Exploit):
+            return self.error is not None or earned > self.wrong + (self.sample.allowed + _MARGIN) * way
+        return self.error is not None or earned < self.wrong + way / 2
 
 
 @dataclass
@@ -61,19 +67,27 @@ class Audit:
     A reward's outcomes.
 
     Args:
-        outcomes (`list[Outcome]`):
+        exploits (`list[Outcome]`):
             One for each exploit on a question that the reward measures.
+        rewritings (`list[Outcome]`):
+            One for each rewriting of a right answer to such a question.
         skipped (`str`, *optional*):
             Why it was not tried, or not on some questions.
     """
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    exploits: list[Outcome] = field(default_factory=list)
+    rewritings: list[Outcome] = field(default_factory=list)
     skipped: str | None = None
 
     @property
     def paying(self) -> list[Outcome]:
         """The exploits that pay."""
-        return [outcome for outcome in self.outcomes if outcome.pays]
+        return [outcome for outcome in self.exploits if outcome.fails]
+
+    @property
+    def refused(self) -> list[Outcome]:
+        """The right answers that are refused."""
+        return [outcome for outcome in self.rewritings if outcome.fails]
 
 
 def audit_reward(reward: Callable[..., Any], prompt_template: str = "chat") -> Audit:
@@ -93,8 +107,9 @@ def audit_reward(reward: Callable[..., Any], prompt_template: str = "chat") -> A
     if why := _out_of_reach(reward):
         return Audit(skipped=why)
     form = form_of(reward, prompt_template)
-    questions, _ = load_battery()
+    questions, exploits, rewritings = load_battery()
     audit = Audit()
+    reads_options = "options" in (*required_columns(reward), *getattr(reward, "may_read", ()))
     refused: dict[str, str] = {}
     measured: set[str] = set()
     for question in questions.values():
@@ -113,8 +128,10 @@ def audit_reward(reward: Callable[..., Any], prompt_template: str = "chat") -> A
             continue
         measured.add(question.name)
         if question.unless not in measured:
-            audit.outcomes += trial.outcomes(tried_in(form, question.name), right, wrong)
-    if not audit.outcomes:
+            audit.exploits += trial.outcomes(tried_in(form, question.name, exploits), right, wrong)
+            if ("options" in question.columns) is reads_options:
+                audit.rewritings += trial.outcomes(tried_in(form, question.name, rewritings), right, wrong)
+    if not audit.exploits:
         audit.skipped = next(iter(refused), "it prefers the right completion on no question of the battery")
     return audit
 
@@ -157,16 +174,17 @@ class _Trial:
         tests = {getattr(self.reward, "column", "tests"): columns["tests"]} if "tests" in columns else {}
         return {**columns, **tests}
 
-    def outcomes(self, exploits: list[Exploit], right: float, wrong: float) -> list[Outcome]:
-        """Try exploits, all at once; where the reward raises an exception, each by itself."""
-        texts = [exploit.completion.replace("<<repeated>>", exploit.repeated * exploit.times) for exploit in exploits]
+    def outcomes(self, samples: Sequence[Exploit | Rewriting], right: float, wrong: float) -> list[Outcome]:
+        """Try exploits or rewritings, all at once; where the reward raises an exception, each by itself."""
+        if not samples:
+            return []
         try:
-            earned = self.rewards(texts, [exploit.truncated for exploit in exploits])
-            return [Outcome(exploit, one, wrong, right) for exploit, one in zip(exploits, earned, strict=True)]
+            earned = self.rewards([sample.text for sample in samples], [sample.truncated for sample in samples])
+            return [Outcome(sample, one, wrong, right) for sample, one in zip(samples, earned, strict=True)]
         except Exception as error:
-            if len(exploits) == 1:
-                return [Outcome(exploits[0], None, wrong, right, error=_said(error))]
-            return [outcome for exploit in exploits for outcome in self.outcomes([exploit], right, wrong)]
+            if len(samples) == 1:
+                return [Outcome(samples[0], None, wrong, right, error=_said(error))]
+            return [outcome for sample in samples for outcome in self.outcomes([sample], right, wrong)]
 
     def rewards(self, texts: list[str], truncated: list[bool]) -> list[float | None]:
         """Call the reward as a trainer would, on completions of the question."""

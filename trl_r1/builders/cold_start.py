@@ -10,14 +10,15 @@ again by the rules, and is given up where it fails them. Humans verified the res
 
 import dataclasses
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
 from ..data import load_rows
-from ..sampling import SamplingConfig, accuracy_of, load_named, sample, score_traces
-from ..select import Selection, select
+from ..sampling import SamplingConfig, Worker, accuracy_of, load_named, sample, score_traces
+from ..selection import Selection, ShardSelection, select
 from ..text import split_completion
 from ..trace import Trace
 from .config import FORM, ColdStartConfig
@@ -30,7 +31,9 @@ from .review import FILE, Reviews
 _NAMES = {"en": "English", "zh": "Chinese", "fr": "French", "de": "German", "es": "Spanish", "ja": "Japanese"}
 
 
-def build_cold_start(sampling: SamplingConfig, config: ColdStartConfig, **hooks: Unpack[Hooks]) -> Selection:
+def build_cold_start(
+    sampling: SamplingConfig, config: ColdStartConfig, **hooks: Unpack[Hooks]
+) -> list[dict[str, Any]]:
     """
     Sample, select, refine, and write what was kept.
 
@@ -41,6 +44,9 @@ def build_cold_start(sampling: SamplingConfig, config: ColdStartConfig, **hooks:
             From which model, on which prompts, what to keep and how to refine it.
         **hooks:
             See [`~builders.job.Hooks`].
+
+    Returns:
+        `list[dict[str, Any]]`: the rows of `data/train.parquet`.
 
     Raises:
         [`~errors.ConfigError`]: if the config or the data are wrong; nothing has been sampled then.
@@ -55,35 +61,41 @@ def build_cold_start(sampling: SamplingConfig, config: ColdStartConfig, **hooks:
     # What was sampled may have a form of its own (`<answer>` tags); a chat model writes the plain one.
     plain = dataclasses.replace(job.rules, style="think")
     rows: list[dict[str, Any]] = []
-    selections: dict[str, Selection] = {}
+    selections: dict[str, Selection | ShardSelection] = {}
     refined: dict[str, Any] = {}
+    if Worker.of_environment().rank:  # the others have a part in what is sampled from R1-Zero alone
+        if "zero" in config.sources:
+            job.take_part(finish, config.rewards)
+        raise SystemExit(0)
     for source in config.sources:
         if source == "zero":
-            selection = job.select(job.samples(finish, config.rewards))
-            found: list[dict[str, Any] | None] = [job.row(trace, config.form) for trace in selection.kept]
-            if config.refine_url and selection.kept:
-                found, refined = _refined(selection.kept, found, job, config)
+            sampled = selections[source] = job.select_shards(job.shards(finish, config.rewards))
+            kept = list(sampled.kept())
+            found: list[dict[str, Any] | None] = [job.row(trace, config.form) for trace in kept]
+            if config.refine_url and kept:
+                found, refined = _refined(kept, found, job, config)
         else:
-            selection = job.select(finish(list(_written(source, examples, job, config))), plain)
-            found = [{**job.row(trace), **sft_row(trace, FORM)} for trace in selection.kept]
-        selections[source] = selection
+            written = selections[source] = job.select(finish(list(_written(source, examples, job, config))), plain)
+            found = [{**job.row(trace), **sft_row(trace, FORM)} for trace in written.kept]
         rows += [row for row in found if row is not None]
-    whole = Selection(
-        [trace for one in selections.values() for trace in one.kept],
-        [pair for one in selections.values() for pair in one.rejected],
-    )
     reviews.write(sheet, rows)
     rows, reviewed = reviews.apply(rows)
-    report = {**whole.to_json(), "kept": len(rows), "reviewed": reviewed}
-    if refined:
-        report["refined"] = refined
-    if len(selections) > 1:
-        report["by_source"] = {
-            name: {"seen": len(one.kept) + len(one.rejected), "kept": len(one.kept), "rejected": one.counts}
-            for name, one in selections.items()
-        }
-    job.write(rows, report, whole)
-    return whole
+    report = {**_together({name: one.report for name, one in selections.items()}), "kept": len(rows)}
+    report |= {"reviewed": reviewed, **({"refined": refined} if refined else {})}
+    job.write(rows, report, *selections.values())
+    return rows
+
+
+def _together(reports: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """One report of several selections, with each of them in it; of a single one, its own."""
+    if len(reports) == 1:
+        return dict(*reports.values())
+    by_reason, by_domain = Counter[str](), Counter[str]()
+    for each in reports.values():
+        by_reason.update(each["rejected"])
+        by_domain.update(each["kept_by_domain"])
+    seen = sum(each["seen"] for each in reports.values())
+    return {"seen": seen, "rejected": by_reason, "kept_by_domain": by_domain, "by_source": reports}
 
 
 def _chat(job: Job, config: ColdStartConfig, **changes: Any) -> SamplingConfig:
@@ -95,6 +107,7 @@ def _chat(job: Job, config: ColdStartConfig, **changes: Any) -> SamplingConfig:
         server_model=config.refine_model,
         prompt_template="chat",
         completion_prefix="",
+        until_accepted=None,
         max_completion_tokens=config.refine_max_tokens,
         **changes,
     )
@@ -111,9 +124,10 @@ def _written(source: str, examples: list[dict[str, Any]], job: Job, config: Cold
         for i, row in enumerate(rows)
     ]
     asking = _chat(job, config, n_samples=config.chat_samples)
-    for answer in sample(config.refine_model or "", requests, asking, f"{config.output_dir}/{source}"):
+    folder = f"{config.output_dir}/{source}"
+    for answer in sample(config.refine_model or "", requests, asking, folder, worker=Worker()):
         row = rows[int(answer.prompt_id)]
-        taken = ("model", "sampling", "completion", "finish_reason", "n_tokens", "seed")
+        taken = ("model", "sampling", "completion", "finish_reason", "n_tokens", "sample", "seed")
         known = {name: getattr(answer, name) for name in taken}
         yield Trace.of_row(row, prompt_id=row["prompt_id"], prompt=row["prompt"], **known)
 
@@ -140,11 +154,12 @@ def _refined(
         for i, trace in enumerate(kept)
     ]
     candidates: dict[int, Trace] = {}
-    for answer in sample(config.refine_model or "", requests, asking, f"{config.output_dir}/refined"):
+    # What is refined is known to the first worker alone.
+    for answer in sample(config.refine_model or "", requests, asking, f"{config.output_dir}/refined", worker=Worker()):
         if not answer.was_sampled:
             continue
         i, said = int(answer.prompt_id), answer.completion
-        known = {"finish_reason": answer.finish_reason, "n_tokens": answer.n_tokens}
+        known: dict[str, Any] = {"finish_reason": answer.finish_reason, "n_tokens": answer.n_tokens}
         candidates[i] = dataclasses.replace(kept[i], completion=said, rewards={}, **known)
     # Length in tokens is the sampled text's; about duplicates and a prompt's share, selection has decided.
     rules = dataclasses.replace(

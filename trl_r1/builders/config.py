@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from ..data.source import parse_sources
 from ..docstrings import help_from_docstring
 from ..errors import ConfigError, expect
-from ..select import read_rules
+from ..selection import read_rules
 from .review import Reviews
 
 
@@ -38,9 +38,18 @@ class BuilderConfig:
             Samples that are there: folders of traces of other stages (in a recipe `STAGE/rollouts`, what a training with
             `save_rollouts` kept, or `STAGE/traces`). They are scored anew, and count as what is sampled does.
         rules (`dict`, *optional*):
-            What a completion has to satisfy to be kept: arguments of [`~select.Rules`].
+            What a completion has to satisfy to be kept: arguments of [`~selection.Rules`].
         held_out (`list[dict]`, *optional*):
-            Prompts of evaluations, as in `data`: what shares a 10-gram with one of them is left out (paper, v2 D.1).
+            Prompts of evaluations, as in `data`: prompts that share a 10-gram with one of them are not sampled (paper, v2
+            D.1). Each source is counted by its name.
+        min_overlap (`float`, *optional*, defaults to `0.0`):
+            Least share of a prompt's 10-grams that must be an evaluation's for it to be left out. By default one is
+            enough, as in the paper.
+        boilerplate (`list[str]`, *optional*):
+            Sentences that count for nothing when prompts are compared with `held_out`. By default those by which
+            well-known data sets ask for the form of an answer (`trl_r1.selection.BOILERPLATE`).
+        against (`list[dict]`, *optional*):
+            Other data sets, as in `data`, with completions: what they have already is not kept a second time.
         rejected_per_reason (`int`, *optional*, defaults to `200`):
             Of the rejected samples of each reason, how many `rejected/` holds, with that reason. `None`: all.
         model_name_or_path (`str`):
@@ -52,10 +61,14 @@ class BuilderConfig:
     samples_from: list[dict[str, Any]] = field(default_factory=list)
     rules: dict[str, Any] = field(default_factory=dict)
     held_out: list[dict[str, Any]] = field(default_factory=list)
+    min_overlap: float = 0.0
+    boilerplate: list[str] | None = None
+    against: list[dict[str, Any]] = field(default_factory=list)
     rejected_per_reason: int | None = 200
     model_name_or_path: str | None = None
 
     needs_model: ClassVar[bool] = True
+    says_solved: ClassVar[bool] = False  # whether its rewards say which samples are solved, while it samples
 
     def __post_init__(self) -> None:
         if self.needs_model and self.data and not self.model_name_or_path:
@@ -67,6 +80,9 @@ class BuilderConfig:
         expect(self, "rejected_per_reason", (self.rejected_per_reason or 0) >= 0, "a whole number, or null for all")
         if self.held_out:
             parse_sources(self.held_out, key="held_out")
+        if self.against:
+            parse_sources(self.against, key="against")
+        expect(self, "min_overlap", 0 <= self.min_overlap <= 1, "a share between 0 and 1")
         read_rules(self.rules)
 
 
@@ -90,6 +106,8 @@ class RejectionConfig(BuilderConfig):
     rewards: list[dict[str, Any]] = field(default_factory=lambda: [{"func": "trl_r1.rewards.MathAccuracy"}])
     form: str | None = None
     messages: bool = False
+
+    says_solved: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -152,8 +170,8 @@ class ColdStartConfig(RejectionConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         known = ("zero", "few_shot", "direct")
-        one_each = self.sources and len({*self.sources}) == len(self.sources)
-        expect(self, "sources", one_each and {*self.sources} <= {*known}, f"some of {', '.join(known)}, each once")
+        one_each = 0 < len({*self.sources} & {*known}) == len(self.sources)
+        expect(self, "sources", one_each, f"some of {', '.join(known)}, each once")
         for key in ("examples_per_prompt", "chat_samples"):
             expect(self, key, getattr(self, key) >= 1, "at least 1")
         if "zero" in self.sources and self.data and not self.model_name_or_path:

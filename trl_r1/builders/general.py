@@ -21,8 +21,8 @@ from typing import Any, Unpack
 from ..data import load_rows
 from ..errors import ConfigError
 from ..rewards.schedule import load_rewards
-from ..sampling import SamplingConfig, named_rewards, score_traces, shard_count
-from ..select import Selection, select
+from ..sampling import SamplingConfig, named_rewards, score_traces
+from ..selection import Selection
 from ..text import split_completion
 from ..trace import Trace, by_prompt
 from .config import GeneralConfig
@@ -70,9 +70,10 @@ def build_general(sampling: SamplingConfig, config: GeneralConfig, **hooks: Unpa
             f"{len(unanswered or thoughtless)} of {len(rows)} rows have no {what}; expected a model to write one",
             key="model_name_or_path",
         )
-    before = shard_count(len(unanswered), sampling)
-    total = before + shard_count(len(thoughtless), sampling)
-    answers = _written(job, rows, unanswered, "answers", config.answer_instruction or "{prompt}", 0, total)
+    before = len(unanswered) * sampling.n_samples
+    total = before + len(thoughtless)
+    instruction = config.answer_instruction or "{prompt}"
+    answers = _written(job, rows, unanswered, "answers", instruction, 0, total, last=not thoughtless)
     instruction = config.thought_instruction or INSTRUCTIONS["thought"]
     written = _written(job, rows, thoughtless, "thoughts", instruction, before, total)
     # One that was cut is no chain of thought. What a thinking model thought about how to write it is none either.
@@ -88,13 +89,15 @@ def build_general(sampling: SamplingConfig, config: GeneralConfig, **hooks: Unpa
         for trace in answers.get(i) or [Trace(completion=row["completion"] or "", **_of_row(row))]:
             if trace.completion:  # else the model gave no answer to this row
                 text = _put_together(row, thought, trace.completion, simple[i], config)
-                candidates.append(dataclasses.replace(trace, completion=text, **_of_row(row)))
+                candidates.append(dataclasses.replace(trace, completion=text, **_of_row({**row, "simple": simple[i]})))
     candidates = _by_reward(score_traces(candidates, rewards), rewards, weights)
-    selection = _select(candidates, {row["prompt_id"] for row, one in zip(rows, simple) if one}, job, config)
+    if config.rewards:
+        job.rules = dataclasses.replace(job.rules, max_per_prompt=config.keep_per_prompt)
+    selection = job.select(candidates)
     job.write(
         map(job.row, selection.kept),
         {
-            **selection.to_json(),
+            **selection.report,
             "simple_queries": sum(simple),
             "answers_written": sum(map(len, answers.values())),
             "thoughts_written": len(thoughts),
@@ -124,7 +127,14 @@ def is_simple(row: Mapping[str, Any], pattern: str | None = None) -> bool:
 
 
 def _written(
-    job: Job, rows: list[dict[str, Any]], which: list[int], stem: str, instruction: str, before: int, total: int
+    job: Job,
+    rows: list[dict[str, Any]],
+    which: list[int],
+    stem: str,
+    instruction: str,
+    before: int,
+    total: int,
+    last: bool = True,
 ) -> dict[int, list[Trace]]:
     """
     Have the model write what some rows lack.
@@ -139,7 +149,9 @@ def _written(
         instruction (`str`):
             What the model is asked.
         before (`int`), total (`int`):
-            Shards that are done, and all of the stage's.
+            Samples that are done, and all of the stage's.
+        last (`bool`, *optional*, defaults to `True`):
+            Whether nothing is written after it.
 
     Returns:
         `dict[int, list[Trace]]`: what the model wrote, by the row's position.
@@ -147,7 +159,12 @@ def _written(
     found: dict[int, list[Trace]] = {i: [] for i in which}
     if not which:
         return found
-    on_shard = job.on_shard
+    on_progress = job.on_progress
+
+    def tell(done: int, _: int, /, **info: float) -> None:
+        if on_progress is not None:
+            on_progress(before + done, total, **info)
+
     traces = job.sample(
         rows=[
             {
@@ -158,7 +175,8 @@ def _written(
         ],
         config=job.sampling if stem == "answers" else dataclasses.replace(job.sampling, n_samples=1),
         stem=stem,
-        on_shard=(lambda done, _: on_shard(before + done, total)) if on_shard else None,
+        on_progress=tell,
+        last=last,
     )
     for trace in traces:
         if trace.was_sampled:
@@ -211,20 +229,3 @@ def _by_reward(
         return math.inf if reward is None else -reward
 
     return [trace for group in by_prompt(summed).values() for trace in sorted(group, key=best_first)]
-
-
-def _select(candidates: list[Trace], simple: set[str], job: Job, config: GeneralConfig) -> Selection:
-    """Apply the rules; to simple queries without those about the form of a thought that they do not have."""
-    rules = dataclasses.replace(
-        job.rules, max_per_prompt=config.keep_per_prompt if config.rewards else job.rules.max_per_prompt
-    )
-    lenient = dataclasses.replace(rules, well_formed=False)
-    parts = [
-        select([t for t in candidates if t.prompt_id not in simple], rules, job.held_out),
-        select([t for t in candidates if t.prompt_id in simple], lenient, job.held_out),
-    ]
-    kept = {id(trace) for part in parts for trace in part.kept}
-    return Selection(
-        kept=[trace for trace in candidates if id(trace) in kept],
-        rejected=[pair for part in parts for pair in part.rejected],
-    )

@@ -23,8 +23,6 @@ PAIR_COLUMNS = ("prompt_id", "prompt", "chosen", "rejected", "domain", "language
 LABEL_COLUMNS = ("prompt_id", "prompt", "completion", "label", "domain", "language", *PROVENANCE)
 REJECTED_COLUMNS = ("reason", "finish_reason", *SFT_COLUMNS)
 
-_QUANTILES = (0.1, 0.5, 0.9, 0.99)
-
 
 def schema_of(columns: tuple[str, ...]) -> "pa.Schema":
     """Return the types of a data set's columns: text, but for what is a number or a conversation."""
@@ -64,44 +62,30 @@ def sft_row(trace: Trace, form: str | None = None, style: str = "think") -> dict
 
 
 class Statistics:
-    """What `selection.json` and the card tell of the rows that were written."""
+    """What `selection.json` and the card tell of the rows that were written, besides what selection tells."""
 
     def __init__(self) -> None:
         self._rows: Counter[str] = Counter()
         self._tokens: dict[str, list[int]] = defaultdict(list)
-        self._languages: Counter[str] = Counter()
-        self._sources: dict[str, Counter[str]] = defaultdict(Counter)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Count a row that is kept."""
+        """Count a row."""
         domain = row.get("domain") or "none"
         self._rows[domain] += 1
-        self._languages[row.get("language") or "none"] += 1
-        self._sources[row.get("source") or "none"]["kept"] += 1
         if row.get("n_tokens"):
             self._tokens[domain].append(row["n_tokens"])
-
-    def reject(self, trace: Trace) -> None:
-        """Count a sample that is not kept."""
-        self._sources[trace.extra.get("source") or "none"]["rejected"] += 1
 
     def to_json(self) -> dict[str, Any]:
         """
         Return the counts.
 
         Returns:
-            `dict[str, Any]`: `domains` (for each, and in all, `samples`, mean `rounds` and mean `tokens`, as in the paper's
-            v2 Table 5; tokens of the rows whose length is known), `tokens` (quantiles), `languages` and `sources` (`kept`
-            and `rejected`).
+            `dict[str, Any]`: `domains`: for each, and in all (`total`), `samples`, mean `rounds` and mean `tokens`, as in the
+            paper's v2 Table 5; tokens of the rows whose length is known.
         """
-        lengths = sorted(tokens for of_domain in self._tokens.values() for tokens in of_domain)
+        lengths = [tokens for of_domain in self._tokens.values() for tokens in of_domain]
         domains = {name: _domain(self._rows[name], self._tokens[name]) for name in sorted(self._rows)}
-        return {
-            "domains": {**domains, "total": _domain(self._rows.total(), lengths)},
-            "tokens": {f"{q:g}": lengths[int(q * (len(lengths) - 1))] for q in _QUANTILES} if lengths else {},
-            "languages": dict(self._languages.most_common()),
-            "sources": {name: dict(counts) for name, counts in sorted(self._sources.items())},
-        }
+        return {"domains": {**domains, "total": _domain(self._rows.total(), lengths)}}
 
 
 def _domain(rows: int, lengths: list[int]) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from typing import Any, Unpack
 from ..errors import ConfigError
 from ..rewards.schedule import RewardSpec, check_machine, make_reward
 from ..sampling import SamplingConfig, score_traces
-from ..select import Selection, normalized
-from ..trace import Trace, by_prompt, grouped
+from ..selection import Selection, normalized
+from ..trace import Trace, by_prompt, grouped, read_traces
 from .config import PairsConfig
 from .job import Hooks, Job
 from .judges import ComparisonJudge
@@ -56,7 +56,9 @@ def build_pairs(sampling: SamplingConfig, config: PairsConfig, **hooks: Unpack[H
             return compare_two_by_two(traces, judge, config.rounds, sampling.seed)
         return score_traces(traces, rewards)
 
-    selection = job.select(job.samples(compare, [config.judge, config.rounds]))
+    selection = job.select(
+        trace for shard in job.shards(compare, [config.judge, config.rounds]) for trace in read_traces(shard)
+    )
     pairs, rejected = choose_pairs(selection, config, two_by_two)
     pairs, rejected["lopsided"] = balance_lengths(pairs, config.max_length_ratio)
     kept = [_row(chosen, worse) for chosen, worse in pairs]
@@ -65,9 +67,9 @@ def build_pairs(sampling: SamplingConfig, config: PairsConfig, **hooks: Unpack[H
         "kept": len(kept),
         "rejected": {reason: n for reason, n in rejected.items() if n},
         "kept_by_domain": Counter(row["domain"] for row in kept),
-        "answers": selection.to_json(),
+        "answers": selection.report,
     }
-    job.write(kept, report, selection, PAIR_COLUMNS)
+    job.write(kept, report, selection, columns=PAIR_COLUMNS)
     return kept
 
 
@@ -117,7 +119,7 @@ def choose_pairs(
     Pair the answers that selection kept.
 
     Args:
-        selection ([`~select.Selection`]):
+        selection ([`~selection.Selection`]):
             Answers with the reward `preference`.
         config ([`PairsConfig`]):
             The least gap, and the most pairs of a prompt.

@@ -10,12 +10,12 @@ from functools import partial
 from typing import Unpack
 
 from ..sampling import SamplingConfig, accuracy_of, load_named, score_traces
-from ..select import Selection
+from ..selection import ShardSelection
 from .config import RejectionConfig
 from .job import Hooks, Job
 
 
-def build_rejection(sampling: SamplingConfig, config: RejectionConfig, **hooks: Unpack[Hooks]) -> Selection:
+def build_rejection(sampling: SamplingConfig, config: RejectionConfig, **hooks: Unpack[Hooks]) -> ShardSelection:
     """
     Sample, select, and write what was kept.
 
@@ -33,6 +33,6 @@ def build_rejection(sampling: SamplingConfig, config: RejectionConfig, **hooks: 
     """
     rewards = load_named(config.rewards)
     job = Job(sampling, config, rewards, right_by=accuracy_of(rewards), **hooks)
-    selection = job.select(job.samples(partial(score_traces, rewards=rewards), config.rewards))
-    job.write((job.row(trace, config.form) for trace in selection.kept), selection.to_json(), selection)
+    selection = job.select_shards(job.shards(partial(score_traces, rewards=rewards), config.rewards))
+    job.write((job.row(trace, config.form) for trace in selection.kept()), selection.report, selection)
     return selection

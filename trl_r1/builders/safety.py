@@ -13,7 +13,7 @@ from ..data import load_rows
 from ..errors import ConfigError
 from ..rewards.schedule import RewardSpec, check_machine, make_reward
 from ..sampling import SamplingConfig, score_traces
-from ..trace import Trace
+from ..trace import Trace, read_traces
 from .config import SafetyConfig
 from .job import Hooks, Job
 from .outputs import LABEL_COLUMNS
@@ -52,18 +52,19 @@ def build_safety(sampling: SamplingConfig, config: SafetyConfig, **hooks: Unpack
     finish = partial(score_traces, rewards=rewards)
     traces = finish([_as_it_is(row) for row in given])
     job.rows = [{key: value for key, value in row.items() if key != "completion"} for row in asked]
-    traces += job.samples(finish, config.judge)
+    for shard in job.shards(finish, config.judge):
+        traces += read_traces(shard)
     selection = job.select(traces)
     kept = []
     for trace in selection.kept:
         safe = trace.rewards["safe"]
         if safe is not None:
             kept.append({**job.row(trace), "label": safe >= config.safe_from})
-    report = selection.to_json()
+    report = selection.report
     rejected = {**report["rejected"], "unjudged": len(selection.kept) - len(kept)}
     labels = Counter("safe" if row["label"] else "unsafe" for row in kept)
     counts = {"kept": len(kept), "rejected": {reason: n for reason, n in rejected.items() if n}, "labels": labels}
-    job.write(kept, {**report, **counts}, selection, LABEL_COLUMNS)
+    job.write(kept, {**report, **counts}, selection, columns=LABEL_COLUMNS)
     return kept
 
 

@@ -15,10 +15,11 @@ from ..data_files import data_files
 from ..errors import ConfigError, DataError
 from ..ids import parse_hub_id
 from ..language import detect
+from ..pass_rates import read_pass_rates
 from ..text import as_text, question_of
 from .options import as_choice, options_of
 from .parallel import processes_for
-from .source import DataSource, parse_sources
+from .source import DataSource, Solved, parse_sources
 
 
 if TYPE_CHECKING:
@@ -147,10 +148,8 @@ def load_counted(source: DataSource, kind: str = "prompts", seed: int = 0) -> tu
         raise DataError("expected at least one row, got an empty data set", file=source.path, key="path")
     taken, names = columns_taken(source, kind, dataset.column_names)
     dataset = accepted_rows(dataset, source)
-    if source.limit is not None and source.limit < len(dataset):
-        order = list(range(len(dataset)))
-        random.Random(f"{seed}:{source.label}").shuffle(order)
-        dataset = dataset.select(sorted(order[: source.limit]))
+    if source.solved is None:
+        dataset = _limited(dataset, source, seed)
     total = len(dataset)
     known = {*names, *(column for columns in taken.values() for column in columns), *(source.options_columns or ())}
     further = {name: feature for name, feature in dataset.features.items() if name not in known}
@@ -164,9 +163,35 @@ def load_counted(source: DataSource, kind: str = "prompts", seed: int = 0) -> tu
         num_proc=processes_for(total),
     )
     check_rows_left(source, kind, taken, len(dataset), total)
+    if source.solved is not None:  # by the prompt's id, which is known only now
+        dataset = _limited(_solved_rows(dataset, source, Solved(**source.solved)), source, seed)
     if "solution" in dataset.column_names and (unsolved := sum(solution is None for solution in dataset["solution"])):
         logger.info("%s: %d of %d rows have no solution", source.path, unsolved, len(dataset))
     return dataset, total
+
+
+def _limited(dataset: "Dataset", source: DataSource, seed: int) -> "Dataset":
+    if source.limit is None or source.limit >= len(dataset):
+        return dataset
+    order = list(range(len(dataset)))
+    random.Random(f"{seed}:{source.label}").shuffle(order)
+    return dataset.select(sorted(order[: source.limit]))
+
+
+def _solved_rows(dataset: "Dataset", source: DataSource, solved: Solved) -> "Dataset":
+    rates = read_pass_rates(solved.path)
+    ids = dataset["prompt_id"]
+    kept = [i for i, each in enumerate(ids) if each in rates and solved.at_least <= rates[each] <= solved.at_most]
+    logger.info("%s: %d of %d prompts were solved as often as asked for", source.path, len(kept), len(ids))
+    if not kept:
+        judged = sum(each in rates for each in ids)
+        raise DataError(
+            f"expected prompts that were solved from {solved.at_least:g} to {solved.at_most:g}, got none: {judged} of "
+            f"{len(ids)} were judged at all in {solved.path}",
+            file=source.path,
+            key="solved",
+        )
+    return dataset.select(kept)
 
 
 def columns_taken(source: DataSource, kind: str, there: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:

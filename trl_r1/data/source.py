@@ -12,6 +12,30 @@ from ..typed import make
 
 
 @dataclass(frozen=True)
+class Solved:
+    """
+    How often a prompt has to have been solved: `solved:` of a source.
+
+    Args:
+        path (`str`):
+            A `pass_rates.parquet`, or the folder of the builder or the evaluation that left it; in a recipe, the name of
+            that stage.
+        at_least (`float`, *optional*, defaults to `0.0`), at_most (`float`, *optional*, defaults to `1.0`):
+            Bounds of the share of its judged samples that were solved.
+    """
+
+    path: str
+    at_least: float = 0.0
+    at_most: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.at_least <= self.at_most <= 1:
+            raise DataError(
+                f"expected shares from 0 to 1, got {self.at_least} to {self.at_most}", file=self.path, key="solved"
+            )
+
+
+@dataclass(frozen=True)
 class DataSource:
     """
     One source of rows: an entry of a stage's `data:`.
@@ -35,6 +59,9 @@ class DataSource:
             option) becomes a letter.
         where (`dict[str, Any]`, *optional*):
             Keep only rows with these values in these columns: a value or a list of values, compared as text.
+        solved (`dict`, *optional*):
+            Keep only prompts that were solved so often, by the samples of a builder or an evaluation ([`Solved`]): `{path:
+            ..., at_least: 0.1, at_most: 0.9}`. Those that were never judged are left out.
         domain (`str`, *optional*):
             Domain of all rows. Without it and `domain_column`, a column `domain`; without that, the source's name.
         domain_column (`str`, *optional*):
@@ -68,6 +95,7 @@ class DataSource:
     label_column: str | None = None
     options_columns: list[str] | None = None
     where: dict[str, Any] | None = None
+    solved: dict[str, Any] | None = None
     domain: str | None = None
     domain_column: str | None = None
     language: str | None = None
@@ -88,6 +116,9 @@ class DataSource:
             raise DataError(f"expected at least 1 row, got {self.limit}", file=self.path, key="limit")
         if self.share is not None and not 0 < self.share <= 1:
             raise DataError(f"expected a share above 0 and at most 1, got {self.share}", file=self.path, key="share")
+
+        if self.solved is not None:
+            make([Solved], self.solved, within="solved")
 
     @property
     def label(self) -> str:

@@ -4,6 +4,7 @@ import.
 
 ```bash
 trl-r1 push RUN                                   # by the recipe's `hub:` section
+trl-r1 push RUN --follow                          # what ends while the run goes on, as it ends
 trl-r1 push RUN --stage r1 --repo my-org/my-r1    # one stage, under a name of its own
 ```
 
@@ -20,8 +21,9 @@ hub:
 ```
 """
 
+from .follow import follow_run
 from .push import Pushed, push_run
 from .section import HubSection, check_hub_section
 
 
-__all__ = ["HubSection", "Pushed", "check_hub_section", "push_run"]
+__all__ = ["HubSection", "Pushed", "check_hub_section", "follow_run", "push_run"]

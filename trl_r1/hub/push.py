@@ -121,8 +121,6 @@ def push_run(
         [`~errors.ConfigError`]: if there is nothing to push, or a stage is unknown or not finished.
         [`~errors.HubError`]: if an upload failed. Says what is on the Hub and what is not. A second call completes.
     """
-    from huggingface_hub import HfApi
-
     run = read_run(run_dir)
     names = [stage.name for stage in run.stages]
     section = check_hub_section(run.recipe.get("hub"), names, str(run.directory / "recipe.yaml"))
@@ -137,10 +135,10 @@ def push_run(
     if private is not None:
         section = replace(section, private=private)
 
-    api = HfApi(library_name="trl_r1", library_version=__version__)
+    api = make_client()
     namespace = namespace or section.namespace
     if namespace is None and any(stage.name not in section.repos for stage in chosen):
-        namespace = _whoami(api)
+        namespace = user_of(api)
     to = Destination(
         {s.name: section.repo_id(s.name, namespace=namespace or "", recipe_name=run.name) for s in chosen},
         section.license,
@@ -149,6 +147,13 @@ def push_run(
         check_repo_id(repo_id)
     uploads = [upload for stage in chosen for upload in _uploads_of(run, stage, to)]
     return _send_all(api, run.directory, uploads, section.private, say)
+
+
+def make_client() -> "HfApi":
+    """Return huggingface_hub's client, under our name."""
+    from huggingface_hub import HfApi
+
+    return HfApi(library_name="trl_r1", library_version=__version__)
 
 
 def _choose(run: RunRecord, wanted: Iterable[str] | None, say: Callable[[str], None]) -> list[StageRecord]:
@@ -240,13 +245,7 @@ def _send(api: "HfApi", upload: _Upload, noted: dict[str, Any], private: bool) -
     if noted.get("digest") == digest and _head(api, upload) == noted.get("commit"):
         return Pushed(**{**noted, "files": tuple(noted.get("files") or ()), "unchanged": True})
     where: dict[str, Any] = {"repo_id": upload.repo_id, "repo_type": upload.repo_type}
-    # For a token that may write but not create, huggingface_hub looks whether the repository is there.
-    url = api.create_repo(**where, private=private, exist_ok=True)
-    if private and api.repo_info(**where).private is False:
-        raise HubError(
-            f"{upload.name} exists and is public, but the push is private: make it private on the Hub, choose another "
-            "name, or set `private: false`"
-        )
+    url = make_repo(api, upload.repo_id, upload.repo_type, private)
     additions = [CommitOperationAdd(path, file) for path, file in upload.files.items()]
     additions += [CommitOperationAdd(path, text.encode()) for path, text in upload.texts.items()]
     paths = tuple(sorted([*upload.files, *upload.texts]))
@@ -258,7 +257,20 @@ def _send(api: "HfApi", upload: _Upload, noted: dict[str, Any], private: bool) -
         operations=[*additions, *(CommitOperationDelete(path) for path in sorted(stale))],
         commit_message=f"Stage {upload.stage}, by trl_r1 {__version__}",
     )
-    return Pushed(upload.stage, upload.repo_type, upload.repo_id, commit.oid, str(url), digest, paths)
+    return Pushed(upload.stage, upload.repo_type, upload.repo_id, commit.oid, url, digest, paths)
+
+
+def make_repo(api: "HfApi", repo_id: str, repo_type: str, private: bool) -> str:
+    """Create a repository where it is missing, and return its page; one that is public is refused where it shall not be."""
+    where: dict[str, Any] = {"repo_id": repo_id, "repo_type": repo_type}
+    # For a token that may write but not create, huggingface_hub looks whether the repository is there.
+    url = api.create_repo(**where, private=private, exist_ok=True)
+    if private and api.repo_info(**where).private is False:
+        raise HubError(
+            f"{repo_type} {repo_id} exists and is public, but the push is private: make it private on the Hub, choose "
+            "another name, or set `private: false`"
+        )
+    return str(url)
 
 
 def _head(api: "HfApi", upload: _Upload) -> str | None:
@@ -271,7 +283,8 @@ def _head(api: "HfApi", upload: _Upload) -> str | None:
         return None
 
 
-def _whoami(api: "HfApi") -> str:
+def user_of(api: "HfApi") -> str:
+    """Return whose token is used."""
     from huggingface_hub.errors import LocalTokenNotFoundError
 
     try:

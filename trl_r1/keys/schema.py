@@ -20,7 +20,7 @@ from ..kinds import known_kinds
 from ..recipe.load import RecipeKeys, StageKeys
 from ..rewards.schedule import RewardSpec
 from ..sampling.config import SamplingConfig
-from ..select import Rules
+from ..selection import Rules
 from ..typed import default_of, hints_of
 from .read import Key, keys_of
 

@@ -2,7 +2,8 @@
 A client of any server that speaks the OpenAI protocol: vLLM, SGLang, llama.cpp, `transformers serve`, a hosted API.
 
 Servers differ in what they honour. `transformers serve` drops `n`: so the choices of every answer are counted, and
-missing ones asked for again with another seed. A request that fails for now (429, 5xx, a time-out, a connection that is
+missing ones asked for together, each with another seed. A long completion is asked for as a stream, of which no silence may
+be too long, however long the whole takes; a server that does not stream gives it at once. A request that fails for now (429, 5xx, a time-out, a connection that is
 refused or cut, an answer that is not the protocol's JSON) is tried again after a wait that doubles, or that the server
 names; a prompt that the server refuses is the caller's to leave out. A request names every parameter of sampling, so that
 it is sampled from the distribution that it asks for: vLLM and SGLang put the values of the model's own generation config
@@ -99,7 +100,8 @@ class Server:
         api_key_variable (`str`, *optional*, defaults to `"OPENAI_API_KEY"`):
             Environment variable that holds the key. Another one than the default must be set.
         timeout_seconds (`float`, *optional*, defaults to `600.0`):
-            How long one request may take, from the first byte that is sent to the last that is read.
+            How long one request may take, from the first byte that is sent to the last that is read; of a stream, how long
+            nothing may come.
         retries (`int`, *optional*, defaults to `6`):
             How often a request that failed for now is tried again.
         concurrency (`int`, *optional*, defaults to `32`):
@@ -196,12 +198,29 @@ class Connection:
             [`~errors.ConfigError`]: if it takes no request at all.
             [`~errors.ServerError`]: if it still fails after all retries.
         """
+        return await self._as_taken(parameters, lambda taken: self._complete(prompt, n, taken))
+
+    async def stream(self, prompt: str | list[dict[str, str]], **parameters: Any) -> Choice:
+        """
+        Complete a prompt once, however long that takes: `timeout_seconds` is how long the server may be silent. Of one that
+        does not stream, it is how long the whole answer may take. Arguments and errors as of [`complete`].
+        """
+        streaming = {"stream": True, "stream_options": {"include_usage": True}}
+        return await self._as_taken(parameters, lambda taken: self._streamed(prompt, taken), streaming)
+
+    async def _as_taken(
+        self,
+        parameters: Mapping[str, Any],
+        send: Callable[[dict[str, Any]], Awaitable[T]],
+        wished: Mapping[str, Any] | None = None,
+    ) -> T:
+        """Send a request with all that this server is known to take; what its refusal names is left out from then on."""
         address = (self.server.base_url, self.server.model)
         not_taken = _NOT_TAKEN.get(address, frozenset())
         while True:
-            unaltered = {name: value for name, value in UNALTERED.items() if name not in not_taken}
+            unaltered = {n: value for n, value in {**UNALTERED, **(wished or {})}.items() if n not in not_taken}
             try:
-                choices = await self._complete(prompt, n, {**unaltered, **parameters})
+                found = await send({**unaltered, **parameters})
             except PromptRefused as refusal:
                 named = {name for name in unaltered if re.search(rf"\b{name}\b", str(refusal))} - parameters.keys()
                 if not named:
@@ -210,11 +229,11 @@ class Connection:
             else:
                 break
         if not_taken - _NOT_TAKEN.get(address, frozenset()):
-            _NOT_TAKEN[address] = not_taken
+            _NOT_TAKEN[address] = not_taken | _NOT_TAKEN.get(address, frozenset())
             logger.warning(
                 "%s at %s takes no %s", self.server.model, self.server.base_url, ", ".join(sorted(not_taken))
             )
-        return choices
+        return found
 
     async def prompt_end(self, messages: list[dict[str, str]]) -> str | None:
         """
@@ -240,18 +259,25 @@ class Connection:
     async def _complete(
         self, prompt: str | list[dict[str, str]], n: int, parameters: Mapping[str, Any]
     ) -> list[Choice]:
-        """Ask until all completions are there."""
-        request = {"model": self.server.model, "stream": False, **parameters}
+        """Ask for all at once, and for those that are missing then all together."""
+        request = self._request(prompt, {"stream": False, **parameters})
+        choices = (await self._post({**request, "n": n}))[:n]
+        # With the same seed, the server would give the same ones once more.
+        seeds = [{"seed": request["seed"] + i} if "seed" in request else {} for i in range(len(choices), n)]
+        further = [asyncio.create_task(self._post({**request, "n": 1, **seed})) for seed in seeds]
+        try:
+            return choices + [found[0] for found in await asyncio.gather(*further)]
+        finally:
+            for task in further:
+                task.cancel()
+
+    async def _streamed(self, prompt: str | list[dict[str, str]], parameters: Mapping[str, Any]) -> Choice:
+        return (await self._post(self._request(prompt, parameters)))[0]
+
+    def _request(self, prompt: str | list[dict[str, str]], parameters: Mapping[str, Any]) -> dict[str, Any]:
+        request = {"model": self.server.model, **parameters}
         request["prompt" if isinstance(prompt, str) else "messages"] = prompt
-        choices: list[Choice] = []
-        while len(choices) < n:
-            missing = n - len(choices)
-            received = (await self._post({**request, "n": missing}))[:missing]
-            choices += received
-            if "seed" in request:
-                # With the same seeds, one for each completion, the server would give the same ones once more.
-                request["seed"] += len(received)
-        return choices
+        return request
 
     async def _post(self, request: dict[str, Any]) -> list[Choice]:
         """Send one request, again and again where the server fails for now. Raises as [`complete`]."""
@@ -267,9 +293,13 @@ class Connection:
             asked_to_wait, gone = 0.0, False
             async with self._slots:
                 try:
-                    answer = await asyncio.wait_for(
-                        self._client.post(url, content=body, headers=headers), self.server.timeout_seconds
-                    )
+                    async with (
+                        asyncio.timeout(self.server.timeout_seconds) as limit,
+                        self._client.stream("POST", url, content=body, headers=headers) as answer,
+                    ):
+                        if answer.is_success and "event-stream" in answer.headers.get("Content-Type", ""):
+                            return _choices(await _joined(answer, limit, self.server.timeout_seconds), request)
+                        await answer.aread()
                     if answer.is_success:
                         return _choices(json.loads(answer.content), request)
                     failure = f"{answer.status_code} {_without(key, answer.text[:2000])}"
@@ -279,7 +309,8 @@ class Connection:
                         raise PromptRefused(failure)
                     asked_to_wait = _seconds(answer.headers.get("Retry-After", ""))
                 except TimeoutError:
-                    failure = f"no answer within {self.server.timeout_seconds:g} s"
+                    silent = "nothing came for" if request.get("stream") else "no answer within"
+                    failure = f"{silent} {self.server.timeout_seconds:g} s"
                 except ValueError as error:
                     failure = f"no answer in the protocol's JSON: {_without(key, str(error))}"
                 except (httpx2.HTTPError, OSError) as error:
@@ -310,6 +341,49 @@ def run_coroutine(awaitable: Awaitable[T]) -> T:
         return asyncio.run(wait())
     with ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(asyncio.run, wait()).result()
+
+
+async def _joined(answer: Any, limit: asyncio.Timeout, seconds: float) -> dict[str, Any]:
+    """
+    Read a stream of events, and return what the server would have answered in one piece; a `ValueError` where it is cut or
+    is not the protocol's. Each line that comes gives the server so many seconds more.
+    """
+    loop = asyncio.get_running_loop()
+    said: dict[str, list[str]] = {"content": [], "reasoning": [], "text": []}
+    finish_reason, usage, pieces, ended, rest = None, None, 0, False, b""
+    async for part in answer.aiter_bytes():
+        *lines, rest = (rest + part).split(b"\n")  # and at nothing else, which a text may hold as it is
+        if lines:
+            limit.reschedule(loop.time() + seconds)
+        for line in lines:
+            if not line.startswith(b"data:"):
+                continue
+            data = line[5:].strip()
+            if data == b"[DONE]":
+                ended = True
+                continue
+            event = json.loads(data)
+            if not isinstance(event, dict) or event.get("error"):
+                raise ValueError(f"an error within the stream: {data[:500].decode(errors='replace')}")
+            usage = event.get("usage") or usage
+            for choice in (event.get("choices") or [])[:1]:
+                finish_reason = choice.get("finish_reason") or finish_reason
+                delta = choice.get("delta") or {}
+                new = {
+                    "content": delta.get("content"),
+                    "reasoning": delta.get("reasoning_content") or delta.get("reasoning"),
+                    "text": choice.get("text"),
+                }
+                pieces += any(new.values())
+                for name, text in new.items():
+                    if text:
+                        said[name].append(text)
+    if not ended and finish_reason is None:
+        raise ValueError("a stream that was cut")
+    message = {name: "".join(said[name]) for name in ("content", "reasoning")}
+    choice = {"message": message, "text": "".join(said["text"]), "finish_reason": finish_reason}
+    # Servers that do not count send a piece for each token.
+    return {"choices": [choice], "usage": usage or {"completion_tokens": pieces}}
 
 
 def _choices(answer: Any, request: dict[str, Any]) -> list[Choice]:

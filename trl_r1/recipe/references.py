@@ -152,7 +152,7 @@ class _Resolving:
         if stage.data:
             if self.kind is not None and self.kind.reads is None:
                 self.wrong(f"a stage of kind `{stage.kind}` reads no data; expected no `data`", "data")
-            config["data"] = [source for item in stage.data for source in self.sources(item)]
+            config["data"] = [self.filtered(source) for item in stage.data for source in self.sources(item)]
         config["output_dir"] = f"{RUN}/{stage.name}"
         config.setdefault("seed", self.recipe.seed)
         if stage.accelerate is not None:
@@ -292,6 +292,24 @@ class _Resolving:
             places = " or ".join(dict.fromkeys(map(shown, self.places(path))))
             self.wrong(f"`{path}`: no such file; expected {places}, or a Hub id `owner/name`", "data", DataError)
         return source
+
+    def filtered(self, source: dict[str, Any]) -> dict[str, Any]:
+        """Return a source with the place of the pass rates that its prompts are filtered by."""
+        solved = source.get("solved")
+        name = solved.get("path") if isinstance(solved, dict) else None
+        if not isinstance(name, str):
+            return source
+        if name in (names := [stage.name for stage in self.recipe.stages]):
+            self.parents.append(name)
+            return {**source, "solved": {**solved, "path": f"{RUN}/{name}"}}
+        local = self.local(name)
+        if local is None:
+            self.wrong(
+                f"`solved.path` is `{name}`; expected a stage of this recipe, one of {listed(names)}, or a "
+                f"pass_rates.parquet{did_you_mean(name, names)}",
+                "data",
+            )
+        return {**source, "solved": {**solved, "path": local or name}}
 
     # --- places -----------------------------------------------------------------------------------------------------
 

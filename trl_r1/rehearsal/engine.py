@@ -15,7 +15,9 @@ from typing import Any
 import yaml
 
 from ..data import load_rows
-from ..sampling import Engine, Sample, SamplingConfig, engine_of
+from ..errors import StageError
+from ..sampling import Engine, Request, Sample, SamplingConfig, engine_of
+from ..sampling.engine import FAILED
 from ..sampling.engines.transformers import TransformersEngine
 from ..text import chat_template_opens_thought, render_prompt, style_of_template
 from .completions import completions_of
@@ -56,10 +58,10 @@ class RehearsalEngine(Engine):
 
     def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
         """Complete each question `n` times. See [`~sampling.Engine`]."""
-        if self.in_full:
-            self.inner.generate(questions, n, seed)
+        if not self.in_full:
+            self._have_sampled(questions[:QUESTIONS], min(n, SAMPLES), seed)
         else:
-            self.inner.generate(questions[:QUESTIONS], min(n, SAMPLES), seed)
+            self._have_sampled(questions, n, seed)
         style = self._style()
         return [
             [
@@ -68,6 +70,16 @@ class RehearsalEngine(Engine):
             ]
             for i, question in enumerate(questions)
         ]
+
+    def _have_sampled(self, questions: Sequence[str], n: int, seed: int) -> None:
+        """Have the configured engine sample, for its own errors' sake."""
+        if not self.inner.rolling:
+            self.inner.generate(questions, n, seed)
+            return
+        requests = iter([Request(question, seed + i) for question in questions for i in range(n)])
+        for _, sample in self.inner.complete(requests):
+            if sample.finish_reason == FAILED:
+                raise StageError(sample.text)
 
     def close(self) -> None:
         """Close the configured engine."""

@@ -60,7 +60,7 @@ def examine(
     faults += _of_losses(folder)
     unkept = _of_selection(folder, traces)
     # What is held out is so by its prompts, of which a rehearsal has few.
-    held_out = read_json(folder / "selection.json").get("rejected", {}).get("contaminated", 0)
+    held_out = read_json(folder / "selection.json").get("contamination", {}).get("contaminated", 0)
     (notes if held_out else faults).extend(unkept)
     if (folder / "rollouts").is_dir() and not faults:
         faults += _variance(traces, {name: float(one.get("weight", 1.0)) for one, (name, _) in zip(declared, rewards)})

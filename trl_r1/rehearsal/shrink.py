@@ -65,7 +65,7 @@ def trains(kind: StageKind | None) -> str | None:
 
 def samples(kind: StageKind | None) -> bool:
     """Return whether a kind of stage samples with an engine."""
-    return any(name.endswith(":SamplingConfig") for name in (kind.configs if kind else ()))
+    return kind is not None and kind.samples
 
 
 def source_key(source: Mapping[str, Any]) -> str:
@@ -150,7 +150,7 @@ def rehearsed(item: ResolvedStage, prepared: Prepared) -> ResolvedStage:
     for keys, source in [*named(item, "data")]:
         place = prepared.sources.get(source_key(source))
         if place is not None:
-            kept = {key: value for key, value in source.items() if key not in ("config", "split")}
+            kept = {key: value for key, value in source.items() if key not in ("config", "split", "solved")}
             kept["name"] = source.get("name") or _label(str(source.get("path")))
             _put(config, keys, {**kept, "path": place})
             inputs.append(Path(place))

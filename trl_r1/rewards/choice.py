@@ -30,18 +30,26 @@ _LETTER = re.compile(
 _LABEL = re.compile(r"^\s*(?:(?:option|choice|answer|选项|选)\s*)?[(\[（]?\s*[A-H]\s*[)\]）.:、,]*\s*", re.IGNORECASE)
 _LOOKED_AT = 20_000
 _SPACES = re.compile(r"\s+")
-_OPTION = r"[(（\[]?\s*([A-H])(?![A-Za-z'’])\s*[)）\]]?"
+# A small `a` before a word is an article.
+_OPTION = r"[(（\[]?\s*((?-i:[A-H])|[b-h]|a(?=\s*(?:[)）\].,;:!?。，]|$)))(?![A-Za-z'’])\s*[)）\]]?"
 _NAMED = re.compile(
     rf"(?:\b(?:option|choice|letter)\b(?:\s+(?:is|would be|should be|must be))?\s*[:：]?|"
-    rf"\banswers?\b(?:\s+(?:is|would be|should be|must be))?\s*[:：]?|\b(?:choose|chose|select|pick|go with)\b|"
-    rf"答案(?:是|为|应该是|应为|选)?\s*[:：]?|选项|(?:故|应|因此|所以)?选(?:择|项)?\s*[:：]?)"
+    rf"\banswers?\b(?:\s+(?:is|would be|should be|must be))?(?:,?\s+(?:therefore|thus|hence|then|clearly|obviously|simply),?)?\s*[:：]?|"
+    rf"\b(?:choose|chose|select|pick|go with)\b|"
+    rf"答案(?:是|为|应该是|应为|选)?\s*[:：]?|选项(?:是|为)?\s*[:：]?|(?:故|应|因此|所以)?选(?:择|项)?\s*[:：]?)"
     rf"\s*(?:(?:option|choice|answer|选项)\s*)?{_OPTION}|"
+    rf"\b(?:it|this|that)\s+(?:is|must be|has to be|should be)\s+{_OPTION}(?=\s*(?:[.,;:!?。，]|$))|"
+    rf"\b(?:therefore|thus|hence|so)\b,?\s+{_OPTION}(?=\s*(?:[.!?。]|$))|"
     rf"(?:\b(?:option|choice)\s+)?(?<![A-Za-z]){_OPTION}\s*(?:is|项?是?)\s*(?:the\s+)?(?:correct|right|best|正确)",
     re.IGNORECASE,
 )
 _ANOTHER = re.compile(rf"\s*(?:,?\s*\b(?:and|or)\b|,|/|&|、|，|和|或)\s*(?:(?:option|choice|选项)\s*)?{_OPTION}(?!\w)")
 _CLAUSE_END = re.compile(r"[,;:!?\n，。；：！？]|\.(?!\d)|\b(?:but|so|thus|hence|therefore)\b", re.IGNORECASE)
 _RULED_OUT = re.compile(r"\b(?:eliminat|exclud|reject|discard|rul)\w*\b|排除", re.IGNORECASE)
+
+
+_ASKED = re.compile(r"[^.!?。！？\n]{0,60}[?？]")
+_SUPPOSED = re.compile(r"\b(?:if|had|were)\b[^.!?\n]{0,100}$", re.IGNORECASE)
 
 
 def _one_space(found: re.Match[str]) -> str:
@@ -90,9 +98,13 @@ def named_letter(text: str) -> str | None:
         after = _CLAUSE_END.split(plain[found.end() : found.end() + 100], maxsplit=1)[0]
         if any(sign.search(around) for sign in (DENIAL, _RULED_OUT) for around in (before, after)):
             continue
+        if _ASKED.match(plain, found.end()) or (
+            "would" in found[0].lower() and _SUPPOSED.search(plain, 0, found.start())
+        ):
+            continue
         if _ANOTHER.match(plain, found.end()):
             return None
-        return (found[1] or found[2]).upper()
+        return next(letter for letter in found.groups() if letter).upper()
     return None
 
 
@@ -126,6 +138,7 @@ class ChoiceAccuracy:
 
     __name__: ClassVar[str] = "choice_accuracy"
     requires: ClassVar[tuple[str, ...]] = ("solution",)
+    may_read: ClassVar[tuple[str, ...]] = ("options",)
     is_accuracy: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -1,5 +1,5 @@
 """
-`trl-r1 audit`: which known exploits would the rewards of a recipe pay for?
+`trl-r1 audit`: which known exploits would the rewards of a recipe pay for, and which right answers would they refuse?
 
 The recipe is read here; the battery runs in a separate process, since it calls rewards, which may import what they like.
 """
@@ -14,7 +14,7 @@ from ..recipe import read_recipe, resolve, settle_needs
 from ..rewards.schedule import declared_rewards
 
 
-def audit(recipe_name: str, *, overrides: Iterable[str] = ()) -> int:
+def audit(recipe_name: str, *, overrides: Iterable[str] = (), as_json: bool = False) -> int:
     """
     Try the battery on every reward that a recipe's stages declare.
 
@@ -23,6 +23,8 @@ def audit(recipe_name: str, *, overrides: Iterable[str] = ()) -> int:
             The recipe, by path or by name.
         overrides (`Iterable[str]`, *optional*):
             `stage.key=value`.
+        as_json (`bool`, *optional*, defaults to `False`):
+            Whether to print what was found alone, in JSON.
 
     Returns:
         `int`: 0 if no exploit pays, 1 if one does, 2 if a reward cannot be made.
@@ -46,8 +48,9 @@ def audit(recipe_name: str, *, overrides: Iterable[str] = ()) -> int:
         for item in stages
         for key, declared in declared_rewards(item.config)
     ]
-    if not entries:
+    if not entries and not as_json:
         print(f"{recipe.name}: no stage declares a reward")
         return 0
     asked = json.dumps({"recipe": recipe.name, "rewards": entries}, default=str)
-    return subprocess.run([sys.executable, "-m", "trl_r1.audit"], input=asked, text=True).returncode
+    command = [sys.executable, "-m", "trl_r1.audit", *(["--json"] if as_json else [])]
+    return subprocess.run(command, input=asked, text=True).returncode

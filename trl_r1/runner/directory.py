@@ -5,14 +5,15 @@ The directory of a run: whose it is, what each stage has left there, and where o
 RUN/
   run.json  recipe.yaml  run.lock
   STAGE/  started.json (fingerprint of the attempt)  config.yaml  log.txt  ...  artifact.json (written last)
-  .old/STAGE-<time>/     outputs that a changed recipe has replaced; nothing is deleted
+  .old/STAGE-<time>/     outputs that a changed recipe has replaced; nothing is deleted, and what a stage that samples has
+                         sampled stays with the stage, which uses what is still right
 ```
 """
 
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +23,7 @@ from typing import Any, TextIO
 from ..errors import ConfigError, MachineError
 from ..io import read_json, write_json
 from ..recipe import Artifact, Recipe, shown
-from ..recipe.records import now, read_record
+from ..recipe.records import ARTIFACT_FILE, now, read_record
 
 
 RUN_FILE = "run.json"
@@ -181,15 +182,24 @@ def _lock(file: TextIO) -> bool:
     return True
 
 
-def retire(run_dir: Path, stage: str) -> Path | None:
+def retire(run_dir: Path, stage: str, stay: Sequence[str] = ()) -> Path | None:
     """
     Move what a stage has left aside, to `.old/STAGE-<time>`.
+
+    Args:
+        run_dir (`Path`):
+            The run.
+        stage (`str`):
+            The stage's name.
+        stay (`Sequence[str]`, *optional*):
+            Names of what stays in its folder, for the stage to use again.
 
     Returns:
         `Path`, *optional*: the new place; `None` where there was nothing.
     """
     folder = run_dir / stage
-    if not folder.exists() or not any(folder.iterdir()):
+    entries = sorted(entry.name for entry in folder.iterdir() if entry.name not in stay) if folder.exists() else []
+    if not entries:
         return None
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     place, count = run_dir / OLD_FOLDER / f"{stage}-{stamp}", 1
@@ -197,7 +207,13 @@ def retire(run_dir: Path, stage: str) -> Path | None:
         count += 1
         place = place.with_name(f"{stage}-{stamp}-{count}")
     place.parent.mkdir(exist_ok=True)
-    os.rename(folder, place)
+    if not any((folder / name).exists() for name in stay):
+        os.rename(folder, place)
+        return place
+    place.mkdir()
+    # What says that the stage was begun or is done goes first: a killed runner leaves one that is still to run.
+    for name in sorted(entries, key=lambda name: (name != STARTED_FILE, name != ARTIFACT_FILE, name)):
+        os.rename(folder / name, place / name)
     return place
 
 

@@ -292,11 +292,14 @@ class _Run:
                 artifact = Artifact.read(self.run_dir / stage.name)
                 self.results[stage.name] = ("done before", artifact.wall_seconds if artifact else 0.0)
             elif stage.state in (State.AGAIN, State.RUN):
-                place = retire(self.run_dir, stage.name)
+                stay = stage.item.kind.paid if stage.item.kind else ()
+                place = retire(self.run_dir, stage.name, stay)
                 if place is not None:
                     reason = f" ({stage.why})" if stage.why else ""
+                    kept = [name for name in stay if (self.run_dir / stage.name / name).exists()]
+                    stays = f"; {', '.join(f'{name}/' for name in kept)} stays" if kept else ""
                     self.display.say(
-                        f"{clock()} {stage.name}: runs again{reason}; its old outputs are in {shown(place)}"
+                        f"{clock()} {stage.name}: runs again{reason}; its old outputs are in {shown(place)}{stays}"
                     )
 
     def start(self, stage: PlannedStage) -> None:

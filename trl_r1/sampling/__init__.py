@@ -1,5 +1,6 @@
 """
-From a checkpoint or a server to traces: sampled shard by shard, resumable at any moment. Importing this loads no torch.
+From a checkpoint or a server to traces: each completion is kept as soon as it is there, and a job goes on after any kill.
+Importing this loads no torch.
 
 ```python
 from trl_r1.data import load_prompts
@@ -16,21 +17,24 @@ the OpenAI protocol), or a module of your own with an [`Engine`].
 """
 
 from .config import SamplingConfig
-from .engine import Engine, Sample, engine_of
+from .engine import Engine, Request, Sample, engine_of
+from .job import sample, sample_to_shards
+from .progress import Worker
 from .scoring import accuracy_of, check_columns, load_named, named_rewards, score_traces
-from .shards import sample, shard_count
 
 
 __all__ = [
     "Engine",
+    "Request",
     "Sample",
     "SamplingConfig",
+    "Worker",
     "accuracy_of",
     "check_columns",
     "engine_of",
     "load_named",
     "named_rewards",
     "sample",
+    "sample_to_shards",
     "score_traces",
-    "shard_count",
 ]

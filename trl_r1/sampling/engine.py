@@ -2,15 +2,18 @@
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import ConfigError
 
 
 if TYPE_CHECKING:
     from .config import SamplingConfig
+
+
+FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Sample:
             The completion, including the start of it that the prompt contains (`<think>`).
         finish_reason (`str`):
             `"stop"` or `"length"`; where there is no completion, why: `"prompt_too_long"` (it leaves no room in the
-            model's window) or `"refused"` (by the server).
+            model's window), `"refused"` (by the server) or `"failed"` (after all retries: it is asked for again when the
+            job is started the next time).
         n_tokens (`int`):
             Its length, the end-of-sequence token included.
     """
@@ -37,6 +41,30 @@ class Sample:
         """Return the sample that stands for a completion that could not be had."""
         return cls("", reason, 0)
 
+    @classmethod
+    def failed(cls, why: str) -> "Sample":
+        """Return the sample that stands for a completion that failed; in place of its text stands why."""
+        return cls(why, FAILED, 0)
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    One completion that is wanted.
+
+    Args:
+        question (`str`):
+            As a user writes it, without template.
+        seed (`int`):
+            31 bits.
+        of (`Any`):
+            What it is for. The engine leaves it alone.
+    """
+
+    question: str
+    seed: int
+    of: Any = None
+
 
 class Engine:
     """
@@ -44,7 +72,8 @@ class Engine:
 
     An engine is one module, `trl_r1.sampling.engines.NAME` or one of your own, with its class under the name `ENGINE`;
     `backend: NAME`, or the module's dotted name, chooses it. The module is imported to check a config, so it imports
-    torch where it computes, not at its top.
+    torch where it computes, not at its top. It has one of two methods: [`generate`], which is given a batch at a time, or,
+    where `rolling` is true, [`complete`], which asks for further requests while others are under way.
 
     Args:
         model (`str`):
@@ -53,6 +82,8 @@ class Engine:
             How to sample.
 
     Attributes:
+        rolling (`bool`):
+            Whether it has `complete`, and is asked by it.
         loads_model (`bool`):
             Whether it loads the model's weights itself. An adapter is merged into its base for it.
         needs_own_process (`bool`):
@@ -60,6 +91,7 @@ class Engine:
             memory. The `evaluate` stage then samples from each of several models in a child process.
     """
 
+    rolling: ClassVar[bool] = False
     loads_model: ClassVar[bool] = True
     needs_own_process: ClassVar[bool] = False
 
@@ -85,7 +117,8 @@ class Engine:
 
     def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
         """
-        Complete each question up to `n` times, the same way for the same seed.
+        Complete each question `n` times, the same way for the same arguments. At most `batch_size` completions are asked for
+        at once; what a call returns is kept at once, and a call that a kill cuts short is made again as it was.
 
         Args:
             questions (`Sequence[str]`):
@@ -98,18 +131,19 @@ class Engine:
         """
         raise NotImplementedError
 
+    def complete(self, requests: Iterator[Request | None]) -> Iterator[tuple[Request, Sample]]:
+        """
+        Take requests as long as there is room for them, and yield each with its completion when that is there, in any order.
+
+        Args:
+            requests (`Iterator[Request | None]`):
+                The requests. `None`: there is none now, and may be one soon or when others have been yielded; it is never
+                given when none is under way.
+        """
+        raise NotImplementedError
+
     def close(self) -> None:
         """Give back what the engine holds: memory, processes."""
-
-
-def prompt_seed(seed: int, prompt: int, n: int) -> int:
-    """
-    Return the seed of a request for `n` completions of the prompt with this number: 31 bits.
-
-    Servers and vLLM give completion j of a request the seed `s + j`, so those of two prompts must be `n` apart: else
-    neighbours would share all random numbers but those of one completion.
-    """
-    return (seed + n * prompt) % 2**31
 
 
 def engine_of(name: str) -> type[Engine]:

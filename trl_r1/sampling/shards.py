@@ -1,187 +1,284 @@
 """
-Sampling shard by shard, so that it can be killed at any moment and goes on where it was.
+Shards: the finished samples of a block, with their rewards, in one parquet file that appears whole or not at all.
 
-A shard is a few prompts with all their completions, one parquet file that appears whole or not at all. Each has a seed
-of its own, made from the run's seed and its number: sampled again, alone, it comes out the same. What the shards were
-sampled with is beside them (`sampling.json`); where anything else is asked for, they stay as they are and sampling is
-refused.
+A shard says in its metadata what it was made for: which rows, how many samples, and what its rewards depend on. Where that
+is what is asked for, it is left as it is, and not even read. Else it is written anew, of what it held, what is not used now
+and what stands in the journal: rewards that are still right are kept, samples that are not asked for are put aside.
 """
 
 import dataclasses
-import hashlib
 import json
-import logging
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..adapters import full_model
-from ..errors import ConfigError
-from ..io import read_json, write_json, write_text
+from ..errors import DataError
+from ..solved import is_solved
 from ..trace import Trace, read_traces, write_traces
 from .config import SamplingConfig
-from .engine import Engine, engine_of
+from .engine import FAILED
+from .folder import Folder
+from .journal import Journal
+from .key import digest
+from .rows import Rows
+from .units import Unit
 
 
-logger = logging.getLogger(__name__)
+_SAID = "trl_r1.sampling"
 
-_CANONICAL = ("prompt_id", "prompt", "solution", "domain", "language")
-# What may change between two runs without changing what is sampled.
-_INCIDENTAL = ("server_concurrency", "server_timeout_seconds", "server_retries", "api_key_variable")
-# Keys as 0.1.0 called them, in the notes beside its shards.
-_FORMER = {
-    "vllm_tensor_parallel_size": "tensor_parallel_size",
-    "vllm_gpu_memory_utilization": "gpu_memory_utilization",
-    "vllm_max_model_length": "max_model_length",
-}
+Finish = Callable[[list[Trace]], list[Trace]]
 
 
-def shard_count(n_prompts: int, config: SamplingConfig) -> int:
-    """Return the number of shards that so many prompts make."""
-    return -(-n_prompts // config.shard_prompts)
-
-
-def sample(
-    model: str,
-    rows: Iterable[Mapping[str, Any]],
-    config: SamplingConfig,
-    out_dir: str | os.PathLike[str],
-    *,
-    name: str | None = None,
-    stem: str = "",
-    finish: Callable[[list[Trace]], list[Trace]] | None = None,
-    finish_key: Any = None,
-    on_shard: Callable[[int, int], None] | None = None,
-    engine: Engine | None = None,
-) -> Iterator[Trace]:
+class Shards:
     """
-    Sample completions of all rows, shard by shard, and yield them as traces. Shards that are there are read, not made.
+    The shards of a job.
 
     Args:
-        model (`str`):
-            Directory, Hub id (`org/name@revision`), LoRA adapter directory, or the model's name at a server.
-        rows (`Iterable[Mapping]`):
-            Prompt rows, as [`~data.load_prompts`] gives them.
+        folder ([`~sampling.folder.Folder`]):
+            Where they are.
+        journal ([`~sampling.journal.Journal`]):
+            What is in none of them yet.
+        rows ([`~sampling.rows.Rows`]):
+            The prompts that are asked for.
         config ([`SamplingConfig`]):
-            How to sample.
-        out_dir (`str` or `os.PathLike`):
-            Folder of the shards.
-        name (`str`, *optional*):
-            Name of the model in the traces. Defaults to `model`.
-        stem (`str`, *optional*, defaults to `""`):
-            What the shards' names begin with (`STEM-00000.parquet`), so that one folder can hold several models'
-            shards.
+            How they are sampled.
+        model (`str`):
+            The model's name in the traces.
         finish (`Callable`, *optional*):
-            Called with a shard's traces before they are written, to add rewards.
+            Gives traces their rewards. Without it they keep what they have.
         finish_key (*optional*):
-            What `finish` depends on, as JSON. Where it changes, `finish` runs again on the traces that are there; they
-            are not sampled again.
-        on_shard (`Callable`, *optional*):
-            Called after each shard with the numbers of shards done and in all.
-        engine ([`Engine`], *optional*):
-            What samples. By default the one that the config names, loaded when a shard is missing and closed at the end.
+            What these depend on.
+        accuracy (`Sequence[str]`, *optional*):
+            Names of the rewards that say whether a sample is solved.
+    """
 
-    Yields:
-        [`~trace.Trace`]: prompt by prompt, in the order of the rows.
+    def __init__(
+        self,
+        folder: Folder,
+        journal: Journal,
+        rows: Rows,
+        config: SamplingConfig,
+        model: str,
+        finish: Finish | None,
+        finish_key: Any,
+        accuracy: Sequence[str],
+    ) -> None:
+        self.folder, self.journal, self.rows, self.config, self.model = folder, journal, rows, config, model
+        self.finish, self.accuracy = finish, list(accuracy)
+        self.finish_key = digest(finish_key) if finish else None
+        self.effort = [config.n_samples, config.until_accepted, config.until_accepted and config.samples_at_once]
+
+    def is_current(self, block: int, prompts: Sequence[str]) -> dict[str, Any] | None:
+        """Return what a block's shard says of itself where it is what is asked for, and all there is; else `None`."""
+        said = read_said(self.folder.shard(block))
+        if not said or said["failed"] or said["effort"] != self.effort:
+            return None
+        if self.finish is not None and said["finish"] != self.finish_key:
+            return None
+        if said["rows"] != self.rows.digests(prompts):
+            return None
+        places = self.journal.places.get(block)
+        return said if not places or places.keys() <= self.stored_units(block).keys() else None
+
+    def stored_units(self, block: int) -> dict[Unit, int]:
+        """Return which samples of a block are in files, with their lengths in tokens; without what has failed."""
+        import pyarrow.parquet as pq
+
+        found: dict[Unit, int] = {}
+        for path in (self.folder.shard(block), self.folder.unused(block)):
+            if not path.exists():
+                continue
+            columns = [n for n in _UNIT_COLUMNS if n in pq.read_schema(path).names]
+            rows = pq.read_table(path, columns=columns).to_pylist()
+            for row, sample in zip(rows, _numbers(rows)):
+                if row.get("finish_reason") != FAILED:
+                    found.setdefault((row["prompt_id"], sample), row.get("n_tokens") or 0)
+        return found
+
+    def stored(self, block: int) -> dict[Unit, tuple[Trace, bool]]:
+        """Return the samples of a block that are in files, and of each whether its rewards are still right."""
+        found: dict[Unit, tuple[Trace, bool]] = {}
+        for path in (self.folder.shard(block), self.folder.unused(block)):
+            if not path.exists():
+                continue
+            said = read_said(path)
+            traces = list(read_traces(path))
+            ids = dict.fromkeys(trace.prompt_id for trace in traces)
+            digests = self.rows.digests([prompt for prompt in ids if prompt in self.rows])
+            numbers = [t.sample for t in traces] if said else _numbers([{"prompt_id": t.prompt_id} for t in traces])
+            for trace, sample in zip(traces, numbers):
+                unit = (trace.prompt_id, sample)
+                right = bool(said) and said["finish"] == self.finish_key
+                right = right and said["rows"].get(unit[0]) == digests.get(unit[0], "")
+                if unit not in found or found[unit][0].finish_reason == FAILED:
+                    found[unit] = (dataclasses.replace(trace, sample=sample), right)
+        return found
+
+    def scored(self, block: int, units: Sequence[Unit], stored: Mapping[Unit, tuple[Trace, bool]]) -> list[Trace]:
+        """Return samples of a block with their rewards. They are in the journal or among what is stored."""
+        rows = self.rows.read(list(dict.fromkeys(prompt for prompt, _ in units)))
+        traces = [self._trace(block, unit, rows[unit[0]], stored) for unit in units]
+        right = [self._is_stored(block, unit, stored) and stored[unit][1] for unit in units]
+        return self._finished(traces, right)
+
+    def write(
+        self,
+        block: int,
+        wanted: Mapping[str, Sequence[int]],
+        scored: Mapping[Unit, Trace],
+        by_prompt: bool,
+    ) -> dict[str, Any]:
+        """
+        Write the shard of a block that is done, and put aside what is not asked for.
+
+        Args:
+            block (`int`):
+                The block.
+            wanted (`Mapping[str, Sequence[int]]`):
+                The samples of each prompt that is asked for. At temperature 0 they are the first one.
+            scored (`Mapping[Unit, Trace]`):
+                Those that have their rewards, completions aside.
+            by_prompt (`bool`):
+                Whether rewards are made of all samples of a prompt anew where one of them is new.
+
+        Returns:
+            `dict[str, Any]`: what the shard says of itself.
+        """
+        stored = self.stored(block)
+        rows = self.rows.read(list(wanted))
+        greedy = self.config.temperature == 0
+        traces, right = [], []
+        for prompt, samples in wanted.items():
+            fresh = False
+            for sample in samples:
+                unit = (prompt, 0 if greedy else sample)
+                trace = dataclasses.replace(self._trace(block, unit, rows[prompt], stored), sample=sample)
+                there = self._is_stored(block, unit, stored) and stored[unit][1]
+                if unit in scored:
+                    trace, there = (
+                        dataclasses.replace(trace, rewards=scored[unit].rewards, extra=scored[unit].extra),
+                        True,
+                    )
+                traces.append(trace)
+                right.append(there)
+                fresh |= not there
+            if fresh and by_prompt:
+                right[-len(samples) :] = [False] * len(samples)
+        self._put_aside(block, {(prompt, sample) for prompt, samples in wanted.items() for sample in samples}, stored)
+        shard = self.folder.shard(block)
+        if not wanted:
+            shard.unlink(missing_ok=True)
+            return {}
+        traces = self._finished(traces, right)
+        verdicts = [self.verdict(trace) for trace in traces]
+        said = {
+            "finish": self.finish_key,
+            "effort": self.effort,
+            "rows": self.rows.digests(list(wanted)),
+            "samples": len(traces),
+            "failed": sum(trace.finish_reason == FAILED for trace in traces),
+            "tokens": sum(trace.n_tokens for trace in traces if not greedy or trace.sample == 0),
+            "judged": sum(verdict is not None for verdict in verdicts),
+            "solved": sum(map(bool, verdicts)),
+        }
+        write_traces(shard, traces, {_SAID: json.dumps(said)})
+        return said
+
+    def verdict(self, trace: Trace) -> bool | None:
+        """Tell whether a sample is solved; `None` where no reward judges it."""
+        return is_solved(trace.rewards.get(name) for name in self.accuracy)
+
+    def _is_stored(self, block: int, unit: Unit, stored: Mapping[Unit, tuple[Trace, bool]]) -> bool:
+        """Whether a sample is taken from a file: the journal's is newer where that one has failed."""
+        return unit in stored and (
+            stored[unit][0].finish_reason != FAILED or unit not in self.journal.places.get(block, {})
+        )
+
+    def _trace(
+        self, block: int, unit: Unit, row: Mapping[str, Any], stored: Mapping[Unit, tuple[Trace, bool]]
+    ) -> Trace:
+        if self._is_stored(block, unit, stored):
+            trace, right = stored[unit]
+            return trace if right else dataclasses.replace(trace, **{**row, "rewards": {}, "model": self.model})
+        ((sample, seed),) = self.journal.read([self.journal.places[block][unit]])
+        failed = sample.finish_reason == FAILED
+        return Trace(
+            **{**row, "extra": dict(row["extra"])},
+            completion="" if failed else sample.text,
+            model=self.model,
+            sampling={**self.config.distribution, **({"failure": sample.text} if failed else {})},
+            finish_reason=sample.finish_reason,
+            n_tokens=sample.n_tokens,
+            sample=unit[1],
+            seed=seed,
+        )
+
+    def _finished(self, traces: list[Trace], right: Sequence[bool]) -> list[Trace]:
+        if self.finish is None:
+            return traces  # with the rewards that they have
+        new = [dataclasses.replace(trace, rewards={}) for trace, there in zip(traces, right) if not there]
+        finished = iter(self.finish(new) if new else [])
+        return [trace if there else next(finished) for trace, there in zip(traces, right)]
+
+    def _put_aside(self, block: int, wanted: set[Unit], stored: Mapping[Unit, tuple[Trace, bool]]) -> None:
+        places = self.journal.places.get(block, {})
+        left = {unit: trace for unit, (trace, _) in stored.items() if unit not in wanted}
+        for unit, place in places.items():
+            if unit not in wanted and not place.failed and unit not in left:
+                ((sample, seed),) = self.journal.read([place])
+                left[unit] = Trace(
+                    prompt_id=unit[0],
+                    prompt="",
+                    completion=sample.text,
+                    model=self.model,
+                    sampling=self.config.distribution,
+                    finish_reason=sample.finish_reason,
+                    n_tokens=sample.n_tokens,
+                    sample=unit[1],
+                    seed=seed,
+                )
+        unused = self.folder.unused(block)
+        if left.keys() - (_units_in(unused) if unused.exists() else set()):
+            # Its rewards are made anew when it is asked for: they may hang on what else there was.
+            write_traces(unused, [dataclasses.replace(left[unit], rewards={}) for unit in sorted(left)], _NO_REWARDS)
+
+
+_UNIT_COLUMNS = ("prompt_id", "sample", "finish_reason", "n_tokens")
+_NO_REWARDS = {_SAID: json.dumps({"finish": "", "rows": {"": ""}, "failed": 1, "effort": None})}
+
+
+def read_said(path: Path) -> dict[str, Any] | None:
+    """
+    Return what a shard says of itself; `None` where there is none, or one of 0.1.0, which says nothing.
 
     Raises:
-        [`~errors.ConfigError`]: if the folder holds shards that were sampled with other settings, prompts or weights.
+        [`~errors.DataError`]: if the file is no shard.
     """
-    out_dir = Path(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    stem = re.sub(r"[^\w.-]", "_", f"{stem}-") if stem else ""
-    rows = list(rows)
-    files = _files(model)
-    # A run's folder may be moved: a local model is known by its files, not by where they are.
-    lasting = {key: value for key, value in dataclasses.asdict(config).items() if key not in _INCIDENTAL}
-    made_with = {"model": None if files else model, "files": files, "config": lasting, "rows": _digest(rows)}
-    _check_made_with(out_dir, stem, made_with)
-    finished = _digest(finish_key)
-    total = shard_count(len(rows), config)
-    loaded = None
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.exists():
+        return None
     try:
-        for i in range(total):
-            shard = out_dir / f"{stem}{i:05d}.parquet"
-            mark = out_dir / f".{shard.stem}.finished"
-            if not shard.exists():
-                if engine is None:
-                    named = engine_of(config.backend)
-                    full = full_model(model, out_dir / f"{stem}merged") if named.loads_model else model
-                    engine = loaded = named(full, config)
-                part = rows[i * config.shard_prompts : (i + 1) * config.shard_prompts]
-                traces = list(_sample_shard(engine, part, config, name or model, shard_seed(config.seed, i)))
-                # The mark first: a mark without its shard says nothing, a shard without its mark would be scored again.
-                if finish:
-                    write_text(mark, finished)
-                write_traces(shard, finish(traces) if finish else traces)
-            elif finish and (not mark.exists() or mark.read_text(encoding="utf-8") != finished):
-                write_traces(shard, finish([dataclasses.replace(trace, rewards={}) for trace in read_traces(shard)]))
-                write_text(mark, finished)
-            if on_shard:
-                on_shard(i + 1, total)
-            yield from read_traces(shard)
-    finally:
-        if loaded is not None:
-            loaded.close()
+        said = (pq.read_schema(path).metadata or {}).get(_SAID.encode())
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"expected a shard of traces, could not read it: {error}", file=str(path)) from error
+    return json.loads(said) if said else None
 
 
-def shard_seed(seed: int, shard: int) -> int:
-    """Return the seed of a shard: 31 bits, unlike for neighbouring shards and seeds."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{shard}".encode()).digest()[:4], "big") >> 1
+def _numbers(rows: Iterable[Mapping[str, Any]]) -> list[int]:
+    """The numbers of samples; counted in shards of 0.1.0, which do not hold them."""
+    counts: dict[str, int] = {}
+    found = []
+    for row in rows:
+        prompt = row["prompt_id"]
+        found.append(row["sample"] if "sample" in row else counts.get(prompt, 0))
+        counts[prompt] = counts.get(prompt, 0) + 1
+    return found
 
 
-def _sample_shard(
-    engine: Engine, rows: list[Mapping[str, Any]], config: SamplingConfig, model: str, seed: int
-) -> Iterator[Trace]:
-    completions = engine.generate([row["prompt"] for row in rows], config.n_samples, seed)
-    for row, samples in zip(rows, completions):
-        for each in samples:
-            canonical: dict[str, Any] = {key: row.get(key) for key in _CANONICAL}
-            yield Trace(
-                **canonical,
-                completion=each.text,
-                model=model,
-                sampling=config.distribution,
-                finish_reason=each.finish_reason,
-                n_tokens=each.n_tokens,
-                seed=seed,
-                extra={key: value for key, value in row.items() if key not in _CANONICAL and value is not None},
-            )
+def _units_in(path: Path) -> set[Unit]:
+    import pyarrow.parquet as pq
 
-
-def _files(model: str) -> list[list[Any]]:
-    """Name, size and time of a local model's files: other weights under the same path are another model."""
-    folder = Path(model)
-    if not folder.is_dir():
-        return []
-    return sorted([p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in folder.iterdir() if p.is_file())
-
-
-def _digest(content: Any) -> str:
-    digest = hashlib.sha256()
-    for item in content if isinstance(content, list) else [content]:
-        digest.update(json.dumps(item, sort_keys=True, default=str, ensure_ascii=False).encode())
-    return digest.hexdigest()
-
-
-def _check_made_with(out_dir: Path, stem: str, made_with: dict[str, Any]) -> None:
-    """Refuse shards that were made with anything else, and note what those to come are made with."""
-    note = out_dir / f"{stem}sampling.json"
-    before = read_json(note)
-    before["config"] = {_FORMER.get(key, key): value for key, value in before.get("config", {}).items()}
-    if before == made_with:
-        return
-    shards = [p for p in out_dir.glob(f"{stem}*.parquet") if re.fullmatch(r"\d{5}", p.stem[len(stem) :])]
-    if shards:
-        was, now = before["config"], made_with["config"]
-        differing = [f"{key} ({was.get(key)!r}, now {now.get(key)!r})" for key in now if was.get(key) != now[key]]
-        others = {"model": "the model", "files": "the model's files", "rows": "the prompts"}
-        differing += [what for key, what in others.items() if before.get(key) != made_with[key]]
-        raise ConfigError(
-            f"holds {len(shards)} shards that were sampled with other settings: {', '.join(differing)}. Set these back, "
-            f"or move the shards and {note.name} away to sample anew",
-            file=str(out_dir),
-        )
-    write_json(note, made_with)
+    rows = pq.read_table(path, columns=["prompt_id", "sample"]).to_pylist()
+    return {(row["prompt_id"], row["sample"]) for row in rows}

@@ -73,7 +73,7 @@ class R1SFTTrainer(ExactResume, SFTTrainer):
         trained = dataset_name == "train"
         if trained:
             self._check_template(dataset, processing_class)
-        too_long: str | None = getattr(args, "too_long", None)
+        too_long: Any = getattr(args, "too_long", None)
         cuts = not (packing and args.packing_strategy != "bfd") or too_long == "drop"
         checked = trained and cuts and args.max_length is not None and too_long is not None
         has_sources = isinstance(dataset, Dataset) and "source" in dataset.column_names

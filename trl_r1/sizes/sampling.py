@@ -68,6 +68,6 @@ def _size_engine(name: str, sampling: Any, tokens: float | None, setting: Settin
     if cache["at_longest"] < 1:
         figures.problems.append(no_cache("gpu_memory_utilization", share, cache, name))
     elif tokens is not None:
-        at_once = max(1.0, min(cache["at_mean"], sampling.shard_prompts * sampling.n_samples))
+        at_once = max(1.0, min(cache["at_mean"], (setting.rows or 1) * sampling.n_samples))
         speed = sampling_speed(model, 2, at_once, context, gpus, assumed)
         figures.hours["sampling"] = figures.hours.get("sampling", 0.0) + tokens / speed / 3600

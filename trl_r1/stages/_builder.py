@@ -36,6 +36,7 @@ def builder(
         writes={"train": columns},
         references={
             "held_out": "data",
+            "against": "data",
             "samples_from": "data",
             "rewards.*.args.model": "model",
             "judge.args.model": "model",
@@ -45,6 +46,6 @@ def builder(
 
     def build(sampling: Any, config: Any) -> None:
         builds = pkgutil.resolve_name(f"trl_r1.builders:{function}")
-        builds(sampling, config, on_shard=Progress(config.output_dir, 0, unit="shards").update)
+        builds(sampling, config, on_progress=Progress(config.output_dir, 0, unit="samples").update)
 
     return stage, program(stage, build)

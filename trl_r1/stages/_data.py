@@ -82,7 +82,7 @@ def rows_of(source: Mapping[str, Any]) -> int:
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq
 
-            rows = sum(pq.read_metadata(file).num_rows for file in data_files(path))
+            rows: int = sum(pq.read_metadata(file).num_rows for file in data_files(path))
         elif path.suffix == ".jsonl":
             with open(path, "rb") as file:
                 rows = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))

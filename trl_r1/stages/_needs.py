@@ -128,7 +128,12 @@ def gpus_here() -> int:
 
 
 def _addresses(configs: Sequence[Any], rewards: Sequence[tuple[str, Any, Any]]) -> Iterator[tuple[str, str]]:
-    found = [("base_url", config.base_url) for engine, config in _engines(configs) if not engine.loads_model]
+    found = [
+        ("base_url", address)
+        for engine, config in _engines(configs)
+        if not engine.loads_model
+        for address in config.servers
+    ]
     found.append(("refine_url", value_of(configs, "refine_url")))
     if value_of(configs, "use_vllm") and value_of(configs, "vllm_mode") == "server":
         host, port = value_of(configs, "vllm_server_host"), value_of(configs, "vllm_server_port")

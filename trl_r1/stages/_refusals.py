@@ -80,6 +80,7 @@ def refusals(
     if value_of(configs, "ddp_timeout") is not None:
         yield from _low_precision_weights(configs, launch)
         yield from _short_timeouts(configs, launch, rows)
+    yield from _effort(configs)
     for model in models:
         for rule in (_positions, _heads, _templates):
             try:
@@ -87,6 +88,18 @@ def refusals(
                     yield from rule(settings_for(configs, model), launch, model)
             except ConfigError as error:  # a config or a tokenizer that cannot be read, or a wrong value in `by_model`
                 yield error
+
+
+def _effort(configs: Sequence[Any]) -> Iterator[ConfigError]:
+    """Refuse to stop at so many accepted samples where nothing says which these are, or where it would bias the result."""
+    own = (value_of(configs, "by_model") or {}).values()
+    asked = value_of(configs, "until_accepted") is not None or any(each.get("until_accepted") for each in own)
+    if asked and not any(getattr(config, "says_solved", False) for config in configs):
+        yield ConfigError(
+            "expected none: only rejection sampling and cold-start data can stop at what is solved; an evaluation's "
+            "numbers would be biased",
+            key="until_accepted",
+        )
 
 
 def loads_weights(configs: Sequence[Any], model: KnownModel) -> bool:

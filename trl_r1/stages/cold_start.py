@@ -7,7 +7,8 @@ python -m trl_r1.stages.cold_start --config cold_start.yaml
 ```
 
 The config is a flat YAML: the fields of [`~sampling.SamplingConfig`] and of [`~builders.ColdStartConfig`]. It leaves
-`data/train.parquet`, `selection.json`, `review.csv` for people to look through, and what was sampled in `traces/`; killed, it goes on at the shard where it was.
+`data/train.parquet`, `selection.json`, `review.csv` for people to look through, and what was sampled in `traces/`; killed, it goes
+on, and has lost what was in flight.
 """
 
 import sys

@@ -6,14 +6,14 @@ python -m trl_r1.stages.evaluate --config evaluate.yaml
 ```
 
 The config is a flat YAML: the fields of [`~sampling.SamplingConfig`] and of [`~evaluation.EvaluationConfig`]. Samples
-are kept in `traces/NAME-00000.parquet`; a stage that was killed goes on at the shard where it was. The paper samples
-at T = 0.6 and top-p 0.95 (v2 D.1); what is asked for here is what the config says.
+are kept in `traces/NAME-00000.parquet`, and how often each prompt was solved in `pass_rates.parquet`; a stage that was
+killed goes on, and has lost what was in flight. The paper samples at T = 0.6 and top-p 0.95 (v2 D.1); what is asked for here is what the config says.
 """
 
 import dataclasses
 import multiprocessing
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -27,18 +27,19 @@ from ..evaluation import EvaluationConfig, hard_prompts, pass_rates, summarize
 from ..io import write_json
 from ..kinds import StageKind
 from ..paired import compare_all
+from ..pass_rates import write_pass_rates
 from ..rewards import LanguageConsistency, ThinkFormat
 from ..sampling import (
     SamplingConfig,
+    Worker,
     accuracy_of,
     check_columns,
     engine_of,
     load_named,
-    sample,
+    sample_to_shards,
     score_traces,
-    shard_count,
 )
-from ..trace import Trace
+from ..trace import Trace, read_traces
 from ._common import Progress, program
 
 
@@ -73,6 +74,8 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     for k in config.pass_at_k:
         if k > most:
             raise ConfigError(f"expected at most n_samples = {most}, got {k}", key="pass_at_k")
+    if sampling.until_accepted is not None or any("until_accepted" in each for each in config.by_model.values()):
+        raise ConfigError("expected none: an evaluation that stops at what is solved is biased", key="until_accepted")
     if config.hard_below is not None and most <= config.hard_chosen_by:
         raise ConfigError(f"expected fewer than n_samples = {most}", key="hard_chosen_by")
     for name in config.causes.models if config.causes else ():
@@ -84,27 +87,39 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     references = _reference_scores(rows, scorer, rewards[scorer]) if scorer else {}
 
     out_dir = Path(config.output_dir)
-    shards = {name: shard_count(len(rows), each) for name, each in settings.items()}
-    progress = Progress(out_dir, sum(shards.values()), unit="shards")
+    worker = Worker.of_environment()
+    samples = {name: len(set(rows["prompt_id"])) * each.n_samples for name, each in settings.items()}
+    progress = Progress(out_dir, sum(samples.values()), unit="samples")
     metrics: dict[str, Any] = {}
-    emergence: dict[str, Any] = {}
+    intervened: dict[str, dict[str, list[Path]]] = {}
     rates: dict[str, dict[str, float]] = {}
+    shards: dict[str, list[Path]] = {}
     sources = dict(zip(rows["prompt_id"], rows["source"], strict=True))
     done = 0
     for name, model in config.models.items():
-        sampled = partial(sample, model, rows, settings[name], out_dir / "traces", name=name, stem=name)
+
+        def report(sampled: int, _: int, /, *, before: int = done, **info: float) -> None:
+            progress.update(before + sampled, **info)
+
+        into_shards = partial(
+            sample_to_shards,
+            name=name,
+            stem=name,
+            finish=partial(score_traces, rewards=rewards),
+            finish_key=[config.rewards, config.best_of_n, config.general_scorer, config.style, config.languages],
+            accuracy=accuracy,
+        )
+        sampled = partial(into_shards, model, rows, settings[name], out_dir / "traces")
         if engine_of(settings[name].backend).needs_own_process and len(config.models) > 1:
-            _in_own_process(sampled, model)
-
-        def report(shards: int, total: int, done: int = done) -> None:
-            progress.update(done + shards)
-
-        scored: dict[str, Any] = {
-            "finish": lambda traces: score_traces(traces, rewards),
-            "finish_key": [config.rewards, config.best_of_n, config.general_scorer, config.style, config.languages],
-        }
-        traces = list(sampled(on_shard=report, **scored))
-        done += shards[name]
+            _in_own_process(partial(sampled, finish=None), Progress(out_dir, progress.total, "samples"), done, model)
+        shards[name] = sampled(on_progress=report)
+        done += samples[name]
+        if config.causes and name in config.causes.models:
+            again = dataclasses.replace(settings[name], n_samples=sampling.n_samples)
+            intervened[name] = _intervene(name, model, rows, again, config.causes, out_dir, into_shards)
+        if worker.rank:  # the first one measures
+            continue
+        traces = _read(shards[name])
         metrics[name] = summarize(
             traces,
             accuracy=accuracy,
@@ -125,15 +140,24 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
                 chosen_by=config.hard_chosen_by,
                 ks=[k for k in config.pass_at_k if k <= left],
             )
-        if config.causes and name in config.causes.models:
-            again = dataclasses.replace(settings[name], n_samples=sampling.n_samples)
-            emergence[name] = {
-                intervention: summarize(traces, accuracy=accuracy, languages=config.languages)
-                for intervention, traces in _intervene(name, model, rows, again, config.causes, out_dir, scored)
-            }
         print(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics[name].items() if isinstance(v, float)))
-    found = {"emergence": emergence} if emergence else {}
-    write_json(out_dir / "metrics.json", {"models": metrics, **found, **_comparisons(rates, sources)})
+    if worker.rank:
+        return
+    if accuracy:
+        write_pass_rates(out_dir / "pass_rates.parquet", shards, accuracy)
+    causes = {
+        name: {
+            each: summarize(_read(paths), accuracy=accuracy, languages=config.languages)
+            for each, paths in found.items()
+        }
+        for name, found in intervened.items()
+    }
+    emergence = {"emergence": causes} if causes else {}
+    write_json(out_dir / "metrics.json", {"models": metrics, **emergence, **_comparisons(rates, sources)})
+
+
+def _read(shards: list[Path]) -> list[Trace]:
+    return [trace for shard in shards for trace in read_traces(shard)]
 
 
 def _intervene(
@@ -143,16 +167,16 @@ def _intervene(
     sampling: SamplingConfig,
     config: EmergenceConfig,
     out_dir: Path,
-    scored: dict[str, Any],
-) -> Iterator[tuple[str, list[Trace]]]:
-    """Sample a model under each intervention of [`~emergence`]."""
+    into_shards: Callable[..., list[Path]],
+) -> dict[str, list[Path]]:
+    """Sample a model under each intervention of [`~emergence`], and return the shards of each."""
     asked = [row for row in rows if config.domains is None or row["domain"] in config.domains]
     full = full_model(model, out_dir / "traces" / f"{name}-merged")
-    for intervention, make_engine in interventions(config).items():
-        folder = out_dir / "emergence" / intervention
-        with closing(make_engine(full, sampling)) as engine:
-            traces = list(sample(full, asked, sampling, folder, name=name, stem=name, engine=engine, **scored))
-        yield intervention, traces
+    found = {}
+    for each, (engine_class, settings) in interventions(config, sampling).items():
+        with closing(engine_class(full, settings)) as engine:
+            found[each] = into_shards(full, asked, settings, out_dir / "emergence" / each, engine=engine)
+    return found
 
 
 def _comparisons(rates: dict[str, dict[str, float]], sources: dict[str, str]) -> dict[str, Any]:
@@ -196,18 +220,17 @@ def _reference_scores(rows: "Dataset", name: str, scorer: Callable[..., Any]) ->
     return {trace.prompt_id: trace.rewards[name] for trace in score_traces(references, {name: scorer})}
 
 
-def _in_own_process(sampled: Callable[[], Iterator[Trace]], model: str) -> None:
-    """Have another process write the shards. The traces themselves are read from these."""
-    process = multiprocessing.get_context("spawn").Process(target=_drain, args=(sampled,))
+def _in_own_process(sampled: Callable[..., Any], progress: Progress, done: int, model: str) -> None:
+    """Have another process sample. The shards are scored and read here."""
+    process = multiprocessing.get_context("spawn").Process(target=_sample, args=(sampled, progress, done))
     process.start()
     process.join()
     if process.exitcode:
         raise StageError(f"sampling from {model} ended with code {process.exitcode}")
 
 
-def _drain(sampled: Callable[[], Iterator[Trace]]) -> None:
-    for _ in sampled():
-        pass
+def _sample(sampled: Callable[..., Any], progress: Progress, before: int) -> None:
+    sampled(on_progress=lambda done, total, /, **info: progress.update(before + done, **info))
 
 
 main = program(STAGE, evaluate)

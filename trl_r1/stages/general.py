@@ -6,7 +6,7 @@ python -m trl_r1.stages.general --config general.yaml
 ```
 
 The config is a flat YAML: the fields of [`~sampling.SamplingConfig`] and of [`~builders.GeneralConfig`]. It leaves
-`data/train.parquet`, `selection.json` and what was sampled in `traces/`; killed, it goes on at the shard where it was.
+`data/train.parquet`, `selection.json` and what was sampled in `traces/`; killed, it goes on, and has lost what was in flight.
 """
 
 import sys

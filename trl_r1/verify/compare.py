@@ -26,9 +26,9 @@ from .extract import sentence_value
 from .intervals import is_condition, is_set, same_set
 from .normal import normalise, squeeze
 from .numeric import Undecided, compare_equations, compare_values, nearly_equal
-from .quantity import Leaf, Unreadable, ask, compare_quantities, has_letters, letters, same_words
+from .quantity import Leaf, Unreadable, ask, compare_quantities, has_letters, is_nothing, letters, same_words
 from .structure import Node, chain, is_name, name_key, take_apart
-from .words import is_text
+from .words import fraction_in_words, is_text
 
 
 __all__ = ["Leaf", "Unreadable", "compare", "fast_leaf", "has_letters", "is_text"]
@@ -67,7 +67,7 @@ def compare(gold: str, answer: str, leaf: Leaf) -> bool:
     Raises:
         [`~verify.numeric.Undecided`], [`Unreadable`]: passed on from `leaf`.
     """
-    gold_text, answer_text = normalise(gold), normalise(answer)
+    gold_text, answer_text = (_without_words(normalise(text)) for text in (gold, answer))
     if not answer_text or len(answer_text) > _LONGEST_ANSWER + 5 * len(gold_text):
         return False
     if squeeze(gold_text) == squeeze(answer_text):
@@ -79,12 +79,36 @@ def compare(gold: str, answer: str, leaf: Leaf) -> bool:
         # `\dfrac23 \approx 0.67`: the answer may be either.
         return any(compare(reading, answer_text, leaf) for reading in readings if not is_name(reading))
     if is_text(gold_text):
-        return same_words(gold_text, answer_text)
+        stated = _STATEMENT.match(answer_text)
+        return same_words(gold_text, answer_text) or (stated is not None and same_words(gold_text, stated[1]))
+    if is_nothing(gold_text) and is_nothing(answer_text):
+        return True
     if (value := sentence_value(answer)) is not None and value != answer:
         return compare(gold, value, leaf)
     return any(
         _compare_nodes(take_apart(gold_text), take_apart(reading), leaf) for reading in _approximate(answer_text)
     )
+
+
+_STATEMENT = re.compile(
+    r"(?:it|this|that|they|(?:the|my|our) \w+(?: \w+)?)\s+(?:is|are|was|will be|would be|must be)\s+(?:an? |the )?([^?]+)$",
+    re.IGNORECASE,
+)
+
+
+def _without_words(text: str) -> str:
+    """Write a fraction in words as a fraction, before its `and` parts it (`two and a half`), and all numbers as a set."""
+    words = _TEXT_GROUP.sub(r"\1", text)
+    if _ALL_NUMBERS.fullmatch(words):
+        return r"\mathbb{R}"
+    value = fraction_in_words(words)
+    return text if value is None else rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+_ALL_NUMBERS = re.compile(
+    r"\s*(?:(?:all|any|the|every) real(?: number)?s?|(?:全体|一切|任意|所有)实数)\s*", re.IGNORECASE
+)
+_TEXT_GROUP = re.compile(r"\\text\{([^{}]*)\}")
 
 
 def _approximate(answer: str) -> list[str]:
@@ -106,6 +130,8 @@ def _compare_nodes(gold: Node, answer: Node, leaf: Leaf) -> bool:
         return False
     if answer.kind == "value" and gold.kind in _SEQUENCES and not is_condition(answer):
         answer = take_apart(answer.text, as_list=True)
+    if gold.kind == "set" and len(gold.items) == 1 and answer.kind == "value":
+        return _compare_nodes(gold.items[0], answer, leaf)
     if gold.kind in ("time", "ratio") and (verdict := _compare_ratio(gold, answer, leaf)) is not None:
         return verdict
     if gold.kind == "union" or answer.kind == "union" or (is_condition(answer) and _is_interval(gold)):
@@ -132,9 +158,22 @@ def _compare_items(gold: Node, answer: Node, leaf: Leaf) -> bool:
                 return False
             items = [by_name[name] for name in names]
         ordered = True
+    if ordered and not any(names):
+        items = _in_order_of_names(items)
     if ordered:
         return all(_compare_nodes(g, a, leaf) for g, a in zip(gold.items, items, strict=True))
     return _match_any_order(gold.items, items, leaf)
+
+
+# Letters of which coordinates come in the order of the alphabet, however an answer lists them.
+_COORDINATES = ("xyz", "abcd", "pqrs", "uvw", "mn")
+
+
+def _in_order_of_names(items: Sequence[Node]) -> Sequence[Node]:
+    """Bring `y = 2, x = 1` into the order of a tuple; other names stay in the order in which they are written."""
+    names = [item.name for item in items]
+    known = len(set(names)) == len(names) and any(set(names) <= set(letters) for letters in _COORDINATES)
+    return sorted(items, key=lambda item: item.name) if known else items
 
 
 def _compare_ratio(gold: Node, answer: Node, leaf: Leaf) -> bool | None:
@@ -309,7 +348,7 @@ def _value_of(sides: list[str], leaf: Leaf) -> str | None:
         return None
     numeric = not has_letters(last)
     for side in sides[:-1]:
-        if side and not is_name(side):
+        if side and not is_name(side) and not _BINDS.match(side):
             if numeric and has_letters(side):
                 if not _names_a_number(side):
                     return None
@@ -325,6 +364,13 @@ def _value_of(sides: list[str], leaf: Leaf) -> str | None:
 def _names_a_number(side: str) -> bool:
     """Tell whether a side with letters is what was asked for (`a + b`, `xy`) and no equation to be solved (`2x`)."""
     return not re.search(r"\d", re.sub(r"_\{?\w+\}?|(?<=[A-Za-z])\([^()]*\)", "", side))
+
+
+# What was asked for, whatever letters it holds: a limit, a sum, an integral, a derivative.
+_BINDS = re.compile(
+    r"\s*\\(?:lim|sum|prod|i{0,2}int|oint|max|min|sup|inf)(?![A-Za-z])|\s*\\frac\s*\{\s*(?:d|\\partial)(?![A-Za-z]{2})[^{}]{0,8}\}\s*"
+    r"\{\s*(?:d|\\partial)[^{}]{1,8}\}"
+)
 
 
 def fast_leaf(gold: str, answer: str, factor: Fraction) -> bool:

@@ -9,10 +9,11 @@ Where the answer stands, in this order; what stands more than 100,000 characters
 2. what follows the last `####` (GSM8K).
 3. what follows the last "answer is", "answer:", "答案是", ... in its sentence.
 4. the whole text, if it is one expression, number or word rather than prose.
-5. the last formula of the last line that is not blank, else the last number of it. Three numbers or more in a row, or two
-   with an `or` between, are a list: naming every number answers with none of them.
+5. the last formula of the last line that is not blank, with those that a comma, `and` or `or` joins to it; else its last
+   number. Three numbers or more in a row, or two with an `and` or `or` between, are a list: naming every number answers with
+   none of them. Else the words that stand in bold type.
 
-A number or formula of prose (3 and 5) whose clause denies it ("The answer is not 4") is no answer.
+What stands in a question, or in a clause of prose (3 and 5) that denies it ("The answer is not 4"), is no answer.
 """
 
 import itertools
@@ -32,22 +33,29 @@ _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _ANCHOR = re.compile(
     r"(?:\banswers?\b\**[ \t]*(?:\([^()\n]{0,40}\)[ \t]*)?(?:(?:is|are|equals|would be|must be)\b[ \t]*:?|[:=：])|"
-    r"答案(?:应该)?(?:是|为|等于)?[ \t]*[:：]?|答[ \t]*[:：])[ \t]*\**[ \t]*",
+    r"答案[】\]]?(?:应该)?(?:是|为|等于)?[ \t]*[:：]?|答[ \t]*[:：])[ \t]*\**[ \t]*",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"\n|。|！|[.!?](?=\s+[A-Z(\\$]|\s*$)|(?<=[^\d])\.(?=\s)|\.(?=\s*\*\*)")
 _SENTENCES = re.compile(r"(?:(?<=[.!?])|(?<=[.!?]\$)|(?<=[.!?]\$\$))(?<!\.\.)\s+(?=[A-Z<])|(?<=[。！])")
 _OFFERED_BEHIND = re.compile(r"[\s$.]{0,4}(?:\\[)\]]\s?)?(?:or|或)\s+\$?\s*(-?[\d\\](?:[^\s$.,]|[.,](?=\d)){0,40})")
 _NOT_BEFORE = re.compile(r"(?:\b(?:not|never|rather than|instead of)|n['’]t|不是|而非)[\s$:(\\\[]*$", re.IGNORECASE)
+_DENIED_BOX = re.compile(
+    r"[\s$.]{0,4}(?:\\[)\]])?\s*(?:(?:is|was|are|seems|would be)\s+(?:certainly |clearly |definitely )?(?:wrong|incorrect|false|not\b|never\b)|"
+    r"(?:isn|wasn|can)['’]t\b|cannot be\b|是错|不对|不是)",
+    re.IGNORECASE,
+)
 _PERCENT_BEHIND = re.compile(r"\s*(?:\$|\\\))?\s*(?:\\?%|percent\b|pct\b)")
 _REASON = re.compile(
     r"\s*(?:,\s*)?\b(?:because|since|where|which|so|hence|thus|when|if|but|as)\b.*", re.IGNORECASE | re.DOTALL
 )
 _NUMBER = re.compile(
-    r"(?<![A-Za-z\d_.\\])[-+]?\s?(?:\\\$|[$¥€£])?\s?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*(?:\\?%|percent\b|pct\b))?"
+    r"(?<![A-Za-z\d_.\\])[-+]?\s?(?:\\\$|[$¥€£])?\s?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
+    r"(?:(?::\d{1,2}){1,2}(?:\s?[ap]\.?m\b\.?)?|(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*(?:\\?%|percent\b|pct\b))?)",
+    re.IGNORECASE,
 )
 _LISTED = re.compile(r"\s*(?:,|;|/|，|、|;|(?:,\s*)?(?:and|or)(?![A-Za-z])|和|或)\s*")
-_EITHER = re.compile(r"or|或")
+_BOTH = re.compile(r"or|and|或|和")
 _PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}(?![A-Za-z]|\s*=)")
 _MATHEMATICS = "pi sqrt inf infty infinity sin cos tan cot sec csc log ln exp arcsin arccos arctan mod and or"
 _MATH_WORDS = frozenset(_MATHEMATICS.split())
@@ -66,6 +74,7 @@ _TEXT_GROUP = re.compile(r"\\(?:text|textbf|textrm|mbox|textnormal)\s*\{([^{}]*)
 _BEFORE_NUMBER = re.compile(
     r"(?:\b(?:than|least|most|over|under|below|above|within|almost|nearly|half|twice|thrice|double|triple|times|plus|minus|"
     r"negative|between|beyond|up to|anything but|all but|负|大于|小于|超过|不到)|[<>≤≥]|\\(?:le|ge|lt|gt)q?|"
+    r"\d\s*(?:to|through|[-–—~]|到|至)|"
     r"(?:squares?|cubes?|roots?|reciprocal|half|third|quarter|inverse|opposite|negative|multiples?|powers?|factorial|logarithm|double|"
     r"percent|fraction|factors?|divisors?|out|instead)\s+of)\s*[$(]*$",
     re.IGNORECASE,
@@ -113,11 +122,29 @@ def _found(text: str) -> str | None:
         return _HASHES.findall(text)[-1].strip() or None
     anchors = list(_ANCHOR.finditer(text))
     for anchor in reversed(anchors[-2:]):
+        if _taken_back(text, anchor):
+            return None
         if found := _after_anchor(text[anchor.end() :]):
             return found
     if is_expression(text):
         return text.strip("*").strip() or None
     return _last_of_last_line(text)
+
+
+def _taken_back(text: str, anchor: re.Match[str]) -> bool:
+    """Tell whether what stands before "the answer is" in its sentence takes it back: "I doubt that", "If x were 13,"."""
+    before = re.split(r"[.!?\n。！？]", text[max(0, anchor.start() - 200) : anchor.start()])[-1]
+    behind = _SENTENCE_END.split(text[anchor.end() : anchor.end() + 200], maxsplit=1)[0]
+    supposed = "would" in anchor[0].lower() and (_SUPPOSED.search(before) or _SUPPOSED.search(behind))
+    return bool(supposed or _DOUBTED.search(_CLAUSE_END.split(before)[-1]))
+
+
+_DOUBTED = re.compile(
+    r"\b(?:doubt(?:s|ful)?|den(?:y|ies)|false|untrue|wrong|incorrect|unlikely|impossible|cannot be|not (?:true|right|correct|the case)|"
+    r"(?:not|n['’]t) (?:think|believe|say|mean))\b|怀疑|错误|否认|不认为",
+    re.IGNORECASE,
+)
+_SUPPOSED = re.compile(r"\b(?:if|had|were)\b", re.IGNORECASE)
 
 
 def stands_alone(text: str) -> bool:
@@ -132,7 +159,7 @@ def is_expression(text: str) -> bool:
     """Tell whether a text is an answer by itself rather than prose around one."""
     if not text or len(text) > _LONGEST_WHOLE or (text.count("\n") > 2 and "matrix" not in text):
         return False
-    if re.search(r"\d", text) and DENIAL.search(text):
+    if (re.search(r"\d", text) and DENIAL.search(text)) or (" **" in text and _BOLD.search(text)):
         return False
     bare = re.sub(r"\\(?:text|mbox|mathrm|textbf|begin|end)\s*\{[^{}]*\}", " ", text)
     words = [word for word in _PROSE.findall(bare) if word.lower() not in _MATH_WORDS]
@@ -202,6 +229,8 @@ def _boxed(text: str) -> str | None:
         filled.pop()
     if not filled or filled[-1][2] is None:
         return None
+    if _DENIED_BOX.match(text, filled[-1][1]):
+        return None
     joined = [filled[-1]]
     for before in reversed(filled[:-1]):
         if before[2] is None or not _joins(text[before[1] : joined[-1][0]]):
@@ -261,6 +290,8 @@ def _unwrapped(content: str) -> str:
 def _after_anchor(rest: str) -> str | None:
     rest = rest[:_LONGEST_WHOLE].lstrip()
     sentence = _SENTENCE_END.split(rest, maxsplit=1)[0] if not rest.startswith(("$$", "\\[")) else rest
+    if rest[len(sentence) : len(sentence) + 1] == "?":
+        return None
     for delimiter in (r"\$\$(.+?)\$\$", r"\\\[(.+?)\\\]"):
         if formula := re.match(delimiter, rest, re.DOTALL):
             return formula[1].strip() or None
@@ -285,11 +316,24 @@ def _last_of_last_line(text: str) -> str | None:
         return line.strip("*").strip() or None
     for sentence in reversed(_SENTENCES.split(line)):
         if formulas := list(_FORMULA.finditer(sentence)):
-            last = formulas[-1]
-            return None if _denied(sentence, last.start(), last.end()) else _inside_formula(last)
+            first = len(formulas) - 1
+            while first and _LISTED.fullmatch(sentence[formulas[first - 1].end() : formulas[first].start()]):
+                first -= 1
+            listed = formulas[first:]
+            if any(_denied(sentence, one.start(), one.end()) for one in listed[:20]):
+                return None
+            return ", ".join(map(_inside_formula, listed))
         if _NUMBER.search(sentence):
             return _number(sentence, last=True)
+        if (bold := _BOLD.findall(sentence)) and len(bold) == 1 and not _NOT_STATED.search(sentence):
+            return None if DENIAL.search(sentence) else str(bold[0]).strip()
     return None
+
+
+_NOT_STATED = re.compile(r"\b(?:but|any\w*|every\w*|except|unlike|than|or)\b|[?？]|或", re.IGNORECASE)
+
+
+_BOLD = re.compile(r"(?<![*\w)}])\*\*([^*\s][^*:：\n]{0,80})\*\*(?!\s*[:：])")
 
 
 def _inside_formula(found: re.Match[str]) -> str:
@@ -307,7 +351,7 @@ def sentence_value(text: str) -> str | None:
     if len(text) > _LONGEST_WHOLE or not _WORDS.search(text):
         return None
     text = _BARE_NAME.sub(r"\1\2", _TEXT_GROUP.sub(r"\1", text)).strip().strip("*").strip()
-    if is_expression(text):
+    if is_expression(text) or _CONDITIONAL.search(text):
         return None
     for anchor in list(_ANCHOR.finditer(text))[-1:]:
         return _after_anchor(text[anchor.end() :])
@@ -338,6 +382,12 @@ def sentence_value(text: str) -> str | None:
     )
 
 
+_LEFT_OPEN = re.compile(
+    r"\b(?:rul\w*|exclud\w*|eliminat\w*|reject\w*|discard\w*|suppos\w*|assum\w*|guess\w*|were)\b|排除|假设|如果",
+    re.IGNORECASE,
+)
+_CONDITIONAL = re.compile(r"\b(?:if|unless|provided|assuming|suppose)\b|如果|假设|除非", re.IGNORECASE)
+_ASKED = re.compile(r"[^\d.!?。！？]{0,60}[?？]")
 _EITHER_WORD = re.compile(r"\b(?:or|either)\b|或", re.IGNORECASE)
 
 
@@ -352,6 +402,8 @@ def _denied(text: str, start: int, end: int) -> bool:
     """Tell whether the clause around a span of prose denies it, or makes another number of it."""
     if _BEFORE_NUMBER.search(text[max(0, start - 30) : start]) or _BEHIND_NUMBER.match(text, end):
         return True
+    if _ASKED.match(text, end):
+        return True
     before = text[max(0, start - 200) : start]
     for number in _NUMBER.finditer(before):  # `not 3 but 4` denies the first, `not 3 and 4` both
         if not _LISTED.fullmatch(before[number.end() :]):
@@ -363,6 +415,8 @@ def _denied(text: str, start: int, end: int) -> bool:
     ):
         return True
     after = _CLAUSE_END.split(text[end : end + 200], maxsplit=1)[0]
+    if _LEFT_OPEN.search(before):
+        return True
     return bool(DENIAL.search(before) or DENIAL.search(after) or re.search(r"≠|\\neq?(?![A-Za-z])|!=", before))
 
 
@@ -380,6 +434,6 @@ def _number(text: str, last: bool) -> str | None:
         end += 1
     if any(_denied(text, number.start(), number.end()) for number in found[start : end + 1][:20]):
         return None
-    if end - start >= 2 or any(_EITHER.search(joint) for joint in between[start:end]):
+    if end - start >= 2 or any(_BOTH.search(joint) for joint in between[start:end]):
         return ", ".join(number[0].strip() for number in found[start : end + 1])
     return found[-1 if last else 0][0].strip()

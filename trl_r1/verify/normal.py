@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 
-from .words import MULTIPLIERS
+from .words import MULTIPLIERS, number_in_words
 
 
 _Rule = tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[str]], str]]
@@ -91,7 +91,8 @@ _PLAIN = re.compile(r"-?[0-9]{1,30}|[A-Za-z]")
 _COMPARISON = re.compile(r"([<>!])=(?!=)")
 _COLOUR = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|rm|it)(?=[\s\d\\])|\\tag\s*\{[^{}]*\}")
 _LEADING = re.compile(
-    r"^(?:[\s,]|\.(?!\d)|\\(?:therefore|because|implies|Rightarrow|Longrightarrow|iff|to)(?![A-Za-z]))+"
+    r"^(?:[\s,]|\.(?!\d)|\\(?:therefore|because|implies|Rightarrow|Longrightarrow|iff|to)(?![A-Za-z])|"
+    r"(?:解得|求得|所以|因此|于是|故|即|则)(?=[\s,:]*[-\w\\$(]))+"
 )
 _TEXT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|textup|mathrm|mbox|hbox|emph|underline|operatorname)"
@@ -111,6 +112,11 @@ _MULTIPLIED = re.compile(
     r"(hundred|thousand|million|billion|trillion|dozen)s?(?![A-Za-z]))"
 )
 _MYRIADS = re.compile(r"(?<=\d)\s*(?:\\text\{)?([百千万亿]+)(?![米克瓦卡赫升])")
+_PRIMES = re.compile(r"\^\s*(?:\{\s*((?:\\prime\s*)+)\}|(\\prime(?![A-Za-z])))")
+_ORDINAL = re.compile(
+    r"(?<=\d)\s*(?:\^\s*\{?\s*)?\\text\{\s*(?:st|nd|rd|th)\s*\}\s*\}?|(?<=\d)(?:st|nd|rd|th)(?![A-Za-z])"
+)
+_PERCENT_IN_CHINESE = re.compile(r"百分之\s*(\d+(?:\.\d+)?|[零一二三四五六七八九十百两]+)")
 _NEGATIVE = re.compile(r"负(?=\s*[\d\\.])|\b(?:negative|minus)\s+(?=[\d\\.])", re.IGNORECASE)
 _BARE_ROOT = re.compile(r"\\sqrt\s*(?:(\d|[A-Za-z])|(\\pi))")
 _PLAIN_ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\})")
@@ -127,7 +133,7 @@ _CIRCLE = re.compile(
 )
 _SYNONYMS = re.compile(
     r"\\(leq|geq|leqslant|geqslant|neq|cdotp|ast|div|lbrace|rbrace|dots|ldots|cdots|lt|gt|infin|varnothing|vee|land|wedge|"
-    r"simeq|backslash|lvert|rvert|vert|dotsc)(?![A-Za-z])"
+    r"simeq|backslash|lvert|rvert|vert|dotsc|dbinom|tbinom)(?![A-Za-z])"
 )
 _SYNONYM = {
     "leq": r"\le",
@@ -156,6 +162,8 @@ _SYNONYM = {
     "rvert": "|",
     "vert": "|",
     "dotsc": r"\ldots",
+    "dbinom": r"\binom",
+    "tbinom": r"\binom",
 }
 
 
@@ -256,6 +264,8 @@ def _text_group(found: re.Match[str]) -> str:
         return word
     if number := re.fullmatch(r"([-+]?(?:\\?\$)?\d[\d,.]*)\s*([^\W\d_][^\d]*)", word):
         return rf"{number[1]} \text{{{number[2]}}}"
+    if ratio := re.fullmatch(r"(\d+)\s+to\s+(\d+)", word):
+        return f"{ratio[1]}:{ratio[2]}"
     if equation := re.fullmatch(r"([A-Za-z])\s*=\s*([-+]?\d[\d,.]*)", word):
         return f"{equation[1]} = {equation[2]}"
     return rf"\text{{{word}}}"
@@ -276,6 +286,10 @@ def _multiplied_in_chinese(found: re.Match[str]) -> str:
 def _dotted(found: re.Match[str]) -> str:
     first, last = found[2] or found[3], found[5] or found[6]
     return rf"{found[1]}\overline{{{first}{(found[4] or '') + last if last else ''}}}{'' if last else found[4] or ''}"
+
+
+def _digits(numeral: str) -> str:
+    return numeral if numeral[0].isdecimal() and numeral.isascii() else str(number_in_words(numeral))
 
 
 def _braced_fractions(text: str) -> str:
@@ -352,6 +366,9 @@ _LATEX: tuple[_Rule, ...] = (
     (("{",), _TEXT, _text_group),
 )
 _NUMBERS: tuple[_Rule, ...] = (
+    (("prime",), _PRIMES, lambda found: "'" * (found[1] or found[2]).count("prime")),
+    (("st", "nd", "rd", "th"), _ORDINAL, ""),
+    (("百分之",), _PERCENT_IN_CHINESE, lambda found: rf"{_digits(found[1])}\%"),
     (("负", "inus", "egative"), _NEGATIVE, "-"),
     (("e", "E"), _SCIENTIFIC, lambda found: rf"{found[1]} \cdot 10^{{{int(found[2])}}}"),
     (("illion", "ousand", "undred", "ozen"), _MULTIPLIED, _multiplied),

@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from .exact import Exact, close_enough, read_exact
 from .expression import looks_mathematical, read_tree
-from .units import PERCENT, Unit, factor_between, take_unit
-from .words import number_in_words, number_with_noun
+from .units import PERCENT, Unit, compound, factor_between, take_unit
+from .words import fraction_in_words, number_in_words, number_with_noun
 
 
 class Unreadable(Exception):
@@ -31,6 +31,7 @@ _CONSTANT_COMMANDS = frozenset(_CONSTANT_COMMANDS_TEXT.split())
 _PLAIN_FUNCTIONS_TEXT = "sqrt sin cos tan cot sec csc log ln exp lg max min gcd lcm mod abs"
 _PLAIN_FUNCTIONS = frozenset(_PLAIN_FUNCTIONS_TEXT.split())
 _TEXT_GROUP = re.compile(r"\\text\{([^{}]*)\}")
+_PRIMED = re.compile(r"\w'+")
 _BASE = re.compile(
     r"^\(?\s*(-?(?=[A-Fa-f]{0,8}\d)[0-9A-Fa-f]{1,200})\s*\)?\s*"
     r"(?:_\s*(?:\{\s*(?:\\text\{)?\s*(\w+)\s*\}?\s*\}|(\d+))|(?:\\text\{)?\s*(?:in )?base[ -](\w+)\}?)$"
@@ -54,6 +55,7 @@ def compare_quantities(gold: str, answer: str, leaf: Leaf) -> bool:
     Raises:
         [`Unreadable`], [`~verify.numeric.Undecided`]: passed on from `leaf`, or if the gold is no mathematics.
     """
+    gold, answer = (compound(text) or text for text in (gold, answer))
     gold_body, gold_unit = take_unit(gold, any_words=True)
     gold_exact = _number(gold_body)
     gold_is_number = gold_exact is not None or not has_letters(gold_body)
@@ -97,14 +99,20 @@ def ask(leaf: Leaf, gold: str, answer: str, factor: Fraction = Fraction(1)) -> b
     """
     if read_tree(gold) is None and not looks_mathematical(gold):
         raise Unreadable(gold)
+    if _primed(gold) != _primed(answer):
+        return False  # computer algebra takes `x'` for `x`
     return (read_tree(answer) is not None or looks_mathematical(answer)) and leaf(gold, answer, factor)
+
+
+def _primed(text: str) -> set[str]:
+    return set(_PRIMED.findall(text)) if "'" in text else set()
 
 
 def _number(body: str) -> Exact | None:
     """Read digits, or a number in words, maybe with what is counted behind it."""
     found = read_exact(body)
     if found is None and (words := _TEXT_GROUP.sub(r"\1", body)) and "\\" not in words:
-        value = number_with_noun(words)
+        value = fraction_in_words(words) or number_with_noun(words)
         found = None if value is None else Exact(Fraction(value))
     return found
 
@@ -182,7 +190,7 @@ def same_words(gold: str, answer: str) -> bool:
         body = take_unit(answer, numeric=True)[0]
         found = _number(body)
         return found is not None and found.value == number
-    if _is_nothing(gold) and _is_nothing(answer):
+    if is_nothing(gold) and is_nothing(answer):
         return True
     label = _CHOICE_LABEL.match(answer)
     if label and len(gold_words) == 1 and len(gold_words[0]) == 1:
@@ -196,7 +204,8 @@ _NOTHING = re.compile(
 )
 
 
-def _is_nothing(text: str) -> bool:
+def is_nothing(text: str) -> bool:
+    """Tell whether an answer says that there is nothing: the empty set, no solution."""
     return text.replace(" ", "") in ("\\emptyset", "\\{\\}") or bool(
         _NOTHING.fullmatch(_TEXT_GROUP.sub(r"\1", text).strip(" ."))
     )

@@ -61,15 +61,21 @@ _OR = r"(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![A-Za-z])|或"
 _CONNECTOR = re.compile(rf"\s*(?:[,;]?\s*(?:{_AND}|{_OR})|[;,]|[和与])\s*")
 _ALTERNATIVE = re.compile(rf"\s*(?:[,;]?\s*(?:{_OR})|;)\s*")
 _UNION = re.compile(r"\s*\\cup(?![A-Za-z])\s*")
-_THOUSANDS = re.compile(r"^(?:[^,=\d]{1,40}=\s*)?[-+]?(?:\\\$|\$)?\s*[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
+_THOUSANDS = re.compile(r"^(?:[^,=\d]{1,40}=\s*)?[-+]?(?:\\\$|[$¥€£₹])?\s*[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
 _RATIO = re.compile(r"^\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+$")
 _TIME = re.compile(
-    r"^(\d{1,2})(?::([0-5]\d)(?::([0-5]\d))?|(?=\s*(?:\\text\{\s*)?[ap]\.?\s?m))\s*(?:\\text\{\s*)?(?:([ap])\.?\s?m\.?)?"
+    r"^(\d{1,2})(?:\s*:\s*([0-5]\d)(?:\s*:\s*([0-5]\d))?|(?=\s*(?:\\text\{\s*)?[ap]\.?\s?m))\s*(?:\\text\{\s*)?(?:([ap])\.?\s?m\.?)?"
     r"(?:o'clock)?\s*(?:\})?$",
     re.IGNORECASE,
 )
 _PLUS_MINUS = re.compile(r"\\pm(?![A-Za-z])")
 _MEMBER = re.compile(r"^(\\?[A-Za-z]+(?:_\{?\w+\}?)?|\([A-Za-z](?:\s*,\s*[A-Za-z])*\))\s*\\in(?![A-Za-z])\s*")
+_COLUMN = re.compile(r"^[(\[]([^()\[\]]*)[)\]]\s*\^\s*(?:\{\s*(?:T|\\top|\\intercal)\s*\}|T|\\top|\\intercal)$")
+# `\{x \mid x > 1\}`, `\{x \in \mathbb{R} : x > 1\}`
+_SET_BUILDER = re.compile(
+    r"^\s*([A-Za-z])\s*(?:\\in\s*\\mathbb\s*\{?\s*R\s*\}?\s*)?(?:\\mid(?![A-Za-z])|\||:)\s*((?=.*\b\1\b).+)$",
+    re.DOTALL,
+)
 _EQUALS = re.compile(r"(?<![<>!\\:=])=(?!=)")
 _POINT = re.compile(r"^([A-Z](?:_\{?\w+\}?|')?|\\text\{(?:[Tt]he )?[A-Za-z]+(?: is)?\})\s*(?=\()")
 _WORD = r"(?:[A-Za-z]|\\(?!frac|sqrt|cdot|times|pm|ln|log|sin|cos|tan|pi)[A-Za-z]+\b)"
@@ -133,6 +139,8 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
         return inner if member[1].startswith("(") else replace(inner, name=name_key(member[1]))
     if (system := _SYSTEM.match(text)) and (system[1] != "array" or "=" in system[2]):
         rows = [row.strip(" ,;.") for row in _ROW_END.split(system[2]) if row.strip(" ,;.")]
+        if len(rows) == 1:
+            return _take_apart(rows[0], as_list, depth + 1)
         return _listed(", ".join(rows), [_take_apart(row, as_list, depth + 1) for row in rows])
     if found := _MATRIX.match(text):
         return _matrix(text, found[3], as_list, depth, transposed=bool(found[4]))
@@ -146,9 +154,16 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
                 return Node("union", text, tuple(nodes))
             if separator is _ALTERNATIVE:
                 return _listed(text, nodes)
+    if (column := _COLUMN.match(text)) and len(entries := split_elements(column[1], in_brackets=True)) > 1:
+        items = tuple(_take_apart(entry, as_list, depth + 1) for entry in entries)
+        return Node("matrix", text, items, f"{len(items)}x1")
     enclosed = _enclosed(text)
     if enclosed is not None:
         opening, closing, inside = enclosed
+        if opening == "\\{" and (condition := _SET_BUILDER.match(inside)):
+            described = _take_apart(condition[2], as_list, depth + 1)
+            if _is_set(described):
+                return described
         elements = split_elements(inside, in_brackets=True)
         if opening == "\\{":
             items = tuple(_take_apart(e, as_list, depth + 1) for e in elements) if inside.strip() else ()

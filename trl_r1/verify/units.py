@@ -81,9 +81,10 @@ _TABLE: dict[str, list[tuple[str, Fraction]]] = {
     "months": [("month", Fraction(1)), ("yr year", Fraction(12))],
     "length/time": [("mph", 63360 * _INCH / 3600), ("kph kmh", Fraction(1000, 3600))],
     "money:usd": [("\\$ $ dollar usd buck", Fraction(1)), ("cent ¢", Fraction(1, 100))],
-    "money:cny": [("¥ 元 yuan rmb", Fraction(1)), ("角", Fraction(1, 10))],
+    "money:cny": [("¥ 元 yuan rmb cny", Fraction(1)), ("角", Fraction(1, 10))],
     "money:eur": [("€ euro eur", Fraction(1))],
     "money:gbp": [("£ gbp", Fraction(1))],
+    "money:inr": [("₹ rs inr rupee", Fraction(1))],
     "degree": [("degree deg ^\\circ 度", Fraction(1))],
     "radian": [("rad radian 弧度", Fraction(1))],
     "percent": [("% \\% percent percentage pct", Fraction(1))],
@@ -115,7 +116,10 @@ _TRAILING_WORDS = re.compile(
     r"(?<=[\d})])\s*((?:(?<=\s)[A-Za-z][A-Za-z-]*|(?<![A-Za-z])[A-Za-z]{2,}|[¢])" + _WORDS_BEHIND
 )
 _TRAILING_LETTERS = re.compile(r"(?<=[\d})])\s*((?:[A-Za-z][A-Za-z-]*|[¢])" + _WORDS_BEHIND)
-_LEADING_MONEY = re.compile(r"^([-+]?)\s*(?:US|USD)?\s*(\\\$|\$|¥|€|£|USD|RMB)\s*(?=[-\d.\\(])")
+_LEADING_MONEY = re.compile(
+    r"^([-+]?)\s*(?:US|USD)?\s*(?:(\\\$|\$|¥|€|£|₹|USD|RMB)|\\text\{\s*(USD|EUR|GBP|RMB|CNY|INR|US\\?\$|\\?\$|[Rr]s\.?)\s*\})\s*"
+    r"(?=[-\d.\\(])"
+)
 _LEADING_CJK = re.compile(rf"^[{_CJK}\s]+[:,]?\s*(?=[-+\d.\\($])")
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 
@@ -175,7 +179,7 @@ def take_unit(text: str, numeric: bool = False, any_words: bool = False) -> tupl
     if prefix and (any_words or leading_words(prefix[0]) == prefix.end()):
         text = text[prefix.end() :]
     if money := _LEADING_MONEY.match(text):
-        unit, text = unit_named(money[2]), money[1] + text[money.end() :]
+        unit, text = unit_named((money[2] or money[3]).removeprefix("US")), money[1] + text[money.end() :]
     for _ in range(4):
         found = _last_unit(text, numeric, any_words)
         if found is None:
@@ -185,6 +189,28 @@ def take_unit(text: str, numeric: bool = False, any_words: bool = False) -> tupl
             return text, named
         unit = _first_known(unit, named)
     return text, unit
+
+
+def compound(text: str) -> str | None:
+    r"""
+    Write a quantity in two units of one kind in the smaller: `3\text{ hours }20\text{ minutes}` as `200\text{minutes}`; `None` for
+    anything else.
+    """
+    found = _COMPOUND.fullmatch(text)
+    if found is None:
+        return None
+    large, small = unit_named(found[2] or found[3]), unit_named(found[5] or found[6])
+    if not large.known or large.kind != small.kind or large.scale <= small.scale:
+        return None
+    total = Fraction(found[1]) * large.scale / small.scale + Fraction(found[4])
+    number = str(total.numerator) if total.denominator == 1 else rf"\frac{{{total.numerator}}}{{{total.denominator}}}"
+    return rf"{number}\text{{{found[5] or found[6]}}}"
+
+
+_COMPOUND = re.compile(
+    rf"(\d{{1,9}}(?:\.\d{{1,9}})?)\s*(?:\\text\{{\s*([A-Za-z]+)\.?\s*\}}|([A-Za-z]+|[{_CJK}]+))\s*"
+    rf"(\d{{1,9}}(?:\.\d{{1,9}})?)\s*(?:\\text\{{\s*([A-Za-z]+)\.?\s*\}}|([A-Za-z]+|[{_CJK}]+))\.?"
+)
 
 
 def _last_unit(text: str, numeric: bool, any_words: bool) -> tuple[str, Unit] | None:

@@ -9,6 +9,7 @@ prepositions; and nowhere a digit, a number word, a multiplier (`million`, `doze
 """
 
 import re
+from fractions import Fraction
 from functools import lru_cache
 
 
@@ -34,6 +35,10 @@ _DIGITS = {**{c: k for k, c in enumerate("零一二三四五六七八九")}, "�
 _PLACES = {"十": 10, "百": 100, "千": 1000}
 _MYRIADS = {"万": 10**4, "亿": 10**8}
 CHINESE_NUMERALS = "".join((*_DIGITS, *_PLACES, *_MYRIADS))
+_PARTS_TEXT = "half third quarter fifth sixth seventh eighth ninth tenth eleventh twelfth"
+_PARTS = {word: number for number, word in enumerate(_PARTS_TEXT.split(), start=2)}
+_PARTS |= {"halve": 2, "fourth": 4, "twentieth": 20, "hundredth": 100, "thousandth": 1000}
+_FRACTION_IN_WORDS = re.compile(r"(?:(.+?)[\s-]+and[\s-]+)?(\S+?)[\s-]+(\S+?)(s?)(?: of)?")
 
 # Words that deny, multiply, compare, compute or offer something else: with one of them it is no plain noun.
 _SAYING_TEXT = (
@@ -80,8 +85,8 @@ _JOINS_TEXT = "a an the of per in on for from at to with by and"
 _JOINS = frozenset(_JOINS_TEXT.split())
 
 DENIAL = re.compile(
-    r"\b(?:not|no|doubt|hardly|unlikely|impossible|if|never|neither|nor|cannot|wrong|incorrect|false|untrue|invalid|except|excluding|other than|rather than|"
-    r"instead of|unequal|differs?)\b|n['’]t\b|不|非|没|错|否|别|勿|未",
+    r"\b(?:not|no|none|nothing|nobody|doubt|hardly|unlikely|impossible|if|never|neither|nor|cannot|wrong|incorrect|false|untrue|invalid|except|excluding|other than|rather than|"
+    r"instead of|unequal|differs?)\b|n['’]t\b|不(?!同)|非|没|错|否|别|勿|未",
     re.IGNORECASE,
 )
 
@@ -102,6 +107,9 @@ _CHINESE_LEAD = re.compile(
 )
 
 
+_NEGATIVE_LEAD = re.compile(r"负|(?:minus|negative)\s+")
+
+
 def number_in_words(text: str) -> int | None:
     """
     Read a whole number that is written in English words or Chinese numerals.
@@ -116,7 +124,37 @@ def number_in_words(text: str) -> int | None:
     text = text.strip().strip(".").lower()
     if not text or len(text) > _LONGEST:
         return None
+    if negative := _NEGATIVE_LEAD.match(text):
+        number = number_in_words(text[negative.end() :]) if not _NEGATIVE_LEAD.match(text, negative.end()) else None
+        return None if number is None else -number
     return _english(text) if text[0].isascii() else _chinese(text)
+
+
+def fraction_in_words(text: str) -> Fraction | None:
+    """
+    Read a fraction that is written in words: `one half`, `two thirds`, `two and a half`, `三分之一`, `一半`; `None` for anything
+    else.
+    """
+    text = text.strip().strip(".。").lower()
+    if not 1 < len(text) <= _LONGEST:
+        return None
+    if not text[0].isascii():
+        below, parted, above = text.partition("分之")
+        numbers = [number_in_words(part) for part in (above, below)] if parted else [1, 2] if text == "一半" else []
+    else:
+        found = _FRACTION_IN_WORDS.fullmatch(text)
+        if found is None or found[3] not in _PARTS or found[3] == "halve" != (found[4] and "halve"):
+            return None
+        whole = number_in_words(found[1]) if found[1] else 0
+        count = 1 if found[2] == "a" else number_in_words(found[2])
+        if whole is None or count is None or not 0 < count < (_PARTS[found[3]] if whole else 10**6):
+            return None
+        if bool(found[4]) is (count == 1):  # `two third` is none
+            return None
+        return whole + Fraction(count, _PARTS[found[3]])
+    if len(numbers) != 2 or None in numbers or not numbers[1]:
+        return None
+    return Fraction(numbers[0], numbers[1])
 
 
 def number_with_noun(text: str) -> int | None:
@@ -228,7 +266,9 @@ def is_measure_phrase(text: str) -> bool:
     """Tell whether Chinese words behind a number are a measure word and what it counts, and nothing else."""
     text = text.strip(" .。!！,，")
     found = _MEASURE.match(text)
-    return bool(found) and len(text) <= 16 and "次方" not in text and not _CHINESE_SAYING.search(text[len(found[0]) :])
+    if not found or len(text) > 16 or "次方" in text:
+        return False
+    return not _CHINESE_SAYING.search(text[len(found[0]) :].replace("不同", ""))
 
 
 def leading_words(text: str) -> int:
@@ -237,6 +277,10 @@ def leading_words(text: str) -> int:
 
 
 _TEXT_GROUP = re.compile(r"\\text\{([^{}]*)\}")
+
+
+# Of two or three letters, and no product of variables.
+_SHORT_WORD = re.compile(r"[A-Z][a-z]{2}|[Yy]es|[Nn]o|odd|red|one|two|six|ten|boy|man|cat|dog|tie|win|up|all|any|day")
 
 
 def is_text(text: str) -> bool:
@@ -249,6 +293,7 @@ def is_text(text: str) -> bool:
     words = re.findall(r"[^\W\d_]+", text)
     if not words:
         return False
-    return all(not w.isascii() or len(w) > 3 or (w.isupper() and (len(w) > 1 or w in "ABCDEFGH")) for w in words) or (
-        len(words) > 1 and any(len(w) > 3 for w in words)
-    )
+    return all(
+        not w.isascii() or len(w) > 3 or (w.isupper() and (len(w) > 1 or w in "ABCDEFGH")) or _SHORT_WORD.fullmatch(w)
+        for w in words
+    ) or (len(words) > 1 and any(len(w) > 3 for w in words))

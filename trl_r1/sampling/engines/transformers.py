@@ -2,6 +2,7 @@
 The engine `transformers`: its `generate`, in batches, on the GPU or the CPU of this process.
 """
 
+import os
 from collections.abc import Sequence
 
 from ...errors import ConfigError
@@ -21,10 +22,12 @@ class TransformersEngine(Engine):
         super().__init__(model, config)
         self.tokenizer = load_tokenizer(model)
         name, revision = parse_hub_id(model)
-        on_gpu = torch.cuda.is_available()
+        # Several workers have a GPU each.
+        of_several = int(os.environ.get("WORLD_SIZE") or 1) > 1
+        place = {"": int(os.environ.get("LOCAL_RANK") or 0)} if of_several else "auto"
         try:
             self.model = AutoModelForCausalLM.from_pretrained(
-                name, revision=revision, dtype=config.dtype, device_map="auto" if on_gpu else None
+                name, revision=revision, dtype=config.dtype, device_map=place if torch.cuda.is_available() else None
             ).eval()
         except (OSError, ValueError, AttributeError) as error:
             raise ConfigError(f"cannot be loaded: {error}", file=model, key="model_name_or_path") from error
@@ -51,8 +54,7 @@ class TransformersEngine(Engine):
 
         ids, prefixes = prompt_ids(self.tokenizer, questions, self.config)
         # Prompts of similar length share a batch: less padding, and fewer positions to compute.
-        asked = n if self.generation.do_sample else 1  # greedy ones are all alike
-        todo = sorted((i for i in range(len(ids)) for _ in range(asked)), key=lambda i: len(ids[i]))
+        todo = sorted((i for i in range(len(ids)) for _ in range(n)), key=lambda i: len(ids[i]))
         torch.manual_seed(seed)
         samples: list[list[Sample]] = [[] for _ in ids]
         for start in range(0, len(todo), self.config.batch_size):
@@ -67,7 +69,7 @@ class TransformersEngine(Engine):
                 text = self.tokenizer.decode(tokens[: length and length - 1], skip_special_tokens=True)
                 finish_reason = "length" if length is None else "stop"
                 samples[i].append(Sample(prefixes[i] + text, finish_reason, length or len(tokens)))
-        return [each * (n // asked) for each in samples]
+        return samples
 
 
 ENGINE = TransformersEngine

@@ -2,8 +2,10 @@
 The engine `vllm`: vLLM in this process. The same prompts, token for token, as the engine `transformers` gets.
 """
 
+import itertools
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 from ...errors import MachineError
 from ...ids import parse_hub_id
 from ..config import SamplingConfig
-from ..engine import Engine, Sample, prompt_seed
+from ..engine import Engine, Request, Sample
 from ..prompts import load_tokenizer, prompt_ids
 
 
@@ -21,6 +23,7 @@ logger = logging.getLogger(__name__)
 class VllmEngine(Engine):
     """A checkpoint in a vLLM engine."""
 
+    rolling = True
     # vLLM does not give back all of a GPU's memory within a process, so the next model would not fit.
     needs_own_process = True
 
@@ -30,6 +33,7 @@ class VllmEngine(Engine):
         except ImportError as error:
             raise MachineError("`backend: vllm` needs vLLM: pip install trl_r1[vllm]") from error
         super().__init__(model, config)
+        _take_own_gpus(config.tensor_parallel_size)
         self.vllm = vllm
         self.tokenizer = load_tokenizer(model)
         self.engine = vllm.LLM(**engine_arguments(model, config))
@@ -46,38 +50,55 @@ class VllmEngine(Engine):
         installed = packages_distributions().get("vllm", ())
         return 0 if any("cpu" in f"{name} {version(name)}" for name in installed) else config.tensor_parallel_size
 
-    def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
-        """Complete each question `n` times. See [`~sampling.Engine`]."""
-        ids, prefixes = prompt_ids(self.tokenizer, questions, self.config)
-        window = self.engine.llm_engine.model_config.max_model_len
-        fitting = [i for i, each in enumerate(ids) if len(each) < window]
-        if len(fitting) < len(ids):
-            longest = max(map(len, ids))
-            logger.warning(
-                "%d of %d prompts leave no room for a completion: the longest has %d tokens, the model's window %d",
-                len(ids) - len(fitting),
-                len(ids),
-                longest,
-                window,
-            )
-        # A seed per prompt, so that what a prompt gets does not hang on what else is in the engine.
-        parameters = [
-            self.vllm.SamplingParams(**sampling_arguments(self.config, n, prompt_seed(seed, i, n))) for i in fitting
-        ]
-        prompts = [{"prompt_token_ids": ids[i]} for i in fitting]
-        outputs = self.engine.generate(prompts, parameters, use_tqdm=False) if prompts else []
-        samples = [[Sample.missing("prompt_too_long")] * n for _ in ids]
-        for i, output in zip(fitting, outputs, strict=True):
-            each = [
-                Sample(
-                    prefixes[i] + choice.text,
-                    "length" if choice.finish_reason == "length" else "stop",
-                    len(choice.token_ids),
-                )
-                for choice in output.outputs
-            ]
-            samples[i] = each * (n // len(each))  # one, where n greedy ones were asked for
-        return samples
+    def complete(self, requests: Iterator[Request | None]) -> Iterator[tuple[Request, Sample]]:
+        """
+        Keep vLLM's queue filled, so that a sequence that ends is followed at once by a next one. See [`~sampling.Engine`].
+        """
+        engine = self.engine.llm_engine
+        room = 2 * engine.vllm_config.scheduler_config.max_num_seqs
+        window = engine.model_config.max_model_len
+        under_way: dict[str, tuple[Request, str]] = {}
+        more, numbers, too_long = True, itertools.count(), 0
+        try:
+            while True:
+                while more and len(under_way) < room:
+                    request = next(requests, _END)
+                    if not isinstance(request, Request):
+                        more = request is not _END
+                        break
+                    (ids,), (prefix,) = prompt_ids(self.tokenizer, [request.question], self.config)
+                    if len(ids) >= window:
+                        if not too_long:
+                            logger.warning(
+                                "a prompt leaves no room for a completion: it has %d tokens, the model's window %d",
+                                len(ids),
+                                window,
+                            )
+                        too_long += 1
+                        yield request, Sample.missing("prompt_too_long")
+                        continue
+                    parameters = self.vllm.SamplingParams(
+                        **sampling_arguments(self.config, request.seed),
+                        output_kind=self.vllm.sampling_params.RequestOutputKind.FINAL_ONLY,
+                    )
+                    name = str(next(numbers))
+                    under_way[name] = request, prefix
+                    engine.add_request(name, {"prompt_token_ids": ids}, parameters)
+                if not under_way:
+                    if not more:
+                        break
+                    continue
+                for output in engine.step():
+                    if output.finished:
+                        request, prefix = under_way.pop(output.request_id)
+                        (choice,) = output.outputs
+                        finish_reason = "length" if choice.finish_reason == "length" else "stop"
+                        yield request, Sample(prefix + choice.text, finish_reason, len(choice.token_ids))
+        finally:
+            if under_way:
+                engine.abort_request(list(under_way))
+            if too_long > 1:
+                logger.warning("%d prompts in all leave no room for a completion", too_long)
 
     def close(self) -> None:
         """End vLLM's own processes: the process that made them would wait for them for ever when it ends."""
@@ -101,11 +122,10 @@ def engine_arguments(model: str, config: SamplingConfig) -> dict[str, Any]:
     }
 
 
-def sampling_arguments(config: SamplingConfig, n: int, seed: int) -> dict[str, Any]:
-    """Return the arguments of `vllm.SamplingParams`. A greedy completion is asked for once: vLLM refuses more."""
+def sampling_arguments(config: SamplingConfig, seed: int) -> dict[str, Any]:
+    """Return the arguments of `vllm.SamplingParams`."""
     greedy = config.temperature == 0
     return {
-        "n": 1 if greedy else n,
         "temperature": config.temperature,
         "top_p": 1.0 if greedy else config.top_p,
         "top_k": -1 if greedy or not config.top_k else config.top_k,
@@ -114,5 +134,16 @@ def sampling_arguments(config: SamplingConfig, n: int, seed: int) -> dict[str, A
         "skip_special_tokens": True,
     }
 
+
+def _take_own_gpus(n: int) -> None:
+    """Leave vLLM the GPUs of this worker, where several on a machine share a job."""
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1 and os.environ.get("LOCAL_RANK"):
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        first = n * int(os.environ["LOCAL_RANK"])
+        own = visible.split(",")[first : first + n] if visible else map(str, range(first, first + n))
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(own)
+
+
+_END: Any = object()
 
 ENGINE = VllmEngine

@@ -6,7 +6,7 @@ import pytest
 
 from trl_r1.errors import ConfigError
 from trl_r1.language import word_counts
-from trl_r1.select import HeldOut, Rules, repetition, select
+from trl_r1.selection import HeldOut, Rules, repetition, select
 from trl_r1.trace import Trace
 
 
@@ -171,8 +171,18 @@ def test_a_duplicate_is_one_of_the_same_prompt_and_may_be_kept():
 
 def test_what_was_seen_is_counted_by_domain():
     traces = [*of_one_prompt(1, 2, 3), replace(GOOD, domain=None), replace(GOOD, rewards={}, domain="law")]
-    found = select(traces, Rules(min_language_share=None)).to_json()
-    assert found == {
+    found = select(traces, Rules(min_language_share=None)).report
+    accepted = found["accepted"]
+    assert accepted["domain"] == {
+        "law": {"seen": 1, "kept": 0},
+        "math": {"seen": 3, "kept": 3},
+        "none": {"seen": 1, "kept": 1},
+    }
+    assert accepted["language"] == {"en": {"seen": 5, "kept": 4}}
+    assert accepted["source"] == {"none": {"seen": 5, "kept": 4}}
+    assert found["lengths"] == {"tokens": 18, "mean": 4.5, "p10": 1, "median": 2, "p90": 9, "p99": 11, "longest": 12}
+    told = ("seen", "kept", "rejected", "kept_by_domain", "rejected_by_domain")
+    assert {key: found[key] for key in told} == {
         "seen": 5,
         "kept": 4,
         "rejected": {"unjudged": 1},
