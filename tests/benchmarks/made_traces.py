@@ -21,7 +21,7 @@ PER_SHARD = 4000
 _MEAN_SENTENCES = 17
 _SPOILT = {"wrong": 0.30, "cut": 0.04, "malformed": 0.02, "mixed": 0.02, "repetitive": 0.01}
 _SAME, _NEARLY = 0.01, 0.03  # shares of samples that repeat the prompt's first one, exactly or nearly
-CONTAMINATED = 0.002  # share of prompts that hold an evaluation's question
+_CONTAMINATED = 500  # one of so many prompts is an evaluation's
 
 _NAMES = {
     "en": [
@@ -79,11 +79,12 @@ _THINGS = {
     ],
 }
 _QUESTIONS = {
+    # Few words in a row without a number, so that two questions have no run of ten in common.
     "en": (
-        "{n} has {a} {t} and buys {b} more on {d}. A friend takes {c} of them away, and the rest is shared equally among "
-        "{e} children. How many {t} does each child get, and how many are left over?"
+        "In room {x} {n} has {a} {t}, buys {b} more and loses {c}. In box {y} each of {e} children at table {z} wants an "
+        "equal share: how many of {a} and {b} go to each one at {z}?"
     ),
-    "zh": "{n}有{a}个{t}，又在{d}买了{b}个。朋友拿走了{c}个，剩下的平均分给{e}个孩子。每个孩子得到多少个{t}，还剩多少个？",
+    "zh": "{x}号房的{n}有{a}个{t}，买了{b}个，丢了{c}个，{y}号箱里{e}个孩子平分，{z}号桌上每人得到{a}和{b}中的多少个？",
 }
 _DAYS = {
     "en": ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
@@ -150,17 +151,18 @@ def question(seed: int, number: int) -> tuple[str, str, dict[str, object]]:
     """Return a prompt's text, its language and the values that occur in it."""
     rng = random.Random(f"{seed}:prompt:{number}")
     language = "zh" if rng.random() < 0.25 else "en"
-    a, b = rng.randint(100, 9999), rng.randint(10, 999)
+    a, b = rng.randint(1000, 99999), rng.randint(10, 999)
     c, e = rng.randint(5, 90), rng.randint(3, 40)
     r = a + b - c
     values: dict[str, object] = {"a": a, "b": b, "c": c, "e": e, "s": a + b, "r": r, "q": r // e, "p": r // e * e}
+    values |= {name: rng.randint(10000, 99999) for name in "xyz"}
     values |= {"n": rng.choice(_NAMES[language]), "t": rng.choice(_THINGS[language]), "d": rng.choice(_DAYS[language])}
     return _QUESTIONS[language].format(**values), language, values
 
 
 def evaluation(seed: int, prompts: int) -> list[str]:
-    """Return the questions that an evaluation holds: those of every so many prompts."""
-    return [question(seed, number)[0] for number in range(0, prompts, round(1 / CONTAMINATED))]
+    """Return the questions that an evaluation holds: one of every five hundred prompts."""
+    return [question(seed, number)[0] for number in range(0, prompts, _CONTAMINATED)]
 
 
 def traces_of(seed: int, number: int) -> Iterator[Trace]:

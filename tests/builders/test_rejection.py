@@ -121,11 +121,50 @@ def test_rules_and_form_are_the_config_s(config, tmp_path):
     assert selection["rejected"]["capped"] == 6
 
 
-def test_what_shares_a_run_of_words_with_a_held_out_prompt_is_left_out(config, tmp_path):
-    config.held_out = [{"path": write_rows(tmp_path / "held_out.jsonl", {"prompt": "what is 4 plus 0"})}]
+def test_a_prompt_of_an_evaluation_is_not_sampled_and_told_by_its_name(config, tmp_path):
+    exam = write_rows(tmp_path / "rows.jsonl", {"prompt": "what is 4 plus 0"}, {"prompt": "Who was it?"})
+    config.held_out = [{"path": exam, "name": "exam"}, {"path": exam}]
+    engine = model()
+    build_rejection(sampling(n_samples=6), config, engine=engine)
+    assert engine.asked == ["What is 3 plus 0?", "What is 5 plus 0?", "Prove it."]
+    found = json.loads((tmp_path / "out" / "selection.json").read_text())
+    assert (found["seen"], "contaminated" in found["rejected"]) == (18, False)
+    contamination = found["contamination"]
+    assert (contamination["prompts"], contamination["contaminated"]) == (4, 1)
+    assert list(contamination["by_set"]) == ["exam", "rows"]
+    (example,) = contamination["by_set"]["exam"]["examples"]
+    assert (example["words"], example["share"]) == ("what is 4 plus 0", 1.0)
+
+
+def test_where_every_prompt_is_an_evaluation_s_nothing_is_sampled(config, tmp_path):
+    config.held_out = config.data
+    config.data = config.data[:1]
+    engine = model()
+    with pytest.raises(DataError, match="every prompt overlaps"):
+        build_rejection(sampling(n_samples=6), config, engine=engine)
+    assert engine.asked == []
+
+
+def test_what_another_data_set_has_is_not_kept_again(config, tmp_path):
+    other = {"prompt": "what is 4 plus 0?", "completion": RIGHT % 4}
+    config.against = [{"path": write_rows(tmp_path / "first.jsonl", other)}]
     build_rejection(sampling(n_samples=6), config, engine=model())
-    rows = read_data_set(tmp_path / "out").to_pylist()
-    assert {row["prompt"] for row in rows} == {"What is 3 plus 0?", "What is 5 plus 0?"}
+    found = json.loads((tmp_path / "out" / "selection.json").read_text())
+    assert (found["kept"], found["rejected"]["duplicate"]) == (5, 4)
+
+
+def test_words_are_not_counted_again_where_a_reward_has_counted_them(config, monkeypatch):
+    counted = []
+    monkeypatch.setattr("trl_r1.selection.reasons.word_counts", lambda text, _: counted.append(text) or {"en": 1})
+    func = "trl_r1.rewards.LanguageConsistency"
+    config.rewards.append({"func": func, "args": {"languages": ["en", "zh"]}})
+    config.rules = {"languages": ["en", "zh"]}
+    selection = build_rejection(sampling(n_samples=6), config, engine=model())
+    assert selection.counts["language"] == 3
+    assert counted == []
+    config.rules = {"languages": ["en", "de"]}
+    build_rejection(sampling(n_samples=6), config, engine=model())
+    assert len(counted) == 12
 
 
 def test_a_killed_builder_goes_on_and_ends_with_the_same_data(config, tmp_path):

@@ -123,12 +123,12 @@ def selected(paths, rules=RULES, held_out=None, **more):
 def test_what_was_found_is_found_again_only_where_it_would_be_another(paths, read):
     progress = []
     first = selected(paths, on_progress=lambda *done: progress.append(done))
-    assert progress == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert progress == [(0, 12), (4, 12), (8, 12), (12, 12)]
     assert sorted(read) == ["00000", "00001", "00002"]
     read.clear()
     assert selected(paths, on_progress=lambda *done: progress.append(done)).report == first.report
     assert read == []
-    assert progress[4:] == [(3, 3)]
+    assert progress[4:] == [(12, 12)]
     # What compares traces is decided anew from what is stored.
     assert selected(paths, replace(RULES, max_per_prompt=1, targets=[{"completions": 2}])).n_kept == 2
     assert read == []
@@ -163,7 +163,7 @@ def test_several_processes_find_the_same(paths):
     more = {"workers": 2, "on_progress": lambda *done: progress.append(done)}
     assert selected(paths, replace(RULES, near_duplicates=0.8), HELD_OUT, **more).report == alone.report
     assert alone.report["rejected"]["near_duplicate"] > 0
-    assert progress == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert progress == [(0, 12), (4, 12), (8, 12), (12, 12)]
 
 
 def test_shards_of_one_name_are_refused(paths):

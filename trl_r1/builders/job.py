@@ -17,6 +17,7 @@ from ..rewards import LanguageConsistency
 from ..sampling import Engine, SamplingConfig, Worker, check_columns, sample_to_shards
 from ..sampling.progress import OnProgress
 from ..selection import (
+    BOILERPLATE,
     HeldOut,
     Rules,
     Seen,
@@ -270,8 +271,8 @@ def _held_out(config: BuilderConfig) -> HeldOut:
     """The prompts of the config's `held_out`, each source an evaluation of its own."""
     sources = parse_sources(config.held_out, key="held_out")
     prompts = {source.label: load_prompts([source])["prompt"] for source in sources}
-    boilerplate: dict[str, Any] = {} if config.boilerplate is None else {"boilerplate": config.boilerplate}
-    return HeldOut(prompts, min_share=config.min_overlap, **boilerplate)
+    boilerplate = BOILERPLATE if config.boilerplate is None else config.boilerplate
+    return HeldOut(prompts, min_share=config.min_overlap, boilerplate=boilerplate)
 
 
 def _seen(config: BuilderConfig) -> Seen:

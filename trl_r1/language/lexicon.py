@@ -98,6 +98,8 @@ def best_path(scores: Sequence[tuple[float, ...]], breaks: list[str]) -> list[in
     Viterbi with one cost for any change of state; `breaks[i]` says what stands before item `i`. The first state is
     likelier at the start: without it, a lone `No` or `OK` would be anybody's.
     """
+    if (state := _only_state(scores, breaks)) is not None:
+        return [state] * len(scores)
     best = list(scores[0])
     best[0] += _FIRST_STATE
     steps: list[tuple[list[float], float]] = []  # before each item but the first: the scores, and what a change leaves
@@ -113,3 +115,50 @@ def best_path(scores: Sequence[tuple[float, ...]], breaks: list[str]) -> list[in
         path.append(state)
     path.reverse()
     return path
+
+
+_SURE = 1e-6  # nats, far above what rounding does to sums
+_SAMPLE = 25  # items by which the likeliest state is guessed
+
+
+def _only_state(scores: Sequence[tuple[float, ...]], breaks: list[str]) -> int | None:
+    """
+    Return the state that the best path never leaves, or `None` where it may.
+
+    Most texts are in one language. To see that no path beats the one that stays in a state, all other states are taken for
+    one, in which each item has the best of their scores and among which changing costs nothing: if no stretch spent there
+    gains more than the changes at its ends cost, no path does.
+    """
+    sums = [sum(column) for column in zip(*scores[:_SAMPLE])]
+    sums[0] += _FIRST_STATE
+    state = sums.index(max(sums))
+    gains = _gains(state)
+    gain = 0.0  # of the others over the state, up to here
+    least = -_FIRST_STATE if state else _FIRST_STATE  # the same where a stretch could best begin, with its change
+    for score, gap in zip(scores, breaks):
+        cost = SWITCH[gap]
+        if gain - cost > least - _SURE:
+            return None
+        if gain + cost < least:
+            least = gain + cost
+        gain += gains[score]
+    return state if gain < least - _SURE else None
+
+
+class _Gains(dict[tuple[float, ...], float]):
+    """What the best of the other states has over one, by the scores of an item."""
+
+    def __init__(self, state: int):
+        self._state = state
+
+    def __missing__(self, score: tuple[float, ...]) -> float:
+        if len(self) > 200_000:
+            self.clear()
+        others = score[: self._state] + score[self._state + 1 :]
+        self[score] = gain = max(others) - score[self._state]
+        return gain
+
+
+@lru_cache(maxsize=32)
+def _gains(state: int) -> _Gains:
+    return _Gains(state)

@@ -21,9 +21,13 @@ _FENCE = re.compile(
 )
 _INLINE_FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _INLINE_CODE = re.compile(r"(`{1,2})(?!`)[^`\n]+\1")
+# Most of a text are plain words and signs, at which nothing below begins: where a pattern's first alternative takes them in
+# one piece, its others, which are slow to fail, are tried at few places.
+_WORDS = "[A-Z]?[a-zß-öø-ÿ]++|[A-Z]++|[0-9]++"
 _TAG = re.compile(r"</?[A-Za-z][\w:-]*(?:\s+[\w:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s<>\"']+))*\s*/?>")
 _ADDRESS = re.compile(
-    rf"{_START}(?:(?:https?|ftp|file)://|www\.)[^\s<>\"'，。、；（）)]+"
+    r"((?:[A-Za-z0-9_]++(?=[.:]\s|[^A-Za-z0-9_.+@:-]|\Z)|[^A-Za-z0-9_.+~/-]++)++)"
+    rf"|{_START}(?:(?:https?|ftp|file)://|www\.)[^\s<>\"'，。、；（）)]+"
     rf"|{_START}[A-Za-z0-9_.+-]{{1,64}}@[A-Za-z0-9-]{{1,63}}(?:\.[A-Za-z0-9-]{{1,63}}){{1,6}}"
     rf"|{_START}[A-Za-z0-9_-]{{1,63}}(?:\.[A-Za-z0-9_-]{{1,63}}){{0,6}}\.(?:com|org|net|edu|gov|io|cn|de|fr|ru|jp|uk|py|js|ts|cpp|java|json"
     r"|csv|txt|md|html|ya?ml|pdf|png|jpg)(?![A-Za-z0-9_])(?:/[A-Za-z0-9_./?=&%#-]*)?"
@@ -39,7 +43,7 @@ _DRAWING = re.compile(
     r"\[asy\](?:(?!\[asy\]).){0,20000}?\[/asy\]", re.DOTALL
 )  # Asymptote, as problem collections have it
 # As pandoc reads it: no blank inside the dollars, no digit behind the closing one, so that prices stay prose.
-_DOLLARS = re.compile(r"(?<![\\$\w])\$(?![\s$])((?:[^$\\\n]|\\.|\n(?!\s*\n))*?)(?<!\s)\$(?![\d$])")
+_DOLLARS = re.compile(r"\$(?<![\\$\w]\$)(?![\s$])((?:[^$\\\n]|\\.|\n(?!\s*\n))*?)(?<!\s)\$(?![\d$])")
 _TEXT_COMMAND = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|emph|mbox|underline)\s?\{([^{}]*)\}")
 _COMMAND = re.compile(
     r"\\[A-Za-z]+\*?(?:\s?\[[^\[\]\n]{0,80}\])?(?:\s?\{[^{}]*\})*(?:[_^](?:\{[^{}]*\}|[A-Za-z0-9]))*"
@@ -48,6 +52,7 @@ _COMMAND = re.compile(
 _NAME = re.compile(
     "|".join(
         [
+            rf"((?:(?<![{_IN_NAME}=+*^<>|&~-])(?:{_WORDS})(?![{_IN_NAME}(\[=+*^<>|&~/-]|\.[A-Za-z])|[^{_IN_NAME}/]++)++)",
             rf"{_START}(?:[{_LATIN}]+[0-9_][{_IN_NAME}]*|_+[{_IN_NAME}]+|[0-9]+[{_LATIN}_][{_IN_NAME}]*)",  # x1, a_b, 5km
             rf"{_START}(?:[a-z]+|[A-Z][a-z]+)[A-Z][{_IN_NAME}]*",  # camelCase, PascalCase
             # f(x), but not apple(s); the arguments too, as long as they look like some
@@ -61,9 +66,31 @@ _NAME = re.compile(
         ]
     )
 )
-_QUOTED_LETTER = re.compile(r"(?<!\w)(['\"‘“])\w['\"’”](?!\w)")
+_QUOTED_LETTER = re.compile(r"(['\"‘“])(?<!\w.)\w['\"’”](?!\w)")
+_FUNCTIONS = [
+    "sin",
+    "cos",
+    "tan",
+    "cot",
+    "sec",
+    "csc",
+    "log",
+    "ln",
+    "lg",
+    "exp",
+    "gcd",
+    "lcm",
+    "mod",
+    "lim",
+    "max",
+    "min",
+    "det",
+    "arcsin",
+    "arccos",
+    "arctan",
+]
 _FUNCTION = re.compile(
-    rf"{_START}(?:sin|cos|tan|cot|sec|csc|log|ln|lg|exp|gcd|lcm|mod|lim|max|min|det|arc(?:sin|cos|tan)){_END}"
+    rf"(?:{'|'.join(f'{name}(?<![{_IN_NAME}]{name})' for name in _FUNCTIONS)}){_END}"
     rf"(?=\s?(?:[A-Za-zα-ω]{_END}|[0-9(]))"
 )
 _UNIT = re.compile(
@@ -141,10 +168,10 @@ def prose(text: str) -> str:
     if "<" in text:
         text = _TAG.sub(_gap, text)
     if "." in text or "/" in text or "@" in text:
-        text = _ADDRESS.sub(GAP, text)
+        text = _ADDRESS.sub(lambda found: GAP if found[1] is None else found[1], text)
     text = "\n".join(_LINE.sub(_gap, line) if _is_code(line) else line for line in text.split("\n"))
     text = _FUNCTION.sub(GAP, _UNIT.sub(GAP, _QUOTED_LETTER.sub(GAP, text)))
-    return _NAME.sub(_gap, text)
+    return _NAME.sub(lambda found: _gap(found) if found[1] is None else found[1], text)
 
 
 def _unless_prices(found: re.Match[str]) -> str:

@@ -36,6 +36,7 @@ def schema() -> "pa.Schema":
     return pa.schema(
         [
             *((name, pa.string()) for name in LABELS),  # held_out: the evaluation whose prompt it contains
+            ("sample", pa.int64()),
             ("reason", pa.uint8()),  # position in REASONS, or KEPT
             ("solved", pa.int8()),  # -1: not judged
             ("n_tokens", pa.int64()),
@@ -74,15 +75,10 @@ def describe(traces: Iterable[Trace], rules: Rules, held_out: HeldOut | None = N
         solved = is_solved((trace.rewards.get(name) for name in rules.right_by), at_least=rules.min_reward)
         text = "" if reason else normalized(trace.completion)
         row = {
-            "prompt_id": trace.prompt_id,
-            "domain": trace.domain or "none",
-            "language": trace.language or "none",
-            "source": trace.extra.get("source") or "none",
+            **_facts(trace),
             "held_out": overlaps or None,
             "reason": KEPT if reason is None else REASONS.index(reason),
             "solved": -1 if solved is None else int(solved),
-            "n_tokens": trace.n_tokens,
-            "characters": len(trace.completion),
             "text": None if reason else _number(trace.prompt, text),
         }
         for name, value in row.items():
@@ -90,6 +86,26 @@ def describe(traces: Iterable[Trace], rules: Rules, held_out: HeldOut | None = N
         signed.add(None if reason or rules.near_duplicates is None else text)
     signed.flush()
     return pa.table(found, schema=schema())
+
+
+def _facts(trace: Trace) -> dict[str, Any]:
+    """What needs no rule to be known."""
+    return {
+        "prompt_id": trace.prompt_id,
+        "sample": trace.sample,
+        "domain": trace.domain or "none",
+        "language": trace.language or "none",
+        "source": trace.extra.get("source") or "none",
+        "n_tokens": trace.n_tokens,
+        "characters": len(trace.completion),
+    }
+
+
+def facts(traces: Sequence[Trace]) -> "Columns":
+    """Return what a report needs of traces on which has been decided."""
+    import pyarrow as pa
+
+    return Columns.of([pa.Table.from_pylist([_facts(trace) for trace in traces], schema=schema())], len(traces))
 
 
 def _number(prompt: str, completion: str) -> int:
@@ -199,13 +215,11 @@ class Columns:
                 values[row : row + len(part)] = part
                 row += len(part)
             position = end
-        encoded = {name: pa.chunked_array(parts, pa.string()) for name, parts in labels.items()}
-        return cls(
-            **{name: _labels(column) for name, column in encoded.items()},
+        named: dict[str, Any] = {
+            **{name: _labels(pa.chunked_array(parts, pa.string())) for name, parts in labels.items()},
             **numbers,
-            signed=signed[:row],
-            signatures=values[:row],
-        )
+        }
+        return cls(**named, signed=signed[:row], signatures=values[:row])
 
 
 _NUMBERS = {"reason": np.uint8, "solved": np.int8, "n_tokens": np.int64, "characters": np.int64, "text": np.uint64}

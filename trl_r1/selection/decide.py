@@ -32,11 +32,14 @@ def decide(columns: Columns, rules: Rules, seen: Seen | None = None) -> tuple["N
             `near_duplicate` (where the rules ask for these).
 
     Returns:
-        `tuple`: the reasons, of shape `(traces,)`, as positions in `REASONS` or `KEPT`; and what a report says of near
-        duplicates and targets.
+        `tuple`: the reasons, of shape `(traces,)`, as positions in `REASONS` or `KEPT`; and what a report says of
+        contamination (by evaluation), near duplicates and targets.
     """
     reasons = columns.reason.copy()
     told: dict[str, Any] = {}
+    if len(columns.held_out.names):
+        by_set = np.bincount(columns.held_out.codes[columns.held_out.codes >= 0])
+        told["contaminated"] = dict(sorted(zip(columns.held_out.names, by_set.tolist())))
 
     def reject(positions: "NDArray[np.int64]", reason: str) -> None:
         reasons[positions] = REASONS.index(reason)
@@ -69,13 +72,12 @@ def _of_wrong_pass_rate(columns: Columns, positions: "NDArray[np.int64]", rules:
     prompts = columns.prompt_id.codes
     judged = np.bincount(prompts[columns.solved >= 0], minlength=len(columns.prompt_id.names))
     solved = np.bincount(prompts[columns.solved == 1], minlength=len(judged))
-    # Where nothing was judged there is no rate, and nothing to be outside of.
-    right = judged == 0
     rate = solved / np.maximum(judged, 1)
-    right |= (rate >= (rules.min_pass_rate or 0.0)) & (
-        rate <= (1.0 if rules.max_pass_rate is None else rules.max_pass_rate)
-    )
-    return positions[~right[prompts[positions]]]
+    least, most = rules.min_pass_rate or 0.0, 1.0 if rules.max_pass_rate is None else rules.max_pass_rate
+    # Where nothing was judged there is no rate, and nothing to be outside of.
+    wrong = (judged > 0) & ((rate < least) | (rate > most))
+    found: NDArray[np.int64] = positions[wrong[prompts[positions]]]
+    return found
 
 
 def _duplicates(texts: "NDArray[np.uint64]", positions: "NDArray[np.int64]", seen: Seen | None) -> "NDArray[np.int64]":
@@ -120,10 +122,8 @@ def _ranks(columns: Columns, positions: "NDArray[np.int64]", rules: Rules, among
             Where a prompt has no more candidates than this, their places are in order of position, whatever is preferred.
     """
     prompts = columns.prompt_id.codes[positions]
-    keys = [positions, prompts]
-    if rules.prefer == "shortest":
-        keys = [positions, columns.n_tokens[positions], prompts]
-    order = np.lexsort(keys)
+    preferred = columns.n_tokens[positions] if rules.prefer == "shortest" else positions
+    order = np.lexsort((positions, preferred, prompts))
     prompts = prompts[order]
     begins = np.flatnonzero(np.concatenate([[True], prompts[1:] != prompts[:-1]])) if len(order) else order
     counts = np.diff(np.concatenate([begins, [len(order)]]))

@@ -102,8 +102,10 @@ class HeldOut:
         runs = runs_of(words, self.n)
         found = []
         for name, held in self._runs.items():
-            where = np.flatnonzero(np.isin(runs, held)) if len(held) else ()
-            if len(where) and len(where) >= self.min_share * len(runs):
+            # Sorted once, so that a prompt costs no more than its own runs.
+            place = np.minimum(np.searchsorted(held, runs), len(held) - 1)
+            where = np.flatnonzero(held[place] == runs) if len(held) else ()
+            if len(where) and len(where) / len(runs) >= self.min_share:
                 found.append(Overlap(name, len(where) / len(runs), _told(words, where, self.n)))
         return found
 

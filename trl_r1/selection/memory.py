@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..trace import Trace
-from .columns import KEPT, Columns, Seen, describe
+from .columns import KEPT, Columns, Seen, describe, facts
 from .decide import decide
 from .held_out import HeldOut
 from .report import report
@@ -25,13 +27,20 @@ class Selection:
             The kept traces, in the order in which they came.
         rejected (`list[tuple[Trace, str]]`):
             The others, in the order in which they came, each with its reason.
-        report (`dict[str, Any]`):
-            What `selection.json` holds: see [`~selection.report.report`].
+        told (`dict[str, Any]`):
+            What the report says of evaluations, near duplicates and targets.
     """
 
     kept: list[Trace] = field(default_factory=list)
     rejected: list[tuple[Trace, str]] = field(default_factory=list)
-    report: dict[str, Any] = field(default_factory=dict, compare=False)
+    told: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What `selection.json` holds: see [`~selection.report.report`]."""
+        codes = [KEPT] * len(self.kept) + [REASONS.index(reason) for _, reason in self.rejected]
+        columns = facts([*self.kept, *(trace for trace, _ in self.rejected)])
+        return report(columns, np.array(codes, np.uint8), self.told)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -76,5 +85,5 @@ def select(
     return Selection(
         kept=[trace for trace, reason in pairs if reason == KEPT],
         rejected=[(trace, REASONS[reason]) for trace, reason in pairs if reason != KEPT],
-        report=report(columns, reasons, told),
+        told=told,
     )

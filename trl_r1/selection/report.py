@@ -26,7 +26,7 @@ def report(columns: Columns, reasons: "NDArray[np.uint8]", told: dict[str, Any])
         reasons (`NDArray[np.uint8]` of shape `(traces,)`):
             Why each is not kept, as a position in `REASONS`, or `KEPT`.
         told (`dict[str, Any]`):
-            What is known of near duplicates and targets.
+            What [`~selection.decide.decide`] says besides.
 
     Returns:
         `dict[str, Any]`: `seen`, `kept`, `rejected` (by reason, in the order of `REASONS`), `kept_by_domain`,
@@ -56,12 +56,6 @@ def report(columns: Columns, reasons: "NDArray[np.uint8]", told: dict[str, Any])
         },
         "lengths": _lengths(columns.n_tokens[kept]),
     }
-    if len(columns.held_out.names):
-        known = columns.held_out.codes >= 0
-        told = {
-            "contaminated": {n: int(c.sum()) for n, c in _counts(columns.held_out, reasons, known).items()},
-            **told,
-        }
     return {**found, **told}
 
 
@@ -69,14 +63,11 @@ def _by_reason(counts: "NDArray[np.int64]") -> dict[str, int]:
     return {reason: int(counts[i]) for i, reason in enumerate(REASONS) if counts[i]}
 
 
-def _counts(
-    labels: Labels, reasons: "NDArray[np.uint8]", where: "NDArray[np.bool_] | None" = None
-) -> dict[str, "NDArray[np.int64]"]:
+def _counts(labels: Labels, reasons: "NDArray[np.uint8]") -> dict[str, "NDArray[np.int64]"]:
     """Return by name how many traces have which reason, in the order of the names."""
-    codes = labels.codes if where is None else labels.codes[where]
-    found = codes.astype(np.int64) * (KEPT + 1) + (reasons if where is None else reasons[where])
+    found = labels.codes.astype(np.int64) * (KEPT + 1) + reasons
     table = np.bincount(found, minlength=len(labels.names) * (KEPT + 1)).reshape(-1, KEPT + 1)
-    return {name: table[i] for i, name in sorted(enumerate(labels.names), key=lambda pair: str(pair[1]))}
+    return {name: table[i] for i, name in sorted(enumerate(labels.names), key=lambda pair: pair[1])}
 
 
 def _lengths(tokens: "NDArray[np.int64]") -> dict[str, Any]:

@@ -58,6 +58,12 @@ class ShardSelection:
     report: dict[str, Any]
 
     @property
+    def counts(self) -> dict[str, int]:
+        """Rejected traces by reason, in the order of `REASONS`; reasons that never applied are left out."""
+        found: dict[str, int] = self.report["rejected"]
+        return found
+
+    @property
     def n_kept(self) -> int:
         """How many traces are kept."""
         return int((self.reasons == KEPT).sum())
@@ -107,7 +113,7 @@ def select_shards(
         seen ([`Seen`], *optional*):
             Rows of other data sets, of which nothing is kept a second time.
         on_progress (`Callable[[int, int], None]`, *optional*):
-            Called with the numbers of shards done and in all.
+            Called with the numbers of traces done and in all.
         workers (`int`, *optional*):
             Number of processes. By default one per core that this process may use, and no more than it is worth.
 
@@ -125,38 +131,40 @@ def select_shards(
         raise DataError("expected shards of different names, found two of this one", file=twice)
     keys = [_key(shard, rules, held_out) for shard in shards]
     missing = [i for i, key in enumerate(keys) if _stored_key(stored[i]) != key]
+    counts = [_rows_of(shard) for shard in shards]
+    done, count = sum(counts) - sum(counts[i] for i in missing), sum(counts)
     tell = on_progress or (lambda done, total: None)
-    tell(len(shards) - len(missing), len(shards))
-    tasks = [(shards[i], stored[i], keys[i]) for i in missing]
-    for left in _described(tasks, rules, held_out, workers):
-        tell(len(shards) - left, len(shards))
+    tell(done, count)
+    for i in _described([(i, shards[i], stored[i], keys[i]) for i in missing], rules, held_out, workers):
+        done += counts[i]
+        tell(done, count)
     import pyarrow.parquet as pq
 
-    count = sum(pq.read_metadata(path).num_rows for path in stored)
     columns = Columns.of((pq.read_table(path) for path in stored), count)
     reasons, told = decide(columns, rules, seen)
     return ShardSelection(shards, reasons, report(columns, reasons, told))
 
 
 def _described(
-    tasks: list[tuple[Path, Path, str]], rules: Rules, held_out: HeldOut | None, workers: int | None
+    tasks: list[tuple[int, Path, Path, str]], rules: Rules, held_out: HeldOut | None, workers: int | None
 ) -> Iterator[int]:
-    """Describe shards and store the tables, several at a time; yield after each how many are left."""
+    """Describe shards and store the tables, several at a time; yield the number of each that is done."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    worth = sum(shard.stat().st_size for shard, _, _ in tasks) // _BYTES_PER_PROCESS
+    worth = sum(shard.stat().st_size for _, shard, _, _ in tasks) // _BYTES_PER_PROCESS
     processes = min(workers if workers is not None else min(cores, worth), len(tasks))
     if processes < 2:
         _start(rules, held_out)
-        for number, task in enumerate(tasks, 1):
-            _store(*task)
-            yield len(tasks) - number
+        for number, shard, path, key in tasks:
+            _store(shard, path, key)
+            yield number
         return
     # Not forked: the process that calls may have threads (an engine's, a server's client) that would be lost.
     with ProcessPoolExecutor(processes, get_context("spawn"), _start, (rules, held_out)) as pool:
         try:
-            for number, future in enumerate(as_completed([pool.submit(_store, *task) for task in tasks]), 1):
+            running = {pool.submit(_store, shard, path, key): number for number, shard, path, key in tasks}
+            for future in as_completed(running):
                 future.result()
-                yield len(tasks) - number
+                yield running[future]
         except BrokenProcessPool as error:
             raise StageError(
                 "a process that selects was killed, most likely for want of memory; the shards that are done are stored"
@@ -188,6 +196,16 @@ def _key(shard: Path, rules: Rules, held_out: HeldOut | None) -> str:
     if rules.near_duplicates is not None:
         parts.append(version())
     return blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+
+
+def _rows_of(shard: Path) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return int(pq.read_metadata(shard).num_rows)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"expected a shard of traces, could not read it: {error}", file=str(shard)) from error
 
 
 def _stored_key(path: Path) -> str | None:
