@@ -62,7 +62,8 @@ class StageKind:
             `output_dir` and `seed`.
         leaves (`tuple[str, ...]`):
             Files and folders that it leaves in its own folder: `"model"`, `"data/train.parquet"`, `"metrics.json"`.
-            `"data"` alone: data sets under the names of `writes`.
+            `"data"` alone: data sets under the names of `writes`. A data set may stand there in parts
+            ([`~data_files`]).
         model (`str`, *optional*, defaults to `"one"`):
             How many models a recipe names for it: `"none"`, `"one"` (`model_name_or_path`) or `"several"` (`models`).
         reads (`tuple[str, ...]`, *optional*, defaults to `("prompt",)`):

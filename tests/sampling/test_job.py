@@ -121,6 +121,21 @@ def test_what_was_killed_goes_on_with_what_is_in_the_journal_and_ends_the_same(e
     assert sum((each.made for each in (*killed, last)), Counter()) == Counter({row["prompt"]: 2 for row in ROWS})
 
 
+@ENGINES
+def test_a_long_journal_is_many_files_each_deleted_when_its_samples_are_in_shards(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr("trl_r1.sampling.journal.FILE_BYTES", 1)
+    whole = collect(tmp_path / "whole", engine())
+    files = lambda: len(list((tmp_path / "killed" / "journal").glob("*.jsonl")))  # noqa: E731
+    killed = Echo(die_at=3) if engine is Echo else Rolling(die_after=9, room=1)
+    with pytest.raises(KeyboardInterrupt):
+        collect(tmp_path / "killed", killed)
+    assert files() >= 1
+    last = engine()
+    assert collect(tmp_path / "killed", last) == whole
+    assert files() == 0
+    assert killed.made + last.made == Counter({row["prompt"]: 2 for row in ROWS})
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @ENGINES
 def test_killed_before_or_after_any_file_appears_it_ends_the_same_and_nothing_is_made_twice(
@@ -233,7 +248,7 @@ def test_another_model_under_the_same_path_is_another_and_a_copy_is_the_same(tmp
     assert [made("model"), made("copy"), made("other"), made("model")] == [14, 0, 14, 0]
 
 
-def of_0_1_0(folder, config, monkeypatch):
+def of_0_1_0(folder, config):
     """Shards as 0.1.0 left them: no numbers of samples, and a note with names of its own."""
     traces = collect(folder / "new", Echo(), config=config)
     (folder / "old").mkdir()
@@ -273,8 +288,8 @@ _KEPT_BY_0_1_0 = [
 ]
 
 
-def test_shards_of_0_1_0_are_adopted_where_they_are_what_is_asked_for_and_else_kept(tmp_path, monkeypatch):
-    whole = of_0_1_0(tmp_path, CONFIG, monkeypatch)
+def test_shards_of_0_1_0_are_adopted_where_they_are_what_is_asked_for_and_else_kept(tmp_path):
+    whole = of_0_1_0(tmp_path, CONFIG)
     engine = Echo()
     found = collect(tmp_path / "old", engine)
     assert engine.made == Counter({ROWS[6]["prompt"]: 2})
@@ -283,7 +298,7 @@ def test_shards_of_0_1_0_are_adopted_where_they_are_what_is_asked_for_and_else_k
     ]
     again = tmp_path / "again"
     again.mkdir()
-    of_0_1_0(again, CONFIG, monkeypatch)
+    of_0_1_0(again, CONFIG)
     cool = Echo()
     collect(again / "old", cool, config=dataclasses.replace(CONFIG, temperature=0.5))
     assert cool.made.total() == 14
@@ -371,13 +386,28 @@ def test_a_prompt_that_always_fails_is_recorded_with_its_reason_and_asked_for_at
     assert first.sampling["failure"] == "503 busy"
     assert told[-1][:2] == (14, 14)
     assert told[-1][2]["failed"] == 2
+    # It may fail each time, and be all that is asked for.
+    assert collect(tmp_path, Rolling(answer=down)) == traces
     again = Rolling()
     assert all(trace.was_sampled for trace in collect(tmp_path, again))
     assert again.made == Counter({"3 + 1 ?": 2})
 
 
+@pytest.mark.parametrize(("works", "asked"), [(0, 3), (4, 24)])
+def test_a_server_that_is_down_ends_the_job_long_before_the_share_is_reached(works, asked, tmp_path):
+    rows = [{"prompt_id": f"p{i}", "prompt": f"{i}?"} for i in range(1000)]
+
+    def down(request):
+        return Sample("a", "stop", 1) if int(request.question[:-1]) < works else Sample.failed("refused")
+
+    engine = Rolling(answer=down, room=1)
+    with pytest.raises(StageError, match=r"failed one after the other.*refused"):
+        collect(tmp_path, engine, rows=rows, config=dataclasses.replace(CONFIG, n_samples=1))
+    assert engine.made.total() == asked
+
+
 @pytest.mark.parametrize(
-    ("share", "bad", "stops"), [(0.3, "3", False), (0.3, "345", True), (0.0, "3", True), (1.0, "0123", False)]
+    ("share", "bad", "stops"), [(0.3, "3", False), (0.3, "345", True), (0.0, "3", True), (1.0, "01", False)]
 )
 def test_more_failed_prompts_than_stated_stop_the_job_and_keep_what_was_sampled(share, bad, stops, tmp_path):
     down = lambda request: (  # noqa: E731
@@ -527,6 +557,19 @@ def test_an_engine_that_loses_count_is_told(tmp_path):
 
     with pytest.raises(ConfigError, match="expected 2 of each"):
         collect(tmp_path, Careless())
+
+
+@ENGINES
+def test_another_question_under_the_same_id_is_another_prompt(engine, tmp_path):
+    whole = collect(tmp_path, engine())
+    changed = [*ROWS[:2], {**ROWS[2], "prompt": "and now?"}, *ROWS[3:]]
+    other = engine()
+    traces = collect(tmp_path, other, rows=changed)
+    assert other.made == Counter({"and now?": 2})
+    assert sorted(t.prompt for t in traces) == sorted(row["prompt"] for row in changed for _ in range(2))
+    nobody = engine()
+    assert sorted(collect(tmp_path, nobody), key=str) == sorted(whole, key=str)
+    assert not nobody.made
 
 
 def test_rows_of_one_prompt_are_sampled_once(tmp_path):

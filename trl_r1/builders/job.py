@@ -221,6 +221,8 @@ class Job:
         Raises:
             [`~errors.StageError`]: if nothing was kept; `selection.json`, which says why, is written all the same.
         """
+        if Worker.of_environment().rank:  # where nothing was left to sample
+            raise SystemExit(0)
         output_dir = Path(self.config.output_dir)
         statistics = Statistics()
         if getattr(self.config, "messages", False):

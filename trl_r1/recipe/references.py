@@ -296,8 +296,7 @@ class _Resolving:
     def filtered(self, source: dict[str, Any]) -> dict[str, Any]:
         """Return a source with the place of the pass rates that its prompts are filtered by."""
         solved = source.get("solved")
-        name = solved.get("path") if isinstance(solved, dict) else None
-        if not isinstance(name, str):
+        if not isinstance(solved, dict) or not isinstance(name := solved.get("path"), str):
             return source
         if name in (names := [stage.name for stage in self.recipe.stages]):
             self.parents.append(name)

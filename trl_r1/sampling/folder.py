@@ -31,7 +31,7 @@ from ..errors import MachineError
 from ..io import read_json, write_json, write_text
 from .former import adopted
 from .key import differences, digest
-from .units import divide
+from .units import divide, identity
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,8 @@ class Folder:
         shards = self.shards()
         blocks: list[list[str]] = [[] for _ in range(max(shards, default=-1) + 1)]
         for number, path in shards.items():
-            found = dict.fromkeys(pq.read_table(path, columns=["prompt_id"])["prompt_id"].to_pylist())
+            rows = pq.read_table(path, columns=["prompt_id", "prompt"]).to_pylist()
+            found = dict.fromkeys(identity(row["prompt_id"], row["prompt"]) for row in rows)
             blocks[number] = [prompt for prompt in found if prompt not in seen]
             seen |= found.keys()
         return blocks
@@ -163,7 +164,7 @@ class Folder:
 
         Args:
             prompts (`Sequence[str]`):
-                Ids of the prompts that are asked for.
+                The prompts that are asked for.
             most (`int`):
                 Prompts to a block, at most.
             workers (`int`):

@@ -115,7 +115,8 @@ def sample_to_shards(
         wanted = {
             number: prompts for number, block in enumerate(blocks) if (prompts := [p for p in block if p in asked])
         }
-        job = digest([key, finish_key, asked.ids, config.n_samples, config.until_accepted, worker.world])
+        scored_by = finish_key if finish else "nothing"
+        job = digest([key, scored_by, asked.ids, config.n_samples, config.until_accepted, worker.world])
         tally = Tally()
         journal = Journal(folder.journal, worker.rank, worker.does)
         report = Report(folder.journal, worker, job, tally, on_progress)
@@ -124,9 +125,10 @@ def sample_to_shards(
             for number in folder.shards():
                 if worker.does(number) and number not in wanted:
                     shards.write(number, {}, {}, by_prompt=False)
-            todo = _to_do({n: prompts for n, prompts in wanted.items() if worker.does(n)}, shards, tally)
+            mine = {number: prompts for number, prompts in wanted.items() if worker.does(number)}
+            todo = _to_do(mine, shards, tally)
             if todo:
-                _work(todo, shards, tally, report, model, engine)
+                _work(todo, sum(map(len, mine.values())), shards, tally, report, model, engine)
         except BaseException as error:
             report.end(error=str(error) or type(error).__name__)
             raise
@@ -165,6 +167,7 @@ def _to_do(wanted: Mapping[int, list[str]], shards: Shards, tally: Tally) -> lis
 
 def _work(
     todo: list[tuple[int, list[str]]],
+    n_prompts: int,
     shards: Shards,
     tally: Tally,
     report: Report,
@@ -175,7 +178,6 @@ def _work(
     config = shards.config
     named = engine_of(config.backend) if engine is None else type(engine)
     rolling = getattr(named, "rolling", False)
-    n_prompts = sum(len(prompts) for _, prompts in todo)
     report.tell(now=True)
     loaded = None
     with ThreadPoolExecutor(1, thread_name_prefix="scoring") as pool:
@@ -209,8 +211,7 @@ def _load(named: type[Engine], model: str, shards: Shards) -> Engine:
 
 def _sampled(engine: Engine, requests: Scheduler, rolling: bool) -> Iterator[tuple[Request, list[Any]]]:
     if rolling:
-        for request, one in engine.complete(requests):
-            yield request, [one]
+        yield from ((request, [one]) for request, one in engine.complete(requests))
         return
     for request in requests:
         if request is None:

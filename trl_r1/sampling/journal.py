@@ -9,7 +9,7 @@ shards. In memory stands where each completion is, not its text.
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,16 +63,19 @@ class Journal:
         for path in sorted(path for _, path in names):
             self._load(path, mine)
 
-    def append(self, block: int, seed: int, samples: Iterable[tuple[Unit, Sample]]) -> None:
+    def append(
+        self, block: int, seed: int, samples: Iterable[tuple[Unit, Sample]], questions: Mapping[str, str]
+    ) -> None:
         """Write what was sampled as one piece, and have the system hold it before this returns."""
         samples = list(samples)
+        asked = {prompt: questions[prompt] for (prompt, _), _ in samples}
         # Half of a surrogate pair, which a server may give, is no text that a shard could hold.
         plain = [each.text.encode("utf-8", "replace").decode() for _, each in samples]
         said = [
             [prompt, number, text, each.finish_reason, each.n_tokens]
             for ((prompt, number), each), text in zip(samples, plain)
         ]
-        line = json.dumps({"block": block, "seed": seed, "samples": said}).encode() + b"\n"
+        line = json.dumps({"block": block, "seed": seed, "questions": asked, "samples": said}).encode() + b"\n"
         if self._writer is None or self._written >= FILE_BYTES:
             self._begin()
         assert self._writer is not None
@@ -86,15 +89,15 @@ class Journal:
         for i, (unit, each) in enumerate(samples):
             places[unit] = Place(file, offset, len(line), i, each.n_tokens, each.finish_reason == FAILED)
 
-    def read(self, places: Iterable[Place]) -> list[tuple[Sample, int]]:
-        """Return completions and their seeds. Any thread may call it."""
+    def read(self, places: Iterable[Place]) -> list[tuple[Sample, int, str]]:
+        """Return completions, their seeds and their questions. Any thread may call it."""
         found, last, line = [], None, {}
         for place in places:
             if last != place[:2]:
                 line = json.loads(os.pread(self._readers[place.file], place.length, place.offset))
                 last = place[:2]
-            _, _, text, finish_reason, n_tokens = line["samples"][place.number]
-            found.append((Sample(text, finish_reason, n_tokens), line["seed"]))
+            prompt, _, text, finish_reason, n_tokens = line["samples"][place.number]
+            found.append((Sample(text, finish_reason, n_tokens), line["seed"], line["questions"][prompt]))
         return found
 
     def forget(self, block: int) -> None:

@@ -1,5 +1,5 @@
 """
-The rows of a job by their prompts' ids, of which no more is in memory than is worked on.
+The rows of a job by their prompts ([`~sampling.units.identity`]), of which no more is in memory than is worked on.
 """
 
 import logging
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .key import digest
+from .units import identity
 
 
 logger = logging.getLogger(__name__)
@@ -20,18 +21,23 @@ class Rows:
 
     Args:
         rows (`datasets.Dataset` or `Iterable[Mapping[str, Any]]`):
-            As [`~data.load_prompts`] gives them. Of rows with one `prompt_id` the first counts.
+            As [`~data.load_prompts`] gives them. Of rows with one prompt the first counts.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
         given: Any = rows
         self._dataset: Any = given if hasattr(given, "select_columns") else None
         self._rows: list[Mapping[str, Any]] = [] if self._dataset is not None else list(given)
-        ids = self._dataset["prompt_id"] if self._dataset is not None else (row["prompt_id"] for row in self._rows)
+        columns = ("prompt_id", "prompt")
+        both: Iterable[tuple[Any, Any]] = (
+            zip(*(self._dataset[column] for column in columns))
+            if self._dataset is not None
+            else (tuple(row[column] for column in columns) for row in self._rows)
+        )
         self._places: dict[str, int] = {}
         n = 0
-        for n, name in enumerate(ids, start=1):
-            self._places.setdefault(str(name), n - 1)
+        for n, (prompt_id, question) in enumerate(both, start=1):
+            self._places.setdefault(identity(prompt_id, question), n - 1)
         if n > len(self._places):
             logger.warning(
                 "%d of %d rows have the prompt of another row: each is sampled once", n - len(self._places), n
@@ -46,7 +52,7 @@ class Rows:
 
     @property
     def ids(self) -> list[str]:
-        """The prompts' ids, in the order of the rows."""
+        """The prompts, in the order of the rows."""
         return list(self._places)
 
     def questions(self, prompts: Sequence[str]) -> dict[str, str]:

@@ -21,7 +21,9 @@ from .shards import Shards
 from .units import Batch, Unit, batches, lacking
 
 
-AT_LEAST_FAILED = 3  # prompts, before a server that has never answered ends the job
+# Prompts that fail one after the other, with no success in between, before the job ends: where nothing has succeeded in this
+# run yet, and where something has.
+IN_A_ROW_AT_FIRST, IN_A_ROW = 3, 20
 
 
 @dataclass(eq=False)
@@ -111,6 +113,8 @@ class Scheduler:
         self.scoring: dict[Future[Any], Callable[[Any], None]] = {}
         self.in_flight = 0
         self.failed: set[str] = set()
+        self.failed_before: set[str] = set()  # in an earlier run: these say nothing about the server
+        self.in_a_row: set[str] = set()
         self.succeeded = False
 
     def __iter__(self) -> Iterator[Request | None]:
@@ -152,7 +156,7 @@ class Scheduler:
         work: Work = request.of
         self.in_flight -= 1
         found = list(zip(work.units, samples, strict=True))
-        self.journal.append(work.block.number, request.seed, found)
+        self.journal.append(work.block.number, request.seed, found, work.block.questions)
         work.block.there.update(work.units)
         for (prompt, _), sample in found:
             self.tally.sampled(sample, 1 if self.most > 1 else self.config.n_samples)
@@ -160,6 +164,7 @@ class Scheduler:
                 self._check_failed(prompt, sample.text)
             else:
                 self.succeeded = True
+                self.in_a_row.clear()
         for prompt in work.batch.prompts:
             work.block.waiting[prompt] -= len(work.batch.samples)
         self._go_on(work.block, work.batch.prompts)
@@ -174,6 +179,7 @@ class Scheduler:
     def _open(self, number: int, prompts: list[str]) -> None:
         questions = self.shards.rows.questions(prompts)
         stored = self.shards.stored_units(number).keys()
+        self.failed_before |= self.shards.failed_prompts(number)
         first = min(self.most, self.config.samples_at_once) if self.adaptive else self.most
         block = OpenBlock(
             number,
@@ -267,11 +273,18 @@ class Scheduler:
 
     def _check_failed(self, prompt: str, why: str) -> None:
         self.failed.add(prompt)
+        if prompt not in self.failed_before:
+            self.in_a_row.add(prompt)
         share, n = self.config.max_failed_share, len(self.failed)
-        never = not self.succeeded and n >= min(AT_LEAST_FAILED, self.n_prompts)
-        if never or n > max(1 if share else 0, share * self.n_prompts):
-            raise StageError(
-                f"{n} of {self.n_prompts} prompts have failed, expected at most a share of {share:g} "
-                f"(`max_failed_share`); the last one: {why}. What was sampled is kept; the same command goes on with it, "
-                "and asks for what has failed once more"
+        if n > max(1 if share else 0, share * self.n_prompts):
+            found = f"{n} of {self.n_prompts} prompts have failed, expected at most a share of {share:g} (`max_failed_share`)"
+        elif len(self.in_a_row) >= min(IN_A_ROW if self.succeeded else IN_A_ROW_AT_FIRST, self.n_prompts):
+            found = (
+                f"{len(self.in_a_row)} prompts have failed one after the other, and nothing has succeeded in between"
             )
+        else:
+            return
+        raise StageError(
+            f"{found}; the last one: {why}. What was sampled is kept; the same command goes on with it, and asks for what "
+            "has failed once more"
+        )

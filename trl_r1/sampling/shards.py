@@ -21,7 +21,7 @@ from .folder import Folder
 from .journal import Journal
 from .key import digest
 from .rows import Rows
-from .units import Unit
+from .units import Unit, identity
 
 
 _SAID = "trl_r1.sampling"
@@ -90,10 +90,20 @@ class Shards:
                 continue
             columns = [n for n in _UNIT_COLUMNS if n in pq.read_schema(path).names]
             rows = pq.read_table(path, columns=columns).to_pylist()
-            for row, sample in zip(rows, _numbers(rows)):
+            for row, unit in zip(rows, _units(rows)):
                 if row.get("finish_reason") != FAILED:
-                    found.setdefault((row["prompt_id"], sample), row.get("n_tokens") or 0)
+                    found.setdefault(unit, row.get("n_tokens") or 0)
         return found
+
+    def failed_prompts(self, block: int) -> set[str]:
+        """Return the prompts of which a sample has failed by what the block's shard says."""
+        import pyarrow.parquet as pq
+
+        shard = self.folder.shard(block)
+        if not (read_said(shard) or {}).get("failed"):
+            return set()
+        rows = pq.read_table(shard, columns=["prompt_id", "prompt", "finish_reason"]).to_pylist()
+        return {identity(row["prompt_id"], row["prompt"]) for row in rows if row["finish_reason"] == FAILED}
 
     def stored(self, block: int) -> dict[Unit, tuple[Trace, bool]]:
         """Return the samples of a block that are in files, and of each whether its rewards are still right."""
@@ -103,15 +113,17 @@ class Shards:
                 continue
             said = read_said(path)
             traces = list(read_traces(path))
-            ids = dict.fromkeys(trace.prompt_id for trace in traces)
-            digests = self.rows.digests([prompt for prompt in ids if prompt in self.rows])
-            numbers = [t.sample for t in traces] if said else _numbers([{"prompt_id": t.prompt_id} for t in traces])
-            for trace, sample in zip(traces, numbers):
-                unit = (trace.prompt_id, sample)
-                right = bool(said) and said["finish"] == self.finish_key
-                right = right and said["rows"].get(unit[0]) == digests.get(unit[0], "")
+            # 0.1.0 did not number them.
+            units = _units([{**vars(trace)} if said else {**vars(trace), "sample": None} for trace in traces])
+            digests = self.rows.digests([p for p in dict.fromkeys(prompt for prompt, _ in units) if p in self.rows])
+            for trace, unit in zip(traces, units):
+                right = (
+                    said is not None
+                    and said["finish"] == self.finish_key
+                    and said["rows"].get(unit[0]) == digests.get(unit[0], "")
+                )
                 if unit not in found or found[unit][0].finish_reason == FAILED:
-                    found[unit] = (dataclasses.replace(trace, sample=sample), right)
+                    found[unit] = (dataclasses.replace(trace, sample=unit[1]), right)
         return found
 
     def scored(self, block: int, units: Sequence[Unit], stored: Mapping[Unit, tuple[Trace, bool]]) -> list[Trace]:
@@ -200,7 +212,7 @@ class Shards:
         if self._is_stored(block, unit, stored):
             trace, right = stored[unit]
             return trace if right else dataclasses.replace(trace, **{**row, "rewards": {}, "model": self.model})
-        ((sample, seed),) = self.journal.read([self.journal.places[block][unit]])
+        ((sample, seed, _),) = self.journal.read([self.journal.places[block][unit]])
         failed = sample.finish_reason == FAILED
         return Trace(
             **{**row, "extra": dict(row["extra"])},
@@ -225,10 +237,10 @@ class Shards:
         left = {unit: trace for unit, (trace, _) in stored.items() if unit not in wanted}
         for unit, place in places.items():
             if unit not in wanted and not place.failed and unit not in left:
-                ((sample, seed),) = self.journal.read([place])
+                ((sample, seed, question),) = self.journal.read([place])
                 left[unit] = Trace(
-                    prompt_id=unit[0],
-                    prompt="",
+                    prompt_id=unit[0].rpartition("-")[0],
+                    prompt=question,
                     completion=sample.text,
                     model=self.model,
                     sampling=self.config.distribution,
@@ -243,7 +255,7 @@ class Shards:
             write_traces(unused, [dataclasses.replace(left[unit], rewards={}) for unit in sorted(left)], _NO_REWARDS)
 
 
-_UNIT_COLUMNS = ("prompt_id", "sample", "finish_reason", "n_tokens")
+_UNIT_COLUMNS = ("prompt_id", "prompt", "sample", "finish_reason", "n_tokens")
 _NO_REWARDS = {_SAID: json.dumps({"finish": "", "rows": {"": ""}, "failed": 1, "effort": None})}
 
 
@@ -266,13 +278,14 @@ def read_said(path: Path) -> dict[str, Any] | None:
     return json.loads(said) if said else None
 
 
-def _numbers(rows: Iterable[Mapping[str, Any]]) -> list[int]:
-    """The numbers of samples; counted in shards of 0.1.0, which do not hold them."""
+def _units(rows: Iterable[Mapping[str, Any]]) -> list[Unit]:
+    """The units of a shard's rows; where 0.1.0 did not number a prompt's samples, they are counted."""
     counts: dict[str, int] = {}
     found = []
     for row in rows:
-        prompt = row["prompt_id"]
-        found.append(row["sample"] if "sample" in row else counts.get(prompt, 0))
+        prompt = identity(row["prompt_id"], row["prompt"])
+        number = row.get("sample")
+        found.append((prompt, counts.get(prompt, 0) if number is None else number))
         counts[prompt] = counts.get(prompt, 0) + 1
     return found
 
@@ -280,5 +293,4 @@ def _numbers(rows: Iterable[Mapping[str, Any]]) -> list[int]:
 def _units_in(path: Path) -> set[Unit]:
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(path, columns=["prompt_id", "sample"]).to_pylist()
-    return {(row["prompt_id"], row["sample"]) for row in rows}
+    return set(_units(pq.read_table(path, columns=["prompt_id", "prompt", "sample"]).to_pylist()))

@@ -1,7 +1,8 @@
 """
 What is sampled as one piece, and with which seed: a completion by itself, or a batch of them. Pure functions.
 
-A unit is a prompt's id and the number of a sample. Its seed hangs on these and on the config's seed alone, so that it is
+A unit is a prompt and the number of a sample; a prompt is known by its id and its question, so that another question under
+the same id is another prompt. Its seed hangs on these and on the config's seed alone, so that it is
 the same whoever samples it, in whatever company, and however often the job was killed before.
 """
 
@@ -13,6 +14,11 @@ from dataclasses import dataclass
 Unit = tuple[str, int]
 
 
+def identity(prompt_id: str, question: str) -> str:
+    """Return by what a prompt is known."""
+    return f"{prompt_id}-{hashlib.sha256(question.encode('utf-8', 'replace')).hexdigest()[:12]}"
+
+
 @dataclass(frozen=True)
 class Batch:
     """
@@ -20,7 +26,7 @@ class Batch:
 
     Args:
         prompts (`tuple[str, ...]`):
-            Ids of the prompts.
+            The prompts, by [`identity`].
         samples (`tuple[int, ...]`):
             Numbers of the samples.
     """

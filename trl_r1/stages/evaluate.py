@@ -39,6 +39,7 @@ from ..sampling import (
     sample_to_shards,
     score_traces,
 )
+from ..sampling.progress import OnProgress
 from ..trace import Trace, read_traces
 from ._common import Progress, program
 
@@ -97,10 +98,6 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     sources = dict(zip(rows["prompt_id"], rows["source"], strict=True))
     done = 0
     for name, model in config.models.items():
-
-        def report(sampled: int, _: int, /, *, before: int = done, **info: float) -> None:
-            progress.update(before + sampled, **info)
-
         into_shards = partial(
             sample_to_shards,
             name=name,
@@ -111,8 +108,8 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
         )
         sampled = partial(into_shards, model, rows, settings[name], out_dir / "traces")
         if engine_of(settings[name].backend).needs_own_process and len(config.models) > 1:
-            _in_own_process(partial(sampled, finish=None), Progress(out_dir, progress.total, "samples"), done, model)
-        shards[name] = sampled(on_progress=report)
+            _in_own_process(partial(sampled, finish=None), progress, done, model)
+        shards[name] = sampled(on_progress=_after(progress, done))
         done += samples[name]
         if config.causes and name in config.causes.models:
             again = dataclasses.replace(settings[name], n_samples=sampling.n_samples)
@@ -230,7 +227,16 @@ def _in_own_process(sampled: Callable[..., Any], progress: Progress, done: int, 
 
 
 def _sample(sampled: Callable[..., Any], progress: Progress, before: int) -> None:
-    sampled(on_progress=lambda done, total, /, **info: progress.update(before + done, **info))
+    sampled(on_progress=_after(progress, before))
+
+
+def _after(progress: Progress, before: int) -> OnProgress:
+    """Tell how far one model is, after so many samples of those before it."""
+
+    def tell(done: int, _: int, /, **info: float) -> None:
+        progress.update(before + done, **info)
+
+    return tell
 
 
 main = program(STAGE, evaluate)
