@@ -5,6 +5,7 @@ Help, plan and status load no torch; modules are imported when a command needs t
 """
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -69,8 +70,17 @@ def make_parser() -> argparse.ArgumentParser:
         "pay and what would be refused",
         "audit r1",
     )
-    report = command(_report, "write a run's report again", "report runs/playground")
+    report = command(
+        _report,
+        "write a run's report again, compare several runs, or watch one that is going on",
+        "report runs/playground-seed1 runs/playground-seed2 runs/playground-seed3",
+    )
     push = command(_push, "push a run's models and data sets to the Hub", "push runs/r1 --stage r1 --repo me/my-r1")
+    infer = command(
+        _infer,
+        "answer questions by many samples: the most frequent answer, or the best by a reward",
+        'infer Qwen/Qwen2.5-1.5B-Instruct --question "What is 37 * 48?" --n_samples 16   (keys: trl-r1 keys infer)',
+    )
     keys = command(_keys, "list the keys of a kind of stage, or say all about one", "keys grpo beta")
     playground = command(
         _playground,
@@ -98,8 +108,18 @@ def make_parser() -> argparse.ArgumentParser:
             metavar="STAGE.KEY=VALUE",
             help="override a key of a stage's config, of `data.NAME` or of the recipe; may be repeated",
         )
-    for sub in (status, report, push):
+    for sub in (status, push):
         sub.add_argument("directory", type=Path, help="the run's directory")
+    report.add_argument(
+        "directories",
+        type=Path,
+        nargs="+",
+        metavar="directory",
+        help="the run's directory; of several runs, one page that compares them (seeds of one recipe as bands)",
+    )
+    report.add_argument(
+        "--watch", action="store_true", help="serve the page on this machine; it follows the run until Ctrl-C"
+    )
     for sub in (run, plan):
         sub.add_argument(
             "--output-dir",
@@ -131,6 +151,11 @@ def make_parser() -> argparse.ArgumentParser:
             help="start stages on this machine, or as jobs of Slurm (default: as the recipe says)",
         )
     run.add_argument("--detach", action="store_true", help="under Slurm: submit the stages, and do not wait for them")
+    run.add_argument(
+        "--mirror",
+        metavar="PLACE",
+        help="copy the run's directory to this folder or URL at every checkpoint, and take it from there first",
+    )
     run.add_argument("--job", action="store_true", help=argparse.SUPPRESS)  # the runner inside a job, for one stage
     plan.add_argument(
         "--data",
@@ -176,6 +201,14 @@ def make_parser() -> argparse.ArgumentParser:
         help="make new repositories private (default: as the recipe says)",
     )
     seen.add_argument("--public", dest="private", action="store_false", help="make new repositories public")
+    infer.add_argument("model", help="a model's folder, a Hub id, or with `--backend server` its name there")
+    infer.add_argument("--question", action="append", default=[], metavar="TEXT", help="a question; may be repeated")
+    infer.add_argument(
+        "--data", action="append", default=[], metavar="PATH", help="a file or Hub id of questions (column `prompt`)"
+    )
+    infer.add_argument(
+        "--output-dir", type=Path, default=Path("runs/infer"), metavar="DIR", help="(default: runs/infer)"
+    )
     keys.add_argument(
         "kind", nargs="?", help="a kind of stage, or the dotted name of a module of your own (default: list all)"
     )
@@ -203,7 +236,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: list[str]) -> int:
     parser = make_parser()
-    args = parser.parse_args(argv)
+    args, options = parser.parse_known_args(argv)
+    if options and args.command == "infer":  # keys of the stage's config, as `trl-r1 playground` takes them
+        args.options = options
+    elif options:
+        parser.error(f"unrecognized arguments: {' '.join(options)}")
     if args.version:
         print(f"trl_r1 {__version__}")
         return 0
@@ -283,9 +320,13 @@ def _audit(args: argparse.Namespace, argv: list[str]) -> int:
 
 
 def _report(args: argparse.Namespace, argv: list[str]) -> int:
-    from .report import write_report
+    from .report import serve, write_report
 
-    print(write_report(args.directory))
+    if not args.watch:
+        print(write_report(*args.directories))
+        return 0
+    with serve(args.directories) as server, contextlib.suppress(KeyboardInterrupt):
+        server.serve_forever()
     return 0
 
 
@@ -301,6 +342,26 @@ def _push(args: argparse.Namespace, argv: list[str]) -> int:
     else:
         push_run(args.directory, repo=args.repo, **options)
     return 0
+
+
+def _infer(args: argparse.Namespace, argv: list[str]) -> int:
+    import yaml
+
+    from .io import write_text
+
+    _find_own_modules()
+    config = {
+        "model_name_or_path": args.model,
+        "output_dir": str(args.output_dir),
+        "questions": args.question,
+        "data": [{"path": path} for path in args.data],
+        "prompt_template": "chat",
+    }
+    path = args.output_dir / "config.yaml"
+    write_text(path, yaml.safe_dump(config, allow_unicode=True, sort_keys=False))
+    return subprocess.call(
+        [sys.executable, "-m", "trl_r1.stages.infer", "--config", str(path), *getattr(args, "options", [])]
+    )
 
 
 def _keys(args: argparse.Namespace, argv: list[str]) -> int:

@@ -76,6 +76,28 @@ def numbered_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name[11:]), reverse=True)
 
 
+def last_lines(path: str | os.PathLike[str], count: int, start: int = 0) -> list[str]:
+    """
+    Return the last lines of a log that are not blank; of a line that was overwritten (a progress bar), what was there last.
+
+    Args:
+        path (`str` or `os.PathLike`):
+            The log; where it cannot be read, there are no lines.
+        count (`int`):
+            Most lines.
+        start (`int`, *optional*, defaults to `0`):
+            Where to begin, in bytes.
+    """
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(start, file.seek(0, os.SEEK_END) - 64 * 1024))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    whole = [line.rstrip().rpartition("\r")[2] for line in text.splitlines()]
+    return [line for line in whole if line.strip()][-count:]
+
+
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the JSON object in a file; an empty one where the file is missing, cut short, or holds something else."""
     try:

@@ -42,6 +42,8 @@ class Curve:
             Whether the values are shares of 1.
         digits (`int`, *optional*, defaults to `2`):
             Digits after the point.
+        axis (`str`, *optional*):
+            Name of the vertical axis: the quantity or its unit. By default the heading.
     """
 
     title: str
@@ -49,6 +51,7 @@ class Curve:
     labels: tuple[str, ...] = ()
     share: bool = False
     digits: int = 2
+    axis: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,9 @@ class StageKind:
             rate and the norm of the gradient.
         card (`str`, *optional*):
             The card that its model gets on the Hub: `"model"` or `"reward_model"`.
+        purpose (`str`, *optional*):
+            One sentence on what such a stage is for, which the report shows where the recipe's stage states no
+            `purpose` of its own.
     """
 
     configs: tuple[str, ...]
@@ -92,6 +98,7 @@ class StageKind:
     trains: bool = False
     curves: tuple[Curve, ...] = ()
     card: Literal["model", "reward_model"] = "model"
+    purpose: str = ""
 
     @property
     def makes(self) -> Literal["model", "dataset", "metrics"]:

@@ -16,7 +16,7 @@ import yaml
 
 from .data_files import data_sets
 from .errors import ConfigError
-from .io import numbered_checkpoints, read_json
+from .io import last_lines, numbered_checkpoints, read_json
 from .kinds import StageKind, kind_of
 from .scores import number
 
@@ -42,6 +42,8 @@ class StageRecord:
             Where its model came from, as the recipe names it: `base_model`, a stage, a Hub id or a path.
         data_from (`tuple[str, ...]`):
             Where its data came from, as the recipe names it.
+        stated_purpose (`str`):
+            What it is for, where the recipe says it.
     """
 
     name: str
@@ -50,6 +52,7 @@ class StageRecord:
     parents: tuple[str, ...] = ()
     model_from: tuple[str, ...] = ()
     data_from: tuple[str, ...] = ()
+    stated_purpose: str = ""
 
     @cached_property
     def about(self) -> StageKind | None:
@@ -76,6 +79,28 @@ class StageRecord:
     @property
     def started(self) -> bool:
         return self.directory.is_dir()
+
+    @property
+    def purpose(self) -> str:
+        """What it is for, in a sentence: as the recipe says it, else as its kind does."""
+        return self.stated_purpose or (self.about.purpose if self.about else "")
+
+    @property
+    def state(self) -> str:
+        """`"finished"`, `"failed"`, `"interrupted"`, `"not finished"` (it runs, or was killed) or `"not run"`."""
+        if self.done or not self.started:
+            return "finished" if self.done else "not run"
+        outcome = read_json(self.directory / "started.json").get("outcome")
+        return outcome if outcome in ("failed", "interrupted") else "not finished"
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        """What it last said of itself: `step`, `total`, `unit`, and the `error` with which it ended."""
+        return read_json(self.directory / "progress.json")
+
+    def log_tail(self, lines: int = 20) -> list[str]:
+        """The last lines of its log; of a line that was overwritten, what was there last."""
+        return last_lines(self.directory / "log.txt", lines)
 
     @cached_property
     def artifact(self) -> dict[str, Any]:
@@ -273,7 +298,8 @@ def read_run(run_dir: str | Path) -> RunRecord:
 
 def _stage_record(directory: Path, entry: dict[str, Any], names: set[str], base_model: str) -> StageRecord:
     name, model_from, data_from = str(entry["name"]), _names(entry.get("model")), _names(entry.get("data"))
-    stage = StageRecord(name, str(entry.get("kind") or ""), directory / name, (), model_from, data_from)
+    kind, purpose = str(entry.get("kind") or ""), str(entry.get("purpose") or "")
+    stage = StageRecord(name, kind, directory / name, (), model_from, data_from, purpose)
     sources = [base_model if source == "base_model" else source for source in model_from]
     sources += [*data_from, *map(str, stage.artifact.get("parents") or ())]
     for reward in stage.rewards:

@@ -16,6 +16,7 @@ anywhere: sampling by vLLM, whose engine has random states of its own.
 """
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class ExactResume(Trainer):
         super().__init__(*args, **kwargs)
         check_attributes(self, _metrics=dict, _total_train_tokens=int)
         self._logs_to_restore: dict[str, Any] | None = None
+        self._weight_decays: list[float] = []
         self.add_callback(_CheckpointCallback(self))
 
     def rank_state(self) -> dict[str, Any]:
@@ -105,6 +107,12 @@ class ExactResume(Trainer):
         """Read what [`save_files`] wrote. Called on every rank, after [`load_rank_state`]."""
 
     @override
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        self._weight_decays = [group.get("weight_decay", 0.0) for group in getattr(optimizer, "param_groups", ())]
+        return optimizer
+
+    @override
     def _save_rng_state(self, output_dir: str) -> None:
         self.save_files(output_dir)
         super()._save_rng_state(output_dir)
@@ -123,6 +131,9 @@ class ExactResume(Trainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is None:
             return
+        if self.is_deepspeed_enabled and self.model_wrapped.load_universal_checkpoint():
+            optimizer = self.model_wrapped.optimizer
+            _restore_groups(getattr(optimizer, "optimizer", optimizer), self._weight_decays)
         state = self._read_rank_state(checkpoint)
         if state is not None:
             try:
@@ -162,6 +173,20 @@ class ExactResume(Trainer):
         self._total_train_tokens = logs["tokens"]
 
 
+def _restore_groups(optimizer: torch.optim.Optimizer, weight_decays: list[float]) -> None:
+    """
+    Give each group of parameters its own count of steps and its own weight decay.
+
+    When it loads a universal checkpoint under ZeRO-3, DeepSpeed (0.19.8) gives all of them one tensor of steps, to which AdamW
+    adds 1 in place for each group, and the first group's weight decay.
+    """
+    for state in optimizer.state.values():
+        if torch.is_tensor(state.get("step")):
+            state["step"] = state["step"].clone()
+    for group, weight_decay in zip(optimizer.param_groups, weight_decays):
+        group["weight_decay"] = weight_decay
+
+
 class _CheckpointCallback(TrainerCallback):
     def __init__(self, trainer: ExactResume):
         self._trainer = trainer
@@ -180,6 +205,8 @@ class _CheckpointCallback(TrainerCallback):
             if args.should_save:
                 folder = Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
                 (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
+                if read_json(folder / WORLD_FILE).get("processes", args.world_size) != args.world_size:
+                    shutil.rmtree(folder)  # no rank's file of another world may stay among those of this one
             args.distributed_state.wait_for_everyone()
 
     on_epoch_end = on_step_end

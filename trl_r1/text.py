@@ -306,6 +306,17 @@ def thoughts_opened(
     ]
 
 
+def find_reflection_words(text: str) -> list[tuple[int, int]]:
+    """
+    Find the words of reflection in a text, those that [`count_reflection_words`] counts.
+
+    Returns:
+        `list[tuple[int, int]]`: where each begins and ends, in order.
+    """
+    patterns = (_ENGLISH_REFLECTION,) if text.isascii() else (_ENGLISH_REFLECTION, _CHINESE_REFLECTION)
+    return sorted(match.span() for pattern in patterns for match in pattern.finditer(text))
+
+
 def count_reflection_words(text: str) -> dict[str, int]:
     """
     Count the words of reflection in a text (paper, v2 C.2), in English and Chinese.
@@ -314,7 +325,4 @@ def count_reflection_words(text: str) -> dict[str, int]:
         `dict[str, int]`: count by word, in lower case; words that do not occur are left out. Inflected forms
         (`errors`, `checked`) are other words and do not count.
     """
-    words = _ENGLISH_REFLECTION.findall(text)
-    if not text.isascii():
-        words += _CHINESE_REFLECTION.findall(text)
-    return dict(Counter(map(str.lower, words)))
+    return dict(Counter(text[start:end].lower() for start, end in find_reflection_words(text)))

@@ -37,7 +37,7 @@ from .trace_completion import way_of_a_completion
 
 
 PACKAGE = Path(trl_r1.__file__).parent
-CHECKPOINTS = {"__init__", "_load_optimizer_and_scheduler", "_save_rng_state"}
+CHECKPOINTS = {"__init__", "_load_optimizer_and_scheduler", "_save_rng_state", "create_optimizer"}
 OVERRIDDEN = {
     R1GRPOTrainer: CHECKPOINTS
     | {

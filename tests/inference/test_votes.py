@@ -82,15 +82,15 @@ def test_answers_without_a_gold_are_grouped_by_equality():
     assert group_answers(texts) == [0, 1, None, 0, 1]
 
 
-@pytest.mark.parametrize("so_far", [[0, 0, 1], [0, 0, 0], [0, None], [], [0, 1, 2, 0, 0]])
+@pytest.mark.parametrize("so_far", [[0, 0, 1], [0, 0, 0], [1, 0, 0, 0], [0, None], [], [0, 1, 2, 0, 0]])
 def test_a_vote_is_decided_where_no_continuation_changes_the_winner(so_far):
     for left in range(5):
         winners = set()
         for rest in itertools.product([0, 1, 2, 3, None], repeat=left):
             groups = [*so_far, *rest]
-            counts = [groups.count(group) for group in range(4)]
-            winners |= {group for group in range(4) if counts[group] == max(counts)}
-        assert is_decided(so_far, left) == (left == 0 or len(winners) == 1)
+            position = winner(groups)
+            winners.add(None if position is None else groups[position])
+        assert is_decided(so_far, left) == (len(winners) == 1)
 
 
 def test_the_best_of_k_is_the_mean_over_all_choices_and_ties_are_broken_at_random():

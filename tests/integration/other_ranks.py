@@ -2,7 +2,8 @@
 Trainings that are SIGKILLed at random moments and go on with another number of ranks: what they have in common with one
 that was let alone.
 
-`python -m tests.integration.other_ranks FOLDER 10` kills each of them ten times, and prints the largest difference.
+`python -m tests.integration.other_ranks FOLDER 10` kills each of them ten times, and prints the largest difference of a loss;
+with `sft-cpu_ddp` and the like behind it, these alone.
 """
 
 import json
@@ -128,26 +129,44 @@ def prompts(stage: Path) -> dict[int, list[str]]:
     """Return the prompts of each rollout, by the step that it was sampled at."""
     found = defaultdict(set)
     for path in sorted((stage / "rollouts").glob("*.parquet")):
-        step = int(path.stem.split("-")[1] if "-" in path.stem else "".join(filter(str.isdigit, path.stem))[:6])
+        step = int(path.stem.split("-")[0].removeprefix("step"))
         found[step] |= {trace.prompt for trace in read_traces(path)}
     return {step: sorted(texts) for step, texts in found.items()}
 
 
-def main(folder: Path, kills: int) -> int:
-    for kind, accelerate in [(k, a) for k in ("sft", "reward", "grpo") for a in ("cpu_ddp", "cpu_zero3")]:
-        recipe = make_recipe(folder, kind, accelerate)
-        alone = whole_run(recipe, folder / f"{kind}-{accelerate}-whole")
+def compared(folder: Path, name: str, kills: int) -> tuple[float, bool, list[int]]:
+    """
+    Compare a training that is killed with one that is let alone.
+
+    Args:
+        folder (`Path`):
+            Where to put both.
+        name (`str`):
+            Kind and launch: `sft-cpu_ddp`.
+        kills (`int`):
+            How often it is killed.
+
+    Returns:
+        `tuple`: the largest difference of a loss, whether GRPO sampled the same prompts, and the steps it went on from.
+    """
+    kind, accelerate = name.split("-")
+    recipe = make_recipe(folder, kind, accelerate)
+    alone = whole_run(recipe, folder / f"{name}-whole")
+    stage, resumed = killed_run(recipe, folder / f"{name}-killed", kills)
+    return difference(alone, stage), prompts(alone) == prompts(stage), resumed
+
+
+def main(folder: Path, kills: int, names: list[str]) -> int:
+    for name in names or [f"{kind}-{launch}" for kind in KINDS for launch in ("cpu_ddp", "cpu_zero3")]:
         since = time.monotonic()
-        stage, resumed = killed_run(recipe, folder / f"{kind}-{accelerate}-killed", kills)
-        what = (
-            f"same prompts {prompts(alone) == prompts(stage)}" if kind == "grpo" else f"{difference(alone, stage):.2e}"
-        )
-        print(f"{kind} {accelerate}: {what}, resumed at {resumed}, {time.monotonic() - since:.0f} s", flush=True)
+        largest, same, resumed = compared(folder, name, kills)
+        took = time.monotonic() - since
+        print(f"{name}: {largest:.2e}, same prompts {same}, resumed at {resumed}, {took:.0f} s", flush=True)
     return 0
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))
+        sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))
     except subprocess.TimeoutExpired as error:
         sys.exit(str(error))

@@ -1,6 +1,6 @@
+import itertools
 import json
 import math
-import re
 import sys
 from types import SimpleNamespace
 
@@ -9,12 +9,13 @@ import pytest
 from tests.run_dirs import make_run
 from trl_r1.kinds import Curve, StageKind, kind_of, known_kinds
 from trl_r1.lineage import read_run
-from trl_r1.report.answers import HEAD, TAIL, pieces_of, questions_of
-from trl_r1.report.chart import MAX_LINES, Line, Panel, label, smooth, thin, ticks
-from trl_r1.report.curves import curves_of, panels_of
+from trl_r1.report.answers import questions_of
+from trl_r1.report.chart import MAX_LINES, Chart, Line, over_seeds, thin, thin_band
+from trl_r1.report.curves import curves_of, history_charts
 from trl_r1.report.graph import Edge, edges_of, lineage_svg
 from trl_r1.report.page import render
-from trl_r1.report.tables import comparison_table, domain_table, hard_table, score_table, selections_of, sizes_of
+from trl_r1.report.tables import comparison_tables, domain_tables, hard_table, score_table, selections_of, sizes_of
+from trl_r1.report.texts import HEAD, TAIL, pieces_of
 from trl_r1.scores import number, scores_of, show, show_duration
 from trl_r1.trace import Trace, write_traces
 
@@ -43,7 +44,7 @@ def run(tmp_path_factory):
     ],
 )
 def test_a_completion_is_cut_into_thought_and_answer_and_loses_nothing(completion, pieces):
-    assert list(pieces_of(completion)) == pieces
+    assert [(piece.kind, piece.text) for piece in pieces_of(completion)] == pieces
     assert "".join(text for _, text in pieces) == completion
 
 
@@ -69,7 +70,7 @@ def test_a_model_that_was_not_asked_is_shown_as_such_and_long_texts_are_cut_in_t
     (question,) = questions_of(read_run(tmp_path))
     (_, one), (_, two) = question.answers
     assert two is None
-    thought = dict(one.pieces)["thought"]
+    thought = {piece.kind: piece.text for piece in one.pieces}["thought"]
     assert f"{50_000 - HEAD - TAIL:,} characters left out" in thought
     assert len(thought) < HEAD + TAIL + 100
     assert one.rewards == (("x", None),)
@@ -101,14 +102,14 @@ def test_curves_stand_in_panels_and_a_nan_leaves_a_gap():
         {"step": 2, "reward": 0.65},
         {"step": 3, "train_runtime": 5.0},
     ]
-    panels = {panel.title: panel for panel in panels_of(kind_of("grpo").curves, history)}
+    panels = {panel.title: panel for panel in history_charts(kind_of("grpo").curves, history)}
     assert set(panels) == {"Reward, all together", "Reward by kind, unweighted", "Format"}
     assert panels["Reward, all together"].lines[0].points == ((1, 0.5), (2, 0.65))
     by_kind = {line.label: line.points for line in panels["Reward by kind, unweighted"].lines}
     assert by_kind == {"math_accuracy": ((1, 0.5), (2, 0.7)), "think_format": ((2, 0.9),)}
-    assert panels_of(kind_of("grpo").curves, []) == []
+    assert history_charts(kind_of("grpo").curves, []) == []
     history = [{"step": 1, "loss": 1.0, "loss/gsm8k": 2.0}]
-    assert [panel.title for panel in panels_of(kind_of("sft").curves, history)] == ["Loss", "Loss by source"]
+    assert [panel.title for panel in history_charts(kind_of("sft").curves, history)] == ["Loss", "Loss by source"]
 
 
 def test_a_star_is_a_line_for_each_key_it_matches_whatever_the_case():
@@ -116,7 +117,7 @@ def test_a_star_is_a_line_for_each_key_it_matches_whatever_the_case():
     history = [
         {"step": 1, "part/B/x": 1.0, "part/a/b/x": 2.0, "PART/C/x": 3.0, "part/x": 9.0, "all": 4.0, "other": 5.0}
     ]
-    (panel,) = panels_of([curve], history)
+    (panel,) = history_charts([curve], history)
     lines = {line.label: line.points for line in panel.lines}
     assert lines == {
         "everything": ((1, 4.0),), "other": ((1, 5.0),), "B": ((1, 1.0),), "a/b": ((1, 2.0),), "C": ((1, 3.0),)
@@ -126,21 +127,21 @@ def test_a_star_is_a_line_for_each_key_it_matches_whatever_the_case():
 def test_of_more_curves_than_colours_the_largest_are_drawn_and_the_rest_counted():
     domains = {f"solve_rate/d{i:02}": i / 20 for i in range(MAX_LINES + 3)}
     history = [{"step": 1, "solve_rate": 0.01, **domains}, {"step": 2, **domains}]
-    (panel,) = panels_of(kind_of("grpo").curves, history)
+    (panel,) = history_charts(kind_of("grpo").curves, history)
     largest = [f"d{i:02}" for i in reversed(range(4, MAX_LINES + 3))]
     assert [line.label for line in panel.lines] == ["all", *largest]
     assert panel.left_out == 4
     words = {f"reflection/w{i}": 3.0 if i == 7 else 0.0 for i in range(20)}
-    (panel,) = panels_of(kind_of("grpo").curves, [{"step": 1, **words}])
+    (panel,) = history_charts(kind_of("grpo").curves, [{"step": 1, **words}])
     assert [line.label for line in panel.lines] == ["w7"], "words that were never used have no line"
-    assert panels_of(kind_of("grpo").curves, [{"step": 1, **dict.fromkeys(words, 0.0)}]) == []
+    assert history_charts(kind_of("grpo").curves, [{"step": 1, **dict.fromkeys(words, 0.0)}]) == []
 
 
 @pytest.mark.parametrize(("value", "summary"), [(0.5, "0.50"), (0.005, "0.0050"), (5e-7, "0.00000050"), (0.0, "0.00")])
 def test_a_small_value_is_shown_with_more_digits(value, summary):
-    (panel,) = panels_of([Curve("t", ("x",))], [{"step": 1, "x": value}])
+    (panel,) = history_charts([Curve("t", ("x",))], [{"step": 1, "x": value}])
     assert panel.summary == summary
-    (panel,) = panels_of([Curve("t", ("x",), share=True)], [{"step": 1, "x": value}])
+    (panel,) = history_charts([Curve("t", ("x",), share=True)], [{"step": 1, "x": value}])
     assert panel.summary == f"{value:.2f}"
 
 
@@ -167,7 +168,7 @@ def test_no_stage_that_trains_lacks_its_curves_without_a_word(tmp_path, monkeypa
         (tmp_path / name).mkdir()
         (tmp_path / name / "trainer_state.json").write_text(json.dumps({"log_history": log}))
     found = {
-        each.stage.name: ([panel.title for panel in each.panels], each.empty) for each in curves_of(read_run(tmp_path))
+        each.name: ([panel.title for panel in each.charts], each.empty) for each in curves_of([read_run(tmp_path)])
     }
     general = ["Loss", "Learning rate"]
     assert found == {
@@ -187,36 +188,32 @@ def test_no_stage_that_trains_lacks_its_curves_without_a_word(tmp_path, monkeypa
         ((5, 0.0), (6, 0.0)),
         ((1, -3.0), (2, 1e6)),
         ((1, 1e-9), (2, 3e-9)),
-        tuple((i, math.sin(i)) for i in range(2000)),
+        tuple((i, math.sin(i)) for i in range(20_000)),
     ],
     ids=["one point", "all zero", "wide", "tiny", "many"],
 )
-@pytest.mark.parametrize("share", [True, False])
-def test_any_finite_curve_can_be_drawn_inside_its_panel(points, share):
-    svg = Panel("<t>", (Line("a&b", points),), share=share).svg
-    assert "nan" not in svg
-    assert "inf" not in svg
-    assert "<t>" not in svg
-    for attribute in ("x", "y", "x1", "y1", "cx", "cy"):
-        for value in map(float, re.findall(rf' {attribute}="([-\d.]+)"', svg)):
-            assert -1 <= value <= 361
+def test_what_is_drawn_of_any_curve_is_short_and_finite_json(points):
+    band = tuple((x, y - 1, y + 1) for x, y in points)
+    chart = Chart("<t>", (Line("a&b", points, band, scale=2.0),), share=True, marks=((points[0][0], "here"),))
+    text = json.dumps(chart.to_json(), allow_nan=False)
+    assert len(text) < 20_000
+    drawn = json.loads(text)
+    assert drawn["lines"][0]["points"][0][0] == pytest.approx(points[0][0], abs=60)
+    assert drawn["share"] is (min(y for _, y in points) >= 0 and max(y for _, y in points) <= 2)
 
 
-def test_ticks_are_round_and_span_the_values():
-    assert ticks([0.0, 1.0]) == [0.0, 0.25, 0.5, 0.75, 1.0]
-    assert ticks([3, 97]) == [0, 25, 50, 75, 100]
-    assert ticks([-0.013, 0.081])[0] <= -0.013
-    assert len(ticks([5, 5])) >= 2
-    assert [label(t, 0.25) for t in (0.0, 0.25, 1.0)] == ["0", "0.25", "1.00"]
-    assert (label(25_000, 5000), label(0.0002, 0.0001), label(50, 50)) == ("25k", "2.0e-4", "50")
+def test_over_seeds_a_curve_is_its_mean_with_the_range_at_the_steps_that_all_have():
+    points, band = over_seeds([[(1, 0.1), (2, 0.2), (3, 0.9)], [(1, 0.3), (2, 0.2)], []])
+    assert points == ((1, pytest.approx(0.2)), (2, 0.2))
+    assert band == ((1, 0.1, 0.3), (2, 0.2, 0.2))
+    assert over_seeds([[(1, 0.5)]]) == (((1, 0.5),), ()), "one run has no range"
 
 
-def test_a_long_run_is_thinned_and_smoothing_keeps_a_constant():
+def test_a_long_run_is_thinned():
     points = tuple((i, 2.0) for i in range(10_400))
     assert len(thin(points)) == 240
-    assert all(y == pytest.approx(2.0) for _, y in smooth(thin(points)))
-    assert smooth(points[:11]) is not None
-    assert list(smooth(points[:11])) == list(points[:11])
+    assert {y for _, y in thin(points)} == {2.0}
+    assert len(thin_band([(x, 1.0, 3.0) for x, _ in points])) == 240
 
 
 def test_the_lineage_goes_from_left_to_right_without_evaluations(run):
@@ -255,10 +252,39 @@ def test_nothing_is_best_where_all_are_equal_or_alone():
     assert not [cell for table in (equal, alone, tokens) for _, cells in table.rows for cell in cells if cell.best]
 
 
+def test_the_best_are_all_that_cannot_be_told_apart_from_it():
+    def marked(models, comparisons=()):
+        table = score_table(models, comparisons)
+        return {(name, s.key) for name, cells in table.rows for s, cell in zip(table.columns, cells) if cell.best}
+
+    models = {
+        "a": {"pass@1": 0.9, "pass@1_stderr": 0.001, "format": 0.98, "format_stderr": 0.01, "truncated": 0.3},
+        "b": {"pass@1": 0.8, "pass@1_stderr": 0.001, "format": 0.96, "format_stderr": 0.01, "truncated": 0.1},
+        "c": {"pass@1": 0.7, "pass@1_stderr": 0.001, "format": 0.90, "format_stderr": 0.01, "truncated": 0.2},
+    }
+    others = {("a", "format"), ("b", "format"), ("b", "truncated")}
+    assert marked(models) == {("a", "pass@1"), *others}
+    pairs = [{"models": ["b", "a"], "p_value": 0.2}, {"models": ["a", "c"], "p_value": 0.01}]
+    assert marked(models, pairs) == {("a", "pass@1"), ("b", "pass@1"), *others}, "paired, they are not told apart"
+
+
+def test_columns_of_one_value_are_folded():
+    models = {"a": {"pass@1": 0.5, "truncated": 0.0}, "b": {"pass@1": 0.6, "truncated": 0.0}}
+    table = score_table(models)
+    assert [column.key for column in table.columns] == ["pass@1"]
+    assert [(score.key, value) for score, value in table.folded] == [("truncated", "0.000")]
+    assert score_table({"a": {"truncated": 0.0}, "b": {"truncated": 0.0}}).columns, "one column stays"
+
+
 def test_domains_and_hard_prompts_have_tables_of_their_own(run):
     models = run.evaluations()["scores"]
-    assert [column.title for column in domain_table(models).columns] == ["math", "table"]
-    assert domain_table({"a": {"by_domain": {"math": {"pass@1": 0.3}}}}) is None
+    ((score, table),) = domain_tables(models)
+    assert score.key == "pass@1"
+    assert [column.title for column in table.columns] == ["math", "table"]
+    assert domain_tables({"a": {"by_domain": {"math": {"pass@1": 0.3}}}}) == []
+    whole = {"pass@1": 0.3, "pass@1_stderr": 0.1, "mean_tokens": 9.0, "reflection_per_completion": 2.5}
+    found = domain_tables({"a": {"by_domain": {"math": whole, "code": {"mean_tokens": 4.0}}}})
+    assert [score.key for score, _ in found] == ["mean_tokens"], "what one domain alone has is no table"
     assert [column.title for column in hard_table(models).columns] == ["hard prompts", "pass@1", "pass@4", "cons@4"]
     assert hard_table({"a": {"pass@1": 1.0}}) is None
 
@@ -280,11 +306,14 @@ def test_what_a_builder_kept_and_rejected_adds_up_in_order_of_frequency(run):
 def test_neighbours_are_compared_and_the_last_with_the_first():
     pairs = [("base", "mid"), ("base", "last"), ("mid", "last")]
     numbers = {"n_prompts": 30, "difference": 0.25, "difference_stderr": 0.05, "p_value": 0.00312}
-    table = comparison_table([{"models": list(pair), **numbers} for pair in pairs])
-    assert [name for name, _ in table.rows] == ["base → mid", "mid → last", "base → last"]
-    difference, p, problems = table.rows[0][1]
-    assert (difference.text, difference.stderr, p.text, problems.text) == ("+0.250", "0.050", "0.0031", "30")
-    assert comparison_table([]) is None
+    first, others = comparison_tables([{"models": list(pair), **numbers} for pair in pairs])
+    assert [name for name, _ in first.rows] == ["base → mid", "mid → last", "base → last"]
+    assert others is None
+    assert first.rows[0][1][0].text == "+0.250"
+    assert [(score.heading, value) for score, value in first.folded] == [("p", "0.0031"), ("problems", "30")]
+    four = [{"models": [a, b], **numbers} for a, b in itertools.combinations(("a", "b", "c", "d"), 2)]
+    assert [name for name, _ in comparison_tables(four)[1].rows] == ["a → c", "b → d"]
+    assert comparison_tables([]) == (None, None)
 
 
 def test_an_evaluation_on_several_data_sets_is_one_for_each(tmp_path):

@@ -77,7 +77,7 @@ def test_a_finished_run_has_everything_on_one_page(finished):
         "trl-r1 run playground --output-dir",
         "PreferenceModel",
         "Hard for a model: its own pass@1 on the prompt is below 0.5.",
-        "Each model on 240 prompts, 960 samples.",
+        "scores playground/held-out: 240 prompts, 960 samples",
     ):
         assert fact in text, fact
     training = re.search(r'<section id="training">(.*?)</section>', html, re.S)[1]
@@ -88,20 +88,22 @@ def test_a_finished_run_has_everything_on_one_page(finished):
     assert "not run" not in text.lower()
 
 
-def test_the_page_needs_no_network_and_runs_no_script(finished):
+def test_the_page_needs_no_network(finished):
     html, page = page_of(finished)
-    assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
-    assert not re.search(r"url\((?!#)|@import|https?://", html)
+    assert not {"link", "img", "iframe", "object"} & set(page.tags)
+    assert page.tags.count("script") == 3, "the data, the libraries, and what draws"
+    known = "|".join(map(re.escape, ("http://www.w3.org/", "https://d3js.org v")))
+    assert not re.search(r"@import|https?://", re.sub(known, "", html))
     assert not [value for name, value in page.attributes if name.startswith("on") or name == "src"]
 
 
 def test_the_best_value_of_a_column_is_marked_and_a_missing_one_is_a_dash(finished):
     html, _ = page_of(finished)
     row = {name: re.search(rf'<th scope="row">{name}</th>(.*?)</tr>', html, re.S)[1] for name in ACCURACY}
-    assert re.search(r'<td class="number best">\s*0\.968', row["r1"])
+    assert re.search(r'<td class="number best"[^>]*>\s*0\.968', row["r1"])
     assert "best" not in row["base"]
     assert '<td class="number none">—</td>' in row["r1-zero"], "its win rate is NaN"
-    lowest = re.search(r'<td class="number best">0\.008</td>', row["r1"])
+    lowest = re.search(r'<td class="number best"[^>]*>0\.008</td>', row["r1"])
     assert lowest, "of mixed language the lowest is the best"
 
 
@@ -161,7 +163,8 @@ def test_what_a_model_wrote_is_text_and_nothing_else(run):
     state["log_history"][0]["solve_rate/</svg><script>"] = 0.5
     (run / "dev2" / "trainer_state.json").write_text(json.dumps(state))
     _, page = page_of(run)
-    assert not {"script", "img", "u", "s"} & set(page.tags)
+    assert not {"img", "u", "s"} & set(page.tags)
+    assert page.tags.count("script") == 3
     assert not [name for name, _ in page.attributes if name.startswith("on")]
     shown = "".join(page.text)
     for piece in ("<script>alert(1)</script>", "</think>", "<img src=x onerror=alert(2)>", "{{ 7*7 }}", "<b>bold</b>"):

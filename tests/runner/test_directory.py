@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 from datetime import datetime
 from pathlib import Path
@@ -112,6 +113,9 @@ def test_a_run_is_its_recipe_s_by_name_and_by_file_or_stage(changes, ours, recip
 def test_a_claim_says_what_runs_here_and_keeps_when_it_began(recipe, run_dir, monkeypatch):
     times = iter(["one", "one", "two"])
     monkeypatch.setattr(directory, "now", lambda: next(times))
+    monkeypatch.setattr(
+        directory, "surroundings", lambda path: {"machine": {"cores": 2}, "commits": {"trl_r1": "abc"}}
+    )
     claim(run_dir, recipe, ["trl-r1", "run"])
     first = json.loads((run_dir / RUN_FILE).read_text())
     assert first == {
@@ -120,6 +124,8 @@ def test_a_claim_says_what_runs_here_and_keeps_when_it_began(recipe, run_dir, mo
         "created": "one",
         "last_started": "one",
         "command": ["trl-r1", "run"],
+        "machine": {"cores": 2},
+        "commits": {"trl_r1": "abc"},
     }
     assert check_owner(run_dir, recipe) is None
     claim(run_dir, recipe, [])
@@ -303,3 +309,17 @@ def test_the_time_of_an_attempt_that_was_killed_ends_with_its_log(tmp_path):
     assert lost_seconds(attempt, tmp_path) == 60.0
     assert lost_seconds(Attempt("print", begun=2000.0), tmp_path) == 0.0  # the log is of an attempt before
     assert lost_seconds(Attempt("print"), tmp_path) == 0.0  # nothing says when it began
+
+
+def test_the_surroundings_name_the_machine_the_versions_and_the_commits(tmp_path):
+    found = directory.surroundings(tmp_path / "recipe.yaml")
+    assert found["machine"]["cores"] >= 1
+    assert found["machine"]["memory_gib"] > 0
+    assert {"python", "trl", "torch"} <= found["versions"].keys()
+    assert "recipe" not in found["commits"], "a folder outside any repository has no commit"
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-C", str(tmp_path)]
+    (tmp_path / "recipe.yaml").write_text("name: mine")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "one"]):
+        subprocess.run([*git, *command], check=True)
+    (tmp_path / "recipe.yaml").write_text("name: changed")
+    assert re.fullmatch(r"[0-9a-f]{12}-dirty", directory.surroundings(tmp_path / "recipe.yaml")["commits"]["recipe"])

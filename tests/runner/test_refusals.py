@@ -189,7 +189,7 @@ def test_a_stage_over_several_machines_is_not_started_on_one(world, capsys):
     stage(world, "large", "sft", "org/model", accelerate=ZERO3 | {"num_machines": 2}, **SFT)
     stage(world, "small", "sft", "org/model", **SFT)
     told = plan(world, capsys)
-    assert "large-launch.yaml: `num_machines`: is 2, and `trl-r1 run` starts stages on this machine alone" in told
+    assert "large-launch.yaml: `num_machines`: is 2, and `launcher: local` starts stages on this machine alone" in told
     assert "docs/scaling.md" in told
     assert not plan(world, capsys, "--only", "small")
 

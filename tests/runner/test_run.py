@@ -230,6 +230,9 @@ def test_a_failing_stage_ends_the_run_with_its_log(toys, capsys):
     assert "b      toys.stage  failed" in captured.out
     assert toys.metrics().keys() == {"a"}
     assert not (toys.run_dir / "b" / "artifact.json").exists()
+    page = (toys.run_dir / "report.html").read_text()
+    assert "Stage b failed" in page
+    assert "ValueError: a step went wrong" in page
 
 
 def test_a_stage_that_refuses_its_config_ends_the_run_with_2(toys, capsys):
@@ -308,7 +311,7 @@ def test_status_of_no_run_is_an_error(tmp_path, capsys):
 def test_two_runners_in_one_directory(toys, capsys):
     toys.set("a", step_seconds=1.0)
     first = toys.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not (toys.run_dir / "a" / "log.txt").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert toys.run() == 2

@@ -69,6 +69,12 @@ def test_a_server_that_does_not_start_is_reported(toys, capfd):
     assert not toys.processes()
 
 
+def test_a_server_whose_program_is_not_here_is_missed_before_the_run(toys, capfd):
+    assert served(toys, command="no-such-server --port {port}").run() == 2
+    assert "the program no-such-server (server the-judge) (b)" in capfd.readouterr().err
+    assert not toys.run_dir.exists()
+
+
 def test_a_server_that_never_answers_is_reported(toys, capfd):
     assert served(toys, ready="/nowhere", timeout=2).run() == 1
     assert "did not answer at /nowhere within 2 s" in capfd.readouterr().err

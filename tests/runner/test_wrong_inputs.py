@@ -380,7 +380,7 @@ def test_a_reward_with_wrong_arguments_and_an_unknown_key(world, capsys):
 def test_a_disk_that_fills_up_while_running(world, capsys, monkeypatch):
     import errno
 
-    from trl_r1.runner import run as runner
+    from trl_r1.runner import work as runner
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")

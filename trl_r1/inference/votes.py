@@ -106,9 +106,13 @@ def is_decided(groups: Sequence[int | None], left: int) -> bool:
         left (`int`):
             How many samples are still to come.
     """
-    counts = sorted(tally(groups).values(), reverse=True)
-    second = counts[1] if len(counts) > 1 else 0
-    return left <= 0 or (bool(counts) and counts[0] - second > left)
+    counts = tally(groups)
+    if left <= 0 or not counts:
+        return left <= 0
+    won = max(counts, key=lambda group: counts[group])
+    margin = counts[won] - max((count for group, count in counts.items() if group != won), default=0)
+    # Of tied groups the first to appear wins: what is first already need not fear a tie.
+    return margin > left or (margin == left and won == next(iter(counts)))
 
 
 def pass_at_k(n: int, right: int, k: int) -> float:

@@ -5,6 +5,7 @@ Everything that is wrong is collected and reported at once, so that a file is fi
 """
 
 import re
+import shlex
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -66,6 +67,7 @@ class StageKeys:
     retries: int | None = None
     slurm: dict[str, Any] = field(default_factory=dict)
     needs: str | list[str] | None = None
+    purpose: str | None = None
     set: dict[str, Any] = field(default_factory=dict)
 
 
@@ -311,6 +313,8 @@ class _Reading:
                 self.wrong(f"two servers are called `{keys.name}`; expected names that differ", *at, "name")
             if (keys.command is None) == (keys.vllm is None):
                 self.wrong("expected either `command` or `vllm`", *at)
+            elif keys.command is not None and not _is_command(keys.command):
+                self.wrong("expected a command line, its quotes closed", *at, "command")
             elif keys.command is not None and "{port}" not in keys.command:
                 self.wrong("expected `{port}` in it, for the port that the runner chooses", *at, "command")
             if not keys.ready.startswith(("/", "http://", "https://")):
@@ -357,6 +361,7 @@ class _Reading:
             retries=max(0, of_recipe.retries if keys.retries is None else keys.retries),
             slurm={**self.slurm(of_recipe.slurm), **self.slurm(keys.slurm, *at)},
             needs=keys.needs,
+            purpose=keys.purpose,
         )
 
     def config(
@@ -427,6 +432,13 @@ class _Reading:
                 self.wrong(f"{taken[name]}; expected names that differ", "stages", i, "name", kind=RecipeError)
             other = self.document.at("stages", i)
             taken.setdefault(name, f"two stages are called `{name}` (the other at {other})")
+
+
+def _is_command(text: str) -> bool:
+    try:
+        return bool(shlex.split(text))
+    except ValueError:
+        return False
 
 
 def _put(config: dict[str, Any], keys: list[str], value: Any) -> bool:

@@ -85,6 +85,8 @@ class Stage:
             What its job asks for: `nodes`, `gpus_per_node`, `time`, `partition`, `account`, `sbatch`.
         needs (`str` or `list[str]`, *optional*):
             What it needs in order to be part of the recipe: see [`settle_needs`].
+        purpose (`str`, *optional*):
+            One sentence on what it is for, for the report.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Stage:
     retries: int = 0
     slurm: dict[str, Any] = field(default_factory=dict)
     needs: str | list[str] | None = None
+    purpose: str | None = None
 
     @property
     def module(self) -> str:

@@ -29,7 +29,8 @@ from ..runner.directory import end_leftovers
 from ..runner.display import Display, table
 from ..runner.launch import RunningStage, how_it_ended, read_progress
 from ..runner.plan import PlannedStage, State
-from ..runner.run import RunOptions, _Run
+from ..runner.run import RunOptions
+from ..runner.work import Run
 from ..scores import show_duration
 from .engine_names import BACKEND_VARIABLE
 from .examine import examine
@@ -355,7 +356,7 @@ class _Rehearsal:
         return 2 if all(code == 2 for _, _, code in faults) else 1
 
 
-class _KeepGoing(_Run):
+class _KeepGoing(Run):
     """The runner, which tells the rehearsal how each stage has ended."""
 
     def __init__(self, rehearsal: _Rehearsal, planned: list[PlannedStage], parallel: int) -> None:

@@ -9,6 +9,7 @@ write_report("runs/playground")
 """
 
 from .page import write_report
+from .watch import serve
 
 
-__all__ = ["write_report"]
+__all__ = ["serve", "write_report"]

@@ -6,20 +6,20 @@ for how they turned out. Of each model the first sample is shown, whatever it is
 """
 
 import hashlib
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..lineage import RunRecord
+from ..lineage import RunRecord, StageRecord
 from ..scores import number
 from ..solved import is_solved
 from ..trace import Trace
+from .rollouts import COLUMNS, Sampled, sampled_of, typical
+from .texts import Piece, pieces_of
 
 
+MOST_PROMPTS = 2000  # of an evaluation, among which a pair of answers is chosen
 PROMPTS_PER_DOMAIN = 2
 MOST_DOMAINS = 6
-HEAD, TAIL = 2400, 800
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,8 @@ class Answer:
     Args:
         model (`str`):
             The model's name in the evaluation.
-        pieces (`tuple[tuple[str, str], ...]`):
-            The completion in order, as (`"thought"` or `"answer"` or `"tag"`, text): nothing is left out but the middle
-            of very long pieces.
+        pieces (`tuple[Piece, ...]`):
+            The completion in order: nothing is left out but the middle of very long pieces.
         verdict (`str`):
             `"right"`, `"wrong"`, or empty where nothing says it.
         rewards (`tuple[tuple[str, float | None], ...]`):
@@ -44,7 +43,7 @@ class Answer:
     """
 
     model: str
-    pieces: tuple[tuple[str, str], ...]
+    pieces: tuple[Piece, ...]
     verdict: str
     rewards: tuple[tuple[str, float | None], ...]
     n_tokens: int
@@ -135,28 +134,53 @@ def _answer(model: str, trace: Trace) -> Answer:
     rewards = tuple((name, number(value)) for name, value in trace.rewards.items())
     solved = is_solved(value for name, value in rewards if "accuracy" in name.lower())
     verdict = "" if solved is None else "right" if solved else "wrong"
-    pieces = tuple((kind, _shorten(text)) for kind, text in pieces_of(trace.completion))
-    return Answer(model, pieces, verdict, rewards, trace.n_tokens, trace.finish_reason == "length")
+    return Answer(
+        model, pieces_of(trace.completion), verdict, rewards, trace.n_tokens, trace.finish_reason == "length"
+    )
 
 
-def pieces_of(completion: str) -> Iterable[tuple[str, str]]:
+def before_and_after(run: RunRecord, stage: StageRecord, domain: str) -> tuple[Sampled | None, Sampled | None, int]:
     """
-    Cut a completion into thought, answer and the tags between them, malformed ones too: joined, they are the whole.
+    The same prompt of an evaluation, answered by the model from which a stage started and by the stage's own; and among how
+    many prompts it was chosen.
 
-    A text before a `</think>` that nothing opened is a thought (the template opened it); what follows a `<think>` that
-    nothing closes is one as well.
+    Args:
+        run (`RunRecord`):
+            The run.
+        stage (`StageRecord`):
+            The stage.
+        domain (`str`):
+            The domain of the prompts; empty for any.
     """
-    parts = re.split(r"(</?think>)", completion)
-    inside = re.match(r"(?s)(?:(?!<think>).)*?</think>", completion) is not None
-    for part in parts:
-        if part in ("<think>", "</think>"):
-            yield "tag", part
-            inside = part == "<think>"
-        elif part:
-            yield "thought" if inside else "answer", part
+    before = next(("base" if name == "base_model" else name for name in stage.model_from), "")
+    for evaluation in run.stages:
+        measured = evaluation.metrics.get("models")
+        if not isinstance(measured, dict) or not {before, stage.name} <= measured.keys():
+            continue
+        try:
+            first = {name: _first_of(evaluation, name, domain) for name in (before, stage.name)}
+        except (OSError, ValueError, KeyError):
+            continue
+        common = first[before].keys() & first[stage.name].keys()
+        found = typical([(first[before][prompt], first[stage.name][prompt]) for prompt in sorted(common)])
+        if found[2]:
+            return found
+    return None, None, 0
 
 
-def _shorten(text: str) -> str:
-    if len(text) <= HEAD + TAIL + 200:
-        return text
-    return f"{text[:HEAD]}\n[… {len(text) - HEAD - TAIL:,} characters left out …]\n{text[-TAIL:]}"
+def _first_of(evaluation: StageRecord, model: str, domain: str) -> dict[str, Sampled]:
+    """The first sample of a model to each prompt, of at most `MOST_PROMPTS` prompts."""
+    import pyarrow.dataset as ds
+
+    shards = sorted(str(f) for f in (evaluation.directory / "traces").glob("*.parquet") if not f.name.startswith("."))
+    wanted = ds.field("model") == model
+    if domain:
+        wanted &= ds.field("domain") == domain
+    found: dict[str, Sampled] = {}
+    scanner = ds.dataset(shards, format="parquet")
+    for batch in scanner.to_batches(columns=COLUMNS, filter=wanted, batch_readahead=2, fragment_readahead=1):
+        for sampled in sampled_of(batch.to_pylist()):
+            found.setdefault(sampled.prompt_id, sampled)
+        if len(found) >= MOST_PROMPTS:
+            break
+    return found

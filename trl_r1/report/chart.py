@@ -1,26 +1,20 @@
-"""Line charts as inline SVG: small, labelled, the same in light and dark."""
+"""What a chart draws: lines of points, with bands. Pure; report.js draws them with Observable Plot."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from markupsafe import Markup
-
 from ..scores import show
-from ..templates import templates
 
 
-TEMPLATES = Path(__file__).parent / "templates"
-WIDTH, HEIGHT = 360, 190
-LEFT, RIGHT, TOP, BOTTOM = 42, WIDTH - 12, 10, HEIGHT - 28  # of the axes
 MAX_POINTS = 240
 MAX_LINES = 8
 
 Point = tuple[float, float]
+Band = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -32,11 +26,21 @@ class Line:
         label (`str`):
             Name in the legend.
         points (`tuple[tuple[float, float], ...]`):
-            Step and value, in order of steps; finite.
+            Position and value, in order; finite.
+        band (`tuple[tuple[float, float, float], ...]`, *optional*):
+            Position, low and high: what the value may be.
+        color, dash (`int`, *optional*, defaults to `0`):
+            Which of the page's colours and dash patterns.
+        scale (`float`, *optional*, defaults to `1`):
+            What 1 on the vertical axis stands for, where curves of several units share it.
     """
 
     label: str
     points: tuple[Point, ...]
+    band: tuple[Band, ...] = ()
+    color: int = 0
+    dash: int = 0
+    scale: float = 1.0
 
     @property
     def start(self) -> float:
@@ -50,74 +54,115 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Panel:
+class Chart:
     """
-    One small chart.
+    One chart.
 
     Args:
         title (`str`):
-            What is measured, with its unit.
+            What is measured.
         lines (`tuple[Line, ...]`):
             At least one curve, each with at least one point.
-        share (`bool`):
-            Whether the values are shares of 1: their axis runs from 0 to 1, so that panels compare.
-        digits (`int`):
-            Digits of the values shown beside the title.
-        left_out (`int`):
+        axis (`str`, *optional*):
+            Name of the vertical axis; by default the title.
+        across (`str`, *optional*, defaults to `"step"`):
+            Name of the horizontal axis.
+        share (`bool`, *optional*, defaults to `False`):
+            Whether the values are shares of 1: their axis runs from 0 to 1, so that charts compare.
+        digits (`int`, *optional*, defaults to `2`):
+            Digits of the values shown.
+        left_out (`int`, *optional*, defaults to `0`):
             Number of curves left out.
+        note (`str`, *optional*):
+            What the bands are, or what else has to be said.
+        marks (`tuple[tuple[float, str], ...]`, *optional*):
+            Positions that are marked by a vertical rule, each with its text.
+        smooth (`bool`, *optional*, defaults to `True`):
+            Whether a moving mean is drawn over the points.
+        log_x (`bool`, *optional*, defaults to `False`):
+            Whether the horizontal axis is logarithmic.
     """
 
     title: str
     lines: tuple[Line, ...]
+    axis: str = ""
+    across: str = "step"
     share: bool = False
     digits: int = 2
     left_out: int = 0
+    note: str = ""
+    marks: tuple[tuple[float, str], ...] = ()
+    smooth: bool = True
+    log_x: bool = False
 
     @property
     def summary(self) -> str:
         """`0.31 → 0.94`: the means of the first and of the last tenth of the only curve."""
-        if len(self.lines) != 1:
-            return ""
-        line = self.lines[0]
+        return self.change(self.lines[0]) if len(self.lines) == 1 else ""
+
+    def change(self, line: Line) -> str:
+        """`0.31 → 0.94`: the means of the first and of the last tenth of a curve."""
         if len(line.points) < 2:
             return show(line.end, self.digits)
         return f"{show(line.start, self.digits)} → {show(line.end, self.digits)}"
 
     @property
-    def svg(self) -> Markup:
-        """The chart as an `<svg>`: thin raw curves, thick smoothed ones, both axes labelled."""
-        steps = [x for line in self.lines for x, _ in line.points]
-        values = [y for line in self.lines for _, y in line.points]
-        first, last = min(steps), max(steps)
-        last = last if last > first else first + 1
-        shares = self.share and min(values) >= 0 and max(values) <= 1
-        y_ticks = [0.0, 0.25, 0.5, 0.75, 1.0] if shares else ticks(values)
-        x = _scale(first, last, LEFT, RIGHT)
-        y = _scale(min(y_ticks[0], *values), max(y_ticks[-1], *values), BOTTOM, TOP)
+    def constant(self) -> str:
+        """The one value of all its curves; empty where they have several, or too few points to say so."""
+        values = {y for line in self.lines for _, y in line.points}
+        return show(values.pop(), self.digits) if len(values) == 1 and len(self.lines[0].points) > 2 else ""
 
-        def path(points: Sequence[Point]) -> str:
-            return "L".join(f"{x(step):.1f} {y(value):.1f}" for step, value in points)
+    @property
+    def legend(self) -> list[tuple[int, int, str, str]]:
+        """Colour, dash, name and change of each entry: a curve, or, where stages share quantities, a quantity or a stage."""
+        by_color: dict[int, list[Line]] = {}
+        for line in self.lines:
+            by_color.setdefault(line.color, []).append(line)
+        if not any(line.dash for line in self.lines) or len(by_color) == len(self.lines):
+            return [(line.color, line.dash, line.label, self.change(line)) for line in self.lines]
+        found = []
+        for color, lines in by_color.items():
+            of_stage = "; ".join(self.change(line) for line in lines)
+            found.append((color, 0, lines[0].label.rpartition(": ")[2], of_stage))
+        stages = {line.dash: line.label.rpartition(": ")[0] for line in self.lines}
+        return found + [(-1, dash, stage, "") for dash, stage in sorted(stages.items())]
 
-        thinned = [thin(line.points) for line in self.lines]
-        x_ticks = [tick for tick in ticks([first, last], aim=5) if first <= tick <= last and tick == int(tick)]
-        return svg(
-            "chart.svg.jinja",
-            panel=self,
-            frame=(WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM),
-            x_ticks=[(x(tick), label(tick, 1)) for tick in x_ticks],
-            y_ticks=[(y(tick), label(tick, y_ticks[1] - y_ticks[0])) for tick in y_ticks],
-            curves=[(path(points), path(smooth(points))) for points in thinned],
-        )
+    @property
+    def alternative(self) -> str:
+        """What the chart says, for who cannot see it."""
+        return f"{self.title}. " + "; ".join(f"{line.label}: {self.change(line)}" for line in self.lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """What report.js draws: no curve has more than `MAX_POINTS` points."""
+        lines = [
+            {
+                "label": line.label,
+                "color": line.color,
+                "dash": line.dash,
+                "scale": _short(line.scale),
+                "points": [[_short(x), _short(y)] for x, y in thin(line.points)],
+                "band": [[_short(value) for value in each] for each in thin_band(line.band)],
+            }
+            for line in self.lines
+        ]
+        values = [y / line.scale for line in self.lines for _, y in line.points]
+        return {
+            "title": self.title,
+            "x": self.across,
+            "y": self.axis or self.title,
+            "share": self.share and min(values) >= 0 and max(values) <= 1,
+            "digits": self.digits,
+            "smooth": self.smooth,
+            "log": self.log_x,
+            "marks": [[_short(x), text] for x, text in self.marks],
+            "lines": lines,
+        }
 
 
-def svg(template: str, **values: Any) -> Markup:
-    """Render a template of the report that draws a picture."""
-    return Markup(templates(TEMPLATES, html=True).get_template(template).render(**values))
-
-
-def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
-    """Map values from `low` to `high` to positions from `start` to `end`."""
-    return lambda value: start + (value - low) / (high - low) * (end - start)
+def _short(value: float) -> float:
+    """Five significant digits: more cannot be seen."""
+    found = float(f"{value:.5g}")
+    return int(found) if found == int(found) and abs(found) < 1e15 else found
 
 
 def thin(points: Sequence[Point], most: int = MAX_POINTS) -> Sequence[Point]:
@@ -128,43 +173,32 @@ def thin(points: Sequence[Point], most: int = MAX_POINTS) -> Sequence[Point]:
     return [_mean(points[start:end]) for start, end in pairwise(edges)]
 
 
-def smooth(points: Sequence[Point]) -> Sequence[Point]:
+def thin_band(band: Sequence[Band], most: int = MAX_POINTS) -> Sequence[Band]:
+    """A band in no more than `most` places: of neighbours, the mean of what is low and of what is high."""
+    lows, highs = thin([(x, low) for x, low, _ in band], most), thin([(x, high) for x, _, high in band], most)
+    return [(x, low, high) for (x, low), (_, high) in zip(lows, highs, strict=True)]
+
+
+def over_seeds(runs: Sequence[Sequence[Point]]) -> tuple[tuple[Point, ...], tuple[Band, ...]]:
     """
-    A moving mean over an eighth of the curve, centred; the points themselves where there are fewer than twelve.
+    The mean of a curve over runs, and its range from the lowest to the highest run, at the positions that all have.
+
+    Args:
+        runs (`Sequence[Sequence[tuple[float, float]]]`):
+            The curve in each run.
     """
-    if len(points) < 12:
-        return points
-    half = max(1, len(points) // 16)
-    return [(x, _mean(points[max(0, i - half) : i + half + 1])[1]) for i, (x, _) in enumerate(points)]
+    known = [dict(points) for points in runs if points]
+    common = sorted(set.intersection(*map(set, known))) if known else []
+    values = [(x, [run[x] for run in known]) for x in common]
+    band = tuple((x, min(each), max(each)) for x, each in values) if len(known) > 1 else ()
+    return tuple((x, fmean(each)) for x, each in values), band
 
 
 def _mean(points: Sequence[Point]) -> Point:
     return fmean(x for x, _ in points), fmean(y for _, y in points)
 
 
-def ticks(values: Sequence[float], aim: int = 4) -> list[float]:
-    """Round numbers that span the values, about `aim` steps of them."""
-    low, high = min(values), max(values)
-    if high - low < 1e-12 * max(1.0, abs(high)):
-        # A flat curve lies in the middle of its panel.
-        margin = abs(high) / 2 or 1.0
-        low, high = low - margin, high + margin
-    raw = (high - low) / aim
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(index * step, 12) + 0.0 for index in range(first, last + 1)]
-
-
-def label(tick: float, spacing: float) -> str:
-    """A tick as short as it can be: `0.25`, `12k`, `1e-5`."""
-    if tick == 0:
-        return "0"
-    if abs(tick) >= 10_000:
-        return f"{tick / 1000:g}k"
-    if spacing < 1e-3:
-        return f"{tick:.1e}".replace("e-0", "e-")
-    digits = max(0, -math.floor(math.log10(spacing) + 1e-9))
-    if abs(spacing * 10**digits - round(spacing * 10**digits)) > 1e-6:
-        digits += 1
-    return f"{tick:,.{digits}f}"
+def digits_for(points: Sequence[Point], digits: int) -> int:
+    """More digits than asked where all values are small."""
+    largest = max((abs(y) for _, y in points), default=0.0)
+    return max(digits + 2, 1 - math.floor(math.log10(largest))) if 0 < largest < 0.01 else digits

@@ -1,19 +1,22 @@
 """
 The lineage of a run as a picture: stages from left to right, each right of what it was made from.
 
-Layered drawing: a stage's column is the longest path to it; an edge that passes over columns gets a free slot in each
-of them; the order within a column is by the mean of the neighbours' positions, swept a few times.
+Layered drawing, our own: Observable Plot and d3 draw trees, and here a stage has several parents. A stage's column is the
+longest path to it; an edge that passes over columns gets a free slot in each of them; the order within a column is by the
+mean of the neighbours' positions, swept a few times.
 """
 
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 from markupsafe import Markup
 
 from ..lineage import RunRecord
-from .chart import svg
+from ..templates import templates
 
 
+TEMPLATES = Path(__file__).parent / "templates"
 NODE_WIDTH, NODE_HEIGHT, GAP_X, GAP_Y, MARGIN = 107, 40, 21, 16, 2
 LETTERS = 15
 
@@ -71,15 +74,19 @@ def lineage_svg(run: RunRecord) -> Markup:
         for index, row in enumerate(rows)
         for position, node in enumerate(row)
     }
-    return svg(
-        "graph.svg.jinja",
-        run=run,
-        names=names,
-        place=place,
-        paths={edge: _path(chain, place) for edge, chain in chains.items()},
-        size=(len(rows) * across - GAP_X + 2 * MARGIN, height),
-        node_size=(NODE_WIDTH, NODE_HEIGHT, LETTERS),
+    drawn = (
+        templates(TEMPLATES, html=True)
+        .get_template("graph.svg.jinja")
+        .render(
+            run=run,
+            names=names,
+            place=place,
+            paths={edge: _path(chain, place) for edge, chain in chains.items()},
+            size=(len(rows) * across - GAP_X + 2 * MARGIN, height),
+            node_size=(NODE_WIDTH, NODE_HEIGHT, LETTERS),
+        )
     )
+    return Markup(drawn)
 
 
 def _columns(names: list[str], edges: list[Edge]) -> dict[str, int]:

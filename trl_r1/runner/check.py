@@ -122,7 +122,7 @@ def check_launch(item: ResolvedStage, launcher: str = "local") -> list[ConfigErr
         problems.append(
             ConfigError(
                 f"is {nodes}, and `launcher: local` starts stages on this machine alone: `{item.name}` would wait for the "
-                "others for ever. Expected 1, or `launcher: slurm` (docs/scaling.md, Several machines)",
+                "others for ever. Expected 1, or `launcher: slurm` (docs/scaling.md, Slurm)",
                 file=shown(item.stage.accelerate or item.stage.at),
                 key="num_machines",
             )

@@ -24,6 +24,7 @@ from ..errors import ConfigError, MachineError
 from ..io import read_json, write_json
 from ..recipe import Artifact, Recipe, shown
 from ..recipe.records import ARTIFACT_FILE, now, read_record
+from .machine import surroundings
 
 
 RUN_FILE = "run.json"
@@ -121,6 +122,7 @@ def claim(run_dir: Path, recipe: Recipe, command: list[str]) -> None:
             "created": found.get("created") or now(),
             "last_started": now(),
             "command": command,
+            **surroundings(recipe.path),
         },
     )
 

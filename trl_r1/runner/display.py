@@ -10,14 +10,28 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Any, Protocol, TextIO
 
 from ..scores import number, scores_of, show, show_duration
-from .launch import RunningStage, read_progress
+from .launch import read_progress
 
 
 # Seconds between two lines about one stage where no terminal is.
 _PLAIN_SECONDS = 60.0
+
+
+class Running(Protocol):
+    """What is shown of a stage that runs, here or in a job."""
+
+    folder: Path
+    started: float
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def seconds(self) -> float: ...
 
 
 def progress_text(progress: dict[str, Any], eta_s: float | None) -> str:
@@ -66,7 +80,7 @@ class Display:
         self._clear()
         self._write(text + "\n")
 
-    def update(self, running: Sequence[RunningStage]) -> None:
+    def update(self, running: Sequence[Running]) -> None:
         """Show how far the running stages are."""
         lines = []
         now = time.monotonic()

@@ -45,17 +45,20 @@ def finish(recipe: Recipe, run_dir: Path, display: Display, *, worked: bool, who
     return code
 
 
-def write_report(run_dir: Path, display: Display) -> None:
-    """Write `report.html`; say so where it fails, and no more."""
+def write_report(run_dir: Path, display: Display, *, quiet: bool = False) -> None:
+    """Write `report.html`; say so where it fails, and no more. `quiet`: between two stages, say nothing."""
     try:
         from .. import report
 
         path = report.write_report(run_dir)
     except Exception as error:
+        if quiet:
+            return
         display.say(f"\nThe report could not be written ({type(error).__name__}: {error}). The run itself is whole; ")
         display.say(f"`trl-r1 report {shown(run_dir)}` tries again.")
     else:
-        display.say(f"\nReport: {shown(path)}")
+        if not quiet:
+            display.say(f"\nReport: {shown(path)}")
 
 
 def push(run_dir: Path, display: Display) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from ..io import read_json, write_text
+from ..io import last_lines, read_json, write_text
 from ..recipe import ResolvedStage
 from ..recipe.records import now
 from .configs import world_size
@@ -164,20 +164,7 @@ class RunningStage:
 
     def log_tail(self, lines: int = 20) -> list[str]:
         """Return the last lines that this attempt wrote; of a line that was overwritten, what was there last."""
-        return self.servers.tail(lines) or last_lines(self.folder / LOG_FILE, self.log_start, lines)
-
-
-def last_lines(path: Path, start: int, lines: int) -> list[str]:
-    """Return the last lines of a log from a place on, in bytes; of a line that was overwritten, what was there last."""
-    try:
-        with open(path, "rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(start, end - 64 * 1024))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return []
-    whole = [line.rstrip().rpartition("\r")[2] for line in text.splitlines()]
-    return [line for line in whole if line.strip()][-lines:]
+        return self.servers.tail(lines) or last_lines(self.folder / LOG_FILE, lines, self.log_start)
 
 
 def start(

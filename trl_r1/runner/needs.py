@@ -3,6 +3,7 @@ What this machine lacks for a run, and what could not be checked on it: `trl-r1 
 start before what it needs is here.
 """
 
+import shlex
 import shutil
 from collections.abc import Sequence
 
@@ -10,15 +11,10 @@ from ..data_files import is_place
 from ..errors import MachineError, listed
 from ..recipe import shown
 from .check import Checked
-from .plan import PlannedStage, State
+from .plan import PlannedStage, to_run
 
 
 GB = 1 << 30
-
-
-def to_run(planned: Sequence[PlannedStage]) -> list[PlannedStage]:
-    """Return the stages of a plan that are still to run."""
-    return [stage for stage in planned if stage.state not in (State.DONE, State.LEFT_OUT)]
 
 
 def lacking(checked: Checked, planned: Sequence[PlannedStage]) -> list[str]:
@@ -38,6 +34,10 @@ def lacking(checked: Checked, planned: Sequence[PlannedStage]) -> list[str]:
     for stage in to_run(planned):
         for text in checked.records.get(stage.name, {}).get("lacks", ()):
             stages.setdefault(text, []).append(stage.name)
+        for server in stage.item.servers:
+            program = "vllm" if server.command is None else shlex.split(server.command)[0]
+            if shutil.which(program) is None:
+                stages.setdefault(f"the program {program} (server {server.name})", []).append(stage.name)
     found = [f"{text} ({', '.join(dict.fromkeys(names))})" for text, names in stages.items()]
     return found + _room(checked, len(to_run(planned)) / max(1, len(planned)))
 

@@ -2,7 +2,7 @@
 What runs on each node, before the command that it becomes: which of how many nodes this is, and which GPUs are whose.
 
 ```bash
-python -m trl_r1.runner.node [--gpus A:B] [--join] -- COMMAND...
+python -m trl_r1.runner.node [--gpus=A:B] [--join] -- COMMAND...
 ```
 
 `--join` gives `accelerate launch` the world that the scheduler describes; `--gpus` shows the command a part of this node's

@@ -93,7 +93,7 @@ def stage_command(item: ResolvedStage, config_file: Path, nodes: tuple[str, ...]
     """Return the command that the runner starts: as [`command_of`], on all nodes, without the GPUs of the servers."""
     command = command_of(item, config_file, max(1, len(nodes)))
     taken = sum(server.gpus for server in item.servers if not server.nodes)
-    options = (["--gpus", f":-{taken}"] if taken else []) + (["--join"] if len(nodes) > 1 else [])
+    options = ([f"--gpus=:-{taken}"] if taken else []) + (["--join"] if len(nodes) > 1 else [])
     return on_nodes([sys.executable, "-m", _NODE, *options, "--", *command] if options else command, nodes)
 
 
@@ -103,7 +103,7 @@ def server_command(server: ModelServer, item: ResolvedStage, command: list[str],
     options: list[str] = []
     if server.gpus and server in beside:
         after = sum(each.gpus for each in beside[beside.index(server) + 1 :])
-        options = ["--gpus", f"-{after + server.gpus}:{f'-{after}' if after else ''}"]
+        options = [f"--gpus=-{after + server.gpus}:{f'-{after}' if after else ''}"]
     return on_nodes([sys.executable, "-m", _NODE, *options, "--", *command] if options else command, nodes)
 
 

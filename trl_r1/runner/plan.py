@@ -3,6 +3,7 @@ What a run would do: for each stage, whether it is done, goes on, or runs (again
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -128,6 +129,17 @@ def _state_of(
     if attempt.fingerprint == wanted:
         return State.RESUME, attempt.outcome or "interrupted"
     return State.AGAIN, f"{what_changed(item, folder)} changed since it was started"
+
+
+def to_run(planned: Sequence[PlannedStage]) -> list[PlannedStage]:
+    """Return the stages of a plan that are still to run."""
+    return [stage for stage in planned if stage.state not in (State.DONE, State.LEFT_OUT)]
+
+
+def counts(planned: Sequence[PlannedStage]) -> str:
+    """Say how many stages of a plan are done."""
+    done = sum(stage.state is State.DONE for stage in planned)
+    return f"{done} of {len(planned)} stages are done, {len(to_run(planned))} to run."
 
 
 def what_changed(item: ResolvedStage, folder: Path, artifact: Artifact | None = None) -> str:

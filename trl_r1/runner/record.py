@@ -77,7 +77,7 @@ def _absolute(place: Any, recipe: Recipe) -> Any:
 
 # The keys of a recipe and of its stages that the copy states, in their order.
 KEYS = ("name", "base_model", "seed", "parallel", "disk_gb", "data", "hub", "report")
-STAGE_KEYS = ("name", "kind", "model", "data", "accelerate", "num_processes")
+STAGE_KEYS = ("name", "kind", "purpose", "model", "data", "accelerate", "num_processes")
 
 
 def _stated(entry: dict[str, Any]) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MachineError
-from ..io import read_json, write_json, write_text
+from ..io import last_lines, read_json, write_json, write_text
 from ..recipe import Artifact, Recipe, ResolvedStage, shown
 from .directory import read_attempt
-from .launch import LOG_FILE, last_lines, read_progress
+from .launch import LOG_FILE, read_progress
 from .place import nodes_of
 from .plan import PlannedStage
 
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 FOLDER = ".slurm"
 _JOBS = "jobs.json"
-# Seconds before the end of its time at which a job is told to save and to queue again.
+# Seconds before the end of its time at which a job is told to save and to queue again; at most a tenth of it.
 _BEFORE_THE_END = 600
+# As `sbatch --time` takes it: minutes, minutes:seconds, hours:minutes:seconds, or days-hours and so on.
+_TIME = re.compile(r"(?:(?P<days>\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 _LIVE = re.compile(r"PENDING|CONFIGURING|RUNNING|COMPLETING|SUSPENDED|REQUEUE.*|RESIZING|SIGNALING|STAGE_OUT|STOPPED")
 
 
@@ -89,9 +91,9 @@ class QueuedStage:
 
     def log_tail(self, lines: int = 20) -> list[str]:
         """Return the last lines of the stage's log, or where it has none of what its job said."""
-        if read_attempt(self.folder) is not None and (found := last_lines(self.folder / LOG_FILE, 0, lines)):
+        if read_attempt(self.folder) is not None and (found := last_lines(self.folder / LOG_FILE, lines)):
             return found
-        return last_lines(self.folder.parent / FOLDER / f"{self.name}.txt", 0, lines)
+        return last_lines(self.folder.parent / FOLDER / f"{self.name}.txt", lines)
 
 
 def tool(*command: str, given: str | None = None) -> str:
@@ -208,10 +210,21 @@ def asked_for(item: ResolvedStage) -> list[str]:
         "--kill-on-invalid-dep=yes",
     ]
     # To the batch script alone, which is the runner: it asks the ranks to save, and queues again.
-    options.append(f"--signal=B:USR1@{_BEFORE_THE_END}")
+    options.append(f"--signal=B:USR1@{int(min(_BEFORE_THE_END, seconds_of(slurm.get('time')) / 10))}")
     named = {"gpus_per_node": "gpus-per-node", "time": "time", "partition": "partition", "account": "account"}
     options += [f"--{option}={slurm[key]}" for key, option in named.items() if key in slurm]
     return options + [word for line in slurm.get("sbatch", ()) for word in shlex.split(line)]
+
+
+def seconds_of(time: str | None) -> float:
+    """Return a limit of time in seconds; without end where there is none, or it is said otherwise."""
+    found = _TIME.fullmatch(time or "")
+    if found is None:
+        return float("inf")
+    days, *parts = (int(part) if part else 0 for part in found.groups())
+    several = sum(part is not None for part in found.groups()[1:])
+    units = (3600, 60, 1) if found["days"] or several == 3 else (60, 1, 0)
+    return days * 86400 + sum(part * unit for part, unit in zip(parts, units))
 
 
 def requeue_this() -> None:

@@ -29,7 +29,7 @@ import time
 # What the runner writes into the pipe. SAVE goes to the ranks of a training alone: a launcher that is told to end kills its
 # workers after 30 seconds, and what they have started to help them must live as long as they do.
 INTERRUPT, TERMINATE, KILL, SAVE = b"i", b"t", b"k", b"s"
-_LAUNCHERS = {"accelerate.commands.launch", "trl_r1.runner.node"}  # the second becomes the first
+_LAUNCHER = "accelerate.commands.launch"
 _NODES_SECONDS = 15.0  # that other nodes have to end what they run, before `srun` is killed
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -51,7 +51,7 @@ def _descendants() -> list[int]:
 
 def _ranks(child: subprocess.Popen[bytes], command: list[str]) -> list[int]:
     """The processes that train: what the launcher has started, or the stage itself."""
-    if _LAUNCHERS & set(command):
+    if _LAUNCHER in command:
         import psutil
 
         with contextlib.suppress(psutil.Error):

@@ -5,7 +5,7 @@ Start a stage that divides its work in several processes: each is told which it 
 python -m trl_r1.runner.workers --processes 4 -- python -m trl_r1.stages.rejection --config FILE
 ```
 
-Each process finds `RANK`, `WORLD_SIZE` and `LOCAL_RANK`, and in `CUDA_VISIBLE_DEVICES` its share of this node's GPUs: with
+Each process finds `RANK` and `WORLD_SIZE`, and in `CUDA_VISIBLE_DEVICES` its share of this node's GPUs: with
 four processes and eight GPUs two, which is one engine with `tensor_parallel_size: 2`. There is no process group: what they
 have in common are files. Under a scheduler, on each of its nodes the same command starts that node's part of the processes.
 
@@ -55,6 +55,7 @@ def environments(processes: int, gpus: Sequence[str], world: World | None = None
         own = {"RANK": str(rank * here + i), "LOCAL_RANK": str(i), "WORLD_SIZE": str(processes)}
         if gpus:
             own["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[i * share : (i + 1) * share])
+            own["LOCAL_RANK"] = "0"  # of those that it sees, it uses the first ones
         found.append(own)
     return found
 
@@ -82,8 +83,8 @@ def main(argv: Sequence[str]) -> int:
     workers = [subprocess.Popen(command, env={**os.environ, **own}, preexec_fn=as_ever) for own in several]
     failed = 0
     until = float("inf")
-    while any(worker.poll() is None for worker in workers):
-        bad = next((worker.returncode for worker in workers if worker.returncode), 0)
+    while None in (codes := [worker.poll() for worker in workers]):
+        bad = next((code for code in codes if code), 0)
         if bad and not failed:
             failed, until = bad, time.monotonic() + _GRACE_SECONDS
             for worker in workers:

@@ -16,6 +16,8 @@ def builder(
     function: str,
     columns: tuple[str, ...] = SFT_COLUMNS,
     references: Mapping[str, Literal["model", "data", "file"]] | None = None,
+    *,
+    purpose: str,
 ) -> tuple[StageKind, Callable[..., int]]:
     """
     Return the description and the `main` of a stage that samples and builds a data set.
@@ -29,6 +31,8 @@ def builder(
             The columns of what it writes.
         references (`Mapping[str, str]`, *optional*):
             Further keys that name something; see [`~kinds.StageKind`].
+        purpose (`str`):
+            What it is for, in one sentence.
     """
     stage = StageKind(
         configs=("trl_r1.sampling.config:SamplingConfig", f"trl_r1.builders.config:{config}"),
@@ -42,6 +46,7 @@ def builder(
             "judge.args.model": "model",
             **(references or {}),
         },
+        purpose=purpose,
     )
 
     def build(sampling: Any, config: Any) -> None:

@@ -14,8 +14,6 @@ def train(args: SFTConfig, stage: StageArguments, model: ModelConfig) -> None:
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -25,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ..adapters import MERGED, full_model, is_adapter, lora_targets
-from ..errors import ConfigError, MachineError
+from ..errors import ConfigError
 from ..ids import parse_hub_id
 from ..io import numbered_checkpoints, publish, read_json, write_json
-from ..resume import WORLD_FILE
 from ..scores import number
 from ._common import Progress
 from ._interrupt import train
+from ._ranks import check_world_of, for_this_world, remove_rollouts_after, resharded, world_of
 from ._world import SameWeightsEverywhere, check_strategy, check_world
 
 
@@ -145,55 +143,6 @@ def _is_whole(checkpoint: Path) -> bool:
     return all(zipfile.is_zipfile(path) for pattern in ("*.pt", "*.pth") for path in checkpoint.rglob(pattern))
 
 
-def _check_world_of(checkpoint: Path, trainer: Any) -> None:
-    """
-    Refuse a checkpoint that this number of processes cannot go on from: one that another number wrote, at other rows a step,
-    or under FSDP.
-    """
-    world, args = _world_of(checkpoint), trainer.args
-    before, now = world["processes"], args.world_size
-    if before == now:
-        return
-    some = f"{before} process{'es' if before > 1 else ''}"
-    rows, own = world.get("rows_per_step"), getattr(trainer, "rows_per_step", None)
-    if rows is None or own is None or trainer.is_fsdp_enabled:
-        raise MachineError(
-            f"{checkpoint} was written by {some} and cannot be resumed by {now}. Use {before}, or delete the checkpoint to "
-            "start again."
-        )
-    if rows != own:
-        raise MachineError(
-            f"{checkpoint} was written by {some} with {rows} rows to a step, and {now} would take {own}. Expected as many: "
-            f"`batch_size: {rows}` in the stage's config says so for any number of processes."
-        )
-
-
-def _world_of(checkpoint: Path) -> dict[str, Any]:
-    """By how many processes a checkpoint was written, and what else it says of that."""
-    ranks = len(list(checkpoint.glob("rng_state_*.pth"))) or 1
-    return {"processes": ranks, **read_json(checkpoint / WORLD_FILE)}
-
-
-def _resharded(checkpoint: Path, trainer: Trainer) -> None:
-    """Let DeepSpeed take up a checkpoint of another number of ranks: by its universal checkpoints, which name no ranks."""
-    plugin, world = trainer.accelerator.state.deepspeed_plugin, _world_of(checkpoint)
-    shards = next(iter(sorted(checkpoint.glob("global_step*[0-9]"))), None)
-    if plugin is None or shards is None or world["processes"] == trainer.args.world_size:
-        return
-    if trainer.accelerator.is_main_process and not (checkpoint / "latest_universal").exists():
-        universal = shards.with_name(f"{shards.name}_universal")
-        shutil.rmtree(universal, ignore_errors=True)
-        convert = [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal", "--inject_missing_state"]
-        folders = ["--input_folder", str(shards), "--output_folder", str(universal)]
-        # In a process of its own, and alone: it knows nothing of the ranks that wait here.
-        alone = {key: value for key, value in os.environ.items() if key not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
-        ran = subprocess.run([*convert, *folders], capture_output=True, text=True, env=alone)
-        if ran.returncode:
-            raise MachineError(f"{shards} could not be converted: {' '.join(ran.stderr.strip().splitlines()[-1:])}")
-    trainer.accelerator.wait_for_everyone()
-    plugin.deepspeed_config["checkpoint"] = {**plugin.deepspeed_config.get("checkpoint", {}), "load_universal": True}
-
-
 def _model_path(model_name_or_path: str | None, args: TrainingArguments) -> tuple[str, str | None]:
     """The path and the revision of the model a stage starts from; an adapter that no stage of ours has
     merged is merged into `start_model/`."""
@@ -283,19 +232,21 @@ def train_and_save(
 
     checkpoint = _checkpoint_to_resume(args)
     if checkpoint is not None:
-        _check_world_of(checkpoint, trainer)
-        before = _world_of(checkpoint)["processes"]
+        check_world_of(checkpoint, trainer)
+        before = world_of(checkpoint)["processes"]
         accelerator.print(
             f"Resuming from {checkpoint}", f"written by {before} processes" * (before != args.world_size)
         )
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         remove_broken_checkpoints(output_dir)
+        if checkpoint is not None and world_of(checkpoint)["processes"] != args.world_size:
+            remove_rollouts_after(checkpoint)
     accelerator.wait_for_everyone()
 
     if checkpoint is not None:
         _end_at_last_step(trainer, checkpoint)
-        _resharded(checkpoint, trainer)
+        resharded(checkpoint, trainer)
     numbers = train(trainer, str(checkpoint) if checkpoint is not None else None)
     trainer.save_state()
     if accelerator.is_main_process:
@@ -336,30 +287,10 @@ def _checkpoint_to_resume(args: TrainingArguments) -> Path | None:
     if str(asked).lower() == "false":
         return None
     if not asked or str(asked).lower() == "true":
-        return _for_this_world(last_whole_checkpoint(str(args.output_dir)), args)
+        return for_this_world(filter(_is_whole, numbered_checkpoints(str(args.output_dir))), args.world_size)
     if not _is_whole(Path(asked)):
         raise ConfigError(f"expected a whole checkpoint, found none at {asked}", key="resume_from_checkpoint")
     return Path(asked)
-
-
-def _for_this_world(last: Path | None, args: TrainingArguments) -> Path | None:
-    """
-    Return the last whole checkpoint that this number of processes can go on from.
-
-    A rollout belongs to the ranks that sampled it: another number goes on from the last checkpoint between two rollouts.
-
-    Raises:
-        [`~errors.MachineError`]: if there is none.
-    """
-    if last is None or _world_of(last)["processes"] == args.world_size:
-        return last
-    for checkpoint in filter(_is_whole, numbered_checkpoints(str(args.output_dir))):
-        if not _world_of(checkpoint).get("within_rollout"):
-            return checkpoint
-    raise MachineError(
-        f"{last} was written within a rollout, by {_world_of(last)['processes']} processes, and there is none between two "
-        f"rollouts, from which {args.world_size} could go on. Use as many, or delete the checkpoint to start again."
-    )
 
 
 def _end_at_last_step(trainer: Trainer, checkpoint: Path) -> None:

@@ -16,7 +16,12 @@ import sys
 from ._builder import builder
 
 
-STAGE, main = builder("ColdStartConfig", "build_cold_start", references={"examples": "data", "reviewed": "file"})
+STAGE, main = builder(
+    "ColdStartConfig",
+    "build_cold_start",
+    references={"examples": "data", "reviewed": "file"},
+    purpose="Readable answers of a model that reasons well, as a first lesson for the base.",
+)
 
 if __name__ == "__main__":
     sys.exit(main())

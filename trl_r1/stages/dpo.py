@@ -41,12 +41,13 @@ STAGE = StageKind(
     reads=("prompt", "chosen", "rejected"),
     trains=True,
     curves=(
-        Curve("Loss", ("loss",), digits=3),
+        Curve("Loss", ("loss",), digits=3, axis="loss"),
         Curve("Pairs ordered right", ("rewards/accuracies",), share=True),
         Curve("Margin of the implicit reward", ("rewards/margins",), digits=3),
         Curve("Implicit reward", ("rewards/chosen", "rewards/rejected"), digits=3),
         Curve("Log-probability of a response, nats", ("logps/chosen", "logps/rejected"), digits=1),
     ),
+    purpose="Direct preference optimization: of each pair of answers, the chosen one is to become more likely.",
 )
 
 

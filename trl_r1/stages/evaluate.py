@@ -57,6 +57,7 @@ STAGE = StageKind(
         "best_of_n.args.model": "model",
         "general_scorer.args.model": "model",
     },
+    purpose="Samples of several models on prompts that were held out, and what they show.",
 )
 
 

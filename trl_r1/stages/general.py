@@ -14,7 +14,7 @@ import sys
 from ._builder import builder
 
 
-STAGE, main = builder("GeneralConfig", "build_general")
+STAGE, main = builder("GeneralConfig", "build_general", purpose="Answers to requests that are no reasoning problems.")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -15,7 +15,9 @@ from ..builders.outputs import PAIR_COLUMNS
 from ._builder import builder
 
 
-STAGE, main = builder("PairsConfig", "build_pairs", PAIR_COLUMNS)
+STAGE, main = builder(
+    "PairsConfig", "build_pairs", PAIR_COLUMNS, purpose="Pairs of a better and a worse answer to the same request."
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -31,6 +31,7 @@ STAGE = StageKind(
         "general-answers": ("prompt", "completion", "domain", "language", "thought", "simple"),
         "preference-pairs": ("prompt", "chosen", "rejected", "domain", "language"),
     },
+    purpose="A tokenizer, a base model and data, small enough for a CPU.",
 )
 
 

@@ -38,6 +38,7 @@ STAGE = replace(
         Curve("Loss", ("loss", "eval_loss"), labels=("training", "held-out"), digits=3),
         Curve("Responses labelled right", ("accuracy", "eval_accuracy"), labels=("training", "held-out"), share=True),
     ),
+    purpose="A model that scores answers, trained on answers with a label.",
 )
 
 

@@ -14,7 +14,11 @@ import sys
 from ._builder import builder
 
 
-STAGE, main = builder("RejectionConfig", "build_rejection")
+STAGE, main = builder(
+    "RejectionConfig",
+    "build_rejection",
+    purpose="Many answers to each question, of which only right and readable ones are kept.",
+)
 
 if __name__ == "__main__":
     sys.exit(main())

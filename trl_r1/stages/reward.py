@@ -45,6 +45,7 @@ STAGE = StageKind(
         Curve("Pairs ordered right", ("accuracy", "eval_accuracy"), labels=("training", "held-out"), share=True),
         Curve("Margin between chosen and rejected", ("margin",)),
     ),
+    purpose="A model that scores answers, trained on pairs of a better and a worse one.",
     card="reward_model",
 )
 

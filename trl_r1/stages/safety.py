@@ -15,7 +15,9 @@ from ..builders.outputs import LABEL_COLUMNS
 from ._builder import builder
 
 
-STAGE, main = builder("SafetyConfig", "build_safety", LABEL_COLUMNS)
+STAGE, main = builder(
+    "SafetyConfig", "build_safety", LABEL_COLUMNS, purpose="Answers labelled safe or unsafe, for a reward model."
+)
 
 if __name__ == "__main__":
     sys.exit(main())

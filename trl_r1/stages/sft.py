@@ -29,10 +29,11 @@ STAGE = StageKind(
     references={"chat_template_path": "file"},
     trains=True,
     curves=(
-        Curve("Loss", ("loss", "eval_loss"), labels=("training", "held-out"), digits=3),
-        Curve("Loss by source", ("loss/*",), digits=3),
-        Curve("Accuracy of tokens", ("mean_token_accuracy",), share=True),
+        Curve("Loss", ("loss", "eval_loss"), labels=("training", "held-out"), digits=3, axis="nats a token"),
+        Curve("Loss by source", ("loss/*",), digits=3, axis="nats a token"),
+        Curve("Accuracy of tokens", ("mean_token_accuracy",), share=True, axis="share of tokens"),
     ),
+    purpose="Supervised fine-tuning: the model learns to write what the data hold.",
 )
 
 # TRL tells a conversation by its columns: a further `chosen` or `messages` would mislead it.

@@ -41,6 +41,8 @@ class ToyArguments:
     """Whether to ignore requests to end."""
     ask: str | None = None
     """Server that is asked in each step for what is added."""
+    gate: str | None = None
+    """File without which it does not get beyond half of its steps."""
     trail: str | None = None
     """File to which start and end are appended."""
 
@@ -69,6 +71,8 @@ def main(argv: list[str]) -> int:
     print(f"from step {state['step']}", flush=True)
     while state["step"] < args.steps:
         time.sleep(args.step_seconds)
+        while args.gate and state["step"] >= args.steps // 2 and not Path(args.gate).exists():
+            time.sleep(0.05)
         asked = answer_of(args.ask) if args.ask else 0.0
         state = {"step": state["step"] + 1, "sum": 0.5 * state["sum"] + read + asked}
         if args.fail_at_step == state["step"]:
