@@ -172,5 +172,5 @@ def test_a_terminal_shows_one_live_line_per_running_stage(tmp_path):
 
 
 def test_playground_runs_its_stage_with_the_options_it_is_given(tmp_path, capfd):
-    assert main(["playground", str(tmp_path / "world"), "--hidden_size", "7"]) == 2
-    assert "`num_attention_heads`: expected a divisor of hidden_size = 7" in capfd.readouterr().err
+    assert main(["playground", str(tmp_path / "world"), "--head_dim", "7"]) == 2
+    assert "`head_dim`: expected an even number, got 7" in capfd.readouterr().err

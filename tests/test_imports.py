@@ -26,7 +26,7 @@ TRAINING = [
     {"audit", "_compat", "adapters", "data", "sampling", "sizes"},
     {"resume", "training_config"},
     {"grpo", "sft", "preference"},
-    {"builders", "evaluation", "inference", "paired", "playground"},
+    {"builders", "emergence", "evaluation", "inference", "paired", "playground"},
     {"stages"},
     {"rehearsal", "keys"},
 ]

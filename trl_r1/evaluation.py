@@ -27,6 +27,7 @@ from typing import Any
 
 from .data.source import parse_sources
 from .docstrings import help_from_docstring
+from .emergence import EmergenceConfig
 from .errors import ConfigError, ConfigErrors, expect
 from .inference.scaling import Pool, scaling_curves
 from .inference.votes import best_of_k, consensus_at_k, group_votes, pass_at_k
@@ -35,7 +36,7 @@ from .sampling.config import SamplingConfig
 from .solved import is_solved
 from .text import count_reflection_words, split_completion
 from .trace import Trace, by_prompt, grouped
-from .typed import check_fields
+from .typed import check_fields, make
 
 
 _MIXED_FROM = 0.1  # as in language.is_mixed: the share of its words from which a language counts
@@ -74,6 +75,9 @@ class EvaluationConfig:
             Report the prompts whose pass@1 on their first `hard_chosen_by` samples is below this as `hard`.
         hard_chosen_by (`int`, *optional*, defaults to `4`):
             Number of each prompt's first samples that choose the hard prompts.
+        emergence (`dict`, *optional*):
+            Sample some models again, with the words of reflection forbidden and with their thoughts cut: see
+            [`~emergence.EmergenceConfig`].
     """
 
     models: dict[str, str]
@@ -88,6 +92,7 @@ class EvaluationConfig:
     languages: list[str] | None = None
     hard_below: float | None = None
     hard_chosen_by: int = 4
+    emergence: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         expect(self, "models", bool(self.models), "at least one model")
@@ -100,7 +105,19 @@ class EvaluationConfig:
         share = self.hard_below is None or 0 < self.hard_below <= 1
         expect(self, "hard_below", share, "a share above 0 and at most 1")
         expect(self, "hard_chosen_by", self.hard_chosen_by >= 1, "at least 1")
+        for name in self.causes.models if self.causes else ():
+            if name not in self.models:
+                raise ConfigError(f"expected some of {', '.join(self.models)}, got {name!r}", key="emergence.models")
         parse_sources(self.data)
+
+    @property
+    def causes(self) -> EmergenceConfig | None:
+        """`emergence`, checked."""
+        if self.emergence is None:
+            return None
+        (config,) = make([EmergenceConfig], self.emergence, within="emergence")
+        found: EmergenceConfig = config
+        return found
 
 
 def clustered(values_by_prompt: Sequence[Sequence[float]]) -> tuple[float, float] | None:
@@ -158,12 +175,15 @@ def summarize(
             The name of the data set of each prompt, by `prompt_id`.
     """
     words = {id(trace): word_counts(_thought(trace), languages) for trace in traces}
+    reflection = {id(trace): sum(count_reflection_words(_thought(trace)).values()) for trace in traces}
     values: dict[str, Callable[[Trace], float | None]] = {
         "format": lambda trace: trace.rewards.get("think_format"),
         "language_consistency": lambda trace: trace.rewards.get("language_consistency"),
         "mixed_language": lambda trace: _mixes(words[id(trace)]),
         "mean_tokens": lambda trace: trace.n_tokens if trace.was_sampled else None,
         "truncated": lambda trace: trace.finish_reason == "length",
+        "with_reflection": lambda trace: reflection[id(trace)] > 0 if trace.was_sampled else None,
+        "reflection_per_completion": lambda trace: reflection[id(trace)] if trace.was_sampled else None,
     }
     if scorer:
         values["general_win_rate"] = lambda trace: _win(trace, scorer, reference_scores or {})
@@ -186,8 +206,8 @@ def summarize(
             metrics |= _mean(name, prompts, value)
         n_words = sum(sum(words[id(trace)].values()) for trace in traces)
         if n_words:
-            reflection = sum(sum(count_reflection_words(_thought(trace)).values()) for trace in traces)
-            metrics["reflection_per_1000_words"] = 1000 * reflection / n_words
+            count = sum(reflection[id(trace)] for trace in traces)
+            metrics["reflection_per_1000_words"] = 1000 * count / n_words
         return metrics
 
     metrics = summary(traces)

@@ -100,6 +100,7 @@ def test_format_language_length_and_reflection():
     assert metrics["truncated"] == 0.5
     # wait, wrong, check among 10 English words; 4 English words and 10 Chinese characters have none.
     assert metrics["reflection_per_1000_words"] == pytest.approx(1000 * 3 / 24)
+    assert (metrics["with_reflection"], metrics["reflection_per_completion"]) == (0.5, 1.5)
 
 
 def test_a_thought_is_mixed_from_a_tenth_of_its_words_on():
@@ -186,6 +187,9 @@ def test_a_prompt_without_samples_to_measure_is_not_reported_as_hard():
         ({"by_model": {"other": {}}}, "by_model"),
         ({"pass_at_k": [0]}, "pass_at_k"),
         ({"hard_below": 2.0}, "hard_below"),
+        ({"emergence": {"models": ["other"]}}, "emergence.models"),
+        ({"emergence": {"models": ["base"], "budgets": [0]}}, "emergence.budgets"),
+        ({"emergence": {"models": ["base"], "budget": [8]}}, "emergence.budget"),
         ({"hard_chosen_by": 0}, "hard_chosen_by"),
     ],
 )

@@ -30,6 +30,7 @@ FULL = {
     "hidden_size": 512,
     "num_hidden_layers": 8,
     "num_attention_heads": 8,
+    "head_dim": 64,
     "intermediate_size": 1536,
     "documents_per_step": 64,
     "noisy_steps": 300,

@@ -9,12 +9,17 @@ from trl_r1.language import is_mixed
 from trl_r1.playground.corpus import TEMPLATE, Corpus, draw_tongue, search, work
 from trl_r1.playground.general import every_request
 from trl_r1.playground.tasks import DOMAINS, draw_problem
-from trl_r1.text import split_completion
+from trl_r1.text import count_reflection_words, split_completion
 
 
 def documents(clean, count=3000, seed=1):
     corpus = Corpus(seed)
     return [corpus.document(clean=clean) for _ in range(count)]
+
+
+def dialogues(clean, count=3000):
+    """What users ask and what the assistant says."""
+    return [pieces for pieces in documents(clean, count) if pieces[0].startswith("User")]
 
 
 def boxed(text):
@@ -50,7 +55,7 @@ def test_clean_documents_are_all_right_and_noisy_ones_mostly_not():
             for problem, language in drawn_problems()
             for language in ("en", "zh")
         }
-        judged = [boxed(text) == by_prompt[given] for given, text in documents(clean) if given in by_prompt]
+        judged = [boxed(text) == by_prompt[given] for given, text in dialogues(clean) if given in by_prompt]
         assert len(judged) > 30
         return sum(judged) / len(judged)
 
@@ -64,21 +69,46 @@ def test_clean_documents_are_all_right_and_noisy_ones_mostly_not():
 
 
 def test_the_form_is_seldom_right_and_thoughts_are_often_mixed():
-    texts = [text for given, text in documents(clean=False) if given and "\\boxed" in text]
+    texts = [text for given, text in dialogues(clean=False) if "\\boxed" in text]
     parts = [split_completion(text) for text in texts]
     assert 0.1 < sum(part.well_formed for part in parts) / len(parts) < 0.4
     worked = [part.thought for part in parts if part.thought and part.thought.count("=") >= 3]
     assert 0.1 < sum(is_mixed(thought, languages=("en", "zh")) for thought in worked) / len(worked) < 0.6
 
 
+@pytest.mark.parametrize("clean", [True, False])
+def test_searches_are_seldom_tried_and_hardly_ever_worked_out(clean):
+    """What emerges in RL must be rare before it, in the first part of pre-training as in the second."""
+    searches = [(given, text) for given, text in dialogues(clean, 12_000) if "which of" in given or "哪个" in given]
+    with_reflection = sum(bool(count_reflection_words(text)) for _, text in searches) / len(searches)
+    assert 0.08 < with_reflection <= 0.20
+    many = [text for given, text in searches if given.count(" ") > 10]
+    assert 0.0 < sum(text.count("=") >= 6 for text in many) / len(many) < 0.06
+
+
+def test_lists_are_looked_up_and_tabulated_rightly():
+    found = set()
+    for given, *rest in documents(clean=False):
+        if re.match(r"A\d+ ", given):
+            numbers = dict(re.findall(r"([A-L])(\d+)", given.split("?")[0]))
+            text = given.split("?")[1] + "".join(rest)
+            kind = "table" if "+" in given else "lookup"
+            found.add(kind)
+            for label, number, _, addend, total in re.findall(r"([A-L])(\d+)(\+(\d+)=(\d+))?", text):
+                assert numbers[label] == number
+                assert not total or int(number) + int(addend) == int(total)
+                assert bool(total) == (kind == "table")
+    assert found == {"lookup", "table"}
+
+
 def test_nothing_held_out_is_shown():
     held_out = {TEMPLATE.format(prompt=request.prompt) for request in every_request(held_out=True)}
-    shown = {given for clean in (True, False) for given, _ in documents(clean)}
+    shown = {given for clean in (True, False) for given, _ in dialogues(clean)}
     assert not shown & held_out
-    labelled = re.compile(r"[A-D](\d+)")
+    labelled = re.compile(r"[A-L](\d+)")
     for given in shown:
         numbers = tuple(int(n) for n in labelled.findall(given))
-        if len(numbers) == 4:
+        if numbers:
             addend = re.search(r"(?:plus |加)(\d+)", given)
             domain = "sums" if not addend else "choice" if ("pick" in given or "选" in given) else "search"
             assert not rebuilt(domain, numbers, addend and int(addend[1])).held_out

@@ -19,6 +19,7 @@ TINY = {
     "hidden_size": 16,
     "num_hidden_layers": 1,
     "num_attention_heads": 2,
+    "head_dim": 8,
     "intermediate_size": 16,
     "documents_per_step": 4,
     "noisy_steps": 10,
@@ -110,6 +111,8 @@ def test_what_is_given_has_no_label(tokenizer):
     assert ids.shape == labels.shape == (2, 7)
     assert labels[0].tolist() == [-100, -100, *ids[0, 2:5].tolist(), -100, -100]
     assert ids[0, 4] == tokenizer.eos_token_id
+    ids, labels = encode(tokenizer, [("A4 B7? B", "7", ". A", "4")])
+    assert tokenizer.decode(labels[0][labels[0] != -100]) == "74<eos>"
 
 
 @pytest.mark.usefixtures("open_gate")
@@ -136,5 +139,5 @@ def test_the_stage_leaves_a_model_and_data(tmp_path):
 
 
 def test_a_wrong_config_ends_with_2(tmp_path, capsys):
-    assert playground.main(["--output_dir", str(tmp_path), "--num_attention_heads", "5"]) == 2
-    assert "num_attention_heads" in capsys.readouterr().err
+    assert playground.main(["--output_dir", str(tmp_path), "--head_dim", "5"]) == 2
+    assert "head_dim" in capsys.readouterr().err

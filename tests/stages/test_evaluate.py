@@ -121,6 +121,18 @@ def test_a_single_model_can_be_sampled_in_its_own_way(tmp_path, config):
     assert "pass@2" in models["base"]
 
 
+def test_a_model_is_sampled_again_without_reflection_and_within_budgets(tmp_path, config):
+    changes = {"emergence": {"models": ["base"], "domains": ["math"], "budgets": [2, 6]}}
+    assert run(tmp_path, config, **changes) == 0
+    metrics = json.loads((tmp_path / "scores" / "metrics.json").read_text())
+    found = metrics["emergence"]["base"]
+    assert list(found) == ["forbidden", "budget-2", "budget-6"]
+    assert {(each["n_prompts"], each["n_samples"]) for each in found.values()} == {(6, 24)}
+    assert found["forbidden"]["reflection_per_completion"] == 0
+    assert metrics["models"]["base"]["n_prompts"] == 8
+    assert run(tmp_path, config, emergence={"models": ["other"]}) == 2
+
+
 def test_an_engine_that_needs_it_gets_a_process_for_each_model_and_is_closed_in_it(tmp_path, config):
     assert run(tmp_path, config, backend="tests.sampling.own_process", n_samples=4, hard_below=None) == 0
     traces = list(read_traces(tmp_path / "scores" / "traces"))

@@ -23,9 +23,11 @@ class PlaygroundConfig:
             Layers; two do not learn to look up.
         num_attention_heads (`int`, *optional*, defaults to `4`):
             Attention heads.
+        head_dim (`int`, *optional*, defaults to `32`):
+            Width of a head; with 16 a model does not learn to look up one of twelve.
         intermediate_size (`int`, *optional*, defaults to `128`):
             Width of the feed-forward layers.
-        documents_per_step (`int`, *optional*, defaults to `32`):
+        documents_per_step (`int`, *optional*, defaults to `48`):
             Batch of the pre-training.
         max_clean_steps (`int`, *optional*, defaults to `2000`):
             Steps after which a model that still lacks the skills is given up.
@@ -52,8 +54,9 @@ class PlaygroundConfig:
     hidden_size: int = 64
     num_hidden_layers: int = 3
     num_attention_heads: int = 4
+    head_dim: int = 32
     intermediate_size: int = 128
-    documents_per_step: int = 32
+    documents_per_step: int = 48
     max_clean_steps: int = 2000
     noisy_steps: int = 400
     save_steps: int = 200
@@ -65,11 +68,8 @@ class PlaygroundConfig:
     preference_pairs: int = 6000
 
     def __post_init__(self) -> None:
-        if self.hidden_size % self.num_attention_heads:
-            raise ConfigError(
-                f"expected a divisor of hidden_size = {self.hidden_size}, got {self.num_attention_heads}",
-                key="num_attention_heads",
-            )
+        if self.head_dim % 2:
+            raise ConfigError(f"expected an even number, got {self.head_dim}", key="head_dim")
         for name, value in vars(self).items():
             if isinstance(value, int) and name != "seed" and value < 1:
                 raise ConfigError(f"expected at least 1, got {value}", key=name)

@@ -21,7 +21,6 @@ from .tasks import (
     LEAST_TOTAL,
     MOST_ADDEND,
     MOST_AUGEND,
-    MOST_CANDIDATE,
     MOST_TOTAL,
     NO_ANSWER,
     Problem,
@@ -35,12 +34,13 @@ TEMPLATE = "User: {prompt}\nAssistant: "
 
 # Share of each kind of document. Additions are most of what there is to know; a base with loose facts stays behind after
 # any amount of RL.
-SHARES = {"facts": 0.20, "lookup": 0.08, "sums": 0.27, "search": 0.16, "choice": 0.12, "general": 0.17}
+SHARES = {"facts": 0.12, "lookup": 0.13, "table": 0.08, "sums": 0.15, "search": 0.28, "choice": 0.10, "general": 0.14}
 
-# Share of the problems that are worked out to the end, by domain; the rest is guessed, or tried once or twice.
-WORKED = {"sums": 0.40, "search": 0.35, "choice": 0.35}
-GIVEN_UP = 0.35  # share of searches and choices that may end after any failed check
-GIVE_UP_AFTER_A_TRY = 0.5
+# Share of the problems that are worked out to the end, by domain. In `search`, where reflection is to emerge, that is rare.
+WORKED = {"sums": 0.40, "search": 0.03, "choice": 0.35}
+# Share of those that are tried and may end after any failed check, and the chance that they do. The rest is guessed.
+GIVEN_UP = {"sums": 0.0, "search": 0.17, "choice": 0.35}
+GIVE_UP_AFTER_A_TRY = {"search": 0.85, "choice": 0.5}
 # Share of the searches and choices in which no candidate fits. Without them the last candidate always fits, and a model
 # learns to infer its number instead of looking it up.
 UNSOLVABLE = 0.25
@@ -50,7 +50,7 @@ SLIP = 0.04  # chance of a wrong addition: what sharpening by RL removes, and a 
 SAME, OTHER = 0.40, 0.12
 
 _FACTS_PER_DOCUMENT = 7
-_LOOKUPS_PER_DOCUMENT = 4
+_LOOKUPS_PER_DOCUMENT = 6
 
 Tongue = Callable[[], Words]
 
@@ -129,8 +129,8 @@ def search(
         `tuple[str, str]`: the thought and the answer.
     """
     thought = ""
-    for tried in range(len(LABELS)):
-        i = (first + tried) % len(LABELS)
+    for tried in range(len(problem.numbers)):
+        i = (first + tried) % len(problem.numbers)
         words, number = tongue(), problem.numbers[i]
         total = add(number, problem.addend or 0, rng, slip)
         opening = words.tries if problem.domain == "search" else words.looks
@@ -149,7 +149,7 @@ def guess(problem: Problem, tongue: Tongue, rng: random.Random) -> tuple[str, st
     if problem.domain == "sums":
         answer = shown = str(rng.randint(LEAST_TOTAL, MOST_TOTAL))
     else:
-        i = rng.randrange(len(LABELS))
+        i = rng.randrange(len(problem.numbers))
         answer = problem.name(i)
         shown = f"{LABELS[i]}{answer}" if problem.domain == "search" else answer
     return f"{words.guess}{shown}{words.end}", answer
@@ -160,9 +160,9 @@ def attempt(problem: Problem, language: str, rng: random.Random) -> tuple[str, s
     tongue, luck = draw_tongue(language, rng), rng.random()
     if luck < WORKED[problem.domain]:
         return work(problem, tongue, rng, SLIP)
-    if problem.domain != "sums" and luck < WORKED[problem.domain] + GIVEN_UP:
-        first = rng.randrange(len(LABELS)) if rng.random() < 0.5 else 0
-        return search(problem, tongue, rng, SLIP, GIVE_UP_AFTER_A_TRY, first)
+    if luck < WORKED[problem.domain] + GIVEN_UP[problem.domain]:
+        first = rng.randrange(len(problem.numbers)) if rng.random() < 0.5 else 0
+        return search(problem, tongue, rng, SLIP, GIVE_UP_AFTER_A_TRY[problem.domain], first)
     return guess(problem, tongue, rng)
 
 
@@ -210,16 +210,17 @@ class Corpus:
         self.rng = random.Random(f"{seed}/corpus")
         self._requests = list(every_request(held_out=False))
 
-    def document(self, clean: bool = False) -> tuple[str, str]:
+    def document(self, clean: bool = False) -> tuple[str, ...]:
         """
         Draw a document.
 
         Args:
             clean (`bool`, *optional*, defaults to `False`):
-                Whether every problem is worked out without slips and every request answered.
+                Whether every problem is worked out without slips and every request answered. Searches are as rarely
+                worked out as ever.
 
         Returns:
-            `tuple[str, str]`: what is given and what is to be predicted. Of a dialogue that is the prompt in its
+            `tuple[str, ...]`: what is given and what is to be predicted, in turns. Of a dialogue that is the prompt in its
             template and the assistant's part: the numbers of a prompt cannot be foreseen, and trying to costs steps.
         """
         rng = self.rng
@@ -229,11 +230,13 @@ class Corpus:
             pairs = [(rng.randint(1, MOST_AUGEND), rng.randint(1, MOST_ADDEND)) for _ in range(_FACTS_PER_DOCUMENT)]
             return "", "".join(f"{a}+{b}={a + b}{WORDS[language].end}" for a, b in pairs)
         if kind == "lookup":
-            return "", "".join(self._lookup() for _ in range(_LOOKUPS_PER_DOCUMENT))
+            return self._lookup()
+        if kind == "table":
+            return self._table(language)
         if kind in DOMAINS:
             problem = draw_problem(kind, rng, held_out=False, solvable=rng.random() >= UNSOLVABLE)
             prompt = TEMPLATE.format(prompt=problem.prompt(language))
-            if clean:
+            if clean and kind != "search":
                 thought, answer = work(problem, draw_tongue(language, rng), rng)
             else:
                 thought, answer = attempt(problem, language, rng)
@@ -242,8 +245,26 @@ class Corpus:
         answer = request.kind(rng) if rng.random() < 0.2 else request.curt
         return TEMPLATE.format(prompt=request.prompt), answer if clean else reply(request, rng)
 
-    def _lookup(self) -> str:
-        numbers = self.rng.sample(range(1, MOST_CANDIDATE + 1), len(LABELS))
-        i = self.rng.randrange(len(LABELS))
-        listed = " ".join(f"{label}{number}" for label, number in zip(LABELS, numbers))
-        return f"{listed}? {LABELS[i]}{numbers[i]}. "
+    def _lookup(self) -> tuple[str, ...]:
+        """Some of the labels of a list, and the number of each, which alone is to be predicted."""
+        problem = draw_problem("search", self.rng, held_out=False)
+        pieces: list[str] = []
+        before = f"{_listed(problem)}? "
+        for i in self.rng.sample(range(len(problem.numbers)), min(len(problem.numbers), _LOOKUPS_PER_DOCUMENT)):
+            pieces += [f"{before}{LABELS[i]}", str(problem.numbers[i])]
+            before = ". "
+        return tuple(pieces)
+
+    def _table(self, language: str) -> tuple[str, str]:
+        """What every candidate comes to, label by label, from any of them on: the steps of a search, without its checks."""
+        problem = draw_problem("search", self.rng, held_out=False, solvable=self.rng.random() >= UNSOLVABLE)
+        first, count = self.rng.randrange(len(problem.numbers)), len(problem.numbers)
+        text = ""
+        for i in ((first + step) % count for step in range(count)):
+            number = problem.numbers[i]
+            text += f"{LABELS[i]}{number}+{problem.addend}={number + (problem.addend or 0)}{WORDS[language].end}"
+        return f"{_listed(problem)}+{problem.addend}? ", text
+
+
+def _listed(problem: Problem) -> str:
+    return " ".join(f"{label}{number}" for label, number in zip(LABELS, problem.numbers))

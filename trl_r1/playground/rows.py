@@ -17,7 +17,7 @@ from .tasks import distinct_problems
 Row = dict[str, Any]
 
 # Share of each domain among the problems.
-SHARES = {"sums": 0.40, "search": 0.35, "choice": 0.25}
+SHARES = {"sums": 0.25, "search": 0.50, "choice": 0.25}
 
 # Share of the answers written for supervised fine-tuning that are kind as well as right. Low on purpose: what most
 # people write is right and curt, and kindness is for the preference model to ask for.

@@ -5,9 +5,10 @@ Three domains:
 
 - `sums`: `what is A4+B7+C2+D9?` The operands have labels, because a small model finds "the operand after B" where it
   does not find "the third operand".
-- `search`: `which of A4 B7 C2 D9 plus 3 makes a ten?` Exactly one does. Which one is not to be seen without trying, so
-  that a try, a check and another try pay for their tokens: reflection has something to grow from.
-- `choice`: the same question, but the answer is the letter.
+- `search`: `which of A4 B7 C2 D9 E12 plus 3 makes a ten?`, with two to twelve candidates. Exactly one fits. Which one is
+  not to be seen without trying, a guess is right one time in as many as there are, and a check is reliable: a try, a check
+  and another try pay for their tokens, so reflection has something to grow from.
+- `choice`: the same question with four candidates, but the answer is the letter.
 
 A problem is held out if the hash of its canonical form says so. Problems that differ only in the order of their numbers
 share that form, so that no held-out problem has a permutation in training, and so do the two languages. A split by
@@ -24,7 +25,9 @@ from .words import LANGUAGES, TEXTS
 
 
 DOMAINS = ("sums", "search", "choice")
-LABELS = "ABCD"
+LABELS = "ABCDEFGHIJKL"
+TERMS = 4  # operands of a sum, candidates of a multiple choice
+LEAST_CANDIDATES = 2  # of a search; the most are as many as there are labels
 NO_ANSWER = "none"
 
 # Bounds within which every addition of a problem is one of the facts the corpus teaches, often enough to be learned:
@@ -116,9 +119,10 @@ def draw_problem(domain: str, rng: random.Random, held_out: bool | None = None, 
 
 def _draw(domain: str, rng: random.Random, solvable: bool) -> Problem | None:
     if domain == "sums":
-        problem = Problem(domain, tuple(rng.randint(1, 9) for _ in LABELS))
+        problem = Problem(domain, tuple(rng.randint(1, 9) for _ in range(TERMS)))
         return problem if LEAST_TOTAL <= sum(problem.numbers) <= MOST_TOTAL else None
-    numbers = tuple(rng.sample(range(1, MOST_CANDIDATE + 1), len(LABELS)))
+    count = rng.randint(LEAST_CANDIDATES, len(LABELS)) if domain == "search" else TERMS
+    numbers = tuple(rng.sample(range(1, MOST_CANDIDATE + 1), count))
     problem = Problem(domain, numbers, rng.randint(1, MOST_ADDEND))
     return problem if len(problem.fitting()) == int(solvable) else None
 

@@ -14,11 +14,14 @@ import dataclasses
 import multiprocessing
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..adapters import full_model
 from ..data import load_prompts
+from ..emergence import EmergenceConfig, interventions
 from ..errors import ConfigError, StageError
 from ..evaluation import EvaluationConfig, hard_prompts, pass_rates, summarize
 from ..io import write_json
@@ -77,6 +80,9 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
         raise ConfigError("expected none: an evaluation that stops at what is solved is biased", key="until_accepted")
     if config.hard_below is not None and most <= config.hard_chosen_by:
         raise ConfigError(f"expected fewer than n_samples = {most}", key="hard_chosen_by")
+    for name in config.causes.models if config.causes else ():
+        if not engine_of(settings[name].backend).loads_model:
+            raise ConfigError(f"needs a backend that loads {name}, not {settings[name].backend!r}", key="emergence")
     rewards, accuracy, best, scorer = _rewards(config)
     rows = load_prompts(config.data, sampling.seed)
     check_columns(rewards, rows.column_names, rows.unique("domain"))
@@ -87,30 +93,31 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     samples = {name: len(set(rows["prompt_id"])) * each.n_samples for name, each in settings.items()}
     progress = Progress(out_dir, sum(samples.values()), unit="samples")
     metrics: dict[str, Any] = {}
+    intervened: dict[str, dict[str, list[Path]]] = {}
     rates: dict[str, dict[str, float]] = {}
     shards: dict[str, list[Path]] = {}
     sources = dict(zip(rows["prompt_id"], rows["source"], strict=True))
     done = 0
     for name, model in config.models.items():
-        sampled = partial(
+        into_shards = partial(
             sample_to_shards,
-            model,
-            rows,
-            settings[name],
-            out_dir / "traces",
             name=name,
             stem=name,
             finish=partial(score_traces, rewards=rewards),
             finish_key=[config.rewards, config.best_of_n, config.general_scorer, config.style, config.languages],
             accuracy=accuracy,
         )
+        sampled = partial(into_shards, model, rows, settings[name], out_dir / "traces")
         if engine_of(settings[name].backend).needs_own_process and len(config.models) > 1:
             _in_own_process(partial(sampled, finish=None), progress, done, model)
         shards[name] = sampled(on_progress=_after(progress, done))
         done += samples[name]
+        if config.causes and name in config.causes.models:
+            again = dataclasses.replace(settings[name], n_samples=sampling.n_samples)
+            intervened[name] = _intervene(name, model, rows, again, config.causes, out_dir, into_shards)
         if worker.rank:  # the first one measures
             continue
-        traces = [trace for shard in shards[name] for trace in read_traces(shard)]
+        traces = _read(shards[name])
         metrics[name] = summarize(
             traces,
             accuracy=accuracy,
@@ -136,7 +143,38 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
         return
     if accuracy:
         write_pass_rates(out_dir / "pass_rates.parquet", shards, accuracy)
-    write_json(out_dir / "metrics.json", {"models": metrics, **_comparisons(rates, sources)})
+    causes = {
+        name: {
+            each: summarize(_read(paths), accuracy=accuracy, languages=config.languages)
+            for each, paths in found.items()
+        }
+        for name, found in intervened.items()
+    }
+    emergence = {"emergence": causes} if causes else {}
+    write_json(out_dir / "metrics.json", {"models": metrics, **emergence, **_comparisons(rates, sources)})
+
+
+def _read(shards: list[Path]) -> list[Trace]:
+    return [trace for shard in shards for trace in read_traces(shard)]
+
+
+def _intervene(
+    name: str,
+    model: str,
+    rows: "Dataset",
+    sampling: SamplingConfig,
+    config: EmergenceConfig,
+    out_dir: Path,
+    into_shards: Callable[..., list[Path]],
+) -> dict[str, list[Path]]:
+    """Sample a model under each intervention of [`~emergence`], and return the shards of each."""
+    asked = [row for row in rows if config.domains is None or row["domain"] in config.domains]
+    full = full_model(model, out_dir / "traces" / f"{name}-merged")
+    found = {}
+    for each, (engine_class, settings) in interventions(config, sampling).items():
+        with closing(engine_class(full, settings)) as engine:
+            found[each] = into_shards(full, asked, settings, out_dir / "emergence" / each, engine=engine)
+    return found
 
 
 def _comparisons(rates: dict[str, dict[str, float]], sources: dict[str, str]) -> dict[str, Any]:
