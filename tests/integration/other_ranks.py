@@ -49,7 +49,7 @@ OF_GRPO = {
     "max_completion_length": 8,
     "save_rollouts": True,
 }
-KINDS = {"sft": {}, "reward": {"prompt_template": ...}, "grpo": OF_GRPO}
+KINDS = {"sft": {}, "reward": {}, "grpo": OF_GRPO}
 
 
 def make_recipe(folder: Path, kind: str, accelerate: str) -> Path:
