@@ -1,7 +1,7 @@
 import pytest
 
 from trl_r1.errors import ConfigError
-from trl_r1.ids import parse_hub_id
+from trl_r1.ids import model_label, parse_hub_id
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,19 @@ def test_what_exists_on_the_disk_is_a_path_even_with_an_at_sign(tmp_path, monkey
 def test_a_malformed_id_says_what_was_expected(text):
     with pytest.raises(ConfigError, match=r"org/name|branch, a tag or a commit"):
         parse_hub_id(text)
+
+
+def test_a_model_is_named_without_the_machines_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("run/dev2/model", "run/dev2/checkpoint-500", "Qwen2.5-7B"):
+        (tmp_path / folder).mkdir(parents=True)
+    labels = {
+        f"{tmp_path}/run/dev2/model": "dev2",
+        "run/dev2/model": "dev2",
+        "./run/dev2/checkpoint-500": "dev2/checkpoint-500",
+        "Qwen2.5-7B": "Qwen2.5-7B",
+        "/no/longer/there/zero/model": "zero",
+        "Qwen/Qwen2.5-7B@v1.0": "Qwen/Qwen2.5-7B@v1.0",
+        "": "",
+    }
+    assert {model: model_label(model) for model in labels} == labels

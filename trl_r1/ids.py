@@ -51,6 +51,23 @@ def parse_hub_id(text: str) -> tuple[str, str | None]:
     return name, revision or None
 
 
+def model_label(model: str) -> str:
+    """
+    Return how rows name the model that wrote them: a Hub id as it is, a folder without the machine's path to it.
+
+    ```python
+    >>> model_label("/runs/r1/dev2/model"), model_label("./dev2/checkpoint-500"), model_label("Qwen/Qwen2.5-7B")
+    ('dev2', 'dev2/checkpoint-500', 'Qwen/Qwen2.5-7B')
+    ```
+    """
+    if not model or not (model.startswith(_LOOKS_LOCAL) or Path(model).exists()):
+        return model
+    place = Path(model).expanduser().resolve()
+    if place.name == "model":  # what a stage trained
+        return place.parent.name
+    return f"{place.parent.name}/{place.name}" if place.name.startswith("checkpoint-") else place.name
+
+
 def check_repo_id(name: str) -> None:
     """
     Check an id by the Hub's own rules: letters, digits, `-`, `_`, `.`, at most one `/`, 96 characters a part.

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..adapters import full_model
 from ..errors import ConfigError
+from ..ids import model_label
 from ..trace import Trace, read_traces
 from .config import SamplingConfig
 from .engine import Engine, Request, engine_of
@@ -71,7 +72,7 @@ def sample_to_shards(
         out_dir (`str` or `os.PathLike`):
             Folder of the shards. Samples of other settings in it are kept in a sub-folder, and come back with these.
         name (`str`, *optional*):
-            Name of the model in the traces. Defaults to `model`.
+            Name of the model in the traces. Defaults to its [`~ids.model_label`].
         stem (`str`, *optional*, defaults to `""`):
             What the shards' names begin with (`STEM-00000.parquet`), so that one folder can hold several models'
             shards.
@@ -121,7 +122,7 @@ def sample_to_shards(
         journal = Journal(folder.journal, worker.rank, worker.does)
         report = Report(folder.journal, worker, job, tally, on_progress)
         try:
-            shards = Shards(folder, journal, asked, config, name or model, finish, finish_key, accuracy)
+            shards = Shards(folder, journal, asked, config, name or model_label(model), finish, finish_key, accuracy)
             for number in folder.shards():
                 if worker.does(number) and number not in wanted:
                     shards.write(number, {}, {}, by_prompt=False)
