@@ -45,6 +45,10 @@ __all__ = ["Leaf", "Unreadable", "compare", "fast_leaf", "has_letters", "is_text
 
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|lt|gt|in|subset|equiv)(?![A-Za-z])|!=")
 _LONGEST_ANSWER = 500  # characters, beside a short gold
+# `N \equiv 5 \pmod{7}` is a 5
+_RESIDUE = re.compile(
+    r"^(?:[A-Za-z]\s*\\equiv(?![A-Za-z]))?\s*([-+]?\d+)\s*(?:\\pmod(?![A-Za-z])\s*(?:\{\s*\d+\s*\}|\d+)|\(\s*\\?(?:text\{)?mod\s*\}?\s*\d+\s*\))$"
+)
 _SET = re.compile(r"[<>\[(]|\\(?:le|ge|ne|cup|cap|setminus|mathbb|infty)(?![A-Za-z])|!=")
 _APPROXIMATELY = re.compile(r"\s*\\approx(?![A-Za-z])\s*")
 _SEQUENCES = ("list", "round", "set", "square", "half")
@@ -282,6 +286,8 @@ def _match_any_order(gold: Sequence[Node], answer: Sequence[Node], leaf: Leaf) -
 def _compare_value(gold: Node, answer: Node, leaf: Leaf) -> bool:
     if answer.kind == "value":
         return _compare_texts(gold.text, answer.text, leaf)
+    if answer.kind == "list" and (value := _with_its_domain(gold, answer)) is not None:
+        return _compare_value(gold, value, leaf)
     if answer.kind in ("ratio", "time"):
         quotient = _quotient(answer)
         return quotient is not None and _compare_texts(gold.text, quotient, leaf)
@@ -296,12 +302,27 @@ def _compare_value(gold: Node, answer: Node, leaf: Leaf) -> bool:
     return False
 
 
+def _with_its_domain(gold: Node, answer: Node) -> Node | None:
+    r"""Return the expression of `\frac{x}{x - 3}, x \ne 3`, if all else are conditions on letters of the gold."""
+    value, *others = answer.items
+    known = letters(gold.text.rpartition("=")[2])
+    if (
+        not others
+        or is_condition(value)
+        or not all(is_condition(item) and len(used := letters(item.text)) == 1 and used <= known for item in others)
+    ):
+        return None
+    return value
+
+
 def _compare_texts(gold: str, answer: str, leaf: Leaf) -> bool:
     """Compare two single values, each maybe `name = value`, maybe with a unit."""
     if squeeze(gold) == squeeze(answer):
         return True
     if is_text(gold):
         return same_words(gold, answer)
+    if not _RELATION.search(gold) and (residue := _RESIDUE.match(answer)):
+        answer = residue[1]
     if _RELATION.search(gold) or _RELATION.search(answer):
         if not _RELATION.search(gold):
             return False
@@ -366,7 +387,7 @@ def _value_of(sides: list[str], leaf: Leaf) -> str | None:
         return None
     numeric = not has_letters(last)
     for side in sides[:-1]:
-        if side and not is_name(side) and not _BINDS.match(side):
+        if side and not is_name(side) and not _BINDS.match(side) and not _GOES_ON.fullmatch(side):
             if numeric and has_letters(side):
                 if not _names_a_number(side):
                     return None
@@ -389,6 +410,10 @@ _BINDS = re.compile(
     r"\s*\\(?:lim|sum|prod|i{0,2}int|oint|max|min|sup|inf)(?![A-Za-z])|\s*\\frac\s*\{\s*(?:d|\\partial)(?![A-Za-z]{2})[^{}]{0,8}\}\s*"
     r"\{\s*(?:d|\\partial)[^{}]{1,8}\}"
 )
+
+
+# Terms that go on: `1 + 2 + \ldots + 9`.
+_GOES_ON = re.compile(r"[^=]*[-+]\s*\\ldots\s*[-+][^=]*|[^=]*(?:\\cdot|\\times)\s*\\ldots\s*(?:\\cdot|\\times)[^=]*")
 
 
 def fast_leaf(gold: str, answer: str, factor: Fraction) -> bool:

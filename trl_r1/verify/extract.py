@@ -40,6 +40,9 @@ _DENIED_BOX = re.compile(
     re.IGNORECASE,
 )
 _PERCENT_BEHIND = re.compile(r"\s*(?:\$|\\\))?\s*(?:\\?%|percent\b|pct\b)")
+_PICTURES = re.compile(
+    "[\u2600-\u27bf\U0001f300-\U0001faff\ufe0f\u25a0\u25a1\u25aa\u25fb\u25fc\u220e]"
+)  # ticks, emoji, the end of a proof
 _LONGEST_ANSWER = 10_000
 _LAST_LINES = 2_000
 _LOOKED_AT = 100_000
@@ -57,7 +60,7 @@ def final_answer(text: str) -> str | None:
         `str` or `None`: the answer as it was written, without its box; `None` if the text gives none, or stops in the
         middle of its last box or of an `<answer>` block.
     """
-    found = _found(text[-_LOOKED_AT:].strip())
+    found = _found(_PICTURES.sub(" ", text[-_LOOKED_AT:]).strip())
     return found if found is None or len(found) <= _LONGEST_ANSWER else None
 
 

@@ -125,7 +125,7 @@ def after_anchor(rest: str) -> str | None:
     for delimiter in (r"\$\$(.+?)\$\$", r"\\\[(.+?)\\\]"):
         if formula := re.match(delimiter, rest, re.DOTALL):
             return formula[1].strip() or None
-    sentence = _REASON.sub("", sentence).strip().strip("*").strip()
+    sentence = _BOLD_END.sub("", _REASON.sub("", _said_again(sentence))).strip().strip("*").strip()
     if not sentence:
         return None
     if is_expression(sentence):
@@ -138,6 +138,17 @@ def after_anchor(rest: str) -> str | None:
     return _number(sentence, last=False) or (
         sentence if len(sentence) <= 80 and not re.search(r"\d", sentence) else None
     )
+
+
+_BOLD_END = re.compile(r"(?<=[^\s*])\*\*(?=\s|$)")  # its opening mark stands before the answer
+_IN_BRACKETS = re.compile(
+    r"(?<=\S)\s*[(（](?:or|i\.e\.,?|that is,?|equivalently,?|=|即|或)\s*([^()（）]{1,40}?)(?:,? (?:in|as)(?: an?)? (?:decimal|fraction|mixed|simplest|lowest)[a-z ]*)?[)）]"
+)
+
+
+def _said_again(sentence: str) -> str:
+    """Write a value that brackets say in another way as an alternative, which then has to be equal: `7/2 (or 3.5)`."""
+    return _IN_BRACKETS.sub(r" or \1", sentence)
 
 
 def last_of_last_line(text: str) -> str | None:
@@ -153,7 +164,7 @@ def last_of_last_line(text: str) -> str | None:
     for sentence in reversed(_SENTENCES.split(line)):
         if found := _ALL_BUT.search(sentence):
             return _BARE_DOLLARS.sub("", sentence[found.start() :])
-        sentence = main_clause(sentence)
+        sentence = main_clause(_said_again(sentence))
         if formulas := list(_FORMULA.finditer(sentence)):
             if _NUMBER_LAST.fullmatch(sentence, formulas[-1].end()):
                 return _number(sentence[formulas[-1].end() :], last=True)
@@ -166,7 +177,7 @@ def last_of_last_line(text: str) -> str | None:
             return sentence
         if (stated := yes_or_no(sentence)) and _REASON.fullmatch(sentence, sentence.find(",")):
             return stated
-        if plain := _plain_value(sentence):
+        if plain := _only_value_in_bold(sentence) or _plain_value(sentence):
             return plain
         if _NUMBER.search(sentence):
             return _number(sentence, last=True)
@@ -191,6 +202,14 @@ def _values_in_bold(sentence: str) -> str | None:
     if not all(re.search(r"\d", one[1]) and is_expression(one[1]) for one in found) or DENIAL.search(sentence):
         return None
     return ", ".join(one[1].strip() for one in found)
+
+
+def _only_value_in_bold(sentence: str) -> str | None:
+    """Return the one value in bold type of a sentence that holds other numbers: `It costs **\\$64** for 16 glasses.`"""
+    found = list(_BOLD.finditer(sentence)) if "**" in sentence else []
+    if len(found) != 1 or not re.search(r"\d", found[0][1]) or not is_expression(found[0][1]):
+        return None
+    return None if _denied(sentence, found[0].start(1), found[0].end(1)) else found[0][1].strip()
 
 
 _NAMED_IN_WORDS = re.compile(r"(?<![\w'])([b-zB-Z]) (?:is|equals) (?=-?\d)")

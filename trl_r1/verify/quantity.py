@@ -10,7 +10,7 @@ from .exact import Exact, close_enough, read_exact
 from .expression import looks_mathematical, read_tree
 from .prose import yes_or_no
 from .units import PERCENT, Unit, compound, factor_between, take_unit
-from .words import DENIAL, fraction_in_words, number_in_words, number_with_noun
+from .words import DENIAL, fraction_in_words, number_in_words, number_with_noun, without_lead
 
 
 class Unreadable(Exception):
@@ -120,6 +120,8 @@ def _number(body: str) -> Exact | None:
     found = read_exact(body)
     if found is None and (words := _TEXT_GROUP.sub(r"\1", body)) and "\\" not in words:
         value = fraction_in_words(words) or number_with_noun(words)
+        if value is None and not words.isascii() and (numeral := without_lead(words)) != words:
+            value = fraction_in_words(numeral) or number_with_noun(numeral)
         found = None if value is None else Exact(Fraction(value))
     return found
 

@@ -86,16 +86,18 @@ _SIMPLE_NAME = (
     rf"\\(?:angle|triangle)\s*(?:[A-Z]+|\d)|[A-Z]{{2,4}}|[A-Z][a-z]{{3,15}}|\\text\{{[^{{}}\d]+\}}|{_WORD})"
     r"(?:_(?:\w|\{[^{}]*\}))?'*(?:\([^()]{1,20}\))?"
 )
+_CHINESE_NAME = r"[\u3400-\u9fff]{1,12}"  # `路程 = 速度 \times 时间`
 _NAME = re.compile(
     rf"{_SIMPLE_NAME}|\|\s*{_SIMPLE_NAME}\s*\||\\frac\{{\s*{_SIMPLE_NAME}\s*\}}\{{\s*{_SIMPLE_NAME}\s*\}}|"
-    rf"[A-Za-z]\s*\^\s*\{{?\s*-1\s*\}}?\s*\([A-Za-z]\)|\\(?:sin|cos|tan|cot)\s*(?:\\angle\s*)?{_SIMPLE_NAME}|{_SIMPLE_NAME}\s*(?:(?:[:/]|\\(?:cap|cup|setminus)(?![A-Za-z]))\s*{_SIMPLE_NAME})+"
+    rf"[A-Za-z]\s*\^\s*\{{?\s*-1\s*\}}?\s*\([A-Za-z]\)|\\(?:sin|cos|tan|cot)\s*(?:\\angle\s*)?{_SIMPLE_NAME}|{_CHINESE_NAME}(?:\s*(?:\\times|\\cdot|[-+/])\s*{_CHINESE_NAME}){{0,3}}|{_SIMPLE_NAME}\s*(?:(?:[:/]|\\(?:cap|cup|setminus)(?![A-Za-z]))\s*{_SIMPLE_NAME})+"
 )
 
 
 def is_name(text: str) -> bool:
     r"""Tell whether the left side of an equation only names a value: `x`, `f(3)`, `\angle A`, `\frac{NO}{BO}`, `|AB|`."""
     text = text.strip()
-    if ("\\text" in text or text.isalpha()) and len(text) > 3 and DENIAL.search(text):
+    in_words = "\\text" in text or text.isalpha()
+    if ((in_words and len(text) > 3) or not text.isascii()) and DENIAL.search(text):
         return False
     return len(text) <= 80 and _NAME.fullmatch(text) is not None and text not in ("e", "i")
 

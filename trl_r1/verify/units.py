@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from .words import is_noun_phrase, leading_words, names_what_is_counted, number_in_words
+from .words import is_noun_phrase, number_in_words, only_leads
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ _TABLE: dict[str, list[tuple[str, Fraction]]] = {
     "volume": [
         ("ml milliliter millilitre 毫升", Fraction(1, 1000)),
         ("l liter litre 升", Fraction(1)),
+        ("floz", Fraction(295735295625, 10**13)),
+        ("gal gallon", Fraction(3785411784, 10**9)),
     ],
     "mass": [
         ("mg milligram", Fraction(1, 10**6)),
@@ -93,8 +95,9 @@ _UNITS = {
     name: Unit(kind, 1, scale) for kind, rows in _TABLE.items() for names, scale in rows for name in names.split()
 }
 
-_SQUARE = re.compile(r"^(?:square|sq)\s+|^平方")
-_CUBIC = re.compile(r"^(?:cubic|cu)\s+|^立方")
+_SQUARE = re.compile(r"^(?:square|sq)\.?\s+|^平方")
+_CUBIC = re.compile(r"^(?:cubic|cu)\.?\s+|^立方")
+_FLUID = re.compile(r"\bfl(?:uid|\.)?\s*(?:oz|ounces?)\b", re.IGNORECASE)
 _EXPONENT = re.compile(r"\s*\^\s*\{?\s*([23])\s*\}?$")
 # Words that look like a unit behind a number and are mathematics.
 _MATHEMATICS = "pi sqrt inf infty sin cos tan cot sec csc log ln exp mod and or"
@@ -139,7 +142,7 @@ def unit_named(name: str) -> Unit:
     power = 1
     if exponent := _EXPONENT.search(name):
         power, name = int(exponent[1]), name[: exponent.start()]
-    name = name.strip().strip(".").strip()
+    name = _FLUID.sub("floz", name).strip().strip(".").strip()
     if name != "M":  # a million, not a metre
         name = name.lower()
     for pattern, value in ((_SQUARE, 2), (_CUBIC, 3)):
@@ -176,7 +179,7 @@ def take_unit(text: str, numeric: bool = False, any_words: bool = False) -> tupl
     """
     unit: Unit | None = None
     prefix = _LEADING_CJK.match(text)
-    if prefix and (any_words or _only_leads(prefix[0])):
+    if prefix and (any_words or only_leads(prefix[0])):
         text = text[prefix.end() :]
     if money := _LEADING_MONEY.match(text):
         unit, text = unit_named((money[2] or money[3]).removeprefix("US")), money[1] + text[money.end() :]
@@ -191,12 +194,6 @@ def take_unit(text: str, numeric: bool = False, any_words: bool = False) -> tupl
     return text, unit
 
 
-def _only_leads(prefix: str) -> bool:
-    return leading_words(prefix) == len(prefix) or any(
-        names_what_is_counted(prefix[start:]) for start in (0, leading_words(prefix))
-    )
-
-
 def compound(text: str, large: bool = False) -> str | None:
     r"""
     Write a quantity in two units of one kind in one of them: `3\text{ hours }20\text{ minutes}` as `200\text{minutes}`; `None` for
@@ -209,7 +206,7 @@ def compound(text: str, large: bool = False) -> str | None:
             Whether the larger unit is the one.
     """
     lead = _LEADING_CJK.match(text)
-    found = _COMPOUND.fullmatch(text, lead.end() if lead and _only_leads(lead[0]) else 0)
+    found = _COMPOUND.fullmatch(text, lead.end() if lead and only_leads(lead[0]) else 0)
     if found is None:
         return None
     large_name, small_name = found[2] or found[3], found[5] or found[6]

@@ -58,6 +58,7 @@ _SAYING_TEXT = (
     "cot sec csc log ln exp"
 )
 _SAYING = frozenset(_SAYING_TEXT.split()) | frozenset(_SMALL)
+_FURTHER = frozenset(["more", "fewer", "less"])
 _HEADS_TEXT = (
     "left remaining altogether total each apiece long wide tall high deep old away people children men women feet "
     "geese mice teeth sheep fish deer oxen dice lice data vertices indices matrices axes radii foci loci criteria "
@@ -241,6 +242,8 @@ def is_noun_phrase(text: str) -> bool:
     if _BETWEEN_WORDS.fullmatch(_TOKEN.sub("", text)) is None:
         return False
     words = _TOKEN.findall(text)
+    if len(words) > 1 and words[0] in _FURTHER and "than" not in words:
+        words = words[1:]  # `31 more cards`
     if not 0 < len(words) <= 8 or any(_says_more(word) for word in words):
         return False
     if words[0] == "of" and len(words) > 2 and words[1] in _JOINS:
@@ -276,14 +279,35 @@ def is_measure_phrase(text: str) -> bool:
 _STILL_TO_DO = re.compile(r"(?:没有?|未)[看读吃用卖做修走写完]{1,2}$")  # `还剩58页没有看`
 
 
+def only_leads(prefix: str) -> bool:
+    """Tell whether Chinese words in front of a number only lead up to it, or name what is counted."""
+    start = leading_words(prefix)
+    return start == len(prefix) or any(names_what_is_counted(prefix[at:]) for at in (0, start))
+
+
+def without_lead(text: str) -> str:
+    """Leave out what leads up to a number in Chinese numerals: `原来有十二只鸡`."""
+    for start, character in enumerate(text[:_LONGEST]):
+        if start and character in CHINESE_NUMERALS and only_leads(text[:start]):
+            return text[start:]
+    return text
+
+
 def leading_words(text: str) -> int:
     """Return how many characters in front of a Chinese answer only lead up to it: `一共`, `答：`, `还剩`."""
     return _CHINESE_LEAD.match(text[:_LONGEST]).end()
 
 
+_CHINESE_VERBS = (
+    "还剩 还剩下 剩 剩下 剩余 总共 一共 一共有 共 共有 找回 应找回 应付 要付 付 现在 今年 已经 正好 恰好 有 原有 原来有 原先有 需要 要 至少需要 至少要 至少需 最多能 "
+    "最多可以 最多能装 最多可以装 最多可以买 最多能买 可以 可以装 可以买 可以分 可以分给 可以坐 可以做 可以分成 能装 能买 能坐 能做 能 花了 用了 用 共用 得 得到 得了 分到 分得 "
+    "买 买了 卖 卖了 走 走了 跑 跑了 行 行了 行驶 行驶了 看 看了 读 读了 是 为 等于 占 占全班的 占全部的 占总数的 增长了 增加了 减少了 提高了 降低了 增长 节约了 便宜了 多了 少了 相距 长 宽 "
+    "高 深 重 花 花费 共花 共花费 比原来便宜 卖出 卖出了 生产 生产了 种 种了 运 运了 修 修了 吃 吃了 还有 还需要 还要 还差"
+)
+_CHINESE_VERB = "|".join(sorted(_CHINESE_VERBS.split(), key=len, reverse=True))
 _CHINESE_SUBJECT = re.compile(
     r"[^不非没无未否错负反减加乘除或约半倍多少几余\d一二三四五六七八九十百千万亿零两于过至差每第到超满够前后]{0,10}?"
-    r"(?:还剩下?|剩下?|剩余|一共有?|共有?|总共|应?找回|应付|要付|付|现在|今年|已经|正好|恰好|有|需要|要|花了|用了|得到?|买了?|卖了?|走了?|跑了?|行了?|看了?|读了?|是|为|等于)[:\s]*|"
+    rf"(?:(?:每[人个只辆天箱行组班盒本袋排]|平均)*(?:{_CHINESE_VERB}))[:\s]*|"
     r"每(?:千[克米瓦]|百[克米])|每[^不非没无未否错负反减加乘除或约半倍多少几余\d一二三四五六七八九十百千万亿零两于过至差第到超满够前后]{1,8}"
 )
 
