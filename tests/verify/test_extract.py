@@ -54,7 +54,7 @@ from trl_r1.verify import final_answer, read_gold
         ("The answer is Monday.", "Monday"),
         ("答案是18。", "18"),
         ("答案：18", "18"),
-        ("答：一共18元。", "一共18元"),
+        ("答：一共18元。", "18 元"),
         # an answer by itself
         ("18", "18"),
         ("$18$", "$18$"),
@@ -80,7 +80,7 @@ from trl_r1.verify import final_answer, read_gold
         ("The answer is 18, not 17.", "18"),
         ("The answer is less than 4.", None),
         ("It is not $4$.", None),
-        ("She has 4 hundred dollars left.", None),
+        ("She has 4 hundred dollars left.", "4 hundred dollars"),
         ("There are 12 of them. I hope it is correct.", "12"),
         ("答案不是4", None),
         ("I do not know.", "I do not know."),

@@ -32,13 +32,14 @@ from .quantity import (
     ask,
     compare_quantities,
     has_letters,
+    in_base,
     is_nothing,
     letters,
     same_words,
     states_words,
 )
 from .structure import Node, chain, is_name, name_key, take_apart
-from .words import fraction_in_words, is_text
+from .words import fraction_with_noun, is_text, number_with_noun
 
 
 __all__ = ["Leaf", "Unreadable", "compare", "fast_leaf", "has_letters", "is_text"]
@@ -47,7 +48,7 @@ _RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|lt|gt|in|subset|equiv)(?![A-Za-z])|!
 _LONGEST_ANSWER = 500  # characters, beside a short gold
 # `N \equiv 5 \pmod{7}` is a 5
 _RESIDUE = re.compile(
-    r"^(?:[A-Za-z]\s*\\equiv(?![A-Za-z]))?\s*([-+]?\d+)\s*(?:\\pmod(?![A-Za-z])\s*(?:\{\s*\d+\s*\}|\d+)|\(\s*\\?(?:text\{)?mod\s*\}?\s*\d+\s*\))$"
+    r"^(?:(?!-?\d+\s*\\equiv)[^=<>]{1,60}?\\equiv(?![A-Za-z]))?\s*([-+]?\d+)\s*(?:\\pmod(?![A-Za-z])\s*(?:\{\s*\d+\s*\}|\d+)|\(\s*\\?(?:text\{)?mod\s*\}?\s*\d+\s*\))$"
 )
 _SET = re.compile(r"[<>\[(]|\\(?:le|ge|ne|cup|cap|setminus|mathbb|infty)(?![A-Za-z])|!=")
 _APPROXIMATELY = re.compile(r"\s*\\approx(?![A-Za-z])\s*")
@@ -110,7 +111,9 @@ def _without_words(text: str) -> str:
     words = _TEXT_GROUP.sub(r"\1", text)
     if _ALL_NUMBERS.fullmatch(words):
         return r"\mathbb{R}"
-    value = fraction_in_words(words)
+    value = fraction_with_noun(words)
+    if value is None and " and " in words and (number := number_with_noun(words)) is not None:
+        return str(number)
     return text if value is None else rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
 
 
@@ -120,9 +123,9 @@ _ALL_NUMBERS = re.compile(
 # `f(x) = 2x + 3 \text{ for all } x`
 _FOR_ALL = re.compile(
     r"(?<=[\w})])\s*,?\s*(?:\\text\{\s*(?:for )?(?:all|every|any)(?: real)?(?: numbers?)?\s*\}|for (?:all|every|any)(?: real)?(?: numbers?)?|\\forall)"
-    r"\s*[A-Za-z](?:\s*\\in\s*\\mathbb\s*\{?\s*R\s*\}?)?$|"
+    r"\s*[A-Za-z](?:\s*\\in\s*\\mathbb\s*\{?\s*[A-Z]\s*\}?|\s*(?:\\[gl]e(?![A-Za-z])|[<>])\s*-?\d+)?$|"
     r"(?<=[\w})])\s*(?:,\s*[A-Za-z]\s*\\in\s*\\mathbb\s*\{?[A-Z]\}?(?:\s*[\^_]\s*\{?\s*(?:[*+]|\\cdot)\s*\}?)?|"
-    r"\(\s*[a-z]\s*\\(?:in|ge|le)(?![A-Za-z])\s*(?:\\mathbb\s*\{?[A-Z]\}?(?:\s*[\^_]\s*\{?\s*(?:[*+]|\\cdot)\s*\}?)?|\d)\s*\))$"
+    r"\(\s*[a-z]\s*\\(?:in|ge|le|ne)(?![A-Za-z])\s*(?:\\mathbb\s*\{?[A-Z]\}?(?:\s*[\^_]\s*\{?\s*(?:[*+]|\\cdot)\s*\}?)?|-?\d+)\s*\))$"
 )
 _ALL_BUT = re.compile(
     r"^(?:\\text\{\s*)?all real numbers(?: [a-z])? (?:except|other than|but)(?: for)?\s*\}?\s*(?:[a-z]\s*=\s*)?([^{}]{1,60})$",
@@ -154,7 +157,11 @@ def _compare_nodes(gold: Node, answer: Node, leaf: Leaf) -> bool:
         return _compare_nodes(gold.items[0], answer, leaf)
     if gold.kind in ("time", "ratio") and (verdict := _compare_ratio(gold, answer, leaf)) is not None:
         return verdict
-    if gold.kind == "union" or answer.kind == "union" or (is_condition(answer) and _is_interval(gold)):
+    if (
+        gold.kind == "union"
+        or answer.kind == "union"
+        or (is_set(answer) and answer.kind in ("value", "list") and _is_interval(gold))
+    ):
         return _compare_sets(gold, answer, leaf)
     if not _shapes_agree(gold, answer):
         # `\frac{1}{2} \begin{pmatrix} ... \end{pmatrix}` is a matrix too.
@@ -321,6 +328,9 @@ def _compare_texts(gold: str, answer: str, leaf: Leaf) -> bool:
         return True
     if is_text(gold):
         return same_words(gold, answer)
+    sides = chain(answer)
+    if len(sides) == 2 and is_name(sides[0]) and _RELATION.search(sides[0]):
+        answer = sides[1]  # `P(X \ge 1) = \frac{5}{8}`
     if not _RELATION.search(gold) and (residue := _RESIDUE.match(answer)):
         answer = residue[1]
     if _RELATION.search(gold) or _RELATION.search(answer):
@@ -377,7 +387,17 @@ def _same_equation(gold: list[str], answer: list[str], leaf: Leaf) -> bool:
             return compare_equations((gold[0], gold[1]), (answer[0], answer[1]))
         except Undecided:
             pass
+    if all(_FORMAL.search(" ".join(sides)) for sides in (gold, answer)) and _signs(gold) != _signs(answer):
+        return False  # what sums terms that have no value equals what is written alike, in whatever order
     return ask(leaf, " = ".join(gold), " = ".join(answer))
+
+
+_FORMAL = re.compile(r"\\(?:sum|prod)(?![A-Za-z]).*_\{[^{}]*[-+][^{}]*\}")  # `\sum_{k=0}^{n} a_k a_{n-k}`
+_SIGN = re.compile(r"\\[A-Za-z]+|[A-Za-z]|\d+|[-+*/^_=]")
+
+
+def _signs(sides: list[str]) -> list[str]:
+    return sorted(sign for sign in _SIGN.findall(" = ".join(sides)) if sign not in ("\\cdot", "\\times", "*"))
 
 
 def _value_of(sides: list[str], leaf: Leaf) -> str | None:
@@ -388,6 +408,11 @@ def _value_of(sides: list[str], leaf: Leaf) -> str | None:
     numeric = not has_letters(last)
     for side in sides[:-1]:
         if side and not is_name(side) and not _BINDS.match(side) and not _GOES_ON.fullmatch(side):
+            side = side.replace("\\$", "")
+            if side == "e" and numeric:
+                continue  # an eccentricity
+            if in_base(last) is not None and in_base(side) == in_base(last):
+                continue  # `5_{10} = 101_2`
             if numeric and has_letters(side):
                 if not _names_a_number(side):
                     return None

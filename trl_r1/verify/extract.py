@@ -40,8 +40,9 @@ _DENIED_BOX = re.compile(
     re.IGNORECASE,
 )
 _PERCENT_BEHIND = re.compile(r"\s*(?:\$|\\\))?\s*(?:\\?%|percent\b|pct\b)")
+_FENCE = re.compile(r"^[ \t]*```[ \t]*\w*[ \t]*$", re.MULTILINE)
 _PICTURES = re.compile(
-    "[\u2600-\u27bf\U0001f300-\U0001faff\ufe0f\u25a0\u25a1\u25aa\u25fb\u25fc\u220e]"
+    "(?![✖✗✘❌❎])[\u2600-\u27bf\U0001f300-\U0001faff\ufe0f\u25a0\u25a1\u25aa\u25fb\u25fc\u220e]"
 )  # ticks, emoji, the end of a proof
 _LONGEST_ANSWER = 10_000
 _LAST_LINES = 2_000
@@ -69,6 +70,8 @@ def _found(text: str) -> str | None:
         return None
     if "\\boxed" in text or "\\fbox" in text:
         return _boxed(text)
+    if "```" in text:
+        text = _FENCE.sub("", text).strip()
     if "\\text" in text:
         text = TEXT_GROUP.sub(lambda group: group[1] if ANCHOR.search(group[1]) else group[0], text)
     if "####" in text:

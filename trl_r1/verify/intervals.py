@@ -103,6 +103,13 @@ def _read(node: Node) -> tuple[str | None, list[Piece]] | None:
     """Return the letter of a condition, `None` for a set, with the pieces."""
     if node.kind == "value":
         return _condition(node.text)
+    if node.kind == "list":  # `x \\ge -3, x \\le 2`, `x \\ne 1, 3`
+        unequal = _UNEQUAL.match(node.text)
+        return (
+            _condition(node.text)
+            if unequal and "\\ne" not in unequal[2]
+            else _intersection([_read(item) for item in node.items])
+        )
     if node.kind == "union":
         pieces: list[Piece] = []
         letter = None
@@ -119,6 +126,32 @@ def _read(node: Node) -> tuple[str | None, list[Piece]] | None:
         return None
     low, high = (item.text for item in node.items)
     return _interval(node.name or None, low, node.shape[0] == "[", high, node.shape[1] == "]")
+
+
+def _intersection(found: list[tuple[str | None, list[Piece]] | None]) -> tuple[str | None, list[Piece]] | None:
+    """Return what several conditions on one letter leave, where their ends are numbers."""
+    conditions = [one for one in found if one is not None]
+    letters = {letter for letter, _ in conditions}
+    if len(conditions) < len(found) or len(letters) != 1 or None in letters:
+        return None
+    pieces = conditions[0][1]
+    for _, others in conditions[1:]:
+        both = [_overlap(one, other) for one in pieces for other in others]
+        if any(piece is None for piece in both):
+            return None
+        pieces = [piece for piece in both if isinstance(piece, Piece)]
+    return (conditions[0][0], pieces) if pieces else None
+
+
+def _overlap(one: Piece, other: Piece) -> Piece | bool | None:
+    """Return what two intervals share, `False` where that is nothing, `None` where an end is not known as a number."""
+    if one.ends is None or other.ends is None:
+        return None
+    low = max((one.ends[0], not one.low_in, one.low), (other.ends[0], not other.low_in, other.low))
+    high = min((one.ends[1], one.high_in, one.high), (other.ends[1], other.high_in, other.high))
+    if low[0] > high[0] or (low[0] == high[0] and (low[1] or not high[1])):
+        return False
+    return Piece(low[2], not low[1], high[2], high[1])
 
 
 def _interval(

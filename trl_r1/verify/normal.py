@@ -110,6 +110,28 @@ _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _FRACTION_START = re.compile(r"\\frac(?![A-Za-z])\s*")
 _ARGUMENT = re.compile(r"\s*(\d|[A-Za-z]|\\[A-Za-z]+)")
 # A slanted fraction, maybe of a mixed number: `^7/_{12}`, `3^{7}/_{12}`.
+_LOGARITHM = re.compile(r"\\lg(?![A-Za-z])")
+_CHOOSE = re.compile(r"\{\s*([^{}]+?)\s*\\choose(?![A-Za-z])\s*([^{}]+?)\s*\}")
+# `C_{10}^{3}`, `C_{10}^3`, `\text{C}_{10}^{3}`
+_COMBINATIONS = re.compile(
+    r"(?<![A-Za-z\\])(?:C|\\text\{C\})\s*(?:_\s*\{?(\d+)\}?\s*\^\s*\{?(\d+)\}?|\^\s*\{?(\d+)\}?\s*_\s*\{?(\d+)\}?)(?![\dA-Za-z])"
+)
+_TIMES = re.compile(r"(?<=\d) x (?=(?:\\\$|\$)?\d)")
+_PERMUTATIONS = re.compile(
+    r"(?<![A-Za-z\\])A\s*(?:_\s*\{?(\d+)\}?\s*\^\s*\{?(\d+)\}?|\^\s*\{?(\d+)\}?\s*_\s*\{?(\d+)\}?)(?![\dA-Za-z])"
+)
+_CHOICES = re.compile(r"\^\s*\{?(\d+)\}?\s*C\s*_\s*\{?(\d+)\}?(?![\dA-Za-z])")
+# `]2, 5]`, `[2, 5[`
+_FRENCH_INTERVAL = re.compile(
+    r"(?<![^\s=(])(?:(?=\])|(?=\[[^\[\]]*\[(?!\d)))([\[\]])([^\[\],]{1,40},[^\[\],]{1,40})([\[\]])(?=\s*(?:$|\.$|\\cup))"
+)
+_FRENCH = {"]": "(", "[": "[", "[ ": ")", "] ": "]"}
+_PLAIN_FRACTION = re.compile(r"(?<![\w.)}])(\d+)/(\d+) (?=[a-z](?![a-z]))")  # `-1/2 x + 4`
+# `\text`, `\frac`, `\begin`, `\right` that stood in a string in which a backslash escapes
+_SWALLOWED = re.compile(
+    "\t(?=ext|frac|imes|heta|an\\b|o\\b)|\f(?=rac)|\b(?=egin|inom|eta|ar\\b|oxed)|\r(?=ight|angle|m\\b|ho\\b)"
+)
+_ESCAPES = {"\t": r"\t", "\f": r"\f", "\b": r"\b", "\r": r"\r"}
 _SLANTED = re.compile(r"\^\s*(?:\{\s*(\d+)\s*\}|(\d))\s*/\s*_\s*(?:\{\s*(\d+)\s*\}|(\d))")
 _PLAIN_SET_BUILDER = re.compile(r"^\s*\{(\s*[A-Za-z]\s*(?:\||:|\\mid(?![A-Za-z])).*)\}\s*\.?$")
 _PLAIN_RATIO = re.compile(r"^\s*(\d+) to (\d+)\s*\.?$")
@@ -119,7 +141,7 @@ _SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,4})(?![\w.])"
 # `0.\dot{1}2\dot{3}`, `0.\bar{3}`, `0.(3)`, `0.333...`
 _DOTS = re.compile(r"(\d*\.\d*)\\dot\s*(?:\{(\d)\}|(\d))(?:(\d*)\\dot\s*(?:\{(\d)\}|(\d)))?")
 _BAR = re.compile(r"(\d*\.\d*)\s*(?:\\(?:bar|overline)\s*(?:\{\s*(\d+)\s*\}|(\d))|\((\d+)\)(?!\d))")
-_REPEATED = re.compile(r"(?<![\d.])(\d*\.\d{0,6}?)(\d{1,6})\2\2+\s*(?:\.\.\.|\\ldots(?![A-Za-z]))")
+_REPEATED = re.compile(r"(?<![\d.])(\d*\.\d{0,6}?)(\d{2,6}|\d(?=\d\d))\2+\s*(?:\.\.\.|\\ldots(?![A-Za-z]))")
 _MULTIPLIED = re.compile(
     r"(?<=\d)\s*(?:\\text\{(hundred|thousand|million|billion|trillion|dozen)s?(?![A-Za-z])([^{}]*)\}|"
     r"(hundred|thousand|million|billion|trillion|dozen)s?(?![A-Za-z]))"
@@ -200,12 +222,16 @@ def normalise(text: str) -> str:
 def _normalised(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
+    if not text.isprintable():
+        text = _SWALLOWED.sub(lambda found: _ESCAPES[found[0]], text)
     text = _typography(text.strip().strip("*") if text.strip().startswith("**") else text)
     text = _without_math_delimiters(text)
     text = text.replace("{:}", ":")
     if "\\begin" not in text:
         text = _rewritten(text, _OUTSIDE_OF_MATRICES)
     text = _LEADING.sub("", _rewritten(text, _LATEX))
+    if "[" in text and "," in text:
+        text = _FRENCH_INTERVAL.sub(lambda found: f"{_FRENCH[found[1]]}{found[2]}{_FRENCH[found[3] + ' ']}", text)
     if not text.isdecimal():
         text = _rewritten(text, _NUMBERS)
         text = _rewritten(text.replace("**", "^"), _PLAIN_MATHEMATICS)
@@ -272,11 +298,13 @@ def _text_group(found: re.Match[str]) -> str:
     word = found[1].strip()
     if word.lower() in ("and", ",", ", and", "和", "与"):
         return ","
-    if word.lower() in ("or", ", or", "或"):
+    if word.lower() in ("or", ", or", "或", "or equivalently"):
         return r" \lor "
     if word.lower() == "to":
         return ":"
-    if not re.search(r"[^\W\d_]", word):  # digits and signs alone
+    if word == "i":
+        return word
+    if not re.search(r"[^\W\d_]", word) or _DIGITS_IN_TEXT.fullmatch(word):  # digits and signs alone, a time, a list
         return word
     if number := re.fullmatch(r"([-+]?(?:\\?\$)?\d[\d,.]*)\s*([^\W\d_][^\d]*)", word):
         return rf"{number[1]} \text{{{number[2]}}}"
@@ -285,6 +313,9 @@ def _text_group(found: re.Match[str]) -> str:
     if equation := re.fullmatch(r"([A-Za-z])\s*=\s*([-+]?\d[\d,.]*)", word):
         return f"{equation[1]} = {equation[2]}"
     return rf"\text{{{word}}}"
+
+
+_DIGITS_IN_TEXT = re.compile(r"\d{1,2}:\d\d\s*[ap]\.?\s?m\.?|-?\d+(?:, -?\d+)*(?:,? (?:and|or) -?\d+)", re.IGNORECASE)
 
 
 def _multiplied(found: re.Match[str]) -> str:
@@ -297,6 +328,10 @@ def _multiplied_in_chinese(found: re.Match[str]) -> str:
     for character in found[1]:
         product *= {"百": 100, "千": 10**3, "万": 10**4, "亿": 10**8}[character]
     return rf" \cdot {product} " + (r"\text{" if "{" in found[0] else "")
+
+
+def _arrangements(n: int, k: int, written: str) -> str:
+    return rf"\frac{{{n}!}}{{{n - k}!}}" if k <= n < 100 else written
 
 
 def _dotted(found: re.Match[str]) -> str:
@@ -376,6 +411,7 @@ _LATEX: tuple[_Rule, ...] = (
     (("<=", ">=", "!="), _COMPARISON, lambda found: {"<": r"\le ", ">": r"\ge ", "!": r"\ne "}[found[1]]),
     (("^", "degree"), _CIRCLE, r"^\\circ "),
     (("color", "\\bf", "\\rm", "\\it", "\\tag"), _COLOUR, " "),
+    (("/",), _PLAIN_FRACTION, r"\\frac{\1}{\2} "),
     (("/",), _SLANTED, lambda found: rf"\frac{{{found[1] or found[2]}}}{{{found[3] or found[4]}}}"),
     (("|", ":", "mid"), _PLAIN_SET_BUILDER, r"\\{\1\\}"),
     ((" to ",), _PLAIN_RATIO, r"\1:\2"),
@@ -384,6 +420,16 @@ _LATEX: tuple[_Rule, ...] = (
     (("\\",), _SYNONYMS, lambda found: _SYNONYM[found[1]] + " "),
     (("\\math", "\\b", "\\it", "\\rm"), _FONT, lambda found: found[1] or found[2] or ""),
     (("{",), _TEXT, _text_group),
+    (("\\lg",), _LOGARITHM, r"\\log_{10}"),
+    (("choose",), _CHOOSE, r"\\binom{\1}{\2}"),
+    ((" x ",), _TIMES, r" \\times "),
+    (
+        ("A",),
+        _PERMUTATIONS,
+        lambda found: _arrangements(int(found[1] or found[4]), int(found[2] or found[3]), found[0]),
+    ),
+    (("C",), _CHOICES, r"\\binom{\1}{\2}"),
+    (("C",), _COMBINATIONS, lambda found: rf"\binom{{{found[1] or found[4]}}}{{{found[2] or found[3]}}}"),
 )
 _NUMBERS: tuple[_Rule, ...] = (
     (("prime",), _PRIMES, lambda found: "'" * (found[1] or found[2]).count("prime")),

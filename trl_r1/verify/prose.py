@@ -7,12 +7,12 @@ import re
 
 from .clauses import main_clause
 from .units import compound, unit_named
-from .words import DENIAL, changes, is_noun_phrase
+from .words import DENIAL, NUMBER_IN_WORDS, STILL_TO_DO, changes, is_noun_phrase
 
 
 ANCHOR = re.compile(
-    r"(?:\banswers?\b\**[ \t]*(?:\([^()\n]{0,40}\)[ \t]*)?(?:(?:is|are|equals|would be|must be)\b[ \t]*:?|[:=：])|"
-    r"答案[】\]]?(?:应该)?(?:是|为|等于)?[ \t]*[:：]?|答[ \t]*[:：]|[故应因以]此?选(?:择|项)?[:：]?(?=[ \t]*\(?[A-H]))[ \t]*\**[ \t]*",
+    r"(?:\b(?:answers?\b|ans\b\.?)\**[ \t]*(?:\([^()\n]{0,40}\)[ \t]*)?(?:(?:is|are|equals|would be|must be)\b[ \t]*:?|[:=：])|"
+    r"答案[】\]]?(?:应该)?(?:是|为|等于|选)?[ \t]*[:：]?|答[ \t]*[:：]|[故应]填写?[:：]?|[故应因以]此?选(?:择|项)?[:：]?(?=[ \t]*\(?[A-H]))[ \t]*\**[ \t]*",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"\n|。|！|[.!?](?=\s+[A-Z(\\$]|\s*$)|(?<=[^\d])\.(?=\s)|\.(?=\s*\*\*)")
@@ -22,7 +22,7 @@ _REASON = re.compile(
 )
 _NUMBER = re.compile(
     r"(?<![A-Za-z\d_.\\])[-+−]?\s?(?:\\\$|[$¥€£])?\s?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+|(?=[½⅓⅔¼¾⅕-⅞]))"
-    r"(?:[ \t]?[½⅓⅔¼¾⅕-⅞]|[ \t]\d{1,3}/\d{1,3}(?![\d/])|(?::\d{1,2}){1,2}(?:\s?[ap]\.?m\b\.?)?|(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*(?:\\?%|percent\b|pct\b))?)",
+    r"(?:[ \t]?[½⅓⅔¼¾⅕-⅞]|[ \t]\d{1,3}/\d{1,3}(?![\d/])|(?::\d{1,2}){1,2}(?:\s?[ap]\.?m\b\.?)?|(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*(?:\\?%|percent\b|pct\b)|\s+(?:hundred|thousand|million|billion|trillion|dozen)\b|\s+and (?:a|one)[ -](?:half|quarter|third)\b)?)",
     re.IGNORECASE,
 )
 _LISTED = re.compile(r"\s*(?:,|;|/|，|、|;|(?:,\s*)?(?:and|or)(?![A-Za-z])|和|或)\s*")
@@ -36,7 +36,8 @@ _CLAUSE_END = re.compile(
     r"[,;:!?，。；：！？\n]|\.(?!\d)|\b(?:but|it['’]s|so|thus|hence|therefore)\b|而是|但", re.IGNORECASE
 )
 _FORMULA = re.compile(
-    r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|(?<![\\$])\$([^$\n]+?)(?<!\\)\$(?!\d)|\\\(((?:(?!\\[()])[^\n])+)\\\)", re.DOTALL
+    r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|(?<![\\$])\$((?:\\\$|[^$\n])+?)(?<!\\)\$(?!\d)|\\\(((?:(?!\\[()])[^\n])+)\\\)",
+    re.DOTALL,
 )
 _BARE_NAME = re.compile(r"\$\s*([A-Za-z](?:_\w)?)\s*\$|\\\(\s*([A-Za-z](?:_\w)?)\s*\\\)")
 TEXT_GROUP = re.compile(r"\\(?:text|textbf|textrm|mbox|textnormal)\s*\{([^{}]*)\}")
@@ -51,7 +52,7 @@ _BEFORE_NUMBER = re.compile(
 )
 _DENIED_BEHIND = re.compile(r"[\s$,:;.)]{0,4}(?:no|not|wrong|incorrect|false)\b(?!\s*\S{0,3}\d)", re.IGNORECASE)
 _BEHIND_NUMBER = re.compile(
-    r"[)$]*(?:\s*(?:[百千万亿](?![米克瓦卡赫升])|倍)|\s*(?:[<>≤≥≠]|\\(?:le|ge|lt|gt|ne)q?(?![A-Za-z]))|[,;:]?\s*(?:but|which|that|it|this)\b[^.!?\d]{0,40}\b(?:wrong|incorrect|false|fails?|failed|not (?:right|true|correct))\b|(?:\s+\w+){0,3}\s+\w+er than\b|\s+(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|plus|minus|and a|times (?=as|more|the|that|larger|bigger|greater|[\d$\\])|"
+    r"[)$]*(?:\s*(?:[百千万亿](?![米克瓦卡赫升])|倍|[加减乘除]|分之|的[平立倒一几]|次方|[\u3400-\u9fff]?(?:半|多(?!少)|几))|\s*(?:[<>≤≥≠]|\\(?:le|ge|lt|gt|ne)q?(?![A-Za-z]))|[,;:]?\s*(?:but|which|that|it|this)\b[^.!?\d]{0,40}\b(?:wrong|incorrect|false|fails?|failed|not (?:right|true|correct))\b|(?:\s+\w+){0,3}\s+\w+er than\b|\s+(?:hundreds?|thousands?|millions?|billions?|trillions?|dozens?|squared|cubed|factorial|plus|minus|and a|times (?=as|more|the|that|larger|bigger|greater|[\d$\\])|"
     r"halves|thirds?|quarters?|fourths?|fifths?|tenths?|hundredths?|or (?:more|less|so)|(?:is |are |was )?too|is (?:an?|the) (?:upper|lower) bound)\b)",
     re.IGNORECASE,
 )
@@ -61,7 +62,8 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 _STATES = re.compile(
-    r"\b(?:is|are|be|equals|equal to|get|obtain|gives|that|has)\b:?|[:：=]|等于|[是为得]", re.IGNORECASE
+    r"\b(?:is|are|be|equals|equal to|get|obtain|gives|that|has|takes?|took|needs?|costs?)\b:?|[:：=]|等于|[是为得]",
+    re.IGNORECASE,
 )
 
 
@@ -73,7 +75,7 @@ def is_expression(text: str) -> bool:
         return False
     if "**" in text and (bold := _BOLD.search(text)) and len(bold[0]) < len(text.strip(" .")):
         return False
-    if re.match(r"an? \d|[\u3400-\u9fff]+[是为得]\s*[(\[{\\√]", text):
+    if re.match(r"an? \d|[\u3400-\u9fff]+[是为得]\s*[(\[{\\√]|(?:\d+[\u3400-\u9fff]+)?[\u3400-\u9fff]{2,}\s*\d", text):
         return False
     bare = re.sub(r"\\(?:text|mbox|mathrm|textbf|begin|end)\s*\{[^{}]*\}", " ", text)
     words = [word for word in PROSE.findall(bare) if word.lower() not in _MATH_WORDS]
@@ -87,7 +89,7 @@ def is_expression(text: str) -> bool:
     if not words:
         return not re.search(r"[\u3400-\u9fff]{5}", text) or not re.search(r"\d", text)
     if not re.search(r"\d", bare) and "\\" not in bare and "=" not in bare:
-        return len(words) <= 4  # `Monday`, `two lines`
+        return len(words) <= 4 and not _SUBJECT.match(text)  # `Monday`, `two lines`
     if not _VERBS.isdisjoint(word.lower() for word in words):
         return False
     leading = text[: next(word.start() for word in PROSE.finditer(text))]
@@ -125,7 +127,8 @@ def after_anchor(rest: str) -> str | None:
     for delimiter in (r"\$\$(.+?)\$\$", r"\\\[(.+?)\\\]"):
         if formula := re.match(delimiter, rest, re.DOTALL):
             return formula[1].strip() or None
-    sentence = _BOLD_END.sub("", _REASON.sub("", _said_again(sentence))).strip().strip("*").strip()
+    sentence = _BOLD_END.sub("", _REASON.sub("", _said_again(_placed(sentence)))).strip().strip("*").strip()
+    sentence = _EMPHASISED.sub(r"\2", sentence)
     if not sentence:
         return None
     if is_expression(sentence):
@@ -135,11 +138,26 @@ def after_anchor(rest: str) -> str | None:
     formulas = list(_FORMULA.finditer(sentence))
     if len(formulas) == 1 and not re.search(r"\d", _FORMULA.sub("", sentence)) and not DENIAL.search(sentence):
         return None if _denied(sentence, formulas[0].start(), formulas[0].end()) else _inside_formula(formulas[0])
+    if re.search(r"[\u3400-\u9fff]{2}", sentence):  # `8盒一共有56支，每盒7支`
+        clauses = [clause for clause in re.split("[，,；;]", sentence) if re.search(r"(?<![每第\d.])\d", clause)]
+        return None if _TAKEN_BACK.search(sentence) else _number(clauses[0] if clauses else sentence, last=True)
     return _number(sentence, last=False) or (
         sentence if len(sentence) <= 80 and not re.search(r"\d", sentence) else None
     )
 
 
+_EMPHASISED = re.compile(r"^([\"_“])([^\"_“”]+)[\"_”]$")
+# `5小时后`, and the number of a class: `三（1）班`
+_WHEN_IN_CHINESE = re.compile(
+    r"^(?:经过)?\d+(?:\.\d+)?[\u3400-\u9fff]{1,2}?(?:以?后|之?内)[,，]?(?=.*\d)|[（(]\d[）)](?=班)"
+)
+
+
+def _placed(sentence: str) -> str:
+    return _WHEN_IN_CHINESE.sub("", sentence)
+
+
+_TAKEN_BACK = re.compile("不对|错了|不是")
 _BOLD_END = re.compile(r"(?<=[^\s*])\*\*(?=\s|$)")  # its opening mark stands before the answer
 _IN_BRACKETS = re.compile(
     r"(?<=\S)\s*[(（](?:or|i\.e\.,?|that is,?|equivalently,?|=|即|或)\s*([^()（）]{1,40}?)(?:,? (?:in|as)(?: an?)? (?:decimal|fraction|mixed|simplest|lowest)[a-z ]*)?[)）]"
@@ -165,6 +183,7 @@ def last_of_last_line(text: str) -> str | None:
         if found := _ALL_BUT.search(sentence):
             return _BARE_DOLLARS.sub("", sentence[found.start() :])
         sentence = main_clause(_said_again(sentence))
+        sentence = _NAMED_FIGURE.sub(lambda found: found[1].strip(), sentence)
         if formulas := list(_FORMULA.finditer(sentence)):
             if _NUMBER_LAST.fullmatch(sentence, formulas[-1].end()):
                 return _number(sentence[formulas[-1].end() :], last=True)
@@ -175,6 +194,8 @@ def last_of_last_line(text: str) -> str | None:
             return listed if isinstance(listed, str) else listed[1]
         if _DATED.match(sentence):
             return sentence
+        if _NO_SOLUTION.search(sentence):
+            return "no solution"
         if (stated := yes_or_no(sentence)) and _REASON.fullmatch(sentence, sentence.find(",")):
             return stated
         if plain := _only_value_in_bold(sentence) or _plain_value(sentence):
@@ -219,11 +240,15 @@ _NAMED_VALUES = re.compile(
 )
 # The number belongs to a date, and what is said of it are words: `The 100th day will be a Sunday.`
 _DATED = re.compile(
-    r"(?:(?:So|Thus|Hence|Therefore),? )?(?:[Tt]he \d+(?:st|nd|rd|th)(?: \w+)?|[A-Z][a-z]{2,8} \d{1,2}(?:st|nd|rd|th)?)(?:,? \d{4},?)? (?:is|was|will be|falls on|fell on|will fall on) [^\d$]+$"
+    r"(?:(?:So|Thus|Hence|Therefore),? )?(?:[Tt]he \d+(?:st|nd|rd|th)(?: \w+)?|[A-Z][a-z]{2,8} \d{1,2}(?:st|nd|rd|th)?|(?:In )?\d+ (?:day|week|month|year)s(?: from now| later)?,? (?:it|that))(?:,? \d{4},?)? (?:is|was|will be|falls on|fell on|will fall on) [^\d$]+$"
 )
+_NO_SOLUTION = re.compile(r"\bhas no (?:real |integer |such )?(?:solutions?|roots?)[.\s]*$", re.IGNORECASE)
+# What a sentence of words says of a figure: `$\triangle ABC$ is a right triangle.`
+_NAMED_FIGURE = re.compile(r"^\$\\(?:triangle|angle)\s*([A-Z]{1,4})\s*\$(?= is an? [a-z]+(?: [a-z]+){0,2}[.\s]*$)")
+_SUBJECT = re.compile(r"(?:it|this|he|she|they) [a-z]", re.IGNORECASE)
 _BARE_DOLLARS = re.compile(r"[$]|\\[()]")
 _ALL_BUT = re.compile(r"all real numbers (?:x )?(?:except|other than|but)\b", re.IGNORECASE)
-_NUMBER_LAST = re.compile(r"[^$\d]*(?:\b(?:is|equals|equal to|are)\b|[=是为])[\s*]*-?\d[\d.,/]*[.。\s*]*")
+_NUMBER_LAST = re.compile(r"[^$\d]*(?:\b(?:is|equals|equal to|are)\b|[=是为])[\s*]*-?\d[\d.,/]*[.。．\s*]*")
 
 
 def _formulas(sentence: str, formulas: list[re.Match[str]]) -> str | None:
@@ -327,7 +352,7 @@ def sentence_value(text: str) -> str | None:
     if len(text) > _LONGEST_WHOLE or not _WORDS.search(text):
         return None
     text = _BARE_NAME.sub(r"\1\2", TEXT_GROUP.sub(r"\1", text)).strip().strip("*").strip()
-    if is_expression(text) or _CONDITIONAL.search(text):
+    if is_expression(text) or _CONDITIONAL.search(text) or _DATED.match(text):
         return None
     for anchor in list(ANCHOR.finditer(text))[-1:]:
         return after_anchor(text[anchor.end() :])
@@ -348,6 +373,11 @@ def sentence_value(text: str) -> str | None:
     if before and last and not _says(text) and not re.search(r"\d", " ".join(before)) and is_expression(last):
         return last
     found = list(_NUMBER.finditer(text))
+    if not found and not _says(text):
+        in_words = list(NUMBER_IN_WORDS.finditer(text))
+        if len(in_words) == 1 and not re.match(r"(?:one|zero)\b", in_words[0][0], re.IGNORECASE):
+            words = in_words[0]
+            return None if _denied(text, words.start(), words.end()) else words[0].strip(" .")
     if any(_LISTED.fullmatch(text[one.end() : other.start()]) for one, other in itertools.pairwise(found)):
         return None
     numbers = [number for number in found if not _denied(text, number.start(), number.end())]
@@ -358,7 +388,7 @@ def sentence_value(text: str) -> str | None:
     )
 
 
-_MORE_ARE_NEEDED = re.compile(r" more (?!than)\w")
+_MORE_ARE_NEEDED = re.compile(r" more(?:[.\s]*$| (?!than)\w)")
 _NEEDED = re.compile(r"\b(?:needs?|must|ha(?:s|ve) to)\b", re.IGNORECASE)
 _LEADING_ADVERB = re.compile(
     r"(?:(?:therefore|thus|hence|then|exactly|precisely|only|a total of|in total)\s+)+", re.IGNORECASE
@@ -368,21 +398,26 @@ _LEFT_OPEN = re.compile(
     re.IGNORECASE,
 )
 _CONDITIONAL = re.compile(r"\b(?:if|unless|provided|assuming|suppose)\b|如果|假设|除非", re.IGNORECASE)
+# The limit is what was asked for: `She can buy at most 36 pencils.`
+_LIMIT = re.compile(
+    r"\b(?:can|could|must|needs?|ha(?:s|ve) to|required?)\b[^.!?;\d]{0,40}\bat (?:most|least)\s*[$(]*$", re.IGNORECASE
+)
 _ASKED = re.compile(r"[^\d.!?。！？]{0,60}[?？]")
 _EITHER_WORD = re.compile(r"\b(?:or|either)\b|或", re.IGNORECASE)
 
 
 def _says(words: str) -> bool:
-    return bool(_BOUND.search(words) or DENIAL.search(words) or _EITHER_WORD.search(words) or _MULTIPLE.search(words))
+    return bool(_BOUND.search(words) or DENIAL.search(words) or _EITHER_WORD.search(words))
 
 
 _BOUND = re.compile(r"\b(?:(?:upper|lower) bound|estimate|guess|too \w+|at (?:least|most))\b", re.IGNORECASE)
-_MULTIPLE = re.compile(r"\b(?:million|billion|trillion|thousand|hundred|dozen)\b", re.IGNORECASE)
 
 
 def _denied(text: str, start: int, end: int) -> bool:
     """Tell whether the clause around a span of prose denies it, or makes another number of it."""
-    if _BEFORE_NUMBER.search(text[max(0, start - 30) : start]) or _BEHIND_NUMBER.match(text, end):
+    if _BEHIND_NUMBER.match(text, end):
+        return True
+    if _BEFORE_NUMBER.search(text[max(0, start - 30) : start]) and not _LIMIT.search(text[max(0, start - 80) : start]):
         return True
     if _ASKED.match(text, end):
         return True
@@ -398,7 +433,7 @@ def _denied(text: str, start: int, end: int) -> bool:
         and changes(_CLAUSE_END.split(text[end : end + 60])[0])
     ):
         return True
-    after = _CLAUSE_END.split(text[end : end + 200], maxsplit=1)[0]
+    after = STILL_TO_DO.sub("", _CLAUSE_END.split(text[end : end + 200], maxsplit=1)[0])
     if _LEFT_OPEN.search(before):
         return True
     return bool(DENIAL.search(before) or DENIAL.search(after) or re.search(r"≠|\\neq?(?![A-Za-z])|!=", before))

@@ -10,7 +10,7 @@ from .exact import Exact, close_enough, read_exact
 from .expression import looks_mathematical, read_tree
 from .prose import yes_or_no
 from .units import PERCENT, Unit, compound, factor_between, take_unit
-from .words import DENIAL, fraction_in_words, number_in_words, number_with_noun, without_lead
+from .words import DENIAL, fraction_with_noun, number_in_words, number_with_noun, without_lead
 
 
 class Unreadable(Exception):
@@ -35,9 +35,9 @@ _TEXT_GROUP = re.compile(r"\\text\{([^{}]*)\}")
 _PRIMED = re.compile(r"\w'+")
 _BASE = re.compile(
     r"^\(?\s*(-?(?=[A-Fa-f]{0,8}\d)[0-9A-Fa-f]{1,200})\s*\)?\s*"
-    r"(?:_\s*(?:\{\s*(?:\\text\{)?\s*(\w+)\s*\}?\s*\}|(\d+))|(?:\\text\{)?\s*(?:in )?base[ -](\w+)\}?)$"
+    r"(?:_\s*(?:\{\s*(?:\\text\{)?\s*(\w+)\s*\}?\s*\}|(\d+))|(?:\\text\{)?\s*\(?(?:in )?base[ -](\w+)\)?\}?)$"
 )
-_CHOICE_LABEL = re.compile(r"^(?:\\text\{\(?([A-H])\)?[.:]?\}|\(([A-H])\))\s*[.:]?\s*(?=\S)")
+_CHOICE_LABEL = re.compile(r"^(?:\\text\{\(?([A-H])\)?[.:]?\}|\(([A-H])\)|([A-H])\)(?=\s))\s*[.:]?\s*(?=\S)")
 _RADIANS_PER_DEGREE = r"\cdot\frac{\pi}{180}"
 
 
@@ -56,6 +56,8 @@ def compare_quantities(gold: str, answer: str, leaf: Leaf) -> bool:
     Raises:
         [`Unreadable`], [`~verify.numeric.Undecided`]: passed on from `leaf`, or if the gold is no mathematics.
     """
+    if (again := _RESTATED.match(answer)) and _same_in_units(again[1], again[2]):
+        answer = again[1]
     small = compound(answer)
     if small is not None and compound(gold) is None and take_unit(gold, any_words=True)[1] is None:
         # A gold without a unit may be in either of the two.
@@ -89,6 +91,20 @@ def compare_quantities(gold: str, answer: str, leaf: Leaf) -> bool:
     return ask(leaf, _plainly(gold_body, gold_exact), _plainly(answer_body, answer_exact), factor)
 
 
+def _same_in_units(one: str, other: str) -> bool:
+    r"""Tell whether two quantities in units of one kind are the same: `150\text{ minutes}`, `2.5\text{ hours}`."""
+    bodies, units = zip(*(take_unit(compound(text) or text, numeric=True) for text in (one, other)), strict=True)
+    values = [read_exact(body) for body in bodies]
+    if None in values or None in units or not (units[0].known and units[1].known):
+        return False
+    factor = factor_between(*units)
+    return factor is not None and values[0].value == values[1].value * factor
+
+
+# `150\text{ minutes} (2.5\text{ hours})`
+_RESTATED = re.compile(r"^(.*\d.*?)\s*\(\s*(?:or |= ?|i\.e\.,? )?(\d[^()]*[A-Za-z}])\s*\)$")
+
+
 def _plainly(body: str, exact: Exact | None) -> str:
     """Write a number that is no decimal as a fraction: mixed numbers and thousands are read in more than one way."""
     if exact is None or exact.decimal:
@@ -119,9 +135,9 @@ def _number(body: str) -> Exact | None:
     """Read digits, or a number in words, maybe with what is counted behind it."""
     found = read_exact(body)
     if found is None and (words := _TEXT_GROUP.sub(r"\1", body)) and "\\" not in words:
-        value = fraction_in_words(words) or number_with_noun(words)
+        value = fraction_with_noun(words) or number_with_noun(words)
         if value is None and not words.isascii() and (numeral := without_lead(words)) != words:
-            value = fraction_in_words(numeral) or number_with_noun(numeral)
+            value = fraction_with_noun(numeral) or number_with_noun(numeral)
         found = None if value is None else Exact(Fraction(value))
     return found
 
@@ -133,6 +149,15 @@ def _base(body: str) -> tuple[str, str] | None:
     base = found[2] or found[3] or found[4]
     number = int(base) if base.isdigit() else number_in_words(base)
     return (found[1], str(number)) if number else None
+
+
+def in_base(text: str) -> int | None:
+    """Return the value of a number with a base, and of digits without one."""
+    digits, base = _base(text) or (text.strip(), "10")
+    try:
+        return int(digits, int(base))
+    except ValueError:
+        return None
 
 
 def _same_digits(gold: tuple[str, str] | None, answer: tuple[str, str] | None, answer_body: str) -> bool:
@@ -203,7 +228,7 @@ def same_words(gold: str, answer: str) -> bool:
         return True
     label = _CHOICE_LABEL.match(answer)
     if label and not DENIAL.search(answer) and len(gold_words) == 1 and len(gold_words[0]) == 1:
-        return gold_words[0].upper() == (label[1] or label[2])
+        return gold_words[0].upper() == (label[1] or label[2] or label[3])
     single = all(len(word) == 1 for word in gold_words) and len(gold_words) > 1
     return single and sorted(gold_words) == sorted(answer_words)
 

@@ -86,10 +86,11 @@ _SIMPLE_NAME = (
     rf"\\(?:angle|triangle)\s*(?:[A-Z]+|\d)|[A-Z]{{2,4}}|[A-Z][a-z]{{3,15}}|\\text\{{[^{{}}\d]+\}}|{_WORD})"
     r"(?:_(?:\w|\{[^{}]*\}))?'*(?:\([^()]{1,20}\))?"
 )
+_ARGUMENT = r"\s*\([^()]{1,20}\)"
 _CHINESE_NAME = r"[\u3400-\u9fff]{1,12}"  # `路程 = 速度 \times 时间`
 _NAME = re.compile(
     rf"{_SIMPLE_NAME}|\|\s*{_SIMPLE_NAME}\s*\||\\frac\{{\s*{_SIMPLE_NAME}\s*\}}\{{\s*{_SIMPLE_NAME}\s*\}}|"
-    rf"[A-Za-z]\s*\^\s*\{{?\s*-1\s*\}}?\s*\([A-Za-z]\)|\\(?:sin|cos|tan|cot)\s*(?:\\angle\s*)?{_SIMPLE_NAME}|{_CHINESE_NAME}(?:\s*(?:\\times|\\cdot|[-+/])\s*{_CHINESE_NAME}){{0,3}}|{_SIMPLE_NAME}\s*(?:(?:[:/]|\\(?:cap|cup|setminus)(?![A-Za-z]))\s*{_SIMPLE_NAME})+"
+    rf"[A-Za-z]\s*\^\s*\{{?\s*-1\s*\}}?{_ARGUMENT}|\(\s*[A-Za-z]\s*\\circ\s*[A-Za-z]\s*\){_ARGUMENT}|(?:\\sigma|s)\s*\^\s*\{{?\s*2\s*\}}?|\\(?:sin|cos|tan|cot)\s*(?:\^\s*\{{?\s*2\s*\}}?\s*)?(?:\d\s*)?(?:\\angle\s*)?{_SIMPLE_NAME}|{_CHINESE_NAME}(?:\s*(?:\\times|\\cdot|[-+/])\s*{_CHINESE_NAME}){{0,3}}|{_SIMPLE_NAME}\s*(?:(?:[:/]|\\(?:cap|cup|setminus)(?![A-Za-z]))\s*{_SIMPLE_NAME})+"
 )
 
 

@@ -81,7 +81,7 @@ _TABLE: dict[str, list[tuple[str, Fraction]]] = {
         ("week", Fraction(604800)),
     ],
     "months": [("month", Fraction(1)), ("yr year", Fraction(12))],
-    "length/time": [("mph", 63360 * _INCH / 3600), ("kph kmh", Fraction(1000, 3600))],
+    "length/time": [("mph", 63360 * _INCH / 3600), ("kph kmh kmph", Fraction(1000, 3600))],
     "money:usd": [("\\$ $ dollar usd buck", Fraction(1)), ("cent ¢", Fraction(1, 100))],
     "money:cny": [("¥ 元 yuan rmb cny", Fraction(1)), ("角", Fraction(1, 10))],
     "money:eur": [("€ euro eur", Fraction(1))],
@@ -99,28 +99,33 @@ _SQUARE = re.compile(r"^(?:square|sq)\.?\s+|^平方")
 _CUBIC = re.compile(r"^(?:cubic|cu)\.?\s+|^立方")
 _FLUID = re.compile(r"\bfl(?:uid|\.)?\s*(?:oz|ounces?)\b", re.IGNORECASE)
 _EXPONENT = re.compile(r"\s*\^\s*\{?\s*([23])\s*\}?$")
+# In a text group, where they can be no variables.
+_SYMBOLS_TEXT = "N J W V A C F K Pa Hz mol kJ kN kW kWh kPa kHz MHz cal kcal B KB MB GB TB bits ha"
+_SYMBOLS_OF_PHYSICS = frozenset(_SYMBOLS_TEXT.split())
 # Words that look like a unit behind a number and are mathematics.
 _MATHEMATICS = "pi sqrt inf infty sin cos tan cot sec csc log ln exp mod and or"
 
 _CJK = r"\u3400-\u9fff"
 _POWER = r"(\s*\^\s*(?:\{\s*[23]\s*\}|[23]))?"
 _TRAILING_PERCENT = re.compile(r"\s*\\?%$")
-_TRAILING_DEGREE = re.compile(r"\s*\^\\circ\s*[CF]?$")
+_TRAILING_DEGREE = re.compile(r"\s*\^\\circ\s*(?:[CF]|\\text\{\s*[CF]\s*\})?$")
 _TRAILING_MONEY = re.compile(r"(?<=\d)\s*(\\\$|[¥€£])$")
 _TRAILING_RATE = re.compile(
     r"\s*\\text\{([^{}]*)\}\s*(?:/\s*\\text\{([^{}/]*)\}|\\text\{([^{}/]*)\}\s*\^\s*\{\s*-1\s*\})$"
 )
+_TRAILING_PER = re.compile(r"(?<=\d)\s*/\s*(?:\\text\{\s*([A-Za-z]+)\s*\}|([A-Za-z]{3,}))$")
 _TRAILING_FRACTION = re.compile(r"\s*\\frac\{\s*\\text\{([^{}]*)\}\s*\}\{\s*\\text\{([^{}]*)\}\s*\}()$")
 _TRAILING_BRACKET = re.compile(rf"(?<=\d)\s*\(\s*(?:\\text\{{)?([-A-Za-z {_CJK}]+)\}}?\s*\)()$")
 _TRAILING_TEXT = re.compile(r"\s*\\text\{([^{}]*)\}" + _POWER + r"[.\s]*$")
 _TRAILING_CJK = re.compile(rf"\s*([{_CJK}][{_CJK}\s]*){_POWER}$")
+_TRAILING = (_TRAILING_RATE, _TRAILING_FRACTION, _TRAILING_PER, _TRAILING_BRACKET, _TRAILING_TEXT, _TRAILING_CJK)
 _WORDS_BEHIND = r"(?:[\s/]+[A-Za-z][A-Za-z.-]*)*)" + _POWER + r"[.\s]*$"
 _TRAILING_WORDS = re.compile(
     r"(?:(?<=[\d})])|(?<=\\pi)(?=\s))\s*((?:(?<=\s)[A-Za-z][A-Za-z-]*|(?<![A-Za-z])[A-Za-z]{2,}|[¢])" + _WORDS_BEHIND
 )
 _TRAILING_LETTERS = re.compile(r"(?:(?<=[\d})])|(?<=\\pi)(?=\s))\s*((?:[A-Za-z][A-Za-z-]*|[¢])" + _WORDS_BEHIND)
 _LEADING_MONEY = re.compile(
-    r"^([-+]?)\s*(?:US|USD)?\s*(?:(\\\$|\$|¥|€|£|₹|USD|RMB)|\\text\{\s*(USD|EUR|GBP|RMB|CNY|INR|US\\?\$|\\?\$|[Rr]s\.?)\s*\})\s*"
+    r"^([-+]?)\s*(?:US|USD)?\s*(?:(\\\$|\$|¥|€|£|₹|USD|RMB|[Rr]s\.?)|\\text\{\s*(USD|EUR|GBP|RMB|CNY|INR|US\\?\$|\\?\$|[Rr]s\.?)\s*\})\s*"
     r"(?=[-\d.\\(])"
 )
 _LEADING_CJK = re.compile(rf"^[{_CJK}\s]+[:,]?\s*(?=[-+\d.\\($])")
@@ -234,17 +239,20 @@ def _last_unit(text: str, numeric: bool, any_words: bool) -> tuple[str, Unit] | 
         return text[: found.start()].strip(), _UNITS["degree"]
     if found := _TRAILING_MONEY.search(text):
         return text[: found.start()].strip(), unit_named(found[1])
-    for pattern in (_TRAILING_RATE, _TRAILING_FRACTION, _TRAILING_BRACKET, _TRAILING_TEXT, _TRAILING_CJK):
+    for pattern in _TRAILING:
         found = pattern.search(text)
         if not found or not text[: found.start()].strip():
             continue
-        name = found[1] + (found[2] or "")
+        name = (found[1] or "") + (found[2] or "")
         if pattern in (_TRAILING_RATE, _TRAILING_FRACTION):
             name = f"{found[1]}/{found[2] or found[3]}"
         unit = unit_named(name)
         before = text[: found.start()].strip()
+        if pattern is _TRAILING_PER:
+            return (before, _NOUN) if unit.known else None
         same = pattern is _TRAILING_BRACKET and before == str(number_in_words(found[1]))  # `58 (fifty-eight)`
-        if unit.known or any_words or same or is_noun_phrase(found[1]):
+        symbol = pattern is _TRAILING_TEXT and found[1].strip() in _SYMBOLS_OF_PHYSICS
+        if unit.known or any_words or same or symbol or is_noun_phrase(found[1]):
             return before, unit
         return None
     words = _TRAILING_LETTERS if numeric else _TRAILING_WORDS

@@ -69,7 +69,7 @@ _HEADS_TEXT = (
     "item time-unit work homework money water milk juice bread rice sugar flour corn pizza food candy fruit "
     "chocolate ice-cream area volume length width height distance speed profit change paint sand gas gasoline "
     "fabric string wood pie jelly popcorn fish goldfish shrimp squid cattle poultry tea coffee lemonade soda units "
-    "celsius fahrenheit usd cad aud eur gbp rmb cny"
+    "celsius fahrenheit form usd cad aud eur gbp rmb cny"
 )
 _HEADS = frozenset(_HEADS_TEXT.split())
 # Fractions and powers of ten, and numbers as plurals: `sixteenths`, `quadrillions`, `fives`.
@@ -140,6 +140,9 @@ def fraction_in_words(text: str) -> Fraction | None:
     text = text.strip().strip(".。").lower()
     if not 1 < len(text) <= _LONGEST:
         return None
+    if (negative := _NEGATIVE_LEAD.match(text)) and not _NEGATIVE_LEAD.match(text, negative.end()):
+        value = fraction_in_words(text[negative.end() :])
+        return None if value is None else -value
     if not text[0].isascii():
         below, parted, above = text.partition("分之")
         numbers = [number_in_words(part) for part in (above, below)] if parted else [1, 2] if text == "一半" else []
@@ -147,7 +150,7 @@ def fraction_in_words(text: str) -> Fraction | None:
         found = _FRACTION_IN_WORDS.fullmatch(text)
         if found is None or found[3] not in _PARTS or found[3] == "halve" != (found[4] and "halve"):
             return None
-        whole = number_in_words(found[1]) if found[1] else 0
+        whole = int(found[1]) if found[1] and found[1].isdecimal() else number_in_words(found[1]) if found[1] else 0
         count = 1 if found[2] == "a" else number_in_words(found[2])
         if whole is None or count is None or not 0 < count < (_PARTS[found[3]] if whole else 10**6):
             return None
@@ -157,6 +160,28 @@ def fraction_in_words(text: str) -> Fraction | None:
     if len(numbers) != 2 or None in numbers or not numbers[1]:
         return None
     return Fraction(numbers[0], numbers[1])
+
+
+def fraction_with_noun(text: str) -> Fraction | None:
+    """Read a fraction in words, maybe with what is counted behind it: `one and a half hours`; `None` for anything else."""
+    words = text.strip().strip(".。").split()
+    if len(words) == 1 and (found := _CHINESE_FRACTION.match(words[0])) and not words[0].isascii():
+        # `二分之一千米` are kilometres: the shortest numeral that leaves a measure word
+        for end in range(found.start(1) + 1, found.end(1) + 1):
+            if end == len(words[0]) or is_measure_phrase(words[0][end:]):
+                return fraction_in_words(words[0][:end])
+    for count in range(min(len(words), 6), 1, -1):
+        rest = " ".join(words[count:])
+        if (value := fraction_in_words(" ".join(words[:count]))) is not None and (not rest or is_noun_phrase(rest)):
+            return value
+    return None if len(words) > 1 else fraction_in_words(text)
+
+
+_CHINESE_FRACTION = re.compile(rf"[{CHINESE_NUMERALS}]+分之([{CHINESE_NUMERALS}]+)")
+
+
+_NUMBER_WORD = rf"(?:{'|'.join((*_SMALL, *MULTIPLIERS))})"
+NUMBER_IN_WORDS = re.compile(rf"\b{_NUMBER_WORD}(?:(?:[\s-]|\sand\s){_NUMBER_WORD})*\b(?:\s[a-z]+)*", re.IGNORECASE)
 
 
 def number_with_noun(text: str) -> int | None:
@@ -246,6 +271,8 @@ def is_noun_phrase(text: str) -> bool:
         words = words[1:]  # `31 more cards`
     if not 0 < len(words) <= 8 or any(_says_more(word) for word in words):
         return False
+    if words[0] == "per" and len(words) == 2 and words[1] not in ("cent", "mille", "mil"):
+        return True
     if words[0] == "of" and len(words) > 2 and words[1] in _JOINS:
         return True  # `2/3 of the cake`
     return any(_is_head(word) for word in words) and words[-1] not in _JOINS
@@ -269,14 +296,14 @@ def _is_head(word: str) -> bool:
 def is_measure_phrase(text: str) -> bool:
     """Tell whether Chinese words behind a number are a measure word and what it counts, and nothing else."""
     text = text.strip(" .。!！,，")
-    text = _STILL_TO_DO.sub("", text)
+    text = STILL_TO_DO.sub("", text)
     found = _MEASURE.match(text)
     if not found or len(text) > 16 or "次方" in text:
         return False
     return not _CHINESE_SAYING.search(text[len(found[0]) :].replace("不同", ""))
 
 
-_STILL_TO_DO = re.compile(r"(?:没有?|未)[看读吃用卖做修走写完]{1,2}$")  # `还剩58页没有看`
+STILL_TO_DO = re.compile(r"(?:没有?|未)[看读吃用卖做修走写完出]{1,2}$")  # `还剩58页没有看`
 
 
 def only_leads(prefix: str) -> bool:
@@ -302,12 +329,12 @@ _CHINESE_VERBS = (
     "还剩 还剩下 剩 剩下 剩余 总共 一共 一共有 共 共有 找回 应找回 应付 要付 付 现在 今年 已经 正好 恰好 有 原有 原来有 原先有 需要 要 至少需要 至少要 至少需 最多能 "
     "最多可以 最多能装 最多可以装 最多可以买 最多能买 可以 可以装 可以买 可以分 可以分给 可以坐 可以做 可以分成 能装 能买 能坐 能做 能 花了 用了 用 共用 得 得到 得了 分到 分得 "
     "买 买了 卖 卖了 走 走了 跑 跑了 行 行了 行驶 行驶了 看 看了 读 读了 是 为 等于 占 占全班的 占全部的 占总数的 增长了 增加了 减少了 提高了 降低了 增长 节约了 便宜了 多了 少了 相距 长 宽 "
-    "高 深 重 花 花费 共花 共花费 比原来便宜 卖出 卖出了 生产 生产了 种 种了 运 运了 修 修了 吃 吃了 还有 还需要 还要 还差"
+    "高 深 重 花 花费 共花 共花费 比原来便宜 卖出 卖出了 生产 生产了 种 种了 运 运了 修 修了 吃 吃了 还有 还需要 还要 还差 修 修了 做 做了 织 铺 挖 骑 飞 加工 完成 收 摘 采"
 )
 _CHINESE_VERB = "|".join(sorted(_CHINESE_VERBS.split(), key=len, reverse=True))
 _CHINESE_SUBJECT = re.compile(
     r"[^不非没无未否错负反减加乘除或约半倍多少几余\d一二三四五六七八九十百千万亿零两于过至差每第到超满够前后]{0,10}?"
-    rf"(?:(?:每[人个只辆天箱行组班盒本袋排]|平均)*(?:{_CHINESE_VERB}))[:\s]*|"
+    rf"(?:(?:每[人个只辆天箱行组班盒本袋排]|平均)*(?:{_CHINESE_VERB}))(?:[^不非没无未否错负反减加乘除或约半倍多少几余\d一二三四五六七八九十百千万亿零两于过至差每第到超满够前后]{{1,8}}的)?[:\s]*|"
     r"每(?:千[克米瓦]|百[克米])|每[^不非没无未否错负反减加乘除或约半倍多少几余\d一二三四五六七八九十百千万亿零两于过至差第到超满够前后]{1,8}"
 )
 
