@@ -185,10 +185,10 @@ def test_wrong_arguments_are_told_before_a_run(arguments, key):
 
 
 def test_a_missing_tool_chain_or_jail_is_told_before_a_run(monkeypatch, tmp_path):
-    from trl_r1.sandbox import pool, toolchains
+    from trl_r1.sandbox import toolchains
 
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(pool, "_SHARED", {})
+    monkeypatch.setattr("trl_r1.pools._SHARED", {})
     toolchains.toolchain.cache_clear()
     with pytest.raises(MachineError, match="there is no `g\\+\\+`"):
         load_rewards([{"func": "trl_r1.rewards.CodeAccuracy", "args": {"languages": ["cpp"]}}])

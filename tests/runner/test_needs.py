@@ -113,10 +113,10 @@ def live_server():
 
 
 def test_a_tool_chain_or_a_jail(world, capsys, monkeypatch):
-    from trl_r1.sandbox import pool, toolchains
+    from trl_r1.sandbox import toolchains
 
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(pool, "_SHARED", {})
+    monkeypatch.setattr("trl_r1.pools._SHARED", {})
     monkeypatch.setattr(toolchains, "toolchain", toolchains.toolchain.__wrapped__)
     monkeypatch.setattr("trl_r1.sandbox.judge.toolchain", toolchains.toolchain)
     (source,) = world["data"].values()

@@ -14,7 +14,6 @@ import pytest
 
 from trl_r1.errors import MachineError
 from trl_r1.sandbox import Limits, Sandbox, Submission, read_row
-from trl_r1.sandbox import pool as pools
 from trl_r1.sandbox.jail import descendants_of
 from trl_r1.sandbox.lane import LaneFailure, measured
 from trl_r1.sandbox.pool import LanePool
@@ -199,7 +198,7 @@ def test_ranks_of_one_machine_share_its_cores(monkeypatch, ranks, cores, lanes):
 
 def test_without_bubblewrap_it_refuses_and_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(pools, "_SHARED", {})
+    monkeypatch.setattr("trl_r1.pools._SHARED", {})
     with pytest.raises(MachineError, match=r"no `bwrap`.*apt-get install bubblewrap.*isolation: none"):
         Sandbox(SMALL).judge([GOOD])
 
@@ -208,7 +207,7 @@ def test_where_bubblewrap_may_not_make_namespaces_it_refuses_and_says_why(monkey
     (tmp_path / "bwrap").write_text("#!/bin/sh\necho 'bwrap: No permissions to create a new namespace' >&2\nexit 1\n")
     (tmp_path / "bwrap").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(pools, "_SHARED", {})
+    monkeypatch.setattr("trl_r1.pools._SHARED", {})
     with pytest.raises(MachineError, match=r"No permissions to create a new namespace.*user namespaces"):
         Sandbox(SMALL).judge([GOOD])
 

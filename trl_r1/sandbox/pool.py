@@ -5,14 +5,13 @@ A pool belongs to one process: a process forked from one that used it forgets wh
 many lanes as the machine has cores for this rank are used at the same time; they start when there is work for them.
 """
 
-import atexit
 import os
 import threading
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from ..errors import MachineError
+from ..pools import keep, shared
 from .compare import imported
 from .executor import ExecutorLane
 from .jail import ISOLATIONS
@@ -48,7 +47,7 @@ class LanePool:
         self._idle: list[Lane] = []
         self._all: set[Lane] = set()
         self._proved = False
-        _POOLS.add(self)
+        keep(self)
 
     def each(self, work: Callable[[Lane, int], T], count: int) -> list[T]:
         """
@@ -143,34 +142,9 @@ class LanePool:
         self.__init__(*self._made_of, self.size)
 
 
-_POOLS: "weakref.WeakSet[LanePool]" = weakref.WeakSet()
-_SHARED: dict[tuple[Any, ...], LanePool] = {}
-_SHARED_LOCK = threading.Lock()
-
-
 def shared_pool(
     isolation: str, packages: Sequence[str] = (), places: Sequence[str] = (), size: int | None = None
 ) -> LanePool:
     """Return the pool of this process for lanes of one kind."""
-    key = (isolation, tuple(packages), tuple(places), size)
-    with _SHARED_LOCK:
-        if key not in _SHARED:
-            _SHARED[key] = LanePool(*key)
-        return _SHARED[key]
-
-
-def _after_fork() -> None:
-    global _SHARED_LOCK
-    _SHARED_LOCK = threading.Lock()
-    for pool in list(_POOLS):
-        pool.forget()
-
-
-@atexit.register
-def _close_all() -> None:
-    for pool in list(_POOLS):
-        pool.close()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    made_of = (isolation, tuple(packages), tuple(places), size)
+    return shared((LanePool, *made_of), lambda: LanePool(*made_of))

@@ -7,79 +7,14 @@ the same brought to one: `\dfrac13`, `\tfrac{1}{3}` and `\frac 13` are `\frac{1}
 """
 
 import re
-import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 
+from .typography import typography
 from .words import MULTIPLIERS, number_in_words
 
 
 _Rule = tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[str]], str]]
-
-
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n")
-_SYMBOLS = {
-    "−": "-",
-    "–": "-",
-    "—": "-",
-    "×": r"\times ",
-    "·": r"\cdot ",
-    "⋅": r"\cdot ",
-    "÷": "/",
-    "π": r"\pi ",
-    "∞": r"\infty ",
-    "≤": r"\le ",
-    "≥": r"\ge ",
-    "≠": r"\ne ",
-    "≈": r"\approx ",
-    "∪": r"\cup ",
-    "∩": r"\cap ",
-    "∈": r"\in ",
-    "±": r"\pm ",
-    "°": r"^\circ ",
-    "∅": r"\emptyset ",
-    "、": ",",
-    "，": ",",
-    "。": ".",
-    "；": ";",
-    "：": ":",
-    "（": "(",
-    "）": ")",
-    "％": "%",
-    "＝": "=",
-    "《": "",
-    "》": "",
-    "“": "",
-    "”": "",
-    "≧": r"\ge ",
-    "≦": r"\le ",
-    "ℝ": r"\mathbb{R}",
-    "⟨": r"\langle ",
-    "⟩": r"\rangle ",
-    "º": r"^\circ ",
-    "˚": r"^\circ ",
-    "∨": r"\lor ",
-    "∧": ",",
-    "∴": "",
-    "⇒": r"\Rightarrow ",
-    "≃": r"\approx ",
-    "∖": r"\setminus ",
-    "∠": r"\angle ",
-    "△": r"\triangle ",
-    "\u00ad": "",
-    "\u200b": "",
-}
-_GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi"
-_SYMBOLS |= {chr(0x3B1 + k): rf"\{name} " for k, name in enumerate(_GREEK.split())}
-_SYMBOLS |= {"ρ": r"\rho ", "σ": r"\sigma ", "τ": r"\tau ", "φ": r"\phi ", "ω": r"\omega "}
-_SYMBOL = re.compile("|".join(map(re.escape, _SYMBOLS)))
-_SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ]+")
-_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-_SUBSCRIPT_RUN = re.compile("[₀-₉]+")
-_VULGAR = re.compile("[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]")
-_ROOT = re.compile(r"([√∛∜])\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+(?:\.\d+)?|[A-Za-z]))")
-
-_INDEX = {"√": "", "∛": "[3]", "∜": "[4]"}
 # Spaces and sizes that print nothing, and delimiters of math mode.
 _INVISIBLE = re.compile(
     r"\\[hv]?phantom(?![A-Za-z])\s*(?:\{[^{}]*\}|\S)|"
@@ -109,7 +44,6 @@ _TEXT = re.compile(
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _FRACTION_START = re.compile(r"\\frac(?![A-Za-z])\s*")
 _ARGUMENT = re.compile(r"\s*(\d|[A-Za-z]|\\[A-Za-z]+)")
-# A slanted fraction, maybe of a mixed number: `^7/_{12}`, `3^{7}/_{12}`.
 _LOGARITHM = re.compile(r"\\lg(?![A-Za-z])")
 _CHOOSE = re.compile(r"\{\s*([^{}]+?)\s*\\choose(?![A-Za-z])\s*([^{}]+?)\s*\}")
 # `C_{10}^{3}`, `C_{10}^3`, `\text{C}_{10}^{3}`
@@ -132,6 +66,7 @@ _SWALLOWED = re.compile(
     "\t(?=ext|frac|imes|heta|an\\b|o\\b)|\f(?=rac)|\b(?=egin|inom|eta|ar\\b|oxed)|\r(?=ight|angle|m\\b|ho\\b)"
 )
 _ESCAPES = {"\t": r"\t", "\f": r"\f", "\b": r"\b", "\r": r"\r"}
+# A slanted fraction, maybe of a mixed number: `^7/_{12}`, `3^{7}/_{12}`.
 _SLANTED = re.compile(r"\^\s*(?:\{\s*(\d+)\s*\}|(\d))\s*/\s*_\s*(?:\{\s*(\d+)\s*\}|(\d))")
 _PLAIN_SET_BUILDER = re.compile(r"^\s*\{(\s*[A-Za-z]\s*(?:\||:|\\mid(?![A-Za-z])).*)\}\s*\.?$")
 _PLAIN_RATIO = re.compile(r"^\s*(\d+) to (\d+)\s*\.?$")
@@ -161,7 +96,6 @@ _PLAIN_FUNCTION = re.compile(
 )
 _STAR_PRODUCT = re.compile(r"(?<!\*)\*(?!\*)")
 _THOUSANDS_MARK = re.compile(r"(?<=\d)\s*(?:\{,\s*\}|,\\!|\\,(?=\d{3}(?!\d)))\s*(?=\d{3}(?!\d))")
-_THIN_SPACE_GROUP = re.compile("(?<=\\d)[\u00a0\u2006-\u200a\u202f\u205f](?=\\d{3}(?!\\d))")
 _SPACES = re.compile(r"\s+")
 _CIRCLE = re.compile(
     r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))|\\degree(?![A-Za-z])|(?<=\d)\s*\^\s*(?:\{\s*o\s*\}|o(?![A-Za-z]))"
@@ -224,7 +158,7 @@ def _normalised(text: str) -> str:
         return text
     if not text.isprintable():
         text = _SWALLOWED.sub(lambda found: _ESCAPES[found[0]], text)
-    text = _typography(text.strip().strip("*") if text.strip().startswith("**") else text)
+    text = typography(text.strip().strip("*") if text.strip().startswith("**") else text)
     text = _without_math_delimiters(text)
     text = text.replace("{:}", ":")
     if "\\begin" not in text:
@@ -265,23 +199,6 @@ def _without_spaces(text: str) -> str:
 
 _NEEDLESS = re.compile(r"\s+(?![A-Za-z0-9\s])|(?<![A-Za-z0-9\s])\s+")
 _squeezed = lru_cache(maxsize=8192)(_without_spaces)
-
-
-def _typography(text: str) -> str:
-    if text.isascii():
-        return text
-    text = _SUPERSCRIPT_RUN.sub(lambda found: f"^{{{found[0].translate(_SUPERSCRIPTS)}}}", text)
-    text = _SUBSCRIPT_RUN.sub(lambda found: f"_{{{found[0].translate(_SUBSCRIPTS)}}}", text)
-    text = _VULGAR.sub(_vulgar_fraction, text)
-    text = _ROOT.sub(lambda found: rf"\sqrt{_INDEX[found[1]]}{{{found[2] or found[3] or found[4]}}}", text)
-    text = _THIN_SPACE_GROUP.sub(",", text)
-    text = _SYMBOL.sub(lambda found: _SYMBOLS[found[0]], text)
-    return unicodedata.normalize("NFKC", text)
-
-
-def _vulgar_fraction(found: re.Match[str]) -> str:
-    above, _, below = unicodedata.normalize("NFKC", found[0]).partition("⁄")
-    return rf"\frac{{{above}}}{{{below}}}"
 
 
 def _without_math_delimiters(text: str) -> str:

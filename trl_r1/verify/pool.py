@@ -6,7 +6,6 @@ from one that used it: the child forgets what it inherited and starts its own. W
 them, and are shared by all threads. See [`~verify.fork_server`] for what a worker is.
 """
 
-import atexit
 import os
 import selectors
 import socket
@@ -15,12 +14,12 @@ import subprocess
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import MachineError
+from ..pools import keep, shared
 from .fork_server import FAILED, FORK, KILL, receive_exactly, receive_record, send_record
 
 
@@ -70,7 +69,7 @@ class WorkerPool:
         self._server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._loaded = False  # whether the fork server has said that it can fork
-        _POOLS.add(self)
+        keep(self)
 
     def run(self, tasks: Sequence[Task], workers: int | None = None) -> list[bool | None]:
         """
@@ -295,31 +294,6 @@ class WorkerPool:
         self._control = self._server = None
 
 
-_POOLS: "weakref.WeakSet[WorkerPool]" = weakref.WeakSet()
-_DEFAULT: list[WorkerPool] = []
-_DEFAULT_LOCK = threading.Lock()
-
-
 def default_pool() -> WorkerPool:
     """Return the pool that this process shares."""
-    with _DEFAULT_LOCK:
-        if not _DEFAULT:
-            _DEFAULT.append(WorkerPool())
-        return _DEFAULT[0]
-
-
-def _after_fork() -> None:
-    global _DEFAULT_LOCK
-    _DEFAULT_LOCK = threading.Lock()
-    for pool in list(_POOLS):
-        pool.forget()
-
-
-@atexit.register
-def _close_all() -> None:
-    for pool in list(_POOLS):
-        pool.close()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    return shared(WorkerPool, WorkerPool)

@@ -6,8 +6,19 @@ import itertools
 import re
 
 from .clauses import main_clause
-from .units import compound, unit_named
-from .words import DENIAL, NUMBER_IN_WORDS, STILL_TO_DO, changes, is_noun_phrase
+from .prose_numbers import (
+    BOLD,
+    CLAUSE_END,
+    EITHER_WORD,
+    LISTED,
+    NUMBER,
+    TEXT_GROUP,
+    denied,
+    number_in,
+    says,
+    unit_behind,
+)
+from .words import DENIAL, NUMBER_IN_WORDS, changes, is_noun_phrase
 
 
 ANCHOR = re.compile(
@@ -20,42 +31,16 @@ _SENTENCES = re.compile(r"(?:(?<=[.!?])|(?<=[.!?]\$)|(?<=[.!?]\$\$))(?<!\.\.)\s+
 _REASON = re.compile(
     r"\s*(?:,\s*)?\b(?:because|since|where|which|so|hence|thus|when|if|but|as)\b.*", re.IGNORECASE | re.DOTALL
 )
-_NUMBER = re.compile(
-    r"(?<![A-Za-z\d_.\\])[-+−]?\s?(?:\\\$|[$¥€£])?\s?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+|(?=[½⅓⅔¼¾⅕-⅞]))"
-    r"(?:[ \t]?[½⅓⅔¼¾⅕-⅞]|[ \t]\d{1,3}/\d{1,3}(?![\d/])|(?::\d{1,2}){1,2}(?:\s?[ap]\.?m\b\.?)?|(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*(?:\\?%|percent\b|pct\b)|\s+(?:hundred|thousand|million|billion|trillion|dozen)\b|\s+and (?:a|one)[ -](?:half|quarter|third)\b)?)",
-    re.IGNORECASE,
-)
-_LISTED = re.compile(r"\s*(?:,|;|/|，|、|;|(?:,\s*)?(?:and|or)(?![A-Za-z])|和|或)\s*")
-_BOTH = re.compile(r"or|and|或|和")
 PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}(?![A-Za-z]|\s*=)")
 _MATHEMATICS = "pi sqrt inf infty infinity sin cos tan cot sec csc log ln exp arcsin arccos arctan mod and or"
 _MATH_WORDS = frozenset(_MATHEMATICS.split())
 _VERBS = frozenset(["for", "with", "is", "are", "was", "were", "where", "when", "since", "because", "equals", "gives"])
 _LONGEST_WHOLE = 2_000
-_CLAUSE_END = re.compile(
-    r"[,;:!?，。；：！？\n]|\.(?!\d)|\b(?:but|it['’]s|so|thus|hence|therefore)\b|而是|但", re.IGNORECASE
-)
 _FORMULA = re.compile(
     r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|(?<![\\$])\$((?:\\\$|[^$\n])+?)(?<!\\)\$(?!\d)|\\\(((?:(?!\\[()])[^\n])+)\\\)",
     re.DOTALL,
 )
 _BARE_NAME = re.compile(r"\$\s*([A-Za-z](?:_\w)?)\s*\$|\\\(\s*([A-Za-z](?:_\w)?)\s*\\\)")
-TEXT_GROUP = re.compile(r"\\(?:text|textbf|textrm|mbox|textnormal)\s*\{([^{}]*)\}")
-# Beside a number of prose: what makes another of it, or says where it lies.
-_BEFORE_NUMBER = re.compile(
-    r"(?:\b(?:than|close to|near|exceeds?|surpass(?:es)?|least|most|over|under|below|above|within|almost|nearly|half|twice|thrice|double|triple|times|plus|minus|"
-    r"negative|between|beyond|up to|anything but|all but|负|大于|小于|超过|不到)|[<>≤≥]|\\(?:le|ge|lt|gt)q?|"
-    r"\d\s*(?:to|through|[-–—~]|到|至)|"
-    r"(?:squares?|cubes?|roots?|reciprocal|half|third|quarter|inverse|opposite|negative|multiples?|powers?|factorial|logarithm|double|"
-    r"percent|fraction|factors?|divisors?|out|instead)\s+of)\s*[$(]*$",
-    re.IGNORECASE,
-)
-_DENIED_BEHIND = re.compile(r"[\s$,:;.)]{0,4}(?:no|not|wrong|incorrect|false)\b(?!\s*\S{0,3}\d)", re.IGNORECASE)
-_BEHIND_NUMBER = re.compile(
-    r"[)$]*(?:\s*(?:[百千万亿](?![米克瓦卡赫升])|倍|[加减乘除]|分之|的[平立倒一几]|次方|[\u3400-\u9fff]?(?:半|多(?!少)|几))|\s*(?:[<>≤≥≠]|\\(?:le|ge|lt|gt|ne)q?(?![A-Za-z]))|[,;:]?\s*(?:but|which|that|it|this)\b[^.!?\d]{0,40}\b(?:wrong|incorrect|false|fails?|failed|not (?:right|true|correct))\b|(?:\s+\w+){0,3}\s+\w+er than\b|\s+(?:hundreds?|thousands?|millions?|billions?|trillions?|dozens?|squared|cubed|factorial|plus|minus|and a|times (?=as|more|the|that|larger|bigger|greater|[\d$\\])|"
-    r"halves|thirds?|quarters?|fourths?|fifths?|tenths?|hundredths?|or (?:more|less|so)|(?:is |are |was )?too|is (?:an?|the) (?:upper|lower) bound)\b)",
-    re.IGNORECASE,
-)
 # What prose has and products of letters (`xy + 1`) have not: a word of four letters, a common short one, or Chinese.
 _WORDS = re.compile(
     r"(?<![\\A-Za-z])(?:(?!sqrt)[A-Za-z]{4,}|the|and|are|is|it|its|we|so|of|not|has|get|you|was|for|all|by)(?![A-Za-z])|[\u3400-\u9fff]",
@@ -73,7 +58,7 @@ def is_expression(text: str) -> bool:
         return False
     if re.search(r"\d", text) and DENIAL.search(text):
         return False
-    if "**" in text and (bold := _BOLD.search(text)) and len(bold[0]) < len(text.strip(" .")):
+    if "**" in text and (bold := BOLD.search(text)) and len(bold[0]) < len(text.strip(" .")):
         return False
     if re.match(r"an? \d|[\u3400-\u9fff]+[是为得]\s*[(\[{\\√]|(?:\d+[\u3400-\u9fff]+)?[\u3400-\u9fff]{2,}\s*\d", text):
         return False
@@ -101,7 +86,7 @@ def taken_back(text: str, anchor: re.Match[str]) -> bool:
     before = re.split(r"[.!?\n。！？]", text[max(0, anchor.start() - 200) : anchor.start()])[-1]
     behind = _SENTENCE_END.split(text[anchor.end() : anchor.end() + 200], maxsplit=1)[0]
     supposed = "would" in anchor[0].lower() and (_SUPPOSED.search(before) or _SUPPOSED.search(behind))
-    return bool(supposed or _DOUBTED.search(_CLAUSE_END.split(before)[-1]))
+    return bool(supposed or _DOUBTED.search(CLAUSE_END.split(before)[-1]))
 
 
 _DOUBTED = re.compile(
@@ -137,11 +122,11 @@ def after_anchor(rest: str) -> str | None:
         return (formula[1] or formula[2]).strip()
     formulas = list(_FORMULA.finditer(sentence))
     if len(formulas) == 1 and not re.search(r"\d", _FORMULA.sub("", sentence)) and not DENIAL.search(sentence):
-        return None if _denied(sentence, formulas[0].start(), formulas[0].end()) else _inside_formula(formulas[0])
+        return None if denied(sentence, formulas[0].start(), formulas[0].end()) else _inside_formula(formulas[0])
     if re.search(r"[\u3400-\u9fff]{2}", sentence):  # `8盒一共有56支，每盒7支`
         clauses = [clause for clause in re.split("[，,；;]", sentence) if re.search(r"(?<![每第\d.])\d", clause)]
-        return None if _TAKEN_BACK.search(sentence) else _number(clauses[0] if clauses else sentence, last=True)
-    return _number(sentence, last=False) or (
+        return None if _TAKEN_BACK.search(sentence) else number_in(clauses[0] if clauses else sentence, last=True)
+    return number_in(sentence, last=False) or (
         sentence if len(sentence) <= 80 and not re.search(r"\d", sentence) else None
     )
 
@@ -186,7 +171,7 @@ def last_of_last_line(text: str) -> str | None:
         sentence = _NAMED_FIGURE.sub(lambda found: found[1].strip(), sentence)
         if formulas := list(_FORMULA.finditer(sentence)):
             if _NUMBER_LAST.fullmatch(sentence, formulas[-1].end()):
-                return _number(sentence[formulas[-1].end() :], last=True)
+                return number_in(sentence[formulas[-1].end() :], last=True)
             return _formulas(sentence, formulas)
         if len(_NAMED_IN_WORDS.findall(sentence)) > 1:
             sentence = _NAMED_IN_WORDS.sub(r"\1 = ", sentence)
@@ -200,11 +185,11 @@ def last_of_last_line(text: str) -> str | None:
             return stated
         if plain := _only_value_in_bold(sentence) or _plain_value(sentence):
             return plain
-        if _NUMBER.search(sentence):
-            return _number(sentence, last=True)
+        if NUMBER.search(sentence):
+            return number_in(sentence, last=True)
         if stated := yes_or_no(sentence):
             return stated
-        if bold := _BOLD.findall(sentence):
+        if bold := BOLD.findall(sentence):
             stated = len(bold) == 1 and not _NOT_STATED.search(sentence) and not DENIAL.search(sentence)
             return str(bold[0]).strip() if stated else None
         if statement is None:
@@ -215,9 +200,9 @@ def last_of_last_line(text: str) -> str | None:
 
 def _values_in_bold(sentence: str) -> str | None:
     """Return what a list of expressions in bold type gives: `**x = 3** and **x = -3**`."""
-    found = list(_BOLD.finditer(sentence)) if "**" in sentence else []
+    found = list(BOLD.finditer(sentence)) if "**" in sentence else []
     if len(found) < 2 or not all(
-        _LISTED.fullmatch(sentence[a.end() : b.start()]) for a, b in itertools.pairwise(found)
+        LISTED.fullmatch(sentence[a.end() : b.start()]) for a, b in itertools.pairwise(found)
     ):
         return None
     if not all(re.search(r"\d", one[1]) and is_expression(one[1]) for one in found) or DENIAL.search(sentence):
@@ -227,10 +212,10 @@ def _values_in_bold(sentence: str) -> str | None:
 
 def _only_value_in_bold(sentence: str) -> str | None:
     """Return the one value in bold type of a sentence that holds other numbers: `It costs **\\$64** for 16 glasses.`"""
-    found = list(_BOLD.finditer(sentence)) if "**" in sentence else []
+    found = list(BOLD.finditer(sentence)) if "**" in sentence else []
     if len(found) != 1 or not re.search(r"\d", found[0][1]) or not is_expression(found[0][1]):
         return None
-    return None if _denied(sentence, found[0].start(1), found[0].end(1)) else found[0][1].strip()
+    return None if denied(sentence, found[0].start(1), found[0].end(1)) else found[0][1].strip()
 
 
 _NAMED_IN_WORDS = re.compile(r"(?<![\w'])([b-zB-Z]) (?:is|equals) (?=-?\d)")
@@ -255,16 +240,16 @@ def _formulas(sentence: str, formulas: list[re.Match[str]]) -> str | None:
     first = len(formulas) - 1
     joints: list[str] = []
     while first and (
-        _LISTED.fullmatch(joint := sentence[formulas[first - 1].end() : formulas[first].start()])
+        LISTED.fullmatch(joint := sentence[formulas[first - 1].end() : formulas[first].start()])
         or (_WHILE.fullmatch(joint) and "=" in formulas[first - 1][0] and "=" in formulas[first][0])
     ):
         joints.insert(0, r" \text{ or } " if re.search("or|或", joint) else ", ")
         first -= 1
     listed = formulas[first:]
-    if any(_denied(sentence, one.start(), one.end()) for one in listed[:20]):
+    if any(denied(sentence, one.start(), one.end()) for one in listed[:20]):
         return None
     values = [_inside_formula(one) for one in listed]
-    if (unit := _unit_behind(sentence, listed[-1].end())) and re.search(r"\d|\\", values[-1]):
+    if (unit := unit_behind(sentence, listed[-1].end())) and re.search(r"\d|\\", values[-1]):
         values[-1] += rf" \text{{ {unit}}}"
     return values[0] + "".join(joint + value for joint, value in zip(joints, values[1:], strict=True))
 
@@ -313,7 +298,7 @@ def _plain_value(sentence: str) -> str | None:
             and is_expression(value)
             and not (word and re.search(r"\d|=", value[word.start() :]))
         ):
-            return None if _denied(sentence, verb.end(), verb.end() + len(value)) else value
+            return None if denied(sentence, verb.end(), verb.end() + len(value)) else value
     return None
 
 
@@ -332,9 +317,6 @@ _NOT_STATED = re.compile(
     r"\b(?:but|any\w*|every\w*|except|unlike|than|or|if|either|both|before|after|nearly|almost)\b|[?？]|或|前|后",
     re.IGNORECASE,
 )
-
-
-_BOLD = re.compile(r"(?<![*A-Za-z\d_)}])\*\*([^*\s][^*:：\n]{0,80})\*\*(?!\s*[:：])")
 
 
 def _inside_formula(found: re.Match[str]) -> str:
@@ -362,133 +344,33 @@ def sentence_value(text: str) -> str | None:
             len(formulas) > 1
             or re.search(r"[\d$]|\\[()]", around)
             or not re.search(r"[^\W\d_]", around)
-            or _says(around)
+            or says(around)
         ):
             return None
         return _inside_formula(formulas[0])
-    if not _WORDS.search(text) or "$" in text or re.search(r"\\[(A-Za-z]", text) or _EITHER_WORD.search(text):
+    if not _WORDS.search(text) or "$" in text or re.search(r"\\[(A-Za-z]", text) or EITHER_WORD.search(text):
         return None
     *before, last = _STATES.split(text)
     last = _LEADING_ADVERB.sub("", last.strip(" .*"))
-    if before and last and not _says(text) and not re.search(r"\d", " ".join(before)) and is_expression(last):
+    if before and last and not says(text) and not re.search(r"\d", " ".join(before)) and is_expression(last):
         return last
-    found = list(_NUMBER.finditer(text))
-    if not found and not _says(text):
+    found = list(NUMBER.finditer(text))
+    if not found and not says(text):
         in_words = list(NUMBER_IN_WORDS.finditer(text))
         if len(in_words) == 1 and not re.match(r"(?:one|zero)\b", in_words[0][0], re.IGNORECASE):
             words = in_words[0]
-            return None if _denied(text, words.start(), words.end()) else words[0].strip(" .")
-    if any(_LISTED.fullmatch(text[one.end() : other.start()]) for one, other in itertools.pairwise(found)):
+            return None if denied(text, words.start(), words.end()) else words[0].strip(" .")
+    if any(LISTED.fullmatch(text[one.end() : other.start()]) for one, other in itertools.pairwise(found)):
         return None
-    numbers = [number for number in found if not _denied(text, number.start(), number.end())]
-    if len(numbers) != 1 or (len(found) == 1 and _says(text)) or changes(text[numbers[0].end() :]):
+    numbers = [number for number in found if not denied(text, number.start(), number.end())]
+    if len(numbers) != 1 or (len(found) == 1 and says(text)) or changes(text[numbers[0].end() :]):
         return None
     return (
         text[numbers[0].start() :].strip(" .") if is_noun_phrase(text[numbers[0].end() :]) else numbers[0][0].strip()
     )
 
 
-_MORE_ARE_NEEDED = re.compile(r" more(?:[.\s]*$| (?!than)\w)")
-_NEEDED = re.compile(r"\b(?:needs?|must|ha(?:s|ve) to)\b", re.IGNORECASE)
 _LEADING_ADVERB = re.compile(
     r"(?:(?:therefore|thus|hence|then|exactly|precisely|only|a total of|in total)\s+)+", re.IGNORECASE
 )
-_LEFT_OPEN = re.compile(
-    r"\b(?:rul\w*|exclud\w*|eliminat\w*|reject\w*|discard\w*|suppos\w*|assum\w*|guess\w*|(?<!there )were)\b|排除|假设|如果",
-    re.IGNORECASE,
-)
 _CONDITIONAL = re.compile(r"\b(?:if|unless|provided|assuming|suppose)\b|如果|假设|除非", re.IGNORECASE)
-# The limit is what was asked for: `She can buy at most 36 pencils.`
-_LIMIT = re.compile(
-    r"\b(?:can|could|must|needs?|ha(?:s|ve) to|required?)\b[^.!?;\d]{0,40}\bat (?:most|least)\s*[$(]*$", re.IGNORECASE
-)
-_ASKED = re.compile(r"[^\d.!?。！？]{0,60}[?？]")
-_EITHER_WORD = re.compile(r"\b(?:or|either)\b|或", re.IGNORECASE)
-
-
-def _says(words: str) -> bool:
-    return bool(_BOUND.search(words) or DENIAL.search(words) or _EITHER_WORD.search(words))
-
-
-_BOUND = re.compile(r"\b(?:(?:upper|lower) bound|estimate|guess|too \w+|at (?:least|most))\b", re.IGNORECASE)
-
-
-def _denied(text: str, start: int, end: int) -> bool:
-    """Tell whether the clause around a span of prose denies it, or makes another number of it."""
-    if _BEHIND_NUMBER.match(text, end):
-        return True
-    if _BEFORE_NUMBER.search(text[max(0, start - 30) : start]) and not _LIMIT.search(text[max(0, start - 80) : start]):
-        return True
-    if _ASKED.match(text, end):
-        return True
-    before = text[max(0, start - 200) : start]
-    for number in _NUMBER.finditer(before):  # `not 3 but 4` denies the first, `not 3 and 4` both
-        if not _LISTED.fullmatch(before[number.end() :]):
-            last = number.end()
-            before = " " * last + before[last:]
-    before = _CLAUSE_END.split(before)[-1]
-    if _DENIED_BEHIND.match(text, end) or (
-        text[end : end + 1] == " "
-        and not (_MORE_ARE_NEEDED.match(text, end) and _NEEDED.search(before))
-        and changes(_CLAUSE_END.split(text[end : end + 60])[0])
-    ):
-        return True
-    after = STILL_TO_DO.sub("", _CLAUSE_END.split(text[end : end + 200], maxsplit=1)[0])
-    if _LEFT_OPEN.search(before):
-        return True
-    return bool(DENIAL.search(before) or DENIAL.search(after) or re.search(r"≠|\\neq?(?![A-Za-z])|!=", before))
-
-
-_UNIT_BEHIND = re.compile(
-    r"[$)]*[ \t\u00a0]?((?:square |cubic |sq\.? )?[A-Za-z]{2,12}(?:²|³|\^\{?[23]\}?)?(?:(?: per |/)[A-Za-z]+)?)(?![A-Za-z])|[$)]*\s?([\u3400-\u9fff]{1,4})"
-)
-_HALF_OF_DAY = re.compile(r" in the (morning|afternoon|evening)\b", re.IGNORECASE)
-_OTHERWISE_MEANT = frozenset(["in", "am", "as", "pm", "pound", "pounds", "second", "us", "degree", "rs"])
-
-
-def _unit_behind(text: str, end: int) -> str:
-    """Return the known unit right behind a value of prose; empty where there is none."""
-    found = _UNIT_BEHIND.match(text, end)
-    if found is None:
-        return ""
-    if found[2]:
-        return next((found[2][:n] for n in range(len(found[2]), 0, -1) if unit_named(found[2][:n]).known), "")
-    name = found[1].replace("²", "^2").replace("³", "^3")
-    return name if unit_named(name).known and name.lower() not in _OTHERWISE_MEANT else ""
-
-
-def _with_unit(text: str, found: re.Match[str]) -> str:
-    if ":" in found[0] and (half := _HALF_OF_DAY.match(text, found.end())):
-        return f"{found[0].strip()} {'a' if half[1].lower() == 'morning' else 'p'}.m."
-    unit = _unit_behind(text, found.end())
-    return f"{found[0].strip()} {unit}".strip()
-
-
-def _number(text: str, last: bool) -> str | None:
-    """Return the first or last number of a text; with its neighbours where three or more are listed, or an `or` parts them."""
-    text = TEXT_GROUP.sub(r"\1", text)
-    if "**" in text:
-        text = _BOLD.sub(r"\1", text)
-    found = list(_NUMBER.finditer(text))
-    if not found:
-        return None
-    between = [text[one.end() : other.start()] for one, other in itertools.pairwise(found)]
-    start = end = len(found) - 1 if last else 0
-    while start > 0 and _LISTED.fullmatch(between[start - 1]):
-        start -= 1
-    while end < len(found) - 1 and _LISTED.fullmatch(between[end]):
-        end += 1
-    if any(_denied(text, number.start(), number.end()) for number in found[start : end + 1][:20]):
-        return None
-    if end - start >= 2 or any(_BOTH.search(joint) for joint in between[start:end]):
-        joint = " or " if any(re.search("or|或", joint) for joint in between[start:end]) else ", "
-        return joint.join(number[0].strip() for number in found[start : end + 1])
-    at = len(found) - 1 if last else 0
-    for first in (at - 1, at) if last else (at,):
-        if 0 <= first < len(found) - 1:
-            both = (
-                text[found[first].start() : found[first + 1].end()] + " " + _unit_behind(text, found[first + 1].end())
-            )
-            if compound(both) is not None:
-                return both
-    return _with_unit(text, found[at])
