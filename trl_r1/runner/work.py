@@ -102,7 +102,7 @@ class Run:
                 if place is not None:
                     kept = [name for name in stay if (self.run_dir / stage.name / name).exists()]
                     reason = f" ({stage.why})" if stage.why else ""
-                    stays = f"; {', '.join(f'{name}/' for name in kept)} stays" if kept else ""
+                    stays = f"; {', '.join(kept)} stays" if kept else ""
                     self.display.say(
                         f"{clock()} {stage.name}: runs again{reason}; its old outputs are in {shown(place)}{stays}"
                     )
