@@ -59,7 +59,7 @@ def test_new_versions_of_trl_are_tried_on_tests_that_are_there():
 
 @pytest.mark.parametrize(
     ("constraints", "extras"),
-    [("constraints.txt", ["test", "deepspeed"]), ("constraints-vllm.txt", ["test", "deepspeed", "vllm"])],
+    [("constraints.txt", ["test", "deepspeed", "docs"]), ("constraints-vllm.txt", ["test", "deepspeed", "vllm"])],
 )
 def test_what_is_installed_has_one_exact_version_within_its_range(constraints, extras):
     lines = (ROOT / constraints).read_text().splitlines()
