@@ -4,8 +4,9 @@ The fenced blocks of README, CONTRIBUTING, recipes/README and docs/, with the co
 - `<!-- file: NAME -->`: the block is that file, in a folder that all blocks of its page share.
 - `<!-- needs: WHAT -->`: it is not run, since it needs that. `<!-- blocks need: WHAT -->` says it for all commands of a page.
 - `<!-- ci: WHERE -->`: CI runs it there, as it does what `.ci/readme` prints (`<!-- playground -->`).
+- `<!-- run -->`: commands of a few seconds, which a slow test runs. Commands must have one of these comments.
 
-What has no comment is run, in a folder that holds a tiny model (`my-model`) and a few problems (`problems.jsonl`).
+Python without a comment is run, in a folder that holds a tiny model (`my-model`) and a few problems (`problems.jsonl`).
 """
 
 import re
@@ -84,8 +85,13 @@ def blocks_of(page: Path) -> list[Block]:
     for fence in _FENCE.finditer(text):
         kind, _, about = (fence["note"] or "").partition(": ")
         line = text.count("\n", 0, fence.start("language")) + 1
-        if kind not in ("", "file", "needs", "ci", *_RUN_BY_CI):
-            pytest.fail(f"{page.relative_to(ROOT)}:{line}: unknown comment `{kind}` before a block")
-        marked = kind in ("needs", "ci", *_RUN_BY_CI) or (fence["language"] == "bash" and _OF_PAGE.search(text))
-        found.append(Block(page, line, fence["language"], fence["text"], about if kind == "file" else "", not marked))
+        where = f"{page.relative_to(ROOT)}:{line}"
+        if kind not in ("", "file", "needs", "ci", "run", *_RUN_BY_CI):
+            pytest.fail(f"{where}: unknown comment `{kind}` before a block")
+        if not kind and fence["language"] == "bash":
+            if not _OF_PAGE.search(text):
+                pytest.fail(f"{where}: expected a comment that says what the commands need, or `run`")
+            kind = "needs"
+        run, file = kind in ("", "file", "run"), about if kind == "file" else ""
+        found.append(Block(page, line, fence["language"], fence["text"], file, run))
     return found
