@@ -256,7 +256,7 @@ def measure_skills(model: "Qwen3ForCausalLM", tokenizer: "PreTrainedTokenizerFas
 
     Returns:
         `dict[str, float]`: `facts`: share of all additions known. `sums`, `search`, `choice`: share of worked problems
-        in which every number, letter and verdict, the answer's too, is the most probable one. `general`: share of requests in whose
+        in which every number, letter and verdict is the most probable one. `general`: share of requests in whose
         answer every name and item is.
     """
     rng = random.Random("skills")  # the same problems each time
@@ -270,9 +270,8 @@ def measure_skills(model: "Qwen3ForCausalLM", tokenizer: "PreTrainedTokenizerFas
         documents = []
         for _ in range(60):
             problem, language = draw_problem(domain, rng, held_out=False), rng.choice(LANGUAGES)
-            thought, answer = work(problem, draw_tongue(language, rng, same=1.0, other=0.0), rng)
-            text = f"<think>{thought}</think>{WORDS[language].answer}\\boxed{{{answer}}}"
-            documents.append((TEMPLATE.format(prompt=problem.prompt(language)), text))
+            thought, _ = work(problem, draw_tongue(language, rng, same=1.0, other=0.0), rng)
+            documents.append((TEMPLATE.format(prompt=problem.prompt(language)), f"<think>{thought}</think>"))
         skills[domain] = _share_right(model, tokenizer, documents, determined, same=verdicts)
     requests = rng.sample(list(every_request(held_out=False)), 80)
     documents = [(TEMPLATE.format(prompt=request.prompt), request.curt) for request in requests]
