@@ -17,7 +17,7 @@ from typing import Any
 from ..data.source import DataSource
 from ..docstrings import arguments_of
 from ..kinds import kind_of, known_kinds
-from ..recipe.load import RecipeKeys, StageKeys
+from ..recipe.keys import RecipeKeys, ServerKeys, SlurmKeys, StageKeys
 from ..rewards.schedule import RewardSpec
 from ..sampling.config import SamplingConfig
 from ..selection import Rules
@@ -68,6 +68,9 @@ def recipe_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": _any_of([_SOURCE, {"type": "array", "items": _SOURCE}]),
     }
+    for properties in (recipe["properties"], stage["properties"]):
+        properties["slurm"] = _of_class(SlurmKeys)
+    recipe["properties"]["servers"] = {"type": "array", "items": _of_class(ServerKeys, required=("name",))}
     recipe["properties"]["stages"] = {"type": "array", "minItems": 1, "items": stage}
     recipe["properties"]["include"] = {"description": "Recipe files whose keys and stages this one takes over."}
     # A stage of an included recipe has its kind already.
