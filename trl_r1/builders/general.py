@@ -100,7 +100,7 @@ def build_general(sampling: SamplingConfig, config: GeneralConfig, **hooks: Unpa
                     text = _put_together(row, thought, trace.completion, simple[i], config)
                     yield dataclasses.replace(trace, completion=text, **_of_row({**row, "simple": simple[i]}))
 
-    shards = []
+    shards: list[Path] = []
     place, put_together = Path(config.output_dir) / "candidates", candidates()
     with whole_folder(place) as partly:
         while batch := list(itertools.islice(put_together, _SHARD_TRACES)):
