@@ -197,7 +197,6 @@ class _Reading:
             data=data,
             disk_gb=float(keys.disk_gb),
             hub=keys.hub,
-            report=keys.report,
             judge=keys.judge,
             launcher=keys.launcher,
             servers=self.servers(keys.servers),
