@@ -47,7 +47,8 @@ def shared(kind: Hashable, make: Callable[[], P]) -> P:
     with _LOCK:
         if kind not in _SHARED:
             _SHARED[kind] = make()
-        return _SHARED[kind]
+        pool: P = _SHARED[kind]
+        return pool
 
 
 def _after_fork() -> None:

@@ -84,7 +84,13 @@ SAME = [
     ("252", r"\boxed{C_{10}^5 = 252}"),
     (r"\lg 5", r"\boxed{\log_{10} 5}"),
     ("$\text{13}$", "13"),  # a backslash that was swallowed
+    ("90", r"\boxed{90千米/时}"),
+    ("75", r"\boxed{75\ \mathrm{km\,h^{-1}}}"),
+    (r"\frac{1000}{3}", r"The volume is $\frac{1000}{3}$ cm$^3$."),
+    ("5040", "7! = 5,040"),
+    ("0", "The sum is zero."),
     # words
+    ("false", "The statement is false."),
     ("Carol", "**Carol** wins."),
     ("Carol", "Thus, Carol is the tallest."),
     (r"\text{Carol}", "Therefore, the winner is Carol."),
@@ -99,6 +105,7 @@ SAME = [
 ]
 
 DIFFERENT = [
+    ("false", "The statement is not false."),
     # behind a value stands what denies, changes or joins it
     ("4", "We can buy at most 4 of the 5?"),
     ("10", "There are 10 less than 20."),

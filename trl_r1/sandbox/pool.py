@@ -5,7 +5,6 @@ A pool belongs to one process: a process forked from one that used it forgets wh
 many lanes as the machine has cores for this rank are used at the same time; they start when there is work for them.
 """
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar

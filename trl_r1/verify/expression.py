@@ -264,7 +264,7 @@ _WORD = re.compile(
 )
 # Two numbers beside each other, two points in one, several signs in a row, or a sign without an operand.
 _UNCONNECTED = re.compile(r"(?<![_^\d.])\d+\s+\d|\d*\.\d*\.|(?:[-+]\s*){3}|[*/=]\s*[*/=]|[-+*/=^_<>]\s*$|^\s*[*/=^_]")
-_STRAY = re.compile(r"[^\x20-\x7e\n]|[#@~?\"]|(?<![A-Za-z])'|\\(?![A-Za-z{}|])")
+_STRAY = re.compile(r"[^\x20-\x7e\n]|[#@~?;`\"]|(?<![A-Za-z])'|\\(?![A-Za-z{}|])")
 _PLAIN_WORDS = frozenset(["arcsin", "arccos", "arctan", "sqrt"])
 _READ_BY_WORKERS = frozenset(
     (
@@ -287,7 +287,12 @@ def looks_mathematical(text: str) -> bool:
     `\frac{423}`, `x is 4`, `4 \text{or so}`, unbalanced braces, braces nested without an end and texts of more than 2,000
     characters are none.
     """
-    if not text or len(text) > _LONGEST_MATHEMATICS or "\\text" in text or ("&" in text and "matrix}" not in text):
+    if (
+        not re.search(r"[0-9A-Za-z]", text)
+        or len(text) > _LONGEST_MATHEMATICS
+        or "\\text" in text
+        or ("&" in text and "matrix}" not in text)
+    ):
         return False
     if any(command not in _READ_BY_WORKERS for command in _COMMAND.findall(text)):
         return False

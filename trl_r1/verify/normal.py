@@ -44,16 +44,18 @@ _TEXT = re.compile(
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _FRACTION_START = re.compile(r"\\frac(?![A-Za-z])\s*")
 _ARGUMENT = re.compile(r"\s*(\d|[A-Za-z]|\\[A-Za-z]+)")
+# `\mathrm{km\,h^{-1}}`
+_RATE = re.compile(
+    r"\\(?:text|mathrm)\s*\{\s*([A-Za-z]+)(?:\s|\\[,;:! ]|\\cdot(?![A-Za-z]))*([A-Za-z]+)\s*\^\s*\{\s*-\s*1\s*\}\s*\}"
+)
+_HALF_OF_DAY = re.compile(r"(?<=\d:\d\d) (?:in the (?:(morning)|afternoon|evening)|at night)\b", re.IGNORECASE)
 _LOGARITHM = re.compile(r"\\lg(?![A-Za-z])")
 _CHOOSE = re.compile(r"\{\s*([^{}]+?)\s*\\choose(?![A-Za-z])\s*([^{}]+?)\s*\}")
-# `C_{10}^{3}`, `C_{10}^3`, `\text{C}_{10}^{3}`
-_COMBINATIONS = re.compile(
-    r"(?<![A-Za-z\\])(?:C|\\text\{C\})\s*(?:_\s*\{?(\d+)\}?\s*\^\s*\{?(\d+)\}?|\^\s*\{?(\d+)\}?\s*_\s*\{?(\d+)\}?)(?![\dA-Za-z])"
+# `C_{10}^{3}`, `A_6^2`
+_COUNTED = re.compile(
+    r"(?<![A-Za-z\\])(\\text\{)?([AC])(?(1)\})\s*(?:_\s*\{?(\d{1,3})\}?\s*\^\s*\{?(\d{1,3})\}?|\^\s*\{?(\d{1,3})\}?\s*_\s*\{?(\d{1,3})\}?)(?![\dA-Za-z])"
 )
 _TIMES = re.compile(r"(?<=\d) x (?=(?:\\\$|\$)?\d)")
-_PERMUTATIONS = re.compile(
-    r"(?<![A-Za-z\\])A\s*(?:_\s*\{?(\d+)\}?\s*\^\s*\{?(\d+)\}?|\^\s*\{?(\d+)\}?\s*_\s*\{?(\d+)\}?)(?![\dA-Za-z])"
-)
 _CHOICES = re.compile(r"\^\s*\{?(\d+)\}?\s*C\s*_\s*\{?(\d+)\}?(?![\dA-Za-z])")
 # `]2, 5]`, `[2, 5[`
 _FRENCH_INTERVAL = re.compile(
@@ -225,6 +227,8 @@ def _text_group(found: re.Match[str]) -> str:
         return word
     if number := re.fullmatch(r"([-+]?(?:\\?\$)?\d[\d,.]*)\s*([^\W\d_][^\d]*)", word):
         return rf"{number[1]} \text{{{number[2]}}}"
+    if re.fullmatch(r"[\u3400-\u9fff]+\s*\d[\d.,]*\s*[\u3400-\u9fff]*", word):  # `共90元`
+        return word
     if ratio := re.fullmatch(r"(\d+)\s+to\s+(\d+)", word):
         return f"{ratio[1]}:{ratio[2]}"
     if equation := re.fullmatch(r"([A-Za-z])\s*=\s*([-+]?\d[\d,.]*)", word):
@@ -247,8 +251,12 @@ def _multiplied_in_chinese(found: re.Match[str]) -> str:
     return rf" \cdot {product} " + (r"\text{" if "{" in found[0] else "")
 
 
-def _arrangements(n: int, k: int, written: str) -> str:
-    return rf"\frac{{{n}!}}{{{n - k}!}}" if k <= n < 100 else written
+def _counted(found: re.Match[str]) -> str:
+    """Write `C_n^k` or `A_n^k`, either index first, as what they count; a letter with an index and a power stays."""
+    sort, n, k = found[2], int(found[3] or found[6]), int(found[4] or found[5])
+    if not 2 <= n < 100 or k > n:
+        return found[0]
+    return rf"\binom{{{n}}}{{{k}}}" if sort == "C" else rf"\frac{{{n}!}}{{{n - k}!}}"
 
 
 def _dotted(found: re.Match[str]) -> str:
@@ -336,21 +344,18 @@ _LATEX: tuple[_Rule, ...] = (
     (("frac",), _FRACTION, r"\\frac"),
     (("\\",), _SYNONYMS, lambda found: _SYNONYM[found[1]] + " "),
     (("\\math", "\\b", "\\it", "\\rm"), _FONT, lambda found: found[1] or found[2] or ""),
+    (("{",), _RATE, r"\\text{\1/\2}"),
     (("{",), _TEXT, _text_group),
     (("\\lg",), _LOGARITHM, r"\\log_{10}"),
     (("choose",), _CHOOSE, r"\\binom{\1}{\2}"),
     ((" x ",), _TIMES, r" \\times "),
-    (
-        ("A",),
-        _PERMUTATIONS,
-        lambda found: _arrangements(int(found[1] or found[4]), int(found[2] or found[3]), found[0]),
-    ),
     (("C",), _CHOICES, r"\\binom{\1}{\2}"),
-    (("C",), _COMBINATIONS, lambda found: rf"\binom{{{found[1] or found[4]}}}{{{found[2] or found[3]}}}"),
+    (("C", "A"), _COUNTED, _counted),
 )
 _NUMBERS: tuple[_Rule, ...] = (
     (("prime",), _PRIMES, lambda found: "'" * (found[1] or found[2]).count("prime")),
     (("st", "nd", "rd", "th"), _ORDINAL, ""),
+    ((":",), _HALF_OF_DAY, lambda found: " a.m." if found[1] else " p.m."),
     (("百分之",), _PERCENT_IN_CHINESE, lambda found: rf"{_digits(found[1])}\%"),
     (("负", "inus", "egative"), _NEGATIVE, "-"),
     (("e", "E"), _SCIENTIFIC, lambda found: rf"{found[1]} \cdot 10^{{{int(found[2])}}}"),

@@ -74,7 +74,7 @@ def is_expression(text: str) -> bool:
     if not words:
         return not re.search(r"[\u3400-\u9fff]{5}", text) or not re.search(r"\d", text)
     if not re.search(r"\d", bare) and "\\" not in bare and "=" not in bare:
-        return len(words) <= 4 and not _SUBJECT.match(text)  # `Monday`, `two lines`
+        return len(words) <= 4 and not (_SUBJECT.match(text) or _NUMBERED.match(text))  # `Monday`, `two lines`
     if not _VERBS.isdisjoint(word.lower() for word in words):
         return False
     leading = text[: next(word.start() for word in PROSE.finditer(text))]
@@ -114,6 +114,8 @@ def after_anchor(rest: str) -> str | None:
             return formula[1].strip() or None
     sentence = _BOLD_END.sub("", _REASON.sub("", _said_again(_placed(sentence)))).strip().strip("*").strip()
     sentence = _EMPHASISED.sub(r"\2", sentence)
+    if sentence.endswith((")", "）")) and not re.search("[(（]", sentence):
+        sentence = sentence[:-1]  # `（答：90）`
     if not sentence:
         return None
     if is_expression(sentence):
@@ -168,6 +170,7 @@ def last_of_last_line(text: str) -> str | None:
         if found := _ALL_BUT.search(sentence):
             return _BARE_DOLLARS.sub("", sentence[found.start() :])
         sentence = main_clause(_said_again(sentence))
+        sentence = _POWER_OF_UNIT.sub(r"^\1", sentence)
         sentence = _NAMED_FIGURE.sub(lambda found: found[1].strip(), sentence)
         if formulas := list(_FORMULA.finditer(sentence)):
             if _NUMBER_LAST.fullmatch(sentence, formulas[-1].end()):
@@ -227,10 +230,12 @@ _NAMED_VALUES = re.compile(
 _DATED = re.compile(
     r"(?:(?:So|Thus|Hence|Therefore),? )?(?:[Tt]he \d+(?:st|nd|rd|th)(?: \w+)?|[A-Z][a-z]{2,8} \d{1,2}(?:st|nd|rd|th)?|(?:In )?\d+ (?:day|week|month|year)s(?: from now| later)?,? (?:it|that))(?:,? \d{4},?)? (?:is|was|will be|falls on|fell on|will fall on) [^\d$]+$"
 )
+_POWER_OF_UNIT = re.compile(r"(?<=[A-Za-z])\$\s*\^\s*\{?([23])\}?\s*\$")  # `24 cm$^2$`
 _NO_SOLUTION = re.compile(r"\bhas no (?:real |integer |such )?(?:solutions?|roots?)[.\s]*$", re.IGNORECASE)
 # What a sentence of words says of a figure: `$\triangle ABC$ is a right triangle.`
 _NAMED_FIGURE = re.compile(r"^\$\\(?:triangle|angle)\s*([A-Z]{1,4})\s*\$(?= is an? [a-z]+(?: [a-z]+){0,2}[.\s]*$)")
 _SUBJECT = re.compile(r"(?:it|this|he|she|they) [a-z]", re.IGNORECASE)
+_NUMBERED = re.compile(rf"(?:the \w+|there) (?:is|are|was|were) {NUMBER_IN_WORDS.pattern}", re.IGNORECASE)
 _BARE_DOLLARS = re.compile(r"[$]|\\[()]")
 _ALL_BUT = re.compile(r"all real numbers (?:x )?(?:except|other than|but)\b", re.IGNORECASE)
 _NUMBER_LAST = re.compile(r"[^$\d]*(?:\b(?:is|equals|equal to|are)\b|[=是为])[\s*]*-?\d[\d.,/]*[.。．\s*]*")
@@ -357,7 +362,7 @@ def sentence_value(text: str) -> str | None:
     found = list(NUMBER.finditer(text))
     if not found and not says(text):
         in_words = list(NUMBER_IN_WORDS.finditer(text))
-        if len(in_words) == 1 and not re.match(r"(?:one|zero)\b", in_words[0][0], re.IGNORECASE):
+        if len(in_words) == 1 and not re.match(r"one\b", in_words[0][0], re.IGNORECASE):
             words = in_words[0]
             return None if denied(text, words.start(), words.end()) else words[0].strip(" .")
     if any(LISTED.fullmatch(text[one.end() : other.start()]) for one, other in itertools.pairwise(found)):

@@ -238,7 +238,7 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _IS = re.compile(
-    r"[^.?!,]{1,70}\s+(?:is|are|was|were|will be|would be|must be|falls? on|will fall on|happen(?:s|ed)|occurs?|occurred|took place|represents?|describes?)\s+(?:\w+ (?=in |on ))?(?:an? |the |on |in )?([^?.!]+)$",
+    r"[^.?!,]{1,70}\s+(?:is|are|was|were|will be|would be|must be|falls? on|will fall on|happen(?:s|ed)|occurs?|occurred|took place|represents?|describes?|lies?)\s+(?:\w+ (?=in |on ))?(?:an? |the |on |in )?([^?.!]+)$",
     re.IGNORECASE,
 )
 _OPTION = re.compile(
@@ -262,7 +262,7 @@ def states_words(gold: str, answer: str) -> bool:
     words = " ".join(_TEXT_GROUP.sub(r" \1 ", gold).split()).strip(" .")
     if (stated := yes_or_no(sentence)) is not None:
         return same_words(gold, stated)
-    if DENIAL.search(sentence) or _LEFT_OPEN.search(sentence):
+    if DENIAL.search(sentence.replace(words, "")) or _LEFT_OPEN.search(sentence):
         return False
     if _CHINESE.search(words):
         said = re.escape(words)

@@ -62,7 +62,7 @@ _OR = r"(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![A-Za-z])|或"
 _CONNECTOR = re.compile(rf"\s*(?:[,;]?\s*(?:{_AND}|{_OR})|[;,]|[和与])\s*")
 _ALTERNATIVE = re.compile(rf"\s*(?:[,;]?\s*(?:{_OR})|;)\s*")
 _UNION = re.compile(r"\s*\\cup(?![A-Za-z])\s*")
-_THOUSANDS = re.compile(r"^(?:[^,=\d]{1,40}=\s*)?[-+]?(?:\\\$|[$¥€£₹])?\s*[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
+_THOUSANDS = re.compile(r"^(?:[^,=]{1,40}=\s*)?[-+]?(?:\\\$|[$¥€£₹])?\s*[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
 _RATIO = re.compile(r"^\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+$")
 _TIME = re.compile(
     r"^(\d{1,2})(?:\s*:\s*([0-5]\d)(?:\s*:\s*([0-5]\d))?|(?=\s*(?:\\text\{\s*)?[ap]\.?\s?m))\s*(?:\\text\{\s*)?(?:([ap])\.?\s?m\.?)?"

@@ -76,7 +76,7 @@ _TABLE: dict[str, list[tuple[str, Fraction]]] = {
         ("ms millisecond", Fraction(1, 1000)),
         ("s sec second 秒", Fraction(1)),
         ("min minute 分钟", Fraction(60)),
-        ("h hr hour 小时", Fraction(3600)),
+        ("h hr hour 小时 时", Fraction(3600)),
         ("day 天", Fraction(86400)),
         ("week", Fraction(604800)),
     ],
@@ -117,7 +117,7 @@ _TRAILING_PER = re.compile(r"(?<=\d)\s*/\s*(?:\\text\{\s*([A-Za-z]+)\s*\}|([A-Za
 _TRAILING_FRACTION = re.compile(r"\s*\\frac\{\s*\\text\{([^{}]*)\}\s*\}\{\s*\\text\{([^{}]*)\}\s*\}()$")
 _TRAILING_BRACKET = re.compile(rf"(?<=\d)\s*\(\s*(?:\\text\{{)?([-A-Za-z {_CJK}]+)\}}?\s*\)()$")
 _TRAILING_TEXT = re.compile(r"\s*\\text\{([^{}]*)\}" + _POWER + r"[.\s]*$")
-_TRAILING_CJK = re.compile(rf"\s*([{_CJK}][{_CJK}\s]*){_POWER}$")
+_TRAILING_CJK = re.compile(rf"\s*([{_CJK}][{_CJK}\s/]*){_POWER}$")
 _TRAILING = (_TRAILING_RATE, _TRAILING_FRACTION, _TRAILING_PER, _TRAILING_BRACKET, _TRAILING_TEXT, _TRAILING_CJK)
 _WORDS_BEHIND = r"(?:[\s/]+[A-Za-z][A-Za-z.-]*)*)" + _POWER + r"[.\s]*$"
 _TRAILING_WORDS = re.compile(
@@ -251,7 +251,9 @@ def _last_unit(text: str, numeric: bool, any_words: bool) -> tuple[str, Unit] | 
         if pattern is _TRAILING_PER:
             return (before, _NOUN) if unit.known else None
         same = pattern is _TRAILING_BRACKET and before == str(number_in_words(found[1]))  # `58 (fifty-eight)`
-        symbol = pattern is _TRAILING_TEXT and found[1].strip() in _SYMBOLS_OF_PHYSICS
+        symbol = pattern is _TRAILING_TEXT and all(
+            part in _SYMBOLS_OF_PHYSICS or unit_named(part).known for part in found[1].strip().split("/")
+        )
         if unit.known or any_words or same or symbol or is_noun_phrase(found[1]):
             return before, unit
         return None

@@ -69,7 +69,7 @@ _HEADS_TEXT = (
     "item time-unit work homework money water milk juice bread rice sugar flour corn pizza food candy fruit "
     "chocolate ice-cream area volume length width height distance speed profit change paint sand gas gasoline "
     "fabric string wood pie jelly popcorn fish goldfish shrimp squid cattle poultry tea coffee lemonade soda units "
-    "celsius fahrenheit form usd cad aud eur gbp rmb cny"
+    "celsius fahrenheit form answer decrease increase discount usd cad aud eur gbp rmb cny"
 )
 _HEADS = frozenset(_HEADS_TEXT.split())
 # Fractions and powers of ten, and numbers as plurals: `sixteenths`, `quadrillions`, `fives`.
