@@ -119,6 +119,9 @@ def make_parser() -> argparse.ArgumentParser:
             metavar="STAGE.KEY=VALUE",
             help="override a key of a stage's config, of `data.NAME` or of the recipe; may be repeated",
         )
+    status.add_argument(
+        "--watch", action="store_true", help="say it again when it has changed, until nothing is at work or Ctrl-C"
+    )
     for sub in (status, push):
         sub.add_argument("directory", type=Path, help="the run's directory")
     report.add_argument(
@@ -331,7 +334,7 @@ def _rehearse(args: argparse.Namespace, argv: list[str]) -> int:
 def _status(args: argparse.Namespace, argv: list[str]) -> int:
     from .runner.status import status
 
-    return status(args.directory)
+    return status(args.directory, args.watch)
 
 
 def _audit(args: argparse.Namespace, argv: list[str]) -> int:

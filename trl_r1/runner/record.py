@@ -9,10 +9,11 @@ from typing import Any
 import yaml
 
 from ..data_files import data_files, is_place
+from ..io import read_json
 from ..kinds import kind_of
 from ..recipe import Artifact, Recipe, package_versions
-from ..recipe.records import now
-from .directory import Attempt
+from ..recipe.records import ARTIFACT_FILE, now
+from .directory import OLD_FOLDER, RUN_FILE, Attempt
 from .launch import LOG_FILE
 from .plan import PlannedStage
 
@@ -44,6 +45,22 @@ def make_artifact(stage: PlannedStage, folder: Path, attempt: Attempt, parents: 
         finished=now(),
         wall_seconds=attempt.wall_seconds,
     )
+
+
+def former_seconds(run_dir: Path, name: str) -> float | None:
+    """
+    Return how long a stage took when it was last done: in this run before it was changed, or in another run of the recipe
+    beside it. `None` where it never was.
+    """
+    recipe = read_json(run_dir / RUN_FILE).get("recipe")
+    beside = [
+        path
+        for path in run_dir.absolute().parent.glob(f"*/{name}/{ARTIFACT_FILE}")
+        if recipe is not None and read_json(path.parents[1] / RUN_FILE).get("recipe") == recipe
+    ]
+    found = [*run_dir.glob(f"{OLD_FOLDER}/{name}-*/{ARTIFACT_FILE}"), *beside]
+    artifact = Artifact.read(max(found, key=lambda path: path.stat().st_mtime).parent) if found else None
+    return artifact.wall_seconds if artifact is not None else None
 
 
 def is_there(path: Path) -> bool:
