@@ -40,13 +40,16 @@ def is_place(path: str | os.PathLike[str]) -> bool:
     return Path(path).exists() or bool(data_files(path))
 
 
+def parquet_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the parquet files of a folder in the order of their names, without hidden ones; none where there is no folder."""
+    return sorted(file for file in Path(folder).glob("*.parquet") if not file.name.startswith("."))
+
+
 def data_sets(folder: str | os.PathLike[str]) -> dict[str, list[Path]]:
     """Return the files of each data set in a folder, by its name, `train` first; without those that lack a part."""
     found: dict[str, list[Path]] = {}
     parts: dict[tuple[str, int], list[Path]] = defaultdict(list)
-    for file in sorted(Path(folder).glob("*.parquet")):
-        if file.name.startswith("."):
-            continue
+    for file in parquet_files(folder):
         if match := _PART.fullmatch(file.name):
             parts[match[1], int(match[3])].append(file)
         else:

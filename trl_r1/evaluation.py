@@ -33,6 +33,7 @@ from .inference.scaling import Pool, scaling_curves
 from .inference.votes import best_of_k, consensus_at_k, group_votes, pass_at_k
 from .language import word_counts
 from .sampling.config import SamplingConfig
+from .scores import mean_and_error
 from .solved import is_solved
 from .text import count_reflection_words, split_completion
 from .trace import Trace, by_prompt, grouped
@@ -132,13 +133,7 @@ def clustered(values_by_prompt: Sequence[Sequence[float]]) -> tuple[float, float
         `tuple[float, float]` or `None`: `None` if there is no value; the error of a single prompt is 0.
     """
     means = [math.fsum(values) / len(values) for values in values_by_prompt if values]
-    if not means:
-        return None
-    mean = math.fsum(means) / len(means)
-    if len(means) == 1:
-        return mean, 0.0
-    variance = math.fsum((each - mean) ** 2 for each in means) / (len(means) - 1)
-    return mean, math.sqrt(variance / len(means))
+    return mean_and_error(means) if means else None
 
 
 def summarize(

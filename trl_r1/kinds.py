@@ -114,8 +114,8 @@ class StageKind:
 
     @property
     def paid(self) -> tuple[str, ...]:
-        """What it leaves that stays when it runs again, since it knows itself what of it is still right: samples, verdicts."""
-        return ("judge", "traces", "refined", "few_shot", "direct") if self.samples else ("judge",)
+        """What it leaves that stays when it runs again, since it knows itself what of it is still right: samples, verdicts, reviews."""
+        return ("judge", "traces", "refined", "few_shot", "direct", "review.csv") if self.samples else ("judge",)
 
     def config_classes(self) -> list[type]:
         """Import and return the classes of `configs`; those of TRL and transformers load torch."""

@@ -14,12 +14,13 @@ t-test on AIME's 30 problems does.
 """
 
 import itertools
-import math
 import random
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from .scores import mean_and_error
 
 
 _ALL_SIGNS_UP_TO = 14  # 2^14 choices of signs are gone through; of more, so many are drawn:
@@ -46,12 +47,11 @@ def compare(first: Mapping[str, float], second: Mapping[str, float], seed: str =
     if not common:
         return None
     differences = [second[problem] - first[problem] for problem in common]
-    n, mean = len(differences), math.fsum(differences) / len(differences)
-    spread = math.fsum((each - mean) ** 2 for each in differences)
+    mean, error = mean_and_error(differences)
     return {
-        "n_prompts": n,
+        "n_prompts": len(differences),
         "difference": mean,
-        "difference_stderr": math.sqrt(spread / (n * (n - 1))) if n > 1 else 0.0,
+        "difference_stderr": error,
         "p_value": sign_flip_p([each for each in differences if each], seed),
     }
 

@@ -4,7 +4,7 @@ The names, order and direction of the numbers that an evaluation writes, for eve
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,13 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if math.isfinite(value) else None
+
+
+def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean of one value or more, and its standard error; that of a single one is 0."""
+    n, mean = len(values), math.fsum(values) / len(values)
+    spread = math.fsum((value - mean) ** 2 for value in values)
+    return mean, math.sqrt(spread / (n * (n - 1))) if n > 1 else 0.0
 
 
 def show(value: Any, digits: int = 3) -> str:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .data_files import parquet_files
 from .errors import DataError
 from .io import whole_file
 from .text import as_text
@@ -206,7 +207,7 @@ def shards_of(path: str | Path) -> list[Path]:
     path = Path(path)
     if not path.exists():
         raise DataError("expected a parquet shard of traces or a folder of them, found nothing", file=str(path))
-    return sorted(p for p in path.glob("*.parquet") if not p.name.startswith(".")) if path.is_dir() else [path]
+    return parquet_files(path) if path.is_dir() else [path]
 
 
 def _read_shard(path: Path) -> Iterator[Trace]:

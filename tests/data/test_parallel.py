@@ -4,13 +4,14 @@ import json
 
 import pytest
 
+from trl_r1 import cores
 from trl_r1.data import load_rows, parallel, render
 from trl_r1.data.parallel import processes_for
 
 
 @pytest.fixture
 def four_cores(monkeypatch):
-    monkeypatch.setattr(parallel.os, "sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
 
 
 @pytest.mark.parametrize(("rows", "processes"), [(64, None), (1999, None), (2000, 2), (3999, 3), (10**6, 4)])

@@ -2,6 +2,7 @@ import pyarrow as pa
 import pytest
 from datasets import Dataset
 
+from trl_r1 import cores
 from trl_r1.builders.dataset import write_data_set
 from trl_r1.data import load_rows, load_sft, parallel, render
 from trl_r1.data_files import data_files
@@ -68,7 +69,7 @@ def test_a_data_set_in_parts_is_rendered_in_one_pass_to_what_reading_and_renderi
     write_data_set(rows, tmp_path, "train", schema, row_group_bytes=300, file_bytes=2000)
     assert len(data_files(tmp_path / "train.parquet")) > 1
     monkeypatch.setattr(parallel, "ROWS_PER_PROCESS", 10)
-    monkeypatch.setattr(parallel.os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
     source = {"path": str(tmp_path / "train.parquet"), "name": "math", "completion_column": "answer"}
     one_pass = load_sft([source], template, COLUMNS)
     two = render(load_rows([source], "sft"), "sft", template).select_columns(COLUMNS)

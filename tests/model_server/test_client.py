@@ -19,34 +19,29 @@ from trl_r1.model_server import PromptRefused, Server, run_coroutine
 CHAT = [{"role": "user", "content": "1+1?"}]
 
 
-def ask(url, prompt="x", n=1, waits=None, parameters=None, **changes):
-    """Complete one prompt; what the client would have waited goes into `waits`."""
+def connected(url, use, waits, **changes):
+    """What `use` returns of a connection; what the client would have waited goes into `waits`."""
 
     async def sleep(seconds):
         if waits is not None:
             waits.append(seconds)
 
-    async def complete():
+    async def run():
         server = Server(**{"base_url": url, "model": "m", "retries": 3, **changes})
         async with server.connect(sleep) as connection:
-            return await connection.complete(prompt, n, **(parameters or {}))
+            return await use(connection)
 
-    return asyncio.run(complete())
+    return asyncio.run(run())
+
+
+def ask(url, prompt="x", n=1, waits=None, parameters=None, **changes):
+    """Complete one prompt."""
+    return connected(url, lambda connection: connection.complete(prompt, n, **(parameters or {})), waits, **changes)
 
 
 def ask_for_stream(url, prompt="x", waits=None, **changes):
     """Complete one prompt by a stream."""
-
-    async def sleep(seconds):
-        if waits is not None:
-            waits.append(seconds)
-
-    async def complete():
-        server = Server(**{"base_url": url, "model": "m", "retries": 3, **changes})
-        async with server.connect(sleep) as connection:
-            return await connection.stream(prompt, seed=1)
-
-    return asyncio.run(complete())
+    return connected(url, lambda connection: connection.stream(prompt, seed=1), waits, **changes)
 
 
 def after(failures, failure, done=None):

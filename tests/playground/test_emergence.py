@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.benchmarks.emergence import unpaid
+from tests.benchmarks.claims.wordless import make_wordless
 from tests.benchmarks.playground import together, whole_chain
-from tests.benchmarks.wordless import make_wordless
 from trl_r1.playground import words
 from trl_r1.playground.config import PlaygroundConfig
 from trl_r1.playground.corpus import Corpus
@@ -39,19 +38,6 @@ def test_curves_that_rise_at_once_are_together_and_others_are_not():
 def test_a_whole_chain_goes_on_after_a_failed_try_until_it_fits_or_none_is_left(completion, expected):
     prompt = "which of A4 B7 C2 plus 3 makes a ten?"
     assert whole_chain(Trace(prompt_id="1", prompt=prompt, completion=completion, solution="7")) == expected
-
-
-def test_where_checking_cannot_pay_any_candidate_may_be_rewarded_and_sums_are_as_they_were():
-    rows = [
-        {"prompt": "which of A4 B7 C2 plus 3 makes a ten?", "solution": "7", "domain": "search"},
-        {"prompt": "选一个: A24 B10 C1 D12加9得整十?", "solution": "C", "domain": "choice"},
-        {"prompt": "what is A1+B2+C3+D4?", "solution": "10", "domain": "sums"},
-    ] * 100
-    found = {
-        domain: {r["solution"] for r in unpaid(rows, 1) if r["domain"] == domain}
-        for domain in ("search", "choice", "sums")
-    }
-    assert found == {"search": {"4", "7", "2"}, "choice": set("ABCD"), "sums": {"10"}}
 
 
 def test_a_wordless_playground_has_no_word_of_reflection(tmp_path, monkeypatch):

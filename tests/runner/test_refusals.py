@@ -217,7 +217,7 @@ def test_ranks_may_wait_for_the_longest_completion(world, capsys, config, needed
 
 
 def test_ranks_may_wait_for_the_one_that_tokenises(world, capsys, monkeypatch):
-    monkeypatch.setattr("trl_r1.data.parallel.os.sched_getaffinity", lambda process: {0})
+    monkeypatch.setattr("trl_r1.cores.os.sched_getaffinity", lambda process: {0})
     (world.folder / "sums.jsonl").write_text('{"prompt": "1", "completion": "2"}\n' * 90_050)
     stage(world, "small", "sft", "org/model", accelerate=DDP, **SFT | {"ddp_timeout": 1800})
     told = plan(world, capsys)

@@ -4,20 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from tests.selection.test_boundaries import GOOD
 from trl_r1.errors import ConfigError
 from trl_r1.selection import REASONS, HeldOut, Rules, Selection, normalized, repetition, select
-from trl_r1.trace import Trace
 
 
-GOOD = Trace(
-    prompt_id="p1",
-    prompt="what is one and two?",
-    completion="<think>first add one and two to get three</think>3",
-    domain="math",
-    language="en",
-    rewards={"math_accuracy": 1.0},
-    n_tokens=12,
-)
 EN_ZH = Rules(languages=("en", "zh"))
 
 

@@ -12,7 +12,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM
 from trl import SFTConfig, SFTTrainer
 
-from trl_r1 import R1SFTConfig, R1SFTTrainer
+from trl_r1 import R1SFTConfig, R1SFTTrainer, cores
 from trl_r1.data import parallel
 from trl_r1.errors import ConfigError, DataError
 from trl_r1.sft.checks import check_template_keeps_reasoning
@@ -179,7 +179,7 @@ def test_data_are_prepared_as_by_trl(packing, shuffle, model_path, tmp_path):
 
 def test_rows_are_tokenized_by_several_processes(model_path, tmp_path, monkeypatch):
     monkeypatch.setattr(parallel, "ROWS_PER_PROCESS", 20)
-    monkeypatch.setattr(parallel.os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
     one = R1SFTTrainer(model_path, sft_config(tmp_path), train_dataset=told(48))
     assert one.args.dataset_num_proc == 2
     asked = R1SFTTrainer(model_path, sft_config(tmp_path, dataset_num_proc=1), train_dataset=told(48))

@@ -6,7 +6,7 @@ import pytest
 
 from trl_r1.errors import MachineError
 from trl_r1.io import numbered_checkpoints
-from trl_r1.stages._ranks import for_this_world, remove_rollouts_after
+from trl_r1.stages._ranks import for_this_world
 
 
 @pytest.fixture
@@ -31,12 +31,3 @@ def test_a_rollout_under_way_belongs_to_its_ranks(checkpoints):
 def test_where_there_is_no_other_it_is_refused(checkpoints):
     with pytest.raises(MachineError, match="within a rollout, by 2 processes"):
         for_this_world(checkpoints(True, True), 4)
-
-
-def test_rollouts_that_are_sampled_again_go(tmp_path, checkpoints):
-    last = checkpoints(False, False)[0]
-    (tmp_path / "rollouts").mkdir()
-    for step in (0, 1, 2, 3):
-        (tmp_path / "rollouts" / f"step{step:06d}-call00000000-rank001.parquet").touch()
-    remove_rollouts_after(last)
-    assert sorted(path.name[4:10] for path in (tmp_path / "rollouts").iterdir()) == ["000000", "000001"]

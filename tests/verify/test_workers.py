@@ -16,9 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
+from trl_r1.cores import cores_of_rank
 from trl_r1.verify import equivalent, judge
 from trl_r1.verify.fork_server import receive_record, send_record
-from trl_r1.verify.pool import WorkerPool, default_pool, default_workers
+from trl_r1.verify.pool import WorkerPool, default_pool
 
 from .hard import HARD
 
@@ -235,11 +236,11 @@ def test_waiting_for_a_worker_costs_a_pair_nothing_of_its_deadline():
 
 def test_the_ranks_of_a_machine_share_its_cores(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
-    assert default_workers() == 8
+    assert cores_of_rank() == 8
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
-    assert default_workers() == 2
+    assert cores_of_rank() == 2
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "64")
-    assert default_workers() == 1
+    assert cores_of_rank() == 1
 
 
 def test_an_interpreter_without_math_verify_says_what_is_missing(tmp_path):

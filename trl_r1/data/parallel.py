@@ -2,7 +2,7 @@
 How many processes share the work on a data set.
 """
 
-import os
+from ..cores import usable_cores
 
 
 ROWS_PER_PROCESS = 1000
@@ -19,6 +19,5 @@ def processes_for(rows: int) -> int | None:
     Returns:
         `int`, *optional*: `None` where this process does the work itself.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    processes = min(cores, rows // ROWS_PER_PROCESS)
+    processes = min(usable_cores(), rows // ROWS_PER_PROCESS)
     return processes if processes > 1 else None

@@ -14,6 +14,7 @@ import torch
 from accelerate.logging import get_logger
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ..data_files import parquet_files
 from .metrics import Group
 
 
@@ -84,7 +85,7 @@ def remove_rollouts_from(output_dir: str, step: int) -> int:
     Returns:
         `int`: how many were removed.
     """
-    shards = Path(output_dir, FOLDER).glob("*.parquet")
+    shards = parquet_files(Path(output_dir, FOLDER))
     stale = [path for path in shards if (match := _SHARD.fullmatch(path.name)) and int(match[1]) >= step]
     for path in stale:
         path.unlink()

@@ -29,6 +29,9 @@ class InferenceConfig:
         reward (`dict`, *optional*):
             The reward that weighs or chooses, declared as in training: a rule, a preference model, a judge. Where it gives
             `None`, a sample does not count. A weight must not be negative (`PreferenceModel` with its default, `sigmoid`).
+        thought_budget (`int`, *optional*):
+            Tokens after which a thought that goes on is cut and the answer asked for
+            ([`~sampling.sample_within_budget`]). By default `max_completion_tokens` is the only limit.
         stop_early (`bool`, *optional*, defaults to `True`):
             With `"vote"`: a question whose vote further samples cannot change gets none. The answers are those of all
             `n_samples`.
@@ -40,6 +43,7 @@ class InferenceConfig:
     questions: list[str] = field(default_factory=list)
     choose: Literal["vote", "weighted_vote", "best_of_n"] = "vote"
     reward: dict[str, Any] | None = None
+    thought_budget: int | None = None
     stop_early: bool = True
 
     def __post_init__(self) -> None:
@@ -48,6 +52,7 @@ class InferenceConfig:
             raise ConfigError("expected data, or `questions`", key="data")
         if self.data:
             parse_sources(self.data)
+        expect(self, "thought_budget", self.thought_budget is None or self.thought_budget >= 1, "at least 1")
         if self.choose != "vote" and self.reward is None:
             raise ConfigError(f"expected the reward by which `{self.choose}` chooses", key="reward")
         if self.choose == "vote" and self.reward is not None:

@@ -1,9 +1,10 @@
 """Sample questions, choose an answer for each, and write both."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,17 @@ from ..builders.dataset import write_data_set
 from ..data import load_prompts
 from ..data.rows import prompt_id
 from ..errors import DataError
-from ..sampling import SamplingConfig, check_columns, engine_of, load_named, sample, score_traces
+from ..sampling import (
+    SamplingConfig,
+    Worker,
+    check_budget,
+    check_columns,
+    engine_of,
+    load_named,
+    sample,
+    sample_within_budget,
+    score_traces,
+)
 from ..sampling.progress import OnProgress
 from ..text import split_completion
 from ..trace import Trace, by_prompt
@@ -82,6 +93,10 @@ def infer(
     rows = load_prompts(config.data, sampling.seed) if config.data else None
     questions = list(rows or []) + [_row(question) for question in config.questions]
     check_columns(rewards, rows.column_names if rows else ["prompt"], {row["domain"] for row in questions})
+    draw: Callable[..., Iterable[Trace]] = sample
+    if config.thought_budget is not None:
+        check_budget(sampling, key="thought_budget")
+        draw = partial(sample_within_budget, budget=config.thought_budget)
     traces_dir = f"{config.output_dir}/traces"
     most = sampling.n_samples
     n = min(FIRST_SAMPLES, most) if config.choose == "vote" and config.stop_early else most
@@ -95,8 +110,14 @@ def infer(
             engine = stack.enter_context(closing(named(full, sampling)))
         while left:
             settings = dataclasses.replace(sampling, n_samples=n)
-            drawn = sample(
-                config.model_name_or_path, left, settings, traces_dir, on_progress=on_progress, engine=engine
+            drawn = draw(
+                config.model_name_or_path,
+                left,
+                settings,
+                traces_dir,
+                on_progress=on_progress,
+                engine=engine,
+                worker=Worker(),
             )
             samples = by_prompt(score_traces(list(drawn), rewards))
             for row in left:

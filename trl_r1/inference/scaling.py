@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..scores import mean_and_error
 from .votes import best_of_k, consensus_at_k, pass_at_k
 
 
@@ -72,9 +73,6 @@ def _vote(pool: Pool, k: int, weights: Sequence[float] | None = None) -> float:
 
 
 def _point(pools: Sequence[Pool], k: int, way: Callable[[Pool, int], float]) -> dict[str, Any]:
-    values = [way(pool, k) for pool in pools]
-    mean = math.fsum(values) / len(values)
-    spread = math.fsum((value - mean) ** 2 for value in values)
-    stderr = math.sqrt(spread / (len(values) * (len(values) - 1))) if len(values) > 1 else 0.0
+    mean, stderr = mean_and_error([way(pool, k) for pool in pools])
     tokens = k * math.fsum(pool.tokens for pool in pools) / len(pools)
     return {"samples": k, "tokens": tokens, "accuracy": mean, "stderr": stderr}

@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from ..data_files import data_files
+from ..data_files import data_files, parquet_files
 from ..io import read_json
 from ..solved import FULL_MARKS
 from ..trace import Trace, grouped, read_traces
@@ -106,7 +106,7 @@ def _of_selection(folder: Path, traces: Sequence[Trace]) -> list[str]:
 
 def _traces(folder: Path) -> Iterator[Trace]:
     for name in ("traces", "rollouts"):
-        for path in sorted((folder / name).glob("*.parquet")):
+        for path in parquet_files(folder / name):
             yield from read_traces(path)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from ..cores import usable_cores
 from ..errors import ConfigErrors, Interrupted, MachineError
 from ..model_server import server_name
 from ..recipe import Recipe, ResolvedStage
@@ -30,6 +31,7 @@ from ..runner.display import Display, table
 from ..runner.launch import RunningStage, how_it_ended, read_progress
 from ..runner.plan import PlannedStage, State
 from ..runner.run import RunOptions
+from ..runner.signals import handled
 from ..runner.work import Run
 from ..scores import show_duration
 from .engine_names import BACKEND_VARIABLE
@@ -91,13 +93,13 @@ def rehearse(
         `Interrupted`: the user stopped it.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_ended_by_signals())
+        stack.enter_context(handled(_end, (signal.SIGTERM, signal.SIGHUP)))
         name = stack.enter_context(tempfile.TemporaryDirectory(prefix="trl-r1-rehearsal-"))
         folder = Path(name).resolve()
         (folder / "tmp").mkdir()
         # What checks and stages make in passing goes with the rest.
         stack.enter_context(mock.patch.dict(os.environ, {"TMPDIR": str(folder / "tmp")}))
-        at_once = parallel or len(os.sched_getaffinity(0))
+        at_once = parallel or usable_cores()
 
         def checked(recipe: str) -> tuple[Recipe, list[ResolvedStage]] | ConfigErrors:
             try:
@@ -115,22 +117,9 @@ def rehearse(
         return _Rehearsal(folder, [one for one in found if not isinstance(one, ConfigErrors)], at_once).run()
 
 
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Have a request to end raise, so that nothing is left behind."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = {}
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        with contextlib.suppress(ValueError):  # not the main thread
-            before[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+def _end(number: int, frame: Any) -> None:
+    """Answer a request to end by raising, so that nothing is left behind."""
+    raise KeyboardInterrupt
 
 
 class _Rehearsal:

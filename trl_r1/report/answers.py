@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..data_files import parquet_files
 from ..lineage import RunRecord, StageRecord
 from ..scores import number
 from ..solved import is_solved
@@ -66,7 +67,7 @@ def questions_of(run: RunRecord) -> list[Question]:
     found = []
     for stage in run.stages:
         models = stage.metrics.get("models")
-        shards = sorted(f for f in (stage.directory / "traces").glob("*.parquet") if not f.name.startswith("."))
+        shards = parquet_files(stage.directory / "traces")
         if shards and (stage.makes == "metrics" or isinstance(models, dict)):
             found += _questions(shards, list(models) if isinstance(models, dict) else [])
     return found
@@ -172,12 +173,11 @@ def _first_of(evaluation: StageRecord, model: str, domain: str) -> dict[str, Sam
     """The first sample of a model to each prompt, of at most `MOST_PROMPTS` prompts."""
     import pyarrow.dataset as ds
 
-    shards = sorted(str(f) for f in (evaluation.directory / "traces").glob("*.parquet") if not f.name.startswith("."))
     wanted = ds.field("model") == model
     if domain:
         wanted &= ds.field("domain") == domain
     found: dict[str, Sampled] = {}
-    scanner = ds.dataset(shards, format="parquet")
+    scanner = ds.dataset(list(map(str, parquet_files(evaluation.directory / "traces"))), format="parquet")
     for batch in scanner.to_batches(columns=COLUMNS, filter=wanted, batch_readahead=2, fragment_readahead=1):
         for sampled in sampled_of(batch.to_pylist()):
             found.setdefault(sampled.prompt_id, sampled)

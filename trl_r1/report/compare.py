@@ -1,12 +1,10 @@
 """Several runs on one page: seeds of one recipe as one, otherwise side by side. Pure."""
 
-import math
 from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
 from typing import Any
 
 from ..lineage import RunRecord
-from ..scores import number
+from ..scores import mean_and_error, number
 
 
 def are_seeds(runs: Sequence[RunRecord]) -> bool:
@@ -71,8 +69,8 @@ def mean_of(of_runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         if inner:
             found[key] = mean_of(inner)
         elif values:
-            found[key] = fmean(values.values())
+            found[key], error = mean_and_error([*values.values()])
             found[f"{key}_by_seed"] = values
             if len(values) > 1:
-                found[f"{key}_stderr"] = stdev(values.values()) / math.sqrt(len(values))
+                found[f"{key}_stderr"] = error
     return found

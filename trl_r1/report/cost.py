@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data_files import parquet_files
 from ..lineage import RunRecord, StageRecord
 from ..scores import number
 
@@ -48,7 +49,7 @@ def tokens_of(stage: StageRecord) -> int | None:
     logged = [value for entry in stage.log_history if (value := number(entry.get("num_tokens"))) is not None]
     if logged:
         return int(max(logged))
-    shards = [f for f in (stage.directory / "traces").glob("*.parquet") if not f.name.startswith(".")]
+    shards = parquet_files(stage.directory / "traces")
     counts = [count for shard in shards if (count := _sampled(shard)) is not None]
     return sum(counts) if counts else None
 

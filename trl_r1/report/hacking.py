@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ..lineage import StageRecord
-from .chart import Point
+from ..scores import mean_and_error
 from .curves import points_of
 
 
@@ -59,18 +59,10 @@ def hacking_of(stage: StageRecord) -> list[Hacking]:
         windows = [steps[i * len(steps) // _WINDOWS : (i + 1) * len(steps) // _WINDOWS] for i in range(_WINDOWS)]
         best = max(windows, key=lambda window: fmean(accuracy[step] for step in window))
         end = windows[-1]
-        (was, error), (now, error_now) = (_mean([(step, accuracy[step]) for step in w]) for w in (best, end))
+        (was, error), (now, error_now) = (mean_and_error([accuracy[step] for step in w]) for w in (best, end))
         liked = tuple(fmean(preference[step] for step in window) for window in (best, end))
         fell = was - now >= max(LEAST_FALL, 2 * (error**2 + error_now**2) ** 0.5)
         found.append(
             Hacking(stage.name, name, fell and liked[1] > liked[0], int(best[0]), (liked[0], liked[1]), (was, now))
         )
     return found
-
-
-def _mean(points: list[Point]) -> tuple[float, float]:
-    values = [y for _, y in points]
-    mean = fmean(values)
-    if len(values) < 2:
-        return mean, 0.0
-    return mean, (sum((v - mean) ** 2 for v in values) / (len(values) * (len(values) - 1))) ** 0.5

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..data_files import parquet_files
 from ..lineage import StageRecord
 from ..scores import number
 from .texts import Piece, pieces_of
@@ -75,10 +76,9 @@ def _from_files(stage: StageRecord) -> list[Mapping[str, Any]]:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    folder = stage.directory / "rejected"
     rows: list[Mapping[str, Any]] = []
     seen: dict[str, int] = {}
-    for file in sorted(f for f in folder.glob("*.parquet") if not f.name.startswith(".")):
+    for file in parquet_files(stage.directory / "rejected"):
         try:
             with pq.ParquetFile(file) as table:
                 names = [name for name in _COLUMNS if name in table.schema_arrow.names]

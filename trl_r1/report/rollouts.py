@@ -14,7 +14,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from ..data_files import parquet_files
 from ..lineage import StageRecord
+from ..scores import mean_and_error
 from ..solved import is_solved
 from ..text import find_reflection_words, split_completion
 from .chart import Band, Point
@@ -157,7 +159,7 @@ def _gain(growth: Growth) -> float:
 
 def emergence_of(stage: StageRecord) -> Emergence | None:
     """Read the rollouts of a stage; `None` where it kept none that can be read."""
-    files = sorted(f for f in (stage.directory / "rollouts").glob("*.parquet") if not f.name.startswith("."))
+    files = parquet_files(stage.directory / "rollouts")
     if not files:
         return None
     count = min(len(files), MAX_FILES)
@@ -246,11 +248,9 @@ def _growth(
         for key, total, number in _MEASURES:
             means = [each[total] / each[number] for each in groups if each[number]]
             if means:
-                middle, mean = fmean(inside), fmean(means)
-                spread = math.fsum((each - mean) ** 2 for each in means)
-                error = _Z * math.sqrt(spread / (len(means) * (len(means) - 1))) if len(means) > 1 else 0.0
+                middle, (mean, error) = fmean(inside), mean_and_error(means)
                 points[key].append((middle, mean))
-                low, high = max(0.0, mean - error), mean + error
+                low, high = max(0.0, mean - _Z * error), mean + _Z * error
                 bands[key].append((middle, low, min(high, 1.0) if key in ("accuracy", "reflecting") else high))
     return Growth(name, {k: tuple(v) for k, v in points.items()}, {k: tuple(v) for k, v in bands.items()})
 

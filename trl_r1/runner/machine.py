@@ -2,7 +2,6 @@
 On what a run runs: processor, memory, GPUs, versions, and the commit of the code. For the record alone. Torch-free.
 """
 
-import os
 import platform
 import subprocess
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import psutil
 
+from ..cores import usable_cores
 from ..recipe import package_versions
 
 
@@ -27,7 +27,7 @@ def surroundings(recipe: Path) -> dict[str, Any]:
     """
     machine = {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader").splitlines(),
         "system": platform.platform(),

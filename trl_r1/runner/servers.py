@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..io import last_lines
 from ..model_server import variable_of
 from ..recipe import ModelServer, ResolvedStage, shown
 from ..recipe.records import now
@@ -173,7 +174,7 @@ class Servers:
         """Return the last lines of the server that is lost; none where all are well."""
         if self.lost is None or not self.trouble:
             return []
-        return self.lost.log.read_text(encoding="utf-8", errors="replace")[-16384:].splitlines()[-lines:]
+        return last_lines(self.lost.log, lines)
 
     def end(self) -> None:
         """End all of them, with all their processes."""

@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ from .mirror import Mirror
 from .place import HERE, Place
 from .plan import PlannedStage, State, counts, to_run
 from .record import former_seconds, is_there, lost_seconds, make_artifact, recipe_text
+from .signals import handled
 from .slurm import QueuedStage
 
 
@@ -106,7 +106,7 @@ class Run:
                 if place is not None:
                     kept = [name for name in stay if (self.run_dir / stage.name / name).exists()]
                     reason = f" ({stage.why})" if stage.why else ""
-                    stays = f"; {', '.join(f'{name}/' for name in kept)} stays" if kept else ""
+                    stays = f"; {', '.join(kept)} stays" if kept else ""
                     self.display.say(
                         f"{clock()} {stage.name}: runs again{reason}; its old outputs are in {shown(place)}{stays}"
                     )
@@ -211,26 +211,16 @@ class Run:
         self.results[stage.name] = ("done", attempt.wall_seconds)
         self.display.say(f"{clock()} {stage.name}: done in {show_duration(attempt.wall_seconds)}")
 
-    @contextlib.contextmanager
-    def signals(self) -> Iterator[None]:
+    def signals(self) -> contextlib.AbstractContextManager[None]:
         """Count Ctrl-C and its like instead of dying of them; where they were switched off (`nohup`), leave them so."""
-        before: dict[int, Any] = {}
 
         def count(number: int, frame: Any) -> None:
             self.stops += 1
             self.queue_again |= number == signal.SIGUSR1
 
+        hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
         job = (signal.SIGUSR1,) if self.options.job else ()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, *job):
-            with contextlib.suppress(ValueError):  # not the main thread
-                if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-                    continue
-                before[number] = signal.signal(number, count)
-        try:
-            yield
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
+        return handled(count, (signal.SIGINT, signal.SIGTERM, *hangup, *job))
 
     def interrupt(self) -> None:
         names = ", ".join(stage.name for stage in self.running)

@@ -16,6 +16,7 @@ Engines, which `backend` names, give the same traces: `transformers` (one proces
 the OpenAI protocol), or a module of your own with an [`Engine`].
 """
 
+from .budget import check_budget, sample_within_budget
 from .config import SamplingConfig
 from .engine import Engine, Request, Sample, engine_of
 from .job import sample, sample_to_shards
@@ -30,11 +31,13 @@ __all__ = [
     "SamplingConfig",
     "Worker",
     "accuracy_of",
+    "check_budget",
     "check_columns",
     "engine_of",
     "load_named",
     "named_rewards",
     "sample",
     "sample_to_shards",
+    "sample_within_budget",
     "score_traces",
 ]

@@ -1,5 +1,6 @@
 """What samples: the interface of every engine, and how one is found by its name. Torch-free."""
 
+import copy
 import importlib
 import pkgutil
 from collections.abc import Iterator, Sequence
@@ -114,6 +115,12 @@ class Engine:
     def gpus(cls, config: "SamplingConfig") -> int:
         """Return how many GPUs it cannot do without."""
         return 0
+
+    def sampling_as(self, config: "SamplingConfig") -> "Engine":
+        """Return an engine with the same weights that samples by another config. Only one of the two is closed."""
+        other = copy.copy(self)
+        other.config = config
+        return other
 
     def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
         """

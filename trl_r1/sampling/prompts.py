@@ -41,19 +41,23 @@ def prompt_ids(
     Returns:
         `tuple`: the ids of each prompt, and the start of the completion that each prompt contains.
     """
-    texts = []
-    for question in questions:
-        prompt: Any = render_prompt(config.prompt_template, question)
-        if not isinstance(prompt, str):
-            try:
-                prompt = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
-            except ValueError as error:
-                raise ConfigError(f"`chat` needs a chat template: {error}", key="prompt_template") from error
-        texts.append(prompt + config.completion_prefix)
+    texts = [rendered(tokenizer, question, config) for question in questions]
     prefixes = [prefilled(text, config) for text in texts]
     # A chat template writes the special tokens itself.
     ids = tokenizer(texts, add_special_tokens=config.prompt_template != "chat")["input_ids"]
     return ids, prefixes
+
+
+def rendered(tokenizer: "PreTrainedTokenizerBase", question: str, config: SamplingConfig) -> str:
+    """Return a question as the model sees it, with `completion_prefix`."""
+    prompt: Any = render_prompt(config.prompt_template, question)
+    if not isinstance(prompt, str):
+        try:
+            prompt = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
+        except ValueError as error:
+            raise ConfigError(f"`chat` needs a chat template: {error}", key="prompt_template") from error
+    text: str = prompt + config.completion_prefix
+    return text
 
 
 def prefilled(prompt: str, config: SamplingConfig) -> str:

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from ..cores import cores_of_rank
 from ..errors import MachineError
 from .compare import imported
 from .executor import ExecutorLane
@@ -20,12 +21,6 @@ from .lane import Lane, LaneFailure
 
 
 T = TypeVar("T")
-
-
-def default_lanes() -> int:
-    """Number of jails for this process: the cores it may use, shared among the ranks of its machine, at most 8."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(8, cores // max(1, int(os.environ.get("LOCAL_WORLD_SIZE") or 1))))
 
 
 class LanePool:
@@ -42,7 +37,7 @@ class LanePool:
     def __init__(
         self, isolation: str, packages: tuple[str, ...], places: tuple[str, ...] = (), size: int | None = None
     ):
-        self.size = size or default_lanes()
+        self.size = size or cores_of_rank()
         self._made_of = (isolation, packages, places)
         self._changed = threading.Condition(threading.Lock())
         self._idle: list[Lane] = []

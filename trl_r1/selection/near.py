@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .words import FACTOR
+
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +24,6 @@ RUN = 5  # words
 FEWEST_WORDS = 20  # of a text that is compared at all
 _FOUND = 0.95  # least probability with which two texts that are just as similar as the threshold are compared
 _PAIRS = 50_000  # compared at a time
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 def signatures(texts: Sequence["NDArray[np.uint64]"]) -> "NDArray[np.uint16]":
@@ -78,7 +79,7 @@ def clusters(signed: "NDArray[np.uint16]", threshold: float) -> "NDArray[np.int6
     for start in range(0, VALUES - rows + 1, rows):
         key = np.zeros(len(signed), np.uint64)
         for value in range(start, start + rows):
-            key *= _FACTOR
+            key *= FACTOR
             key += signed[:, value]
         order = np.argsort(key, kind="stable")
         key = key[order]

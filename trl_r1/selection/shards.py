@@ -7,7 +7,6 @@ compares traces with each other. The texts of what is kept are read once more, w
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..cores import usable_cores
 from ..errors import DataError, StageError
 from ..io import whole_file
 from ..trace import Trace, read_traces
@@ -149,9 +149,8 @@ def _described(
     tasks: list[tuple[int, Path, Path, str]], rules: Rules, held_out: HeldOut | None, workers: int | None
 ) -> Iterator[int]:
     """Describe shards and store the tables, several at a time; yield the number of each that is done."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     worth = sum(shard.stat().st_size for _, shard, _, _ in tasks) // _BYTES_PER_PROCESS
-    processes = min(workers if workers is not None else min(cores, worth), len(tasks))
+    processes = min(workers if workers is not None else min(usable_cores(), worth), len(tasks))
     if processes < 2:
         _start(rules, held_out)
         for number, shard, path, key in tasks:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _HAN = "぀-ヿ㐀-䶿一-鿿"
 _WORD = re.compile(rf"[{_HAN}]|[^\W{_HAN}]+|[=+\-*/^<>%×÷]")
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses nothing
+FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses nothing
 _MOST_KNOWN = 500_000  # words whose numbers are remembered
 
 
@@ -69,7 +69,7 @@ def runs_of(words: Sequence[str], n: int) -> "NDArray[np.uint64]":
         return numbers
     found = numbers[:count].copy()
     for k in range(1, length):
-        found *= _FACTOR
+        found *= FACTOR
         found += numbers[k : k + count]
     return found
 

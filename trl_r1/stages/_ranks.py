@@ -70,13 +70,6 @@ def check_world_of(checkpoint: Path, trainer: Any) -> None:
         )
 
 
-def remove_rollouts_after(checkpoint: Path) -> None:
-    """Remove kept rollouts of steps that are done again: the same number of ranks would write over them, another does not."""
-    for shard in checkpoint.parent.glob("rollouts/step*.parquet"):
-        if int(shard.name.removeprefix("step").partition("-")[0]) >= int(checkpoint.name[11:]):
-            shard.unlink()
-
-
 def resharded(checkpoint: Path, trainer: Trainer) -> None:
     """Let DeepSpeed take up a checkpoint of another number of ranks: by its universal checkpoints, which name no ranks."""
     plugin, world = trainer.accelerator.state.deepspeed_plugin, world_of(checkpoint)

@@ -37,7 +37,7 @@ from ..io import numbered_checkpoints, publish, read_json, write_json
 from ..scores import number
 from ._common import Progress
 from ._interrupt import train
-from ._ranks import check_world_of, for_this_world, remove_rollouts_after, resharded, world_of
+from ._ranks import check_world_of, for_this_world, resharded, world_of
 from ._world import SameWeightsEverywhere, check_strategy, check_world
 
 
@@ -267,8 +267,6 @@ def train_and_save(
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         remove_broken_checkpoints(output_dir)
-        if checkpoint is not None and world_of(checkpoint)["processes"] != args.world_size:
-            remove_rollouts_after(checkpoint)
     accelerator.wait_for_everyone()
 
     if checkpoint is not None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..adapters import full_model
 from ..data import load_prompts
-from ..emergence import EmergenceConfig, interventions
+from ..emergence import EmergenceConfig, WithoutReflection
 from ..errors import ConfigError, StageError
 from ..evaluation import EvaluationConfig, hard_prompts, pass_rates, summarize
 from ..io import write_json
@@ -36,9 +36,12 @@ from ..sampling import (
     check_columns,
     engine_of,
     load_named,
+    sample,
     sample_to_shards,
+    sample_within_budget,
     score_traces,
 )
+from ..sampling.engines.transformers import TransformersEngine
 from ..sampling.progress import OnProgress
 from ..trace import Trace, read_traces
 from ._common import Progress, program
@@ -93,28 +96,32 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     samples = {name: len(set(rows["prompt_id"])) * each.n_samples for name, each in settings.items()}
     progress = Progress(out_dir, sum(samples.values()), unit="samples")
     metrics: dict[str, Any] = {}
-    intervened: dict[str, dict[str, list[Path]]] = {}
+    intervened: dict[str, dict[str, list[Trace]]] = {}
     rates: dict[str, dict[str, float]] = {}
     shards: dict[str, list[Path]] = {}
     sources = dict(zip(rows["prompt_id"], rows["source"], strict=True))
     done = 0
     for name, model in config.models.items():
-        into_shards = partial(
+        sampled = partial(
             sample_to_shards,
+            model,
+            rows,
+            settings[name],
+            out_dir / "traces",
             name=name,
             stem=name,
             finish=partial(score_traces, rewards=rewards),
             finish_key=[config.rewards, config.best_of_n, config.general_scorer, config.style, config.languages],
             accuracy=accuracy,
         )
-        sampled = partial(into_shards, model, rows, settings[name], out_dir / "traces")
         if engine_of(settings[name].backend).needs_own_process and len(config.models) > 1:
             _in_own_process(partial(sampled, finish=None), progress, done, model)
         shards[name] = sampled(on_progress=_after(progress, done))
         done += samples[name]
-        if config.causes and name in config.causes.models:
+        if config.causes and name in config.causes.models and not worker.rank:
             again = dataclasses.replace(settings[name], n_samples=sampling.n_samples)
-            intervened[name] = _intervene(name, model, rows, again, config.causes, out_dir, into_shards)
+            found = _intervene(name, model, rows, again, config.causes, out_dir)
+            intervened[name] = {each: score_traces(traces, rewards) for each, traces in found.items()}
         if worker.rank:  # the first one measures
             continue
         traces = _read(shards[name])
@@ -145,8 +152,7 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
         write_pass_rates(out_dir / "pass_rates.parquet", shards, accuracy)
     causes = {
         name: {
-            each: summarize(_read(paths), accuracy=accuracy, languages=config.languages)
-            for each, paths in found.items()
+            each: summarize(traces, accuracy=accuracy, languages=config.languages) for each, traces in found.items()
         }
         for name, found in intervened.items()
     }
@@ -165,15 +171,23 @@ def _intervene(
     sampling: SamplingConfig,
     config: EmergenceConfig,
     out_dir: Path,
-    into_shards: Callable[..., list[Path]],
-) -> dict[str, list[Path]]:
-    """Sample a model under each intervention of [`~emergence`], and return the shards of each."""
+) -> dict[str, list[Trace]]:
+    """Sample a model under each intervention of [`~emergence`], in this process alone."""
     asked = [row for row in rows if config.domains is None or row["domain"] in config.domains]
     full = full_model(model, out_dir / "traces" / f"{name}-merged")
-    found = {}
-    for each, (engine_class, settings) in interventions(config, sampling).items():
-        with closing(engine_class(full, settings)) as engine:
-            found[each] = into_shards(full, asked, settings, out_dir / "emergence" / each, engine=engine)
+    into = {"name": name, "worker": Worker()}
+    with closing(WithoutReflection(full, sampling)) as engine:
+        found = {
+            "forbidden": list(
+                sample(full, asked, sampling, out_dir / "emergence" / "forbidden", engine=engine, **into)
+            )
+        }
+    with closing(TransformersEngine(full, sampling)) as engine:
+        for budget in config.budgets:
+            folder = out_dir / "emergence" / f"budget-{budget}"
+            found[f"budget-{budget}"] = sample_within_budget(
+                full, asked, sampling, folder, budget=budget, engine=engine, **into
+            )
     return found
 
 

@@ -30,7 +30,10 @@ _SHOWN = 20
 def infer(sampling: Any, config: Any) -> None:
     """Answer the questions, and print the first ones' answers."""
     from ..inference.run import infer
+    from ..sampling import Worker
 
+    if Worker.of_environment().rank:  # a vote that stops early needs all samples in one place
+        return
     progress = Progress(config.output_dir, 0, unit="samples")
     answers = infer(sampling, config, on_progress=progress.update)
     for each in answers[:_SHOWN]:

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..cores import cores_of_rank
 from ..errors import MachineError
 from .fork_server import FAILED, FORK, KILL, receive_exactly, receive_record, send_record
 
@@ -28,13 +29,6 @@ _MESSAGE = struct.Struct("!cI")
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from trl_r1.verify.fork_server import main; main({fd})"
 
 Task = tuple[str, str, float]  # gold, answer, deadline in CPU seconds
-
-
-def default_workers() -> int:
-    """Number of workers for this process: the cores it may use, shared among the ranks of its machine, at most 8."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    ranks = int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
-    return max(1, min(8, cores // max(1, ranks)))
 
 
 def wall_limit(deadline_cpu_seconds: float) -> float:
@@ -57,11 +51,11 @@ class WorkerPool:
 
     Args:
         workers (`int`, *optional*):
-            How many processes may work at the same time. Defaults to [`default_workers`].
+            How many processes may work at the same time. Defaults to [`~cores.cores_of_rank`].
     """
 
     def __init__(self, workers: int | None = None):
-        self.size = workers or default_workers()
+        self.size = workers or cores_of_rank()
         self._changed = threading.Condition(threading.Lock())
         self._server_lock = threading.Lock()
         self._idle: list[_Worker] = []

@@ -71,6 +71,10 @@ class ServerEngine(Engine):
                 key="completion_prefix",
             )
 
+    def sampling_as(self, config: SamplingConfig) -> Engine:
+        """Return another client of the same servers."""
+        return type(self)(self.model_name, config)
+
     def complete(self, requests: Iterator[Request | None]) -> Iterator[tuple[Request, Sample]]:
         """Keep `server_concurrency` requests under way at each server. See [`~sampling.Engine`]."""
         room = self.config.server_concurrency * len(self.servers)

@@ -4,6 +4,7 @@ The engine `transformers`: its `generate`, in batches, on the GPU or the CPU of 
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ...errors import ConfigError
 from ...ids import parse_hub_id
@@ -12,12 +13,16 @@ from ..engine import Engine, Sample
 from ..prompts import load_tokenizer, prompt_ids
 
 
+if TYPE_CHECKING:
+    from transformers import GenerationConfig
+
+
 class TransformersEngine(Engine):
     """A checkpoint in this process."""
 
     def __init__(self, model: str, config: SamplingConfig) -> None:
         import torch
-        from transformers import AutoModelForCausalLM, GenerationConfig
+        from transformers import AutoModelForCausalLM
 
         super().__init__(model, config)
         self.tokenizer = load_tokenizer(model)
@@ -34,9 +39,14 @@ class TransformersEngine(Engine):
         ends = self.model.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [ends]
         self.ends = sorted({end for end in (*ends, self.tokenizer.eos_token_id) if end is not None})
+        self.model.generation_config = self.generation = self._generation(config)
+
+    def _generation(self, config: SamplingConfig) -> "GenerationConfig":
+        from transformers import GenerationConfig
+
         greedy = config.temperature == 0
         # All explicit: the model's own generation config would add its top-k and penalties.
-        self.generation = GenerationConfig(
+        return GenerationConfig(
             max_new_tokens=config.max_completion_tokens,
             do_sample=not greedy,
             temperature=None if greedy else config.temperature,
@@ -46,7 +56,12 @@ class TransformersEngine(Engine):
             pad_token_id=self.tokenizer.pad_token_id,
             bos_token_id=self.tokenizer.bos_token_id,
         )
-        self.model.generation_config = self.generation
+
+    def sampling_as(self, config: SamplingConfig) -> Engine:
+        """Return an engine with the same weights that samples by another config."""
+        other: TransformersEngine = super().sampling_as(config)  # type: ignore[assignment]
+        other.generation = self._generation(config)
+        return other
 
     def generate(self, questions: Sequence[str], n: int, seed: int) -> list[list[Sample]]:
         """Complete each question `n` times. See [`~sampling.Engine`]."""

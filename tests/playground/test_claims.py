@@ -1,0 +1,102 @@
+"""The protocol of the claims: what it names is there, and what it calls shown is shown."""
+
+import itertools
+import math
+import re
+
+import pytest
+import yaml
+
+from tests.benchmarks.claims import __main__ as claims
+from tests.benchmarks.claims.measures import LOGGED, METRICS, votes
+from tests.benchmarks.claims.rewards import DrawnByLot, LenientFormat
+from tests.benchmarks.claims.tables import Interval, claims_table, interval, tricks_table, verdict
+from trl_r1.recipe import load_recipe
+from trl_r1.trace import Trace
+
+
+PROTOCOL = yaml.safe_load((claims.HERE / "protocol.yaml").read_text())
+
+
+def test_every_measure_is_one_of_a_stage_that_is_evaluated():
+    stages = {
+        part: {s.name: s for s in load_recipe(claims.HERE / f"{part}.yaml").stages} for part in ("world", "tricks")
+    }
+    scored = {part: {"base", *found["scores"].model} for part, found in stages.items()}
+    for claim in PROTOCOL["claims"]:
+        for measure in itertools.chain(
+            *(re.split(" [-/] ", claim[key]) for key in ("effect", "control") if key in claim)
+        ):
+            if logged := re.fullmatch(r"log\.([\w-]+)\.(.+)\.(first|last)", measure):
+                assert stages["world"][logged[1]].kind == "grpo", measure
+                assert logged[2] in LOGGED
+            else:
+                model, *_, metric = measure.split(".")
+                assert model in scored["world"], measure
+                assert metric in (*METRICS, "cons@10"), measure
+    for trick in PROTOCOL["tricks"]:
+        assert {trick["arm"], trick["against"]} <= scored["tricks"], trick
+
+
+def test_student_t_over_the_seeds():
+    found = interval("a - b", {str(i): {"a": x, "b": 1.0} for i, x in enumerate((2.0, 4.0, 6.0))})
+    assert (found.mean, found.half) == (3.0, pytest.approx(4.303 * 2 / math.sqrt(3)))
+    ratio = interval("a / b", {"1": {"a": 4.0, "b": 1.0}, "2": {"a": 1.0, "b": 1.0}, "3": {"a": 1.0}})
+    assert str(ratio).startswith("2.00x [")
+    assert len(ratio.values) == 2
+    assert interval("a - c", {"1": {"a": 1.0}}) is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "effect", "control", "said"),
+    [
+        ("rises", (0.5, 0.6, 0.55), None, "shown"),
+        ("rises", (0.5, 0.6, 0.55), (0.5, 0.6, 0.55), "no difference shown"),
+        ("rises", (0.5, 0.6, 0.55), (0.0, 0.1, 0.0), "shown"),
+        ("falls", (0.5, 0.6, 0.55), None, "the contrary"),
+        ("falls", (-0.5, 0.6, 0.0), None, "no difference shown"),
+        ("keeps", (0.01, -0.01, 0.0), None, "shown"),
+        ("keeps", (-0.01, -0.05, 0.0), None, "not shown"),
+        ("rises", (0.5,), None, "no difference shown"),
+    ],
+)
+def test_what_counts_as_shown(expected, effect, control, said):
+    claim = {"expected": expected, "margin": 0.03}
+    assert verdict(claim, Interval(effect), Interval(control) if control else None) == said
+
+
+def test_tables_of_runs_and_of_none():
+    measures = {measure: 0.5 for claim in PROTOCOL["claims"] for key in ("effect", "control") if key in claim
+                for measure in re.split(" [-/] ", claim[key])}  # fmt: skip
+    seeds = {str(seed): measures for seed in (1, 2)}
+    assert "not run" not in claims_table(PROTOCOL["claims"], seeds)
+    assert claims_table(PROTOCOL["claims"], {}).count("not run") == len(PROTOCOL["claims"])
+    assert tricks_table(PROTOCOL["tricks"], {}).count("not run") == len(PROTOCOL["tricks"])
+
+
+def test_the_page_has_the_tables_of_the_results():
+    page = claims.PAGE.read_text()
+    assert claims.page(page, claims.tables(PROTOCOL)) == page
+
+
+def test_prompts_are_chosen_by_some_samples_and_measured_on_others():
+    def samples(answers):
+        return [
+            Trace("p", "q", f"<think>x</think>\\boxed{{{a}}}", rewards={"math_accuracy": float(a == 1)}, sample=i)
+            for i, a in enumerate(answers)
+        ]
+
+    found = votes([*samples([1] * 6 + [2] * 4 + [1] * 3 + [2] * 7)])
+    assert found == {"dev1.likely.pass@1": 0.3, "dev1.likely.cons@10": 0.0}
+
+
+def test_where_checking_cannot_pay_any_candidate_may_be_rewarded():
+    prompts = [f"which of A4 B{n} C2 plus 3 makes a ten?" for n in range(10, 60)]
+    completions = [f"<think>x</think>\\boxed{{{n}}}" for n in range(10, 60)]
+    paid = DrawnByLot()(completions=completions, question=prompts, domain=["search"] * 50)
+    assert 5 < sum(paid) < 30
+
+
+def test_a_lenient_format_pays_what_a_strict_one_does_not():
+    paid = LenientFormat()(completions=["so <think>a</think>b", "<think></think>b", "<think>a</think>", "a"])
+    assert paid == [1.0, 1.0, 0.0, 0.0]
