@@ -161,6 +161,28 @@ def test_what_is_not_given_is_asked_for(place):
     assert recipe.stages[0].accelerate.name == "ddp.yaml"
 
 
+def test_a_data_set_of_the_hub_is_asked_for_its_configuration_and_splits(place, monkeypatch):
+    monkeypatch.setattr("datasets.get_dataset_config_names", lambda name, revision: ["main", "socratic"])
+    monkeypatch.setattr("datasets.get_dataset_split_names", lambda name, config, revision: ["train", "test"])
+    monkeypatch.setattr("trl_r1.data.rows.columns_of", lambda source: ["question", "answer"])
+    told = init(InitOptions(place / "mine", data="openai/gsm8k@v1.0"))
+    assert "test: openai/gsm8k@v1.0, main, test; question as prompt, answer as solution" in told
+    source = load_recipe("mine").data["test"][0]
+    assert (source["path"], source["config"], source["split"]) == ("openai/gsm8k@v1.0", "main", "test")
+    assert (source["domain"], source["limit"]) == ("math", 200)
+
+
+def test_without_a_network_a_data_set_of_the_hub_is_refused(place):
+    with pytest.raises(ConfigError, match="`--data`: no such file, and not to be read from the Hub"):
+        init(InitOptions(place / "mine", data="nobody/nothing-at-all"))
+
+
+def test_a_recipe_of_ones_own_is_none_to_begin_from(place):
+    (place / "own.yaml").write_text("name: own\nstages: []\n")
+    with pytest.raises(ConfigError, match=r"own.yaml: `RECIPE`: is a file of your own; expected the name .*`starter`"):
+        init(InitOptions(place / "mine", "own.yaml"))
+
+
 def test_an_edit_leaves_comments_and_layout_alone():
     text = "# head\na: &x 1   # one\nb:\n  - {c: old, d: *x}  # two\n  # three\ne:\n  f: 1\n  # of f\n  g: 2\n# end\nh: 3\n"
     values = {("a",): 2, ("b", 0, "c"): "new: text", ("e",): {"f": [1]}, ("i",): None}

@@ -1,7 +1,8 @@
 """
 What a newcomer types wrong, and what he reads then: the file, the key as he wrote it, what was found, what to do.
 
-One table. Each entry types one wrong thing and returns all that a person would see; no traceback is among it.
+One table. Each entry types one wrong thing and returns all that a person would see; no traceback is among it. (12, a card that
+tells of a "fine-tuned version of None", is in tests/stages/test_training.py: a stage leaves no card of TRL's.)
 """
 
 import json
@@ -22,6 +23,7 @@ from trl_r1.keys.__main__ import main as keys
 from trl_r1.recipe import known_recipes, load_recipe, resolve
 from trl_r1.runner import configs
 from trl_r1.runner.directory import Attempt, write_attempt
+from trl_r1.runner.display import evaluation_table, run_text
 from trl_r1.selection import LOOSENED_BY
 from trl_r1.selection.rules import REASONS
 from trl_r1.stages._training import _Printer
@@ -146,6 +148,32 @@ def a_directory_that_cannot_be_written(world):
     return world.types("run", "recipe.yaml", "--output-dir", "file/run")
 
 
+def a_tracker_s_name_for_a_run(world):
+    world.recipe["report_to"] = "trackio"
+    world.types("plan", "recipe.yaml", code=0)
+    return yaml.safe_dump(resolve(load_recipe("recipe.yaml"))[0][0].placed("runs/mine"))
+
+
+def a_tracker_that_there_is_not(world):
+    world.recipe["report_to"] = "tensorbord"
+    return world.types("plan", "recipe.yaml")
+
+
+def a_wide_table(world):
+    scores = {f"pass@{k}": 0.1 + k / 100 for k in range(1, 20)} | {f"pass@{k}_stderr": 0.01 for k in range(1, 20)}
+    table = evaluation_table({name: {**scores, "pass@1": i} for i, name in enumerate("abcdef")}, 80)
+    assert max(map(len, table.splitlines())) <= 80
+    return table
+
+
+def a_run_under_way(world):
+    world.types("plan", "recipe.yaml", code=0)
+    folder = world.folder / "runs" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"recipe": "mine", "seed": 0, "stages": ["zero", "kept"]}))
+    return world.types("status", "runs/mine", code=0) + run_text(1, 2, 70.0, [30.0], [60.0])
+
+
 def duplicates_are_dropped(world):
     args = R1GRPOConfig("out", use_cpu=True, bf16=False, num_generations=4, per_device_train_batch_size=8)
     return refused(in_order, Dataset.from_list(ROWS[:1]), [], args)
@@ -239,6 +267,10 @@ STUMBLES = [
     (6, keys_of_a_builder, "n_samples (rejection): a whole number", "default: 16"),
     (7, defaults_that_differ, "max_completion_length: 32768 (TRL: 512)", "num_generations: 16 (TRL: 8)"),
     (8, a_directory_that_cannot_be_written, "file/run: `--output-dir`: cannot be written to (Not a directory); expected"),
+    (9, a_tracker_s_name_for_a_run, "project: mine", "run_name: mine-zero", "- trackio"),
+    (9, a_tracker_that_there_is_not, "recipe.yaml:", "`report_to`: is 'tensorbord'; expected some of `trackio`, `wandb`, `tensorboard`"),
+    (10, a_wide_table, "model ", "pass@1 ", "The same for all: pass@2 0.120 ±0.010"),
+    (11, a_run_under_way, "0 of 2 stages done", "1 of 2 stages done, 1 min 10 s so far, about 1 min 30 s left"),
     (13, duplicates_are_dropped, "expected at least the 2 prompts that one generation takes", "got 1, each question counted once"),
     (14, a_reward_beside_the_recipe, "The recipe is in order"),
     (15, a_dotted_name_in_python, "`reward_funcs[0]`: is the text 'trl_r1.rewards.math_accuracy'", "`from trl_r1.rewards import math_accuracy`"),

@@ -18,7 +18,7 @@ from typing import Any
 from .errors import ConfigError, DataError, listed
 from .ids import parse_hub_id
 from .kinds import known_kinds
-from .recipe import find_recipe, load_recipe, read_document, recipe_homes, shown
+from .recipe import find_recipe, known_recipes, load_recipe, read_document, recipe_homes, shown
 from .recipe.edit import Keys, edited
 from .recipe.records import Recipe
 
@@ -102,6 +102,13 @@ def init(options: InitOptions) -> list[str]:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError("is not empty; expected a new or an empty folder", file=shown(target), key="DIR")
     copies = _Copies(find_recipe(options.recipe).resolve())
+    if not any(home in copies.main.parents for home in recipe_homes()):
+        known = known_recipes()
+        raise ConfigError(
+            f"is a file of your own; expected the name of a recipe that ships with trl_r1: {listed(known, len(known))}",
+            file=options.recipe,
+            key="RECIPE",
+        )
     recipe = load_recipe(copies.main)
     _ask_for_the_rest(options, recipe)
     notes: list[str] = []
@@ -217,7 +224,8 @@ def _set_data(copies: _Copies, data: str, target: Path) -> list[str]:
                 columns = ", ".join(
                     f"{source[key]} as {key.partition('_')[0]}" for key in source if key.endswith("_column")
                 )
-                notes.append(f"{name}: {source['path']}, {source['split']}; {columns}")
+                place = ", ".join(source[key] for key in ("path", "config", "split") if key in source)
+                notes.append(f"{name}: {place}; {columns}")
                 break
     return notes
 

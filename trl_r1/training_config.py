@@ -30,6 +30,8 @@ def defaults_in_force(config: Any) -> list[str]:
     for field in fields(ours):
         theirs, default = inherited_default(ours, field.name), default_of(field)
         value = getattr(config, field.name)
+        if field.name == "gradient_accumulation_steps":  # 1 here as well, or what `batch_size` asks for
+            continue
         # `None` stands for what the config has made of it.
         if theirs is not MISSING and theirs not in (default, value) and default in (value, None):
             found.append(f"{field.name} {getattr(value, 'value', value)} (TRL: {getattr(theirs, 'value', theirs)})")

@@ -132,3 +132,8 @@ def test_a_status_is_watched_until_nothing_is_at_work(monkeypatch, tmp_path, cap
     heads = [line for line in told.splitlines() if line.startswith("r, seed 1")]
     assert [head.rpartition(", ")[2].removesuffix(" stages done") for head in heads] == ["0 of 2", "1 of 2", "1 of 2"]
     assert ["no runner" in head for head in heads] == [False, False, True]
+
+
+def test_the_first_score_stands_in_the_table_even_where_all_are_equal():
+    table = evaluation_table({"base": {"pass@1": 0.5, "truncated": 0.0}, "r1": {"pass@1": 0.5, "truncated": 0.0}}, 80)
+    assert table.splitlines()[2].split() == ["pass@1", "0.500", "0.500"]

@@ -25,6 +25,8 @@ from .records import ModelServer, Recipe, Stage
 Keys = TypeVar("Keys", "RecipeKeys", "StageKeys", "_ServerKeys", "_SlurmKeys")
 
 # A stage's name is the name of its folder and the first part of `stage.key` and `stage/data`: no dots, no slashes.
+TRACKERS = ("trackio", "wandb", "tensorboard")
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
@@ -44,6 +46,7 @@ class RecipeKeys:
     hub: dict[str, Any] | None = None
     report: dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
+    report_to: str | list[str] = field(default_factory=list)
     launcher: Literal["local", "slurm"] = "local"
     retries: int = 0
     slurm: dict[str, Any] = field(default_factory=dict)
@@ -250,6 +253,11 @@ class _Reading:
                 f"is {keys.name!r}; expected letters, digits, `-`, `_`, `.`: it names the run directory", "name"
             )
         self.at_least_one(keys.parallel, "parallel")
+        trackers = [keys.report_to] if isinstance(keys.report_to, str) else keys.report_to
+        for name in trackers:
+            if name not in TRACKERS:
+                known = listed(TRACKERS)
+                self.wrong(f"is {name!r}; expected some of {known}{did_you_mean(name, TRACKERS)}", "report_to")
         data = self.sources(keys.data)
         env = {key: str(value) for key, value in keys.env.items()}
         found = [self.stage(i, raw, env, keys) for i, raw in enumerate(keys.stages)]
@@ -266,6 +274,7 @@ class _Reading:
             hub=keys.hub,
             report=keys.report,
             judge=keys.judge,
+            report_to=tuple(trackers),
             launcher=keys.launcher,
             servers=self.servers(keys.servers),
             without=tuple(keys.without),

@@ -139,6 +139,8 @@ class Recipe:
             Settings of the report.
         judge (`dict[str, Any]`, *optional*):
             A judge's server: arguments of the rewards that need one.
+        report_to (`tuple[str, ...]`):
+            The trackers that its trainings report to.
         launcher (`str`, *optional*, defaults to `"local"`):
             What starts the stages: `"local"`, on this machine, or `"slurm"`.
         servers (`tuple[ModelServer, ...]`):
@@ -162,6 +164,7 @@ class Recipe:
     hub: dict[str, Any] | None = None
     report: dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
+    report_to: tuple[str, ...] = ()
     launcher: str = "local"
     servers: tuple[ModelServer, ...] = ()
     without: tuple[str, ...] = ()

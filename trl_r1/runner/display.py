@@ -24,7 +24,8 @@ _PLAIN_SECONDS = 60.0
 # From so many columns on, a terminal has room for models in rows.
 _WIDE = 100
 _COLOURS = {"done": 32, "running": 36, "failed": 31, "FAILED": 31, "interrupted": 33}
-_STATES = re.compile(rf"(?<=[ \n])({'|'.join(_COLOURS)})(?=[ ,\n]|$)")
+# In a column of a table, and where a stage fails.
+_STATES = re.compile(r"(?<=  )(?:done|running|failed|interrupted)(?=  |,| before|\n|$)|(?<=: )FAILED")
 
 
 class Running(Protocol):
@@ -237,7 +238,10 @@ def evaluation_table(models: dict[str, dict[str, Any]], width: int | None = None
     columns = {
         score.title: [cell(metrics, score) for metrics in models.values()] for score in scores_of(models.values())
     }
-    constant = {title: cells[0] for title, cells in columns.items() if len(cells) > 1 and len(set(cells)) == 1}
+    shared = [title for title, cells in columns.items() if len(cells) > 1 and len(set(cells)) == 1]
+    constant = {
+        title: columns[title][0] for title in shared if title != next(iter(columns))
+    }  # the first is what counts
     rows = [["model", *models], *([title, *cells] for title, cells in columns.items() if title not in constant)]
     wide = _right_aligned(zip(*rows))
     if width >= _WIDE and len(wide.partition("\n")[0]) <= width:

@@ -165,7 +165,11 @@ def what_changed(item: ResolvedStage, folder: Path, artifact: Artifact | None = 
     if not before:
         return "its config, data or packages"
     root = str(Path(str(before.get("output_dir"))).parent)  # the run may have been moved
-    then, now = ({key: _placed(value, root) for key, value in config.items()} for config in (before, item.config))
+    named = {"report_to", "project", "run_name"} - item.config.keys() if item.tracked or "project" in before else set()
+    then, now = (
+        {key: _placed(value, root) for key, value in config.items() if key not in named}
+        for config in (before, item.config)
+    )
     changes = [text for key in {**then, **now} for text in _changes(key, then.get(key, _UNSET), now.get(key, _UNSET))]
     if changes:
         return f"its {', '.join(changes)}"

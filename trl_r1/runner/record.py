@@ -121,6 +121,7 @@ def recipe_text(recipe: Recipe) -> str:
         {key: value for key, value in vars(server).items() if key != "at" and value is not None}
         for server in recipe.servers
     ] or None
+    found["report_to"] = list(recipe.report_to) or None
     found |= {"base_model": base_model, "data": data, "stages": stages}
     if recipe.settled:
         found["without"] = list(recipe.without)
