@@ -92,6 +92,15 @@ def test_the_schemas_lie_where_the_files_name_them(place, monkeypatch):
         jsonschema.validate(yaml.safe_load(path.read_text()), json.loads((place / "mine" / named).read_text()))
 
 
+def test_the_current_folder_may_be_the_project_s(place, monkeypatch):
+    (place / "mine").mkdir()
+    monkeypatch.chdir("mine")
+    init(InitOptions(Path("."), data="../rows.jsonl"))
+    assert load_recipe("recipe.yaml").name == "mine"
+    assert load_recipe("recipe.yaml").data["train"][0]["path"] == "../rows.jsonl"
+    assert sorted(path.name for path in place.iterdir()) == ["mine", "rows.jsonl"]
+
+
 def test_a_folder_that_is_not_empty_stays_as_it_is(place, capsys):
     (place / "mine").mkdir()
     (place / "mine" / "recipe.yaml").write_text("mine")
@@ -107,7 +116,9 @@ def test_a_folder_that_is_not_empty_stays_as_it_is(place, capsys):
         (["--data", "other.jsonl"], "other.jsonl: `solution_column`: none of its columns is called `answer`, `solution`; it "
          "has `problem`, `result`"),
         (["--data", "nowhere.jsonl"], "nowhere.jsonl: `path`: no such file or folder"),
-        (["--model", "no where"], "`--model`: is 'no where', no folder here"),
+        (["--model", "./nowhere"], "`--model`: is './nowhere'; expected a Hub id (`owner/name`, `owner/name@revision`) or a folder"),
+        (["--model", "gpt2"], "`--model`: is 'gpt2'; expected a Hub id"),
+        (["--data", "."], "`--data`: is a folder; expected a file (.jsonl, .json, .parquet"),
         (["--gpus", "3"], "`--gpus`: is 3; expected a divisor of 16 (`batch_size` 128"),
         (["--gpus", "-1"], "`--gpus`: is -1"),
     ],

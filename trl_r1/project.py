@@ -30,6 +30,7 @@ PROMPTS = ("prompt", "question", "problem")
 SOLUTIONS = ("answer", "solution")
 # Accelerate files of which one takes another's place for another number of GPUs.
 _BY_GPUS = ("cpu", "single_gpu", "ddp")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 # The first so many of a hundred rows are kept for evaluation, where a data set has no part of its own for it.
 _HELD_OUT = 10
 
@@ -98,7 +99,7 @@ def init(options: InitOptions) -> list[str]:
         [`~errors.ConfigError`]: the folder holds something, the recipe is not there, or an option does not go with it.
         [`~errors.DataError`]: the data cannot be read, or have no column that is known as a question or an answer.
     """
-    target = options.directory
+    target = options.directory.resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError("is not empty; expected a new or an empty folder", file=shown(target), key="DIR")
     copies = _Copies(find_recipe(options.recipe).resolve())
@@ -113,7 +114,7 @@ def init(options: InitOptions) -> list[str]:
     _ask_for_the_rest(options, recipe)
     notes: list[str] = []
     _copy(copies, recipe)
-    name = re.sub(r"[^\w.-]+", "-", target.resolve().name).strip("-.") or recipe.name
+    name = re.sub(r"[^\w.-]+", "-", target.name).strip("-.") or recipe.name
     copies.changes[copies.main]["name",] = name
     if options.model is not None:
         _set_model(copies, recipe, options.model, target)
@@ -128,7 +129,8 @@ def _ask_for_the_rest(options: InitOptions, recipe: Recipe) -> None:
     if options.ask is None:
         return
     if options.model is None and recipe.base_model is not None:
-        options.model = options.ask("base model, a Hub id or a folder", recipe.base_model)
+        answer = options.ask("base model, a Hub id or a folder", recipe.base_model)
+        options.model = None if answer == recipe.base_model else answer
     if options.data is None and "train" in recipe.data:
         there = str(recipe.data["train"][0].get("path"))
         answer = options.ask("data to train on, a file or a Hub id", there)
@@ -180,7 +182,7 @@ def _local(place: str, target: Path) -> str:
     path = Path(place).expanduser()
     if not path.exists():
         return place
-    relative = os.path.relpath(path.resolve(), target.resolve())
+    relative = os.path.relpath(path.resolve(), target)
     if relative.startswith(os.path.join("..", "..")):
         return str(path.resolve())
     # Without a dot a folder's name is read as the name of a stage.
@@ -194,11 +196,11 @@ def _set_model(copies: _Copies, recipe: Recipe, model: str, target: Path) -> Non
             f"`{recipe.name}` has no base model: each of {names} names its own; expected none, and an edit of recipe.yaml",
             key="--model",
         )
-    if not Path(model).expanduser().exists():
-        try:
-            parse_hub_id(model)
-        except ConfigError as error:
-            raise ConfigError(f"is {model!r}, no folder here, and: {error.message}", key="--model") from None
+    if not Path(model).expanduser().exists() and not _HUB_ID.fullmatch(model):
+        raise ConfigError(
+            f"is {model!r}; expected a Hub id (`owner/name`, `owner/name@revision`) or a folder that is there",
+            key="--model",
+        )
     copies.changes[copies.main]["base_model",] = _local(model, target)
 
 
@@ -250,9 +252,11 @@ def read_sources(data: str) -> dict[str, dict[str, str]]:
 
     found: dict[str, str] = {"path": data}
     splits = {"test": f"train[:{_HELD_OUT}%]", "train": f"train[{_HELD_OUT}%:]"}
-    if not Path(data).expanduser().exists() and data.count("/") == 1 and Path(data).suffix not in (*READERS, ".gz"):
+    if Path(data).expanduser().is_dir():
+        raise DataError(f"is a folder; expected a file ({', '.join(READERS)}) or a Hub id", file=data, key="--data")
+    if not Path(data).exists() and _HUB_ID.fullmatch(data) and Path(data).suffix not in (*READERS, ".gz"):
         found |= _of_the_hub(data, splits)
-    columns = columns_of(DataSource(**{**found, "split": splits["train"]}))
+    columns = columns_of(DataSource(data, config=found.get("config"), split=splits["train"]))
     for key, known in (("prompt_column", PROMPTS), ("solution_column", SOLUTIONS)):
         column = next((name for name in known if name in columns), None)
         if column is None:
@@ -343,10 +347,11 @@ def _write(copies: _Copies, target: Path, name: str, recipe: str, first: str) ->
             (folder / file).write_text((home / file).read_text(encoding="utf-8"), encoding="utf-8")
         (folder / "README.md").write_text(_readme(name, recipe, first), encoding="utf-8")
         _write_schemas(folder / SCHEMAS)
-        try:
+        if target.exists():  # which may be the current folder
+            for path in folder.iterdir():
+                os.rename(path, target / path.name)
+        else:
             os.rename(folder, target)
-        except OSError as error:  # which somebody else has filled meanwhile
-            raise ConfigError(f"cannot be written ({error.strerror})", file=shown(target), key="DIR") from None
     own = [*sorted(copies.names.values()), "rewards.py", "test_rewards.py", "README.md", f"{SCHEMAS}/"]
     return [f"{shown(target)}: {', '.join(own)}", "", f"  cd {shown(target)}", "  trl-r1 plan recipe.yaml"]
 
@@ -377,4 +382,7 @@ file that its `config:` names. `trl-r1 keys KIND [KEY]` says what a key means; `
 
 def asked(question: str, default: str) -> str:
     """Ask on the terminal; an empty answer is the default."""
-    return input(f"{question} [{default}]: ").strip() or default
+    try:
+        return input(f"{question} [{default}]: ").strip() or default
+    except EOFError:  # Ctrl-D
+        raise KeyboardInterrupt from None

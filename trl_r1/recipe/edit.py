@@ -26,7 +26,8 @@ def edited(text: str, values: Mapping[Keys, Any]) -> str:
     Raises:
         `KeyError`: there is no such place.
     """
-    places = dict(_places(yaml.compose(text, Loader=yaml.SafeLoader), ()))
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    places = dict(_places(root, ())) if root is not None else {}
     added = ""
     replaced: dict[int, tuple[int, str]] = {}
     for keys, value in values.items():
@@ -57,7 +58,7 @@ def _places(node: yaml.Node, keys: Keys) -> Iterator[tuple[Keys, yaml.Node]]:
 
 def _end(node: yaml.Node) -> int:
     """Where a node ends; a block's own mark stands behind the comments that follow it."""
-    if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
+    if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value:
         return int(node.end_mark.index)
     last = node.value[-1]
     return _end(last[1] if isinstance(last, tuple) else last)
