@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from trl_r1.cores import usable_cores
+
 
 # Before anything imports torch or huggingface_hub; the processes that tests start take it over.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,7 +17,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Return what `-n auto` means here: the cores that this process may use, where xdist counts those of the machine."""
-    return min(len(os.sched_getaffinity(0)), 8)
+    return min(usable_cores(), 8)
 
 
 @pytest.fixture(autouse=True)

@@ -59,7 +59,7 @@ def test_new_versions_of_trl_are_tried_on_tests_that_are_there():
 
 @pytest.mark.parametrize(
     ("constraints", "extras"),
-    [("constraints.txt", ["test", "deepspeed"]), ("constraints-vllm.txt", ["test", "deepspeed", "vllm"])],
+    [("constraints.txt", ["test", "deepspeed", "docs"]), ("constraints-vllm.txt", ["test", "deepspeed", "vllm"])],
 )
 def test_what_is_installed_has_one_exact_version_within_its_range(constraints, extras):
     lines = (ROOT / constraints).read_text().splitlines()
@@ -79,3 +79,10 @@ def test_the_versions_of_vllm_are_those_that_trl_supports():
     for minor in range(15, 40):
         version = f"0.{minor}.0"
         assert Requirement(ours).specifier.contains(version) == theirs.specifier.contains(version), version
+
+
+def test_changelog_and_citation_tell_the_version_that_is_built():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"]
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert f"\n## {PROJECT['version']}\n" in (ROOT / "docs" / "changelog.md").read_text()

@@ -207,6 +207,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="while the run goes on, push each stage when it has ended, and the files of a data set as they are written",
     )
     push.add_argument("--namespace", metavar="OWNER", help="user or organization (default: the recipe's, or yours)")
+    push.add_argument(
+        "--license", metavar="ID", help="license in the cards (default: the recipe's; of data, that of their sources)"
+    )
     seen = push.add_mutually_exclusive_group()
     seen.add_argument(
         "--private",
@@ -362,7 +365,12 @@ def _report(args: argparse.Namespace, argv: list[str]) -> int:
 def _push(args: argparse.Namespace, argv: list[str]) -> int:
     from .hub import follow_run, push_run
 
-    options = {"namespace": args.namespace, "stages": args.stage, "private": args.private}
+    options = {
+        "namespace": args.namespace,
+        "stages": args.stage,
+        "private": args.private,
+        "license": args.license,
+    }
     if args.follow:
         from .runner.directory import runner_of
 

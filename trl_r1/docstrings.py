@@ -11,7 +11,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_ENTRY = re.compile(r"^ {4}(\w+(?:, \w+)*) \(.*?\):\n((?: {8}.*\n|\n)*)", re.MULTILINE)
+_ENTRY = re.compile(r"^ {4}(\w.*\)):\n((?: {8}.*\n|\n)*)", re.MULTILINE)
+_TYPE = re.compile(r" \([^()]*(?:\([^()]*\)[^()]*)*\)")
 
 
 def arguments_of(docstring: str) -> dict[str, str]:
@@ -28,8 +29,8 @@ def arguments_of(docstring: str) -> dict[str, str]:
     _, _, entries = inspect.cleandoc(docstring).partition("\nArgs:\n")
     entries = re.split(r"\n(?=\S)", entries)[0]  # up to the next section
     found = {}
-    for names, text in _ENTRY.findall(f"{entries}\n"):
-        found.update(dict.fromkeys(names.split(", "), " ".join(text.split())))
+    for names, text in _ENTRY.findall(f"{entries}\n"):  # one argument, or several: `a (int), b (int)`; `a, b (int)`
+        found.update(dict.fromkeys(_TYPE.sub("", names).split(", "), " ".join(text.split())))
     return found
 
 

@@ -1,9 +1,12 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.hub.hub_stand_in import GOOD_TOKEN
@@ -295,3 +298,34 @@ def test_importing_the_hub_touches_no_torch_and_no_network_client():
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def with_licenses(run, licenses):
+    """Give the rows of the stage's data set sources of these licenses."""
+    for part in (run / "reasoning-data" / "data").glob("*.parquet"):
+        part.unlink()
+    rows = [{"prompt": "p", "completion": "c", "source": name, "license": known} for name, known in licenses.items()]
+    pq.write_table(pa.Table.from_pylist(rows), run / "reasoning-data" / "data" / "train.parquet")
+    shutil.rmtree(run / "reasoning-data" / "rejected", ignore_errors=True)
+
+
+def test_a_data_set_inherits_the_licenses_of_its_sources_and_is_not_published_where_one_is_unknown(hub, tmp_path):
+    run = make_run(tmp_path / "run", hub={"namespace": "org"}, steps=3, prompts=1)
+    with_licenses(run, {"gsm8k": "mit", "school": "CC BY 4.0"})
+    push_run(run, stages=["reasoning-data"], say=quiet)
+    card = hub.repo("dataset", "org/playground-reasoning-data").files["README.md"].decode()
+    assert "license:\n- mit\n- other\n" in card
+    assert "| gsm8k | mit | 1 |" in card
+    assert "| school | CC BY 4.0 | 1 |" in card
+
+    with_licenses(run, {"gsm8k": "mit", "web": None})
+    with pytest.raises(ConfigError, match=r"state no license: web \(1 rows\).*Nothing was pushed"):
+        push_run(run, stages=["reasoning-data"], private=False, say=quiet)
+    said = []
+    push_run(run, stages=["reasoning-data"], say=said.append)
+    assert "web (1 rows)" in said[0]
+    card = hub.repo("dataset", "org/playground-reasoning-data").files["README.md"].decode()
+    assert "\nlicense:" not in card.split("---")[1]
+    push_run(run, stages=["reasoning-data"], license="odc-by", say=quiet)
+    card = hub.repo("dataset", "org/playground-reasoning-data").files["README.md"].decode()
+    assert "license: odc-by\n" in card

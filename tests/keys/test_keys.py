@@ -9,12 +9,18 @@ import jsonschema
 import pytest
 import yaml
 
+from trl_r1.data.source import DataSource
 from trl_r1.errors import ConfigError
 from trl_r1.keys import keys_of, kinds_with_pages, recipe_schema, stage_schema
 from trl_r1.keys.__main__ import main
-from trl_r1.keys.page import changed_defaults, defaults_table, explained, keys_page
+from trl_r1.keys.page import changed_defaults, classes_page, defaults_table, explained, keys_page
+from trl_r1.keys.read import keys_of_class
 from trl_r1.kinds import kind_of
 from trl_r1.recipe.document import read_document
+from trl_r1.recipe.keys import RecipeKeys, ServerKeys, SlurmKeys, StageKeys
+from trl_r1.rewards import CodeAccuracy, Judge
+from trl_r1.rewards.schedule import RewardSpec
+from trl_r1.selection import Rules
 
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -52,6 +58,15 @@ def test_an_unknown_key_is_named_with_the_one_that_it_resembles(capsys):
         explained("grpo", "num_generation")
     assert main(["grpoo"]) == 2
     assert "grpoo" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "cls", [RecipeKeys, StageKeys, ServerKeys, SlurmKeys, DataSource, RewardSpec, Rules, Judge, CodeAccuracy]
+)
+def test_what_has_keys_besides_stages_explains_each(cls):
+    assert [key.name for key in keys_of_class(cls) if not key.meaning] == []
+    page = classes_page("Keys", {"of it": cls})
+    assert all(f"| `{field.name}` |" in page for field in dataclasses.fields(cls))
 
 
 def validator(schema):
@@ -97,6 +112,7 @@ BROKEN = [
     ("cold_start", "refine_url: http://localhost\nif_not_refined: keep\n", 2),
     ("evaluate", "models: [a, b]\n", 1),
     ("recipe", "name: mine\nstages:\n  - {name: a, kind: sftt}\n", 3),
+    ("recipe", "name: mine\nslurm: {node: 2}\nstages:\n  - {name: a, kind: sft}\n", 2),
     ("recipe", "name: mine\nseeds: 3\nstages:\n  - {name: a, kind: sft}\n", 2),
 ]
 

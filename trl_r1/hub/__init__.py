@@ -17,7 +17,7 @@ hub:
   private: true            # the default; `false` publishes
   stages: [r1, reasoning-data]          # default: every stage that leaves a model or data
   repos: {r1: my-org/DeepSeek-R1-mine}  # full names for single stages
-  license: apache-2.0      # goes to the cards
+  license: apache-2.0      # goes to the cards; without it, a data set has the licenses of the data it was made from
 ```
 """
 

@@ -21,6 +21,7 @@ from ..kinds import module_of
 from ..lineage import RunRecord, StageRecord
 from ..scores import Score, number, scores_of
 from ..templates import templates
+from .licenses import card_license, source_licenses
 
 
 if TYPE_CHECKING:
@@ -91,8 +92,9 @@ def dataset_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
     from huggingface_hub import DatasetCardData
 
     files = [_table(name, parts) for name, parts in stage.datasets.items()]
+    licenses = source_licenses(part for parts in stage.datasets.values() for part in parts)
     data = DatasetCardData(
-        license=to.license,
+        license=to.license or card_license(licenses),
         pretty_name=f"{run.name}: {stage.name}",
         task_categories=["text-generation"],
         size_categories=_size_category(sum(file["rows"] for file in files if file["name"] != "rejected")),
@@ -106,7 +108,7 @@ def dataset_card(run: RunRecord, stage: StageRecord, to: Destination) -> str:
             for file in files
         ],
     )
-    return _render("dataset_card.md.jinja", data, run, stage, to, files=files)
+    return _render("dataset_card.md.jinja", data, run, stage, to, files=files, licenses=licenses)
 
 
 def lineage_json(run: RunRecord, stage: StageRecord, to: Destination) -> str:

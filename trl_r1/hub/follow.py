@@ -25,6 +25,7 @@ def follow_run(
     stages: Iterable[str] | None = None,
     namespace: str | None = None,
     private: bool | None = None,
+    license: str | None = None,
     say: Callable[[str], None] = print,
     seconds: float = 60.0,
 ) -> list[Pushed]:
@@ -33,7 +34,7 @@ def follow_run(
 
     Args:
         run_dir (`str` or `Path`), stages (`Iterable[str]`, *optional*), namespace (`str`, *optional*),
-        private (`bool`, *optional*), say (`Callable`, *optional*):
+        private (`bool`, *optional*), license (`str`, *optional*), say (`Callable`, *optional*):
             See [`~hub.push_run`].
         is_running (`Callable[[], bool]`):
             Whether somebody still works at the run.
@@ -47,7 +48,7 @@ def follow_run(
         [`~errors.ConfigError`], [`~errors.HubError`]: at the end, as [`~hub.push_run`].
     """
     asked = list(stages) if stages is not None else None
-    options: dict[str, Any] = {"namespace": namespace, "private": private, "say": say}
+    options: dict[str, Any] = {"namespace": namespace, "private": private, "license": license, "say": say}
     pushed: set[str] = set()
     sent: set[tuple[str, int]] = set()
     while is_running():

@@ -19,6 +19,7 @@ from ..ids import check_repo_id
 from ..io import read_json, write_json
 from ..lineage import RunRecord, StageRecord, read_run
 from .cards import Destination, adapter_config, config_yaml, dataset_card, lineage_json, model_card
+from .licenses import check_licenses
 from .section import check_hub_section
 
 
@@ -95,6 +96,7 @@ def push_run(
     namespace: str | None = None,
     stages: Iterable[str] | None = None,
     private: bool | None = None,
+    license: str | None = None,
     say: Callable[[str], None] = print,
 ) -> list[Pushed]:
     """
@@ -111,6 +113,9 @@ def push_run(
             Stages to push. Defaults to the section's, else to all that left a model or data.
         private (`bool`, *optional*):
             Whether new repositories are private. Defaults to the section's, else to `True`.
+        license (`str`, *optional*):
+            The Hub's identifier of a license, for the cards. Defaults to the section's; without one, a data set has those
+            of the data that it was made from.
         say (`Callable[[str], None]`, *optional*, defaults to `print`):
             Receives a line for each repository.
 
@@ -118,7 +123,8 @@ def push_run(
         `list[Pushed]`: one entry for each repository, in the order of the recipe.
 
     Raises:
-        [`~errors.ConfigError`]: if there is nothing to push, or a stage is unknown or not finished.
+        [`~errors.ConfigError`]: if there is nothing to push, a stage is unknown or not finished, or a data set would be
+            published of which some rows have no license.
         [`~errors.HubError`]: if an upload failed. Says what is on the Hub and what is not. A second call completes.
     """
     run = read_run(run_dir)
@@ -134,6 +140,10 @@ def push_run(
         section = replace(section, repos={**section.repos, asked[0]: repo})
     if private is not None:
         section = replace(section, private=private)
+    section = replace(section, license=license or section.license)
+    for stage in chosen if section.license is None else ():
+        if (unknown := check_licenses(stage, section.private)) is not None:
+            say(unknown)
 
     api = make_client()
     namespace = namespace or section.namespace

@@ -1,13 +1,15 @@
 """The keys of a kind as a page of the documentation, and in a terminal. Markdown, from the config classes alone."""
 
+import inspect
 import re
 import sys
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
 from ..errors import ConfigError, did_you_mean
 from ..kinds import kind_of, module_of
-from .read import Key, keys_of
+from .read import Key, keys_of, keys_of_class
 
 
 def explained(kind: str, name: str) -> str:
@@ -53,12 +55,22 @@ def keys_page(kind: str) -> str:
     for key in keys_of(kind):
         by_owner.setdefault(key.owner, []).append(key)
     for owner, keys in by_owner.items():
-        lines += [f"## {owner}", "", "| key | expected | default | meaning |", "|---|---|---|---|"]
-        lines += [
-            f"| `{k.name}` | {_cell(k.expected)} | {_cell(_default(k, '`'))} | {_cell(k.meaning)} |" for k in keys
-        ]
-        lines.append("")
+        lines += [f"## {owner}", "", *_table(keys), ""]
     return "\n".join(lines)
+
+
+def classes_page(title: str, classes: Mapping[str, type]) -> str:
+    """Return a page of what else has keys: dataclasses by heading, each with what its docstring says and its keys."""
+    lines = [f"# {title}", ""]
+    for heading, cls in classes.items():
+        about = inspect.cleandoc(cls.__doc__ or "").partition("\nArgs:\n")[0].strip()
+        lines += [f"## {heading}", "", _plain(about), "", *_table(keys_of_class(cls)), ""]
+    return "\n".join(lines)
+
+
+def _table(keys: Iterable[Key]) -> list[str]:
+    rows = [f"| `{k.name}` | {_cell(k.expected)} | {_cell(_default(k, '`'))} | {_cell(k.meaning)} |" for k in keys]
+    return ["| key | expected | default | meaning |", "|---|---|---|---|", *rows]
 
 
 def defaults_table(kind: str) -> list[tuple[str, str, str, str]]:

@@ -73,12 +73,13 @@ def keys_of(kind: str) -> list[Key]:
     Raises:
         [`~errors.ConfigError`]: there is no such kind.
     """
-    found = [key for cls in kind_of(kind).config_classes() for key in _keys_of_class(cls)]
+    found = [key for cls in kind_of(kind).config_classes() for key in keys_of_class(cls)]
     order = list(OWNERS.values())
     return sorted(found, key=lambda key: order.index(key.owner) if key.owner in order else -1)
 
 
-def _keys_of_class(cls: type) -> Iterable[Key]:
+def keys_of_class(cls: type) -> Iterable[Key]:
+    """Yield the keys of one dataclass, in its order, with what the `Args:` of it and of its bases say of them."""
     hints = hints_of(cls)
     explained: dict[str, str] = {}
     for base in reversed(cls.__mro__):

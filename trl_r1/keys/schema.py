@@ -9,15 +9,15 @@ import collections.abc
 import dataclasses
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from ..data.source import DataSource
 from ..docstrings import arguments_of
-from ..kinds import known_kinds
-from ..recipe.load import RecipeKeys, StageKeys
+from ..kinds import kind_of, known_kinds
+from ..recipe.keys import RecipeKeys, ServerKeys, SlurmKeys, StageKeys
 from ..rewards.schedule import RewardSpec
 from ..sampling.config import SamplingConfig
 from ..selection import Rules
@@ -44,7 +44,8 @@ def stage_schema(kind: str) -> dict[str, Any]:
         kind (`str`):
             See [`keys_of`].
     """
-    properties = {key.name: _of_key(key) for key in keys_of(kind)}
+    sources = {"data", *(name for name, what in kind_of(kind).references.items() if what == "data")}
+    properties = {key.name: _of_key(key, sources) for key in keys_of(kind)}
     properties["env"] = {"type": "object", "description": "Environment variables, set before anything is imported."}
     return {
         "$schema": _DRAFT,
@@ -67,6 +68,9 @@ def recipe_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": _any_of([_SOURCE, {"type": "array", "items": _SOURCE}]),
     }
+    for properties in (recipe["properties"], stage["properties"]):
+        properties["slurm"] = _of_class(SlurmKeys)
+    recipe["properties"]["servers"] = {"type": "array", "items": _of_class(ServerKeys, required=("name",))}
     recipe["properties"]["stages"] = {"type": "array", "minItems": 1, "items": stage}
     recipe["properties"]["include"] = {"description": "Recipe files whose keys and stages this one takes over."}
     # A stage of an included recipe has its kind already.
@@ -77,8 +81,8 @@ def recipe_schema() -> dict[str, Any]:
     return {"$schema": _DRAFT, "title": "recipe of trl_r1", **recipe}
 
 
-def _of_key(key: Key) -> dict[str, Any]:
-    found = _of_nested(key) or _of_type(key.type)
+def _of_key(key: Key, sources: Collection[str] = ()) -> dict[str, Any]:
+    found = _of_nested(key, sources) or _of_type(key.type)
     if key.default is None and found:
         found = _any_of([found, _PLAIN[type(None)]])
     found = dict(found)
@@ -89,11 +93,11 @@ def _of_key(key: Key) -> dict[str, Any]:
     return found
 
 
-def _of_nested(key: Key) -> dict[str, Any] | None:
+def _of_nested(key: Key, sources: Collection[str]) -> dict[str, Any] | None:
     """Return the schema of a key whose values have keys of their own, which its type does not tell."""
     if key.owner != "trl_r1":
         return None
-    if key.name in ("data", "held_out"):
+    if key.name in sources:
         one = _any_of([_PLAIN[str], _SOURCE])  # the name of a data set or of a stage, where a recipe holds the file
         return _any_of([one, {"type": "array", "items": one}])
     if key.name == "rewards":

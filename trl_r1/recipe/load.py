@@ -8,9 +8,8 @@ import re
 import shlex
 from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
@@ -19,84 +18,16 @@ from ..kinds import known_kinds
 from ..typed import check_fields, hints_of
 from .document import Document, dotted, read_document
 from .include import read_with_includes
+from .keys import RecipeKeys, ServerKeys, SlurmKeys, StageKeys
 from .records import ModelServer, Recipe, Stage
 
 
-Keys = TypeVar("Keys", "RecipeKeys", "StageKeys", "_ServerKeys", "_SlurmKeys")
+Keys = TypeVar("Keys", RecipeKeys, StageKeys, ServerKeys, SlurmKeys)
 
-# A stage's name is the name of its folder and the first part of `stage.key` and `stage/data`: no dots, no slashes.
 TRACKERS = ("trackio", "wandb", "tensorboard")
-
+# A stage's name is the name of its folder and the first part of `stage.key` and `stage/data`: no dots, no slashes.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-
-
-@dataclass(frozen=True)
-class RecipeKeys:
-    """The keys of a recipe, as its file gives them."""
-
-    name: str = ""
-    base_model: str | None = None
-    seed: int = 0
-    parallel: int = 1
-    num_processes: int | None = None
-    disk_gb: float = 1.0
-    env: dict[str, str | int | float] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-    hub: dict[str, Any] | None = None
-    report: dict[str, Any] | None = None
-    judge: dict[str, Any] | None = None
-    report_to: str | list[str] = field(default_factory=list)
-    launcher: Literal["local", "slurm"] = "local"
-    retries: int = 0
-    slurm: dict[str, Any] = field(default_factory=dict)
-    servers: list[Any] = field(default_factory=list)
-    without: list[str] = field(default_factory=list)
-    stages: list[Any] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class StageKeys:
-    """The keys of a stage, as the recipe gives them."""
-
-    name: str = ""
-    kind: str = ""
-    model: str | list[str] | dict[str, str] | None = None
-    data: str | dict[str, Any] | list[str | dict[str, Any]] | None = None
-    config: str | None = None
-    accelerate: str | None = None
-    num_processes: int | None = None
-    processes: int = 1
-    retries: int | None = None
-    slurm: dict[str, Any] = field(default_factory=dict)
-    needs: str | list[str] | None = None
-    purpose: str | None = None
-    set: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _SlurmKeys:
-    """What a job asks for, as the recipe and the stage give it."""
-
-    nodes: int | None = None
-    gpus_per_node: int | None = None
-    time: str | None = None
-    partition: str | None = None
-    account: str | None = None
-    sbatch: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _ServerKeys:
-    """The keys of a server, as the recipe gives them."""
-
-    name: str = ""
-    command: str | None = None
-    vllm: str | None = None
-    gpus: int | None = None
-    nodes: int = 0
-    ready: str = "/health"
-    timeout: float = 1800.0
 
 
 def recipe_homes() -> list[Path]:
@@ -296,7 +227,7 @@ class _Reading:
 
     def slurm(self, given: dict[str, Any], *at: str | int) -> dict[str, Any]:
         """Return what a job asks for, without what is left open."""
-        keys = self.checked(_SlurmKeys, given, *at, "slurm")
+        keys = self.checked(SlurmKeys, given, *at, "slurm")
         for name in ("nodes", "gpus_per_node"):
             value = getattr(keys, name)
             if value is not None and value < (name == "nodes"):
@@ -315,7 +246,7 @@ class _Reading:
             if not isinstance(raw, dict):
                 self.wrong("expected a mapping with `name`, and `command` or `vllm`", *at)
                 continue
-            keys = self.checked(_ServerKeys, raw, *at)
+            keys = self.checked(ServerKeys, raw, *at)
             if not _NAME.fullmatch(keys.name):
                 self.wrong(f"is {raw.get('name')!r}; expected letters, digits, `-` and `_`", *at, "name")
             elif keys.name in found:
