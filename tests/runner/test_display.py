@@ -137,3 +137,9 @@ def test_a_status_is_watched_until_nothing_is_at_work(monkeypatch, tmp_path, cap
 def test_the_first_score_stands_in_the_table_even_where_all_are_equal():
     table = evaluation_table({"base": {"pass@1": 0.5, "truncated": 0.0}, "r1": {"pass@1": 0.5, "truncated": 0.0}}, 80)
     assert table.splitlines()[2].split() == ["pass@1", "0.500", "0.500"]
+
+
+@pytest.mark.parametrize(("width", "first"), [(99, "model   base  r1"), (100, "model  pass@1  pass@4")])
+def test_below_a_hundred_columns_scores_are_rows(width, first):
+    table = evaluation_table({"base": {"pass@1": 0.1, "pass@4": 0.2}, "r1": {"pass@1": 0.3, "pass@4": 0.4}}, width)
+    assert table.splitlines()[0].split() == first.split()
