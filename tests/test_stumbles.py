@@ -19,6 +19,7 @@ from tests.stages.tiny import make_model
 from trl_r1 import R1GRPOConfig, R1GRPOTrainer, project, rewards
 from trl_r1.cli import main
 from trl_r1.errors import TrlR1Error
+from trl_r1.grpo.arguments import check_rewards, check_tokenizer
 from trl_r1.keys.__main__ import main as keys
 from trl_r1.recipe import known_recipes, load_recipe, resolve
 from trl_r1.runner import configs
@@ -222,8 +223,6 @@ def text_in_place_of_a_completions_messages(world):
 
 
 def a_tokenizer_that_cannot_pad(world):
-    from trl_r1.grpo.arguments import check_tokenizer
-
     return refused(check_tokenizer, SimpleNamespace(pad_token_id=None))
 
 
@@ -298,6 +297,12 @@ def test_what_is_read(number, stumble, read, world):
     for text in read:
         assert text in told
     assert "Traceback" not in told
+
+
+def test_one_readable_answer_among_the_rows_is_enough():
+    check_rewards(
+        [rewards.math_accuracy], Dataset.from_list([{"prompt": "?", "solution": each} for each in (None, "2", None)])
+    )
 
 
 def test_every_reason_for_which_nothing_may_be_kept_says_what_helps():

@@ -132,6 +132,7 @@ def test_the_defaults_in_force_are_those_that_the_user_left_and_trl_has_not():
     assert "beta 0.001 (TRL: 0.0)" in told
     assert "sync_ref_model True (TRL: False)" in told
     assert not [text for text in told if text.startswith(("num_generations", "per_device_train", "gradient_acc"))]
+    assert not [text for text in defaults_in_force(make(R1GRPOConfig, 1, beta=0.0)) if "sync_ref_model " in text]
     assert defaults_in_force(make(trl.GRPOConfig, 1)) == []
 
 
