@@ -90,6 +90,19 @@ def test_a_query_without_an_answer_gets_the_best_of_several(build):
     assert selection["rejected"] == {"wrong": 1, "malformed": 1}
 
 
+def test_rows_in_another_place_cost_nothing_and_equal_ones_ask_once(build):
+    def said(question, i):
+        return f"<think>Of {question}</think>{question}"
+
+    other = {**ASK, "prompt": "Name a mountain."}
+    _, first, model = build(ASK, other, ASK, write=said, rules={"min_language_share": None, "drop_duplicates": False})
+    assert len(model.asked) == 2
+    assert (first["answers_written"], first["kept"]) == (6, 6)
+    texts, _, model = build(CITY, other, ASK, write=said)
+    assert model.asked == []
+    assert {each["prompt"] for each in (CITY, other, ASK)} == set(texts)
+
+
 def test_the_thinking_block_of_a_simple_query_can_hold_words_for_a_format_reward_to_come(build):
     from trl_r1.rewards import think_format
 

@@ -12,25 +12,32 @@ thought before it answers, for simple queries such as "hello" there is none. Her
 """
 
 import dataclasses
+import itertools
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Unpack
 
 from ..data import load_rows
 from ..errors import ConfigError
+from ..io import whole_folder
 from ..rewards.schedule import load_rewards
 from ..sampling import SamplingConfig, named_rewards, score_traces
-from ..selection import Selection
+from ..selection import ShardSelection
 from ..text import split_completion
-from ..trace import Trace, by_prompt
+from ..trace import Trace, by_prompt, read_traces, write_traces
 from .config import GeneralConfig
 from .instructions import INSTRUCTIONS, fill
 from .job import Hooks, Job
 
 
-def build_general(sampling: SamplingConfig, config: GeneralConfig, **hooks: Unpack[Hooks]) -> Selection:
+_SHARD_TRACES = 10_000  # put together and scored at a time
+
+
+def build_general(sampling: SamplingConfig, config: GeneralConfig, **hooks: Unpack[Hooks]) -> ShardSelection:
     """
     Put queries, thoughts and answers together, and write what was kept.
 
@@ -59,48 +66,55 @@ def build_general(sampling: SamplingConfig, config: GeneralConfig, **hooks: Unpa
     )
     if config.min_reward is not None:
         job.rules = dataclasses.replace(job.rules, min_reward=config.min_reward)
-    rows = list(job.rows)
-    simple = [is_simple(row, config.simple_pattern) for row in rows]
-
-    unanswered = [i for i, row in enumerate(rows) if not row["completion"]]
-    thoughtless = [i for i, row in enumerate(rows) if row["completion"] and not simple[i] and not _thought(row)]
+    simple, unanswered, thoughtless = [], [], []
+    for i, row in enumerate(job.rows):
+        simple.append(is_simple(row, config.simple_pattern))
+        if not row["completion"]:
+            unanswered.append(i)
+        elif not simple[i] and not _thought(row):
+            thoughtless.append(i)
     if (unanswered or thoughtless) and not config.model_name_or_path:
         what = "answer" if unanswered else "chain of thought"
         raise ConfigError(
-            f"{len(unanswered or thoughtless)} of {len(rows)} rows have no {what}; expected a model to write one",
+            f"{len(unanswered or thoughtless)} of {len(job.rows)} rows have no {what}; expected a model to write one",
             key="model_name_or_path",
         )
     before = len(unanswered) * sampling.n_samples
     total = before + len(thoughtless)
     instruction = config.answer_instruction or "{prompt}"
-    answers = _written(job, rows, unanswered, "answers", instruction, 0, total, last=not thoughtless)
+    answers = _write(job, unanswered, "answers", instruction, 0, total, last=not thoughtless)
     instruction = config.thought_instruction or INSTRUCTIONS["thought"]
-    written = _written(job, rows, thoughtless, "thoughts", instruction, before, total)
-    # One that was cut is no chain of thought. What a thinking model thought about how to write it is none either.
-    thoughts = {
-        i: split_completion(trace.completion).answer
-        for i, traces in written.items()
-        for trace in traces
-        if trace.finish_reason == "stop"
-    }
-    candidates = []
-    for i, row in enumerate(rows):
-        thought = _thought(row) or thoughts.get(i)
-        for trace in answers.get(i) or [Trace(completion=row["completion"] or "", **_of_row(row))]:
-            if trace.completion:  # else the model gave no answer to this row
-                text = _put_together(row, thought, trace.completion, simple[i], config)
-                candidates.append(dataclasses.replace(trace, completion=text, **_of_row({**row, "simple": simple[i]})))
-    candidates = _by_reward(score_traces(candidates, rewards), rewards, weights)
+    thoughts = _write(job, thoughtless, "thoughts", instruction, before, total)
+
+    counts = Counter(answers_written=0, thoughts_written=0)
+
+    def candidates() -> Iterator[Trace]:
+        for i, row in enumerate(job.rows):
+            # One that was cut is no chain of thought. What a thinking model thought about how to write it is none either.
+            written = [t.completion for t in thoughts.of(i) if t.finish_reason == "stop"]
+            thought = _thought(row) or next((split_completion(text).answer for text in written), None)
+            found = answers.of(i)
+            counts.update(answers_written=len(found), thoughts_written=len(written))
+            for trace in found or [Trace(completion=row["completion"] or "", **_of_row(row))]:
+                if trace.completion:  # else the model gave no answer to this row
+                    text = _put_together(row, thought, trace.completion, simple[i], config)
+                    yield dataclasses.replace(trace, completion=text, **_of_row({**row, "simple": simple[i]}))
+
+    shards: list[Path] = []
+    place, put_together = Path(config.output_dir) / "candidates", candidates()
+    with whole_folder(place) as partly:
+        while batch := list(itertools.islice(put_together, _SHARD_TRACES)):
+            shards.append(place / f"{len(shards):05d}.parquet")
+            write_traces(partly / shards[-1].name, _by_reward(score_traces(batch, rewards), rewards, weights))
     if config.rewards:
         job.rules = dataclasses.replace(job.rules, max_per_prompt=config.keep_per_prompt)
-    selection = job.select(candidates)
+    selection = job.select_shards(shards)
     job.write(
-        map(job.row, selection.kept),
+        map(job.row, selection.kept()),
         {
             **selection.report,
             "simple_queries": sum(simple),
-            "answers_written": sum(map(len, answers.values())),
-            "thoughts_written": len(thoughts),
+            **counts,
         },
         selection,
     )
@@ -126,24 +140,53 @@ def is_simple(row: Mapping[str, Any], pattern: str | None = None) -> bool:
     return re.fullmatch(INSTRUCTIONS["simple"] if pattern is None else pattern, query, re.IGNORECASE) is not None
 
 
-def _written(
+class _Written:
+    """
+    What the model wrote for some rows, read from its shards as the rows come. In memory is only what a later row shares with
+    an earlier one.
+
+    Args:
+        shards (`Sequence[Path]`):
+            The shards, in the order in which the rows asked.
+        asked (`Mapping[int, tuple[str, str]]`):
+            The id and the text with which each row asked, by the row's position.
+    """
+
+    def __init__(self, shards: Sequence[Path], asked: Mapping[int, tuple[str, str]]) -> None:
+        self._asked, self._left = asked, Counter(asked.values())
+        traces = (trace for shard in shards for trace in read_traces(shard))
+        self._groups = itertools.groupby(traces, lambda trace: (trace.prompt_id, trace.prompt))
+        self._read: dict[tuple[str, str], list[Trace]] = {}
+
+    def of(self, row: int) -> list[Trace]:
+        """Return the samples for the row of a position; none where it did not ask. Rows are asked about in their order."""
+        key = self._asked.get(row)
+        if key is None:
+            return []
+        while key not in self._read:
+            found, traces = next(self._groups)
+            self._read[found] = [trace for trace in traces if trace.was_sampled]
+        self._left[key] -= 1
+        return self._read[key] if self._left[key] else self._read.pop(key)
+
+
+def _write(
     job: Job,
-    rows: list[dict[str, Any]],
-    which: list[int],
+    which: Sequence[int],
     stem: str,
     instruction: str,
     before: int,
     total: int,
     last: bool = True,
-) -> dict[int, list[Trace]]:
+) -> _Written:
     """
     Have the model write what some rows lack.
 
     Args:
         job ([`~builders.job.Job`]):
             What samples.
-        rows (`list[dict[str, Any]]`), which (`list[int]`):
-            All rows, and the positions of those that lack it.
+        which (`Sequence[int]`):
+            Positions of the rows that lack it.
         stem (`str`):
             What it is, and the beginning of its shards' names: `"answers"` (several to a row) or `"thoughts"` (one).
         instruction (`str`):
@@ -152,36 +195,27 @@ def _written(
             Samples that are done, and all of the stage's.
         last (`bool`, *optional*, defaults to `True`):
             Whether nothing is written after it.
-
-    Returns:
-        `dict[int, list[Trace]]`: what the model wrote, by the row's position.
     """
-    found: dict[int, list[Trace]] = {i: [] for i in which}
     if not which:
-        return found
+        return _Written([], {})
     on_progress = job.on_progress
 
     def tell(done: int, _: int, /, **info: float) -> None:
         if on_progress is not None:
             on_progress(before + done, total, **info)
 
-    traces = job.sample(
-        rows=[
-            {
-                "prompt_id": str(i),
-                "prompt": fill(instruction, prompt=rows[i]["prompt"], answer=_answer(rows[i]["completion"] or "")),
-            }
-            for i in which
-        ],
+    asked = {}
+    for i, row in zip(which, job.rows.select(which)):
+        text = fill(instruction, prompt=row["prompt"], answer=_answer(row["completion"] or ""))
+        asked[i] = row["prompt_id"], text
+    shards = job.sample_to_shards(
+        rows=[{"prompt_id": name, "prompt": text} for name, text in dict.fromkeys(asked.values())],
         config=job.sampling if stem == "answers" else dataclasses.replace(job.sampling, n_samples=1),
         stem=stem,
         on_progress=tell,
         last=last,
     )
-    for trace in traces:
-        if trace.was_sampled:
-            found[int(trace.prompt_id)].append(trace)
-    return found
+    return _Written(shards, asked)
 
 
 def _of_row(row: Mapping[str, Any]) -> dict[str, Any]:

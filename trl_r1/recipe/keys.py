@@ -28,8 +28,6 @@ class RecipeKeys:
             Data sources by name: each a mapping (`path: ...` or `source: STAGE/NAME`), or a list of them.
         hub (`dict`, *optional*):
             Where models and data sets go: `namespace`, `prefix`, `private`, `stages`, `repos`, `license`.
-        report (`dict`, *optional*):
-            Kept in the run's copy of the recipe; nothing reads it.
         judge (`dict`, *optional*):
             A judge's `base_url` and `model`: arguments of the rewards that need one, which are off without it.
         report_to (`str` or `list[str]`, *optional*):
@@ -57,7 +55,6 @@ class RecipeKeys:
     env: dict[str, str | int | float] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     hub: dict[str, Any] | None = None
-    report: dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
     report_to: str | list[str] = field(default_factory=list)
     launcher: Literal["local", "slurm"] = "local"

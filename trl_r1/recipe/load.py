@@ -203,7 +203,6 @@ class _Reading:
             data=data,
             disk_gb=float(keys.disk_gb),
             hub=keys.hub,
-            report=keys.report,
             judge=keys.judge,
             report_to=tuple(trackers),
             launcher=keys.launcher,

@@ -135,8 +135,6 @@ class Recipe:
             Free space, in GB, without which the run does not start.
         hub (`dict[str, Any]`, *optional*):
             What is pushed to the Hub at the end.
-        report (`dict[str, Any]`, *optional*):
-            Settings of the report.
         judge (`dict[str, Any]`, *optional*):
             A judge's server: arguments of the rewards that need one.
         report_to (`tuple[str, ...]`):
@@ -162,7 +160,6 @@ class Recipe:
     data: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     disk_gb: float = 1.0
     hub: dict[str, Any] | None = None
-    report: dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
     report_to: tuple[str, ...] = ()
     launcher: str = "local"
