@@ -93,7 +93,7 @@ def _absolute(place: Any, recipe: Recipe) -> Any:
 
 
 # The keys of a recipe and of its stages that the copy states, in their order.
-KEYS = ("name", "base_model", "seed", "parallel", "disk_gb", "data", "hub", "report")
+KEYS = ("name", "base_model", "seed", "parallel", "disk_gb", "data", "hub")
 STAGE_KEYS = ("name", "kind", "purpose", "model", "data", "accelerate", "num_processes")
 
 
