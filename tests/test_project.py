@@ -61,7 +61,7 @@ def test_the_reward_that_it_writes_passes_the_test_that_it_writes(place, monkeyp
     monkeypatch.delitem(sys.modules, "rewards", raising=False)
     space: dict = {}
     exec((place / "mine" / "test_rewards.py").read_text(), space)
-    space["test_a_completion_that_repeats_itself_earns_less"]()
+    space["test_a_completion_that_marks_its_answer_is_paid"]()
     sys.modules.pop("rewards")
 
 

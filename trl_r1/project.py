@@ -370,7 +370,7 @@ def _readme(name: str, recipe: str, stage: str) -> str:
 
 Begun from the recipe `{recipe}` of trl_r1. `recipe.yaml` has the model, the data and the stages; each stage's keys are in the
 file that its `config:` names. `trl-r1 keys KIND [KEY]` says what a key means; `schemas/` has your editor complete and check them.
-`rewards.py` holds a reward of your own, which a stage names as `rewards.distinct_lines`; `python -m pytest` tests it.
+`rewards.py` holds a reward of your own, which a stage names as `rewards.states_answer`; `python -m pytest` tests it.
 
     trl-r1 plan recipe.yaml         # checks all of it, and says what it takes
     trl-r1 rehearse recipe.yaml     # all of it in minutes on a CPU, with tiny models
