@@ -165,7 +165,8 @@ def test_a_terminal_shows_one_live_line_per_running_stage(tmp_path):
     os.close(leader)
     assert process.wait(30) == 0, seen.decode()
     text = seen.decode()
-    assert "\x1b[2A\x1b[J" in text  # two lines, written over
+    assert "\x1b[3A\x1b[J" in text  # two lines and that of the run, written over
+    assert "0 of 2 stages done, " in text
     assert "8 steps" in text
     assert "left" in text
     assert text.count("first: done in") == 1

@@ -28,7 +28,7 @@ TRAINING = [
     {"grpo", "sft", "preference"},
     {"builders", "emergence", "evaluation", "inference", "paired", "playground"},
     {"stages"},
-    {"rehearsal", "keys"},
+    {"rehearsal", "keys", "project"},
 ]
 RUNNING = [
     *SHARED,
@@ -36,7 +36,7 @@ RUNNING = [
     {"rewards", "selection"},
     {"recipe", "hub", "templates", "sizes"},
     {"runner", "report"},
-    {"rehearsal", "keys"},
+    {"rehearsal", "keys", "project"},
     {"cli"},
 ]
 PROGRAMS = (TRAINING, RUNNING)
@@ -66,7 +66,10 @@ TORCH_FREE = [
             "model_server",
         ]
     ),
-    *(f"trl_r1.{package}" for package in ["recipe", "runner", "report", "hub", "cli", "rehearsal", "rehearsal.run"]),
+    *(
+        f"trl_r1.{package}"
+        for package in ["recipe", "runner", "report", "hub", "cli", "project", "rehearsal", "rehearsal.run"]
+    ),
 ]
 
 

@@ -14,8 +14,8 @@ from trl_r1.runner import configs
 
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
-FOR_REAL_MODELS = ("r1_zero", "r1", "distill", "dapo")
-ACCELERATE = ("cpu_ddp", "single_gpu", "ddp", "zero2", "zero3", "zero3_offload", "fsdp2", "multi_node_zero3")
+FOR_REAL_MODELS = ("starter", "r1_zero", "r1", "distill", "dapo")
+ACCELERATE = ("cpu", "cpu_ddp", "single_gpu", "ddp", "zero2", "zero3", "zero3_offload", "fsdp2", "multi_node_zero3")
 
 
 def files(recipes: bool) -> list[Path]:

@@ -20,6 +20,7 @@ from .io import until_closed
 
 _EXAMPLES = """\
 examples:
+  trl-r1 init my_project                   a project of your own: recipe, configs, a reward and its test
   trl-r1 run playground                    every stage of R1, from nothing, on a CPU, in minutes
   trl-r1 plan my_recipe.yaml               check a recipe; say what would run
   trl-r1 rehearse my_recipe.yaml           run all of it in minutes on a CPU: tiny models, a few rows
@@ -56,6 +57,11 @@ def make_parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
+    init = command(
+        _init,
+        "begin a project of your own from a recipe; asks for what is not given where it can",
+        "init my_project --model Qwen/Qwen2.5-0.5B --data rows.jsonl --gpus 1",
+    )
     run = command(_run, "run a recipe, or go on with it", "run recipes/r1/recipe.yaml --output-dir /data/r1")
     plan = command(_plan, "check a recipe and say what would run", "plan r1 --set r1.learning_rate=1e-6")
     rehearse = command(
@@ -87,6 +93,11 @@ def make_parser() -> argparse.ArgumentParser:
         "make the playground: a tokenizer, a base model and data small enough for a CPU",
         "playground my_playground --seed 1",
     )
+    init.add_argument("recipe", nargs="?", help="name of a recipe that ships with trl_r1 (default: starter)")
+    init.add_argument("directory", type=Path, help="the project's folder, new or empty")
+    init.add_argument("--model", help="the base model: a Hub id or a folder")
+    init.add_argument("--data", metavar="FILE_OR_HUB_ID", help="the data to train on; their columns are looked at")
+    init.add_argument("--gpus", type=int, metavar="N", help="GPUs of the machine; 0: train on the CPU")
     rehearse.add_argument(
         "recipe",
         nargs="+",
@@ -108,6 +119,9 @@ def make_parser() -> argparse.ArgumentParser:
             metavar="STAGE.KEY=VALUE",
             help="override a key of a stage's config, of `data.NAME` or of the recipe; may be repeated",
         )
+    status.add_argument(
+        "--watch", action="store_true", help="say it again when it has changed, until nothing is at work or Ctrl-C"
+    )
     for sub in (status, push):
         sub.add_argument("directory", type=Path, help="the run's directory")
     report.add_argument(
@@ -268,15 +282,29 @@ def _main(argv: list[str]) -> int:
 def _options(args: argparse.Namespace, argv: list[str]) -> Any:
     from .runner.run import RunOptions
 
-    _find_own_modules()
+    _find_own_modules(args.recipe)
     given = {key: value for key, value in vars(args).items() if key in RunOptions.__dataclass_fields__}
     return RunOptions(**{**given, "command": ["trl-r1", *argv]})
 
 
-def _find_own_modules() -> None:
-    """As `python -m` does for a stage: a user's own rewards and stages may be in the current folder."""
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+def _find_own_modules(*recipes: str | None) -> None:
+    """A user's own rewards and stages may be in the current folder, as for `python -m`, and beside a recipe."""
+    from .recipe import find_recipe
+
+    folders = [str(find_recipe(name).resolve().parent) for name in recipes if name is not None]
+    sys.path[:0] = [folder for folder in dict.fromkeys([os.getcwd(), *folders]) if folder not in sys.path]
+    for folder in folders:  # the current folder a stage finds by itself
+        known = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place not in ("", folder)]
+        os.environ["PYTHONPATH"] = os.pathsep.join([folder, *known])
+
+
+def _init(args: argparse.Namespace, argv: list[str]) -> int:
+    from .project import InitOptions, asked, init
+
+    ask = asked if sys.stdin.isatty() else None
+    options = InitOptions(args.directory, args.recipe or "starter", args.model, args.data, args.gpus, ask)
+    print(*init(options), sep="\n")
+    return 0
 
 
 def _run(args: argparse.Namespace, argv: list[str]) -> int:
@@ -302,14 +330,14 @@ def _plan(args: argparse.Namespace, argv: list[str]) -> int:
 def _rehearse(args: argparse.Namespace, argv: list[str]) -> int:
     from .rehearsal.run import rehearse
 
-    _find_own_modules()
+    _find_own_modules(*args.recipe)
     return rehearse(args.recipe, overrides=args.overrides, seed=args.seed, parallel=args.parallel)
 
 
 def _status(args: argparse.Namespace, argv: list[str]) -> int:
     from .runner.status import status
 
-    return status(args.directory)
+    return status(args.directory, args.watch)
 
 
 def _audit(args: argparse.Namespace, argv: list[str]) -> int:
@@ -319,6 +347,7 @@ def _audit(args: argparse.Namespace, argv: list[str]) -> int:
         return subprocess.call([sys.executable, "-m", "trl_r1.audit", "--list"])
     if args.recipe is None:
         raise ConfigError("expected a recipe, or `--list`", key="RECIPE")
+    _find_own_modules(args.recipe)
     return audit(args.recipe, overrides=args.overrides, as_json=args.as_json)
 
 

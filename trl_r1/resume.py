@@ -30,6 +30,7 @@ from typing_extensions import override
 from ._compat import check_attributes, check_overrides
 from .errors import MachineError
 from .io import read_json, write_json
+from .training_config import defaults_in_force
 
 
 logger = get_logger(__name__)
@@ -56,6 +57,8 @@ class ExactResume(Trainer):
         self._logs_to_restore: dict[str, Any] | None = None
         self._weight_decays: list[float] = []
         self.add_callback(_CheckpointCallback(self))
+        if ours := defaults_in_force(self.args):
+            logger.warning(f"Defaults of trl_r1, not TRL's (docs/your-trainer.md): {', '.join(ours)}")
 
     def rank_state(self) -> dict[str, Any]:
         """What this rank keeps between two steps: tensors and plain values only, since the file is read as such."""

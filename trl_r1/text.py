@@ -199,9 +199,18 @@ def completion_text(completion: str | list[dict[str, Any]]) -> str:
 
     Only what the assistant wrote counts, not the results of tools. Where the reasoning was parsed out of the text
     (`reasoning_content`, or `thinking` for some families), it is put back between `<think>` and `</think>`.
+
+    Raises:
+        [`~errors.ConfigError`]: if it is neither.
     """
     if isinstance(completion, str):
         return completion
+    if not all(isinstance(message, dict) for message in completion):
+        raise ConfigError(
+            f"a completion is {str(completion)[:80]!r}; expected text, or a list of messages such as "
+            "{'role': 'assistant', 'content': ...}",
+            key="completions",
+        )
     return "".join(_content(message) for message in completion if message.get("role", "assistant") == "assistant")
 
 

@@ -3,11 +3,39 @@ The settings that the configs of all our trainers have in common: a batch that d
 and a time-out that a long training does not reach.
 """
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from .docstrings import help_from_docstring
 from .errors import ConfigError
+from .typed import default_of, inherited_default
+
+
+def defaults_in_force(config: Any) -> list[str]:
+    """
+    Name the defaults of ours that a config has, and that are not TRL's or transformers'.
+
+    Args:
+        config (`Any`):
+            A config of ours or of TRL's.
+
+    Returns:
+        `list[str]`: `"beta 0.001 (TRL: 0.0)"`, a text each; none of a config of TRL's.
+    """
+    mro = type(config).__mro__
+    ours = next((base for base in mro if base.__module__.startswith("trl_r1.")), None)
+    found: list[str] = []
+    if ours is None:
+        return found
+    for field in fields(ours):
+        theirs, default = inherited_default(ours, field.name), default_of(field)
+        value = getattr(config, field.name)
+        if field.name == "gradient_accumulation_steps":  # 1 here as well, or what `batch_size` asks for
+            continue
+        # `None` stands for what the config has made of it.
+        if theirs is not MISSING and theirs not in (default, value) and default in (value, None):
+            found.append(f"{field.name} {getattr(value, 'value', value)} (TRL: {getattr(theirs, 'value', theirs)})")
+    return found
 
 
 @help_from_docstring

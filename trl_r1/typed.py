@@ -174,6 +174,31 @@ def default_of(field: "dataclasses.Field[Any]") -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
+def inherited_default(cls: type, name: str) -> Any:
+    """
+    Return the default of a field in the package that defined it, where a class of another package has taken it over.
+
+    Args:
+        cls (`type`):
+            A dataclass.
+        name (`str`):
+            The field.
+
+    Returns:
+        `Any`: the default in the nearest base class of another package; `dataclasses.MISSING` where the package of `cls`
+        defined the field, or there is none.
+    """
+
+    def package(base: type) -> str:
+        return base.__module__.split(".")[0]
+
+    first = [base for base in cls.__mro__ if name in vars(base).get("__annotations__", {})][-1]
+    if package(first) == package(cls):
+        return dataclasses.MISSING
+    other = next(base for base in cls.__mro__ if package(base) != package(cls))
+    return default_of(next(field for field in dataclasses.fields(other) if field.name == name))
+
+
 def _key_named_in(message: str, given: Mapping[str, Any], known: Iterable[str]) -> str | None:
     """Return the key that a message names, or whose value it repeats; a word of English is no name of a key."""
     words: list[str] = re.findall(r"\w+", message)

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 
 import pytest
+import trl
 from datasets import Dataset
 from transformers import training_args
 
@@ -16,7 +17,7 @@ from trl_r1.preference.config import R1DPOConfig, R1RewardConfig
 from trl_r1.sft.config import R1SFTConfig
 from trl_r1.stages._check import machine
 from trl_r1.stages.grpo import advice_on_save_steps, in_order
-from trl_r1.training_config import TrainingConfig
+from trl_r1.training_config import TrainingConfig, defaults_in_force
 
 
 CONFIGS = [R1GRPOConfig, R1SFTConfig, R1RewardConfig, R1DPOConfig]
@@ -123,3 +124,22 @@ def test_processes_wait_for_as_long_as_a_stage_takes_alone(monkeypatch):
         config(output_dir="out", bf16=False, report_to="none")
         config(output_dir="out", bf16=False, report_to="none", ddp_timeout=60)
     assert waited == [14400, 60] * len(CONFIGS)
+
+
+def test_the_defaults_in_force_are_those_that_the_user_left_and_trl_has_not():
+    args = make(R1GRPOConfig, 1, num_generations=8, per_device_train_batch_size=8)
+    told = defaults_in_force(args)
+    assert "beta 0.001 (TRL: 0.0)" in told
+    assert "sync_ref_model True (TRL: False)" in told
+    assert not [text for text in told if text.startswith(("num_generations", "per_device_train", "gradient_acc"))]
+    assert not [text for text in defaults_in_force(make(R1GRPOConfig, 1, beta=0.0)) if "sync_ref_model " in text]
+    assert defaults_in_force(make(trl.GRPOConfig, 1)) == []
+
+
+def test_a_trainer_names_them_in_one_line(model_path, tmp_path, caplog):
+    for config in (grpo_config(tmp_path), trl.GRPOConfig(str(tmp_path), use_cpu=True, bf16=False, report_to="none")):
+        R1GRPOTrainer(model_path, DigitReward(), config, sums(4))
+    told = [record.getMessage() for record in caplog.records if "Defaults of trl_r1" in record.getMessage()]
+    assert len(told) == 1
+    assert "loss_type grpo (TRL: dapo)" in told[0]
+    assert "\n" not in told[0]

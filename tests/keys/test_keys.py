@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -12,8 +13,9 @@ from trl_r1.data.source import DataSource
 from trl_r1.errors import ConfigError
 from trl_r1.keys import keys_of, kinds_with_pages, recipe_schema, stage_schema
 from trl_r1.keys.__main__ import main
-from trl_r1.keys.page import classes_page, defaults_table, explained, keys_page
+from trl_r1.keys.page import changed_defaults, classes_page, defaults_table, explained, keys_page
 from trl_r1.keys.read import keys_of_class
+from trl_r1.kinds import kind_of
 from trl_r1.recipe.document import read_document
 from trl_r1.recipe.keys import RecipeKeys, ServerKeys, SlurmKeys, StageKeys
 from trl_r1.rewards import CodeAccuracy, Judge
@@ -135,3 +137,41 @@ def test_schemas_are_written_for_editors(tmp_path, capsys):
     names = {path.stem for path in tmp_path.glob("*.json")}
     assert names == {"recipe", *kinds_with_pages()}
     assert all(json.loads(path.read_text())["$schema"] for path in tmp_path.glob("*.json"))
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "your-trainer.md").read_text()
+
+
+def test_the_page_has_every_default_that_differs_and_no_other():
+    """`changed_defaults(KIND)` is the text that belongs there."""
+    changed = {kind: defaults_table(kind) for kind in kinds_with_pages() if defaults_table(kind)}
+    assert changed.keys() == {"grpo", "sft", "reward", "pointwise", "dpo"}
+    assert changed.pop("pointwise") == changed["reward"]
+    parts = re.split(r"^## .*stages? `(\w+)`.*\n\n", PAGE, flags=re.MULTILINE)
+    assert dict(zip(parts[1::2], (part.strip() for part in parts[2::2]))) == {
+        kind: changed_defaults(kind) for kind in changed
+    }
+
+
+def test_the_keys_under_a_table_put_the_other_defaults_back():
+    from trl_r1.typed import check_fields
+
+    for kind in ("grpo", "sft", "reward", "dpo"):
+        block = yaml.safe_load(re.search(r"```yaml\n(.*)```", changed_defaults(kind), re.DOTALL)[1])
+        right, problems = check_fields(kind_of(kind).config_classes(), block)
+        assert not problems
+        theirs = {key.name: key.default_there for key in keys_of(kind) if key.changed}
+        assert right == theirs
+
+
+def test_the_script_of_the_page_is_python_before_and_after():
+    import ast
+    import importlib
+
+    (diff,) = re.findall(r"```diff\n(.*?)```", PAGE, re.DOTALL)
+    for sign in "-+":
+        lines = [line[1:] for line in diff.splitlines() if line[0] in (" ", sign)]
+        for node in ast.parse("\n".join(lines)).body:
+            if isinstance(node, ast.ImportFrom) and node.module != "my_project":
+                assert all(hasattr(importlib.import_module(node.module), name.name) for name in node.names)
+    assert sum(line[0] == "+" for line in diff.splitlines()) <= 5

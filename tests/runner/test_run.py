@@ -56,8 +56,8 @@ def test_the_plan_says_which_keys_changed(toys, capsys):
     capsys.readouterr()
     assert toys.run("--dry-run", "--output-dir", str(toys.folder / "run2")) == 0
     out = capsys.readouterr().out
-    assert "to run again (its `trail`, `value` (9.0, was not set) changed)" in out
-    assert "to run again (its `value` (5.5, was 5), `flavour` (sour, was not set) changed)" in out
+    assert "to run again (its `trail`, `value` not set -> 9.0 changed)" in out
+    assert "to run again (its `value` 5 -> 5.5, `flavour` not set -> sour changed)" in out
     assert "to run again (b changed)" in out  # d reads from it
 
 
@@ -76,7 +76,7 @@ def test_the_plan_says_which_packages_or_data_changed(toys, capsys, monkeypatch)
     monkeypatch.setattr(fingerprint, "package_versions", lambda: versions)
     monkeypatch.setattr(plan, "package_versions", lambda: versions)
     assert toys.run("--dry-run") == 0
-    assert ", now 99) changed)" in capsys.readouterr().out
+    assert " -> 99 changed)" in capsys.readouterr().out
 
 
 def test_a_stage_that_was_started_with_another_config_says_so(toys, capsys):
@@ -85,9 +85,7 @@ def test_a_stage_that_was_started_with_another_config_says_so(toys, capsys):
     toys.set("a", exit_code=0, steps=2)
     capsys.readouterr()
     assert toys.run("--dry-run") == 0
-    assert (
-        "its `exit_code` (0, was 3), `steps` (2, was not set) changed since it was started" in capsys.readouterr().out
-    )
+    assert "its `exit_code` 3 -> 0, `steps` not set -> 2 changed since it was started" in capsys.readouterr().out
 
 
 def test_changed_local_data_run_their_stage_again(toys):

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from tests.killing import run_until_killed
 from tests.sampling.stub_server import choices, stub_server
 from trl_r1.adapters import full_model, is_adapter
+from trl_r1.grpo.arguments import check_rewards
 from trl_r1.model_server import client
 from trl_r1.rewards import PreferenceModel
 from trl_r1.rewards.preference_text import PreferenceForm
@@ -178,11 +179,11 @@ def test_a_column_that_a_reward_reads_must_be_there(data, capsys):
 
     rows = Dataset.from_list([{"prompt": "1+1?", "domain": "code"}, {"prompt": "2+2?", "domain": "math"}])
     with pytest.raises(Exception, match="code_accuracy reads the column 'tests', which the data lack"):
-        grpo_stage.check_columns([NeedsTests()], rows)
+        check_rewards([NeedsTests()], rows, "rewards")
     of_code = Scheduled(NeedsTests(), domains=("code",))
     with pytest.raises(Exception, match=r"rewards\[0\].*code_accuracy"):
-        grpo_stage.check_columns([of_code], rows)
-    grpo_stage.check_columns([of_code], rows.select([1]))  # which it is never asked for
+        check_rewards([of_code], rows, "rewards")
+    check_rewards([of_code], rows.select([1]), "rewards")  # which it is never asked for
 
 
 def test_fewer_prompts_than_a_step_takes_are_refused(run, grpo, data, capsys):

@@ -18,6 +18,7 @@ from ..sampling import Engine, SamplingConfig, Worker, check_columns, sample_to_
 from ..sampling.progress import OnProgress
 from ..selection import (
     BOILERPLATE,
+    LOOSENED_BY,
     HeldOut,
     Rules,
     Seen,
@@ -237,10 +238,7 @@ class Job:
             self._write_rejected(selections)
             write_json(output_dir / "selection.json", {**report, "statistics": statistics.to_json()})
             if not writer.rows:
-                reasons = ", ".join(f"{reason} {count}" for reason, count in report.get("rejected", {}).items())
-                raise StageError(
-                    f"{output_dir}: none of {report.get('seen', 0)} was kept: {reasons or 'nothing was seen'}"
-                )
+                raise StageError(f"{output_dir}: none of {report.get('seen', 0)} was kept: {_why(report, output_dir)}")
 
     def _write_rejected(self, selections: Iterable[Selection | ShardSelection]) -> None:
         most = self.config.rejected_per_reason
@@ -290,3 +288,13 @@ def _counting_language(rewards: Mapping[str, Callable[..., Any]], rules: Rules) 
         if isinstance(inner, LanguageConsistency) and (inner.languages, inner.style) == (rules.languages, rules.style):
             return name
     return None
+
+
+def _why(report: Mapping[str, Any], output_dir: Path) -> str:
+    """Say for which reasons samples were rejected, and which key lets more of each through."""
+    rejected = report.get("rejected", {})
+    if not rejected:
+        return "nothing was seen"
+    helps = "".join(f"\n  {reason}: {LOOSENED_BY[reason]}" for reason in rejected if reason in LOOSENED_BY)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in rejected.items())
+    return f"{reasons}. What lets more through:{helps}\nSamples of each reason are in {output_dir / 'rejected'}"

@@ -38,7 +38,7 @@ REQUIRED_COLUMNS = {
 # What it uses where it is there.
 OPTIONAL_COLUMNS = {"general": ("completion", "thought")}
 
-_READERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv", ".arrow": "arrow"}
+READERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv", ".arrow": "arrow"}
 _FINAL_ANSWER = re.compile(r"####\s*(.+?)\s*$", re.DOTALL)
 
 
@@ -313,6 +313,8 @@ def open_source(source: DataSource, **options: Any) -> "Dataset":
     import datasets
 
     path = Path(source.path).expanduser()
+    split, bracket, part = source.split.partition("[")
+    part = "" if options.get("streaming") else bracket + part  # a stream has no parts
     try:
         if (path.is_dir() and (path / "state.json").exists()) or (path / "dataset_dict.json").exists():
             loaded = datasets.load_from_disk(str(path))
@@ -321,20 +323,20 @@ def open_source(source: DataSource, **options: Any) -> "Dataset":
             if files[0].stat().st_size == 0:
                 raise DataError("expected at least one row, got an empty file", file=source.path, key="path")
             suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
-            reader = _READERS.get(suffixes[-1].lower() if suffixes else "")
+            reader = READERS.get(suffixes[-1].lower() if suffixes else "")
             if reader is None:
                 raise DataError(
-                    f"expected a file that ends in {', '.join(_READERS)} (or the same with .gz)",
+                    f"expected a file that ends in {', '.join(READERS)} (or the same with .gz)",
                     file=source.path,
                     key="path",
                 )
             if options and reader == "parquet":  # by default as large as the first row group: an empty file has none
                 options["batch_size"] = 1000
-            return datasets.load_dataset(reader, data_files=list(map(str, files)), split="train", **options)
+            return datasets.load_dataset(reader, data_files=list(map(str, files)), split=f"train{part}", **options)
         name, revision = parse_hub_id(source.path)
-        if revision is None and not path.exists() and (path.suffix in (*_READERS, ".gz") or name.count("/") != 1):
+        if revision is None and not path.exists() and (path.suffix in (*READERS, ".gz") or name.count("/") != 1):
             raise DataError("no such file or folder", file=source.path, key="path")
-        return datasets.load_dataset(name, source.config, split=source.split, revision=revision, **options)
+        return datasets.load_dataset(name, source.config, split=f"{split}{part}", revision=revision, **options)
     except ConfigError as error:
         raise DataError(error.message, file=source.path, key="path") from error
     except Exception as error:

@@ -49,7 +49,8 @@ class DataSource:
         config (`str`, *optional*):
             Configuration of a Hub data set.
         split (`str`, *optional*, defaults to `"train"`):
-            Split of a Hub data set or a saved one.
+            Split of a Hub data set or a saved one. `train[10%:]`, in the notation of `datasets`, is a part of it, or of the
+            rows of a file.
         prompt_column, completion_column, thought_column, solution_column, chosen_column, rejected_column, label_column (`str`, *optional*):
             The columns with these meanings. They default to the canonical names. A solution that ends in `#### 18`, as
             GSM8K's do, is read as `18`. A prompt may stand in several columns: their texts are joined by an empty line.

@@ -29,7 +29,7 @@ from typing import Any, ClassVar
 
 import torch
 from accelerate.logging import get_logger
-from accelerate.utils import gather_object, is_peft_model
+from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import ProcessorMixin
 from trl import GRPOTrainer
@@ -41,6 +41,7 @@ from ..resume import ExactResume
 from ..solved import accuracy_rewards
 from ..text import completion_text, prompt_ends_in_thought, style_of_template
 from ..trace import Trace, write_traces
+from .arguments import check_rewards, check_tokenizer, without_moving_reference
 from .compact_generation import compact_rows
 from .config import R1GRPOConfig
 from .curriculum import PromptCurriculum, SaveAtEnd
@@ -103,15 +104,13 @@ class R1GRPOTrainer(ExactResume, GRPOTrainer):
             name = model if isinstance(model, str) else get_config_model_id(model.config)
             args = R1GRPOConfig(f"{name.split('/')[-1]}-GRPO")
         given = inspect.signature(GRPOTrainer.__init__).bind(self, model, reward_funcs, args, *rest, **named).arguments
-        has_adapter = given.get("peft_config") is not None or (not isinstance(model, str) and is_peft_model(model))
-        if has_adapter and args.sync_ref_model and getattr(args, "sync_ref_model_by_default", False):
-            logger.warning("With PEFT there is no reference model to replace: `sync_ref_model` is off.")
-            args.sync_ref_model = False
-
+        check_rewards(reward_funcs, given.get("train_dataset"))
+        without_moving_reference(model, args, given.get("peft_config"))
         super().__init__(model, reward_funcs, args, *rest, **named)
         check_attributes(self, _step=int, _logs=dict, eos_token_ids=list, reward_func_names=list)
         sees_images = isinstance(self.processing_class, ProcessorMixin)
         self.text_tokenizer = self.processing_class.tokenizer if sees_images else self.processing_class
+        check_tokenizer(self.text_tokenizer)
         by_model = reasons_in_model(self.model, is_vlm=sees_images, has_aux_loss=self.aux_loss_enabled)
         self.switches = decide(args, {**by_model, **reasons_in_config(args)})
         self.compacts = self.switches.compact_generation and self.rollout_func is None

@@ -78,6 +78,20 @@ def defaults_table(kind: str) -> list[tuple[str, str, str, str]]:
     return [(k.name, _shown(k.default), _shown(k.default_there), k.owner) for k in keys_of(kind) if k.changed]
 
 
+def changed_defaults(kind: str) -> str:
+    """
+    Return the part of docs/your-trainer.md on one kind: a table of [`defaults_table`] with the meaning of each key, and the
+    keys that put the other defaults back.
+    """
+    meanings = {key.name: _cell(key.meaning) for key in keys_of(kind)}
+    changed = defaults_table(kind)
+    lines = ["| key | here | there | whose | what it is, and why |", "|---|---|---|---|---|"]
+    lines += [
+        f"| `{name}` | `{ours}` | `{there}` | {owner} | {meanings[name]} |" for name, ours, there, owner in changed
+    ]
+    return "\n".join([*lines, "", "```yaml", *(f"{name}: {there}" for name, _, there, _ in changed), "```"])
+
+
 def _default(key: Key, quote: str = "") -> str:
     if key.required:
         return "must be given"

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..docstrings import arguments_of
 from ..kinds import kind_of, known_kinds
-from ..typed import default_of, described, hints_of
+from ..typed import default_of, described, hints_of, inherited_default
 
 
 SAME = object()
@@ -87,14 +87,9 @@ def keys_of_class(cls: type) -> Iterable[Key]:
     for field in dataclasses.fields(cls):
         if not field.init:
             continue
-        defining = [base for base in cls.__mro__ if field.name in vars(base).get("__annotations__", {})]
-        first = defining[-1]
         meaning = explained.get(field.name) or " ".join(str(field.metadata.get("help") or "").split())
-        default, there = default_of(field), SAME
-        if first.__module__.split(".")[0] != cls.__module__.split(".")[0]:
-            other = next(base for base in cls.__mro__ if base.__module__.split(".")[0] != cls.__module__.split(".")[0])
-            outer = default_of(next(each for each in dataclasses.fields(other) if each.name == field.name))
-            there = outer if outer != default else SAME
+        default, there = default_of(field), inherited_default(cls, field.name)
+        first = next(base for base in reversed(cls.__mro__) if field.name in vars(base).get("__annotations__", {}))
         package = first.__module__.split(".")[0]
         yield Key(
             field.name,
@@ -102,5 +97,5 @@ def keys_of_class(cls: type) -> Iterable[Key]:
             default,
             meaning.replace("%%", "%"),
             OWNERS.get(package, package),
-            there,
+            SAME if there is dataclasses.MISSING or there == default else there,
         )

@@ -30,6 +30,8 @@ class RecipeKeys:
             Where models and data sets go: `namespace`, `prefix`, `private`, `stages`, `repos`, `license`.
         judge (`dict`, *optional*):
             A judge's `base_url` and `model`: arguments of the rewards that need one, which are off without it.
+        report_to (`str` or `list[str]`, *optional*):
+            Trackers that every training reports to: `trackio`, `wandb`, `tensorboard`.
         launcher (`str`, *optional*, defaults to `"local"`):
             `local` starts stages on this machine, `slurm` as jobs.
         retries (`int`, *optional*, defaults to `0`):
@@ -54,6 +56,7 @@ class RecipeKeys:
     data: dict[str, Any] = field(default_factory=dict)
     hub: dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
+    report_to: str | list[str] = field(default_factory=list)
     launcher: Literal["local", "slurm"] = "local"
     retries: int = 0
     slurm: dict[str, Any] = field(default_factory=dict)

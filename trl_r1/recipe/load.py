@@ -24,6 +24,7 @@ from .records import ModelServer, Recipe, Stage
 
 Keys = TypeVar("Keys", RecipeKeys, StageKeys, ServerKeys, SlurmKeys)
 
+TRACKERS = ("trackio", "wandb", "tensorboard")
 # A stage's name is the name of its folder and the first part of `stage.key` and `stage/data`: no dots, no slashes.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -183,6 +184,11 @@ class _Reading:
                 f"is {keys.name!r}; expected letters, digits, `-`, `_`, `.`: it names the run directory", "name"
             )
         self.at_least_one(keys.parallel, "parallel")
+        trackers = [keys.report_to] if isinstance(keys.report_to, str) else keys.report_to
+        for name in trackers:
+            if name not in TRACKERS:
+                known = listed(TRACKERS)
+                self.wrong(f"is {name!r}; expected some of {known}{did_you_mean(name, TRACKERS)}", "report_to")
         data = self.sources(keys.data)
         env = {key: str(value) for key, value in keys.env.items()}
         found = [self.stage(i, raw, env, keys) for i, raw in enumerate(keys.stages)]
@@ -198,6 +204,7 @@ class _Reading:
             disk_gb=float(keys.disk_gb),
             hub=keys.hub,
             judge=keys.judge,
+            report_to=tuple(trackers),
             launcher=keys.launcher,
             servers=self.servers(keys.servers),
             without=tuple(keys.without),

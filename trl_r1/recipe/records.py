@@ -137,6 +137,8 @@ class Recipe:
             What is pushed to the Hub at the end.
         judge (`dict[str, Any]`, *optional*):
             A judge's server: arguments of the rewards that need one.
+        report_to (`tuple[str, ...]`):
+            The trackers that its trainings report to.
         launcher (`str`, *optional*, defaults to `"local"`):
             What starts the stages: `"local"`, on this machine, or `"slurm"`.
         servers (`tuple[ModelServer, ...]`):
@@ -159,6 +161,7 @@ class Recipe:
     disk_gb: float = 1.0
     hub: dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
+    report_to: tuple[str, ...] = ()
     launcher: str = "local"
     servers: tuple[ModelServer, ...] = ()
     without: tuple[str, ...] = ()

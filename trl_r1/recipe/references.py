@@ -45,6 +45,10 @@ class ResolvedStage:
             Local files and folders it reads from outside the run.
         servers (`tuple[ModelServer, ...]`):
             Those that its config names, and that run beside it. The place of a model inside the run starts with `${run}`.
+        tracked (`tuple[str, ...]`):
+            The trackers that it reports to, where its config does not say. What it makes does not depend on them.
+        project (`str`, *optional*, defaults to `""`):
+            Under what name: the recipe's.
     """
 
     stage: Stage
@@ -53,6 +57,8 @@ class ResolvedStage:
     kind: StageKind | None = None
     inputs: tuple[Path, ...] = ()
     servers: tuple[ModelServer, ...] = ()
+    tracked: tuple[str, ...] = ()
+    project: str = ""
 
     @property
     def name(self) -> str:
@@ -71,10 +77,14 @@ class ResolvedStage:
         return self.stage.origins.get(top) or (self.stage.at if file is None else shown(file))
 
     def placed(self, run_dir: str | Path) -> dict[str, Any]:
-        """Return the configuration with the run's folder filled in."""
-        return {
+        """Return the configuration with the run's folder filled in, and the names under which trackers find the stage."""
+        placed = {
             key: with_texts(value, lambda text: text.replace(RUN, str(run_dir))) for key, value in self.config.items()
         }
+        if not self.tracked:
+            return placed
+        names = {"project": self.project, "run_name": f"{Path(run_dir).name}-{self.name}"}
+        return {"report_to": list(self.tracked), **names, **placed}
 
 
 def with_texts(value: Any, change: Callable[[str], str]) -> Any:
@@ -158,9 +168,10 @@ class _Resolving:
         if stage.accelerate is not None:
             self.inputs.append(stage.accelerate)
         servers = self.servers(config)
-        return ResolvedStage(
-            stage, config, tuple(dict.fromkeys(self.parents)), self.kind, tuple(dict.fromkeys(self.inputs)), servers
-        )
+        # A training of one's own says itself what it takes.
+        tracked = self.recipe.report_to if self.kind and self.kind.trains and "." not in stage.kind else ()
+        parents, inputs = tuple(dict.fromkeys(self.parents)), tuple(dict.fromkeys(self.inputs))
+        return ResolvedStage(stage, config, parents, self.kind, inputs, servers, tracked, self.recipe.name)
 
     def wrong(self, message: str, key: str, kind: type[ConfigError] = RecipeError) -> None:
         self.problems.append(kind(message, file=self.stage.at, key=f"stages.{self.stage.name}.{key}"))

@@ -100,16 +100,20 @@ def check_data(
         offered.append((name, domain, found))
         for column in (item.kind.reads if item.kind else None) or ():
             if found is not None and column not in found:
-                own = sorted(found - {each for each in _MEANINGS if source.get(f"{each}_column") not in (None, each)})
                 problems.append(
                     DataError(
                         f"`{name}` has no column `{column}`, which `{item.stage.kind}` reads; expected one of that name "
-                        f"or `{column}_column: ...`. It has {listed(own)}",
+                        f"or `{column}_column: ...`. It has {_own(found, source)}",
                         file=item.stage.at,
                         key=f"stages.{item.name}.data[{i}]",
                     )
                 )
     return offered, problems
+
+
+def _own(found: set[str], source: dict[str, Any]) -> str:
+    """List the columns of a source as the file has them, without those that it is read under."""
+    return listed(sorted(found - {each for each in _MEANINGS if source.get(f"{each}_column") not in (None, each)}))
 
 
 def check_reward_columns(
@@ -130,15 +134,20 @@ def check_reward_columns(
             What its data offer, as [`check_data`] returns it.
     """
     problems: list[ConfigError] = []
+    sources = sources_of(item)
     for reward in rewards:
         domains = reward["domains"]
         apply = [each for each in offered if not domains or each[1] is None or each[1] in domains]
         for column in sorted(set(reward["requires"]) - set(_ALWAYS_THERE)):
             without = [each for each in apply if each[2] is not None and column not in each[2]]
-            if apply and len(without) == len(apply):
-                lacking = [f"`{without[0][0]}` lacks" if len(without) == 1 else "the data lack"]
+            if apply and len(without) == len(apply) > 1:
+                lacking = ["the data lack"]
             else:
-                lacking = [f"`{name}` lacks" for name, domain, _ in without if domains and domain]
+                lacking = [
+                    f"`{name}` lacks, whose columns are {_own(found or set(), sources[offered.index((name, domain, found))])}"
+                    for name, domain, found in without
+                    if len(apply) == 1 or (domains and domain)
+                ]
             problems += [
                 DataError(
                     f"`{reward['func']}` reads the column `{column}`, which {which}; expected a column of that name or "

@@ -141,10 +141,17 @@ def locked(run_dir: Path, name: str = LOCK_FILE, patience_s: float = 0.0) -> Ite
             Seconds to wait for another runner to go.
 
     Raises:
-        `MachineError`: another runner holds it.
+        `MachineError`: another runner holds it, or it cannot be written to.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with open(run_dir / name, "a+", encoding="utf-8") as file:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        opened = open(run_dir / name, "a+", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise MachineError(
+            f"{shown(run_dir)}: `--output-dir`: cannot be written to ({error.strerror}); expected a directory in which this "
+            "user may write"
+        ) from None
+    with opened as file:
         until = time.monotonic() + patience_s
         while not (held := _lock(file)) and time.monotonic() < until:
             time.sleep(0.5)

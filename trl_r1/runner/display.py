@@ -5,10 +5,12 @@ What the reader of a terminal sees: one live line per running stage, plain lines
 import errno
 import itertools
 import os
+import re
 import shutil
 import sys
+import textwrap
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -19,6 +21,11 @@ from .launch import read_progress
 
 # Seconds between two lines about one stage where no terminal is.
 _PLAIN_SECONDS = 60.0
+# From so many columns on, a terminal has room for models in rows.
+_WIDE = 100
+_COLOURS = {"done": 32, "running": 36, "failed": 31, "FAILED": 31, "interrupted": 33}
+# In a column of a table, and where a stage fails.
+_STATES = re.compile(r"(?<=  )(?:done|running|failed|interrupted)(?=  |,| before|\n|$)|(?<=: )FAILED")
 
 
 class Running(Protocol):
@@ -50,6 +57,32 @@ def progress_text(progress: dict[str, Any], eta_s: float | None) -> str:
     return "  ".join(parts)
 
 
+def run_text(
+    done: int, stages: int, seconds: float, running: Sequence[float | None], waiting: Sequence[float | None]
+) -> str:
+    """
+    Return how far a run is: `2 of 5 stages done, 4 min 10 s so far, about 12 min 03 s left`.
+
+    Args:
+        done (`int`), stages (`int`):
+            Stages that are done, and all.
+        seconds (`float`):
+            How long the run has been at work.
+        running (`Sequence[float | None]`):
+            Seconds left of each stage that runs; `None` where they are not known yet.
+        waiting (`Sequence[float | None]`):
+            Seconds that each stage which waits took in an earlier run.
+    """
+    text = f"{done} of {stages} stages done, {show_duration(int(seconds))} so far"
+    unknown = sum(each is None for each in (*running, *waiting))
+    known = sum(each or 0.0 for each in waiting) / max(1, len(running))  # as many at once as now
+    known += max((each or 0.0 for each in running), default=0.0)
+    if not unknown:
+        return f"{text}, about {show_duration(known)} left"
+    rest = f"{unknown} stage{'s' if unknown > 1 else ''} whose time is not known yet"
+    return f"{text}, about {show_duration(known)} left and {rest}" if known else f"{text}; left: {rest}"
+
+
 class Display:
     """
     Live lines at the end of the standard output, with ordinary lines above them; where it is no terminal, ordinary lines.
@@ -58,6 +91,7 @@ class Display:
     def __init__(self) -> None:
         self.out: TextIO = sys.stdout
         self.live = self.out.isatty()
+        self.colour = self.live and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         self.drawn = 0
         self.first: dict[str, tuple[float, float]] = {}
         self.said: dict[str, tuple[float, Any]] = {}
@@ -78,15 +112,31 @@ class Display:
     def say(self, text: str = "") -> None:
         """Write lines that stay."""
         self._clear()
-        self._write(text + "\n")
+        self._write(self.painted(text) + "\n")
 
-    def update(self, running: Sequence[Running]) -> None:
-        """Show how far the running stages are."""
+    def painted(self, text: str) -> str:
+        """Return a text with the states of stages in colour, where there is a terminal."""
+        return _STATES.sub(lambda state: f"\x1b[{_COLOURS[state[0]]}m{state[0]}\x1b[0m", text) if self.colour else text
+
+    def update(
+        self, running: Sequence[Running], overall: Callable[[list[float | None]], str] = lambda left: ""
+    ) -> None:
+        """
+        Show how far the running stages are.
+
+        Args:
+            running (`Sequence[Running]`):
+                The stages.
+            overall (`Callable`, *optional*):
+                Says how far the run is, of the seconds left of each of them.
+        """
         lines = []
+        left = []
         now = time.monotonic()
         for stage in running:
             progress = read_progress(stage.folder)
-            text = progress_text(progress, self.seconds_left(stage.name, progress, now)) or "starting"
+            left.append(self.seconds_left(stage.name, progress, now))
+            text = progress_text(progress, left[-1]) or "starting"
             lines.append(f"  {stage.name:<18} {show_duration(int(stage.seconds)):>12}  {text}")
             if not self.live:
                 last, step = self.said.get(stage.name, (stage.started, None))
@@ -94,6 +144,8 @@ class Display:
                     self.said[stage.name] = (now, progress.get("step"))
                     self._write(f"{clock()} {stage.name}: {text}\n")
         if self.live:
+            if running and (text := overall(left)):
+                lines.append(f"  {text}")
             self._clear()
             width = max(20, shutil.get_terminal_size().columns - 1)
             self._write("".join(line[:width] + "\n" for line in lines))
@@ -163,9 +215,18 @@ def data_table(records: dict[str, dict[str, Any]]) -> str:
     return table(head, rows, right=range(2, len(head)))
 
 
-def evaluation_table(models: dict[str, dict[str, Any]]) -> str:
-    """Return the table of an evaluation: models in rows, scores in columns, each with its standard error."""
-    scores = scores_of(models.values())
+def evaluation_table(models: dict[str, dict[str, Any]], width: int | None = None) -> str:
+    """
+    Return the table of an evaluation, as wide as the terminal at most: models in rows where there is room, else scores. What is
+    the same for all models stands below it.
+
+    Args:
+        models (`dict[str, dict[str, Any]]`):
+            Metrics of each model.
+        width (`int`, *optional*):
+            Columns of the terminal. By default those that it has, and 80 where there is none.
+    """
+    width = width or shutil.get_terminal_size().columns
 
     def cell(metrics: dict[str, Any], score: Any) -> str:
         value = number(metrics.get(score.key))
@@ -174,8 +235,36 @@ def evaluation_table(models: dict[str, dict[str, Any]]) -> str:
         error = number(metrics.get(score.stderr_key))
         return show(value, score.digits) + (f" ±{show(error, score.digits)}" if error is not None else "")
 
-    rows = [[name, *(cell(metrics, score) for score in scores)] for name, metrics in models.items()]
-    return table(["model", *(score.title for score in scores)], rows, right=range(1, len(scores) + 1))
+    columns = {
+        score.title: [cell(metrics, score) for metrics in models.values()] for score in scores_of(models.values())
+    }
+    shared = [title for title, cells in columns.items() if len(cells) > 1 and len(set(cells)) == 1]
+    constant = {
+        title: columns[title][0] for title in shared if title != next(iter(columns))
+    }  # the first is what counts
+    rows = [["model", *models], *([title, *cells] for title, cells in columns.items() if title not in constant)]
+    wide = _right_aligned(zip(*rows))
+    if width >= _WIDE and len(wide.partition("\n")[0]) <= width:
+        parts = [wide]
+    else:
+        parts = []
+        first, last = 1, len(rows[0])
+        while first < len(rows[0]):  # as many models side by side as there is room for
+            part = _right_aligned([row[0], *row[first:last]] for row in rows)
+            if last == first + 1 or max(map(len, part.splitlines())) <= width:
+                parts.append(part)
+                first, last = last, len(rows[0])
+            else:
+                last -= 1
+    if constant:
+        same = ", ".join(f"{title} {value}" for title, value in constant.items())
+        parts.append(textwrap.fill(f"The same for all: {same}", width, break_long_words=False))
+    return "\n\n".join(parts)
+
+
+def _right_aligned(rows: Iterable[Sequence[str]]) -> str:
+    head, *body = rows
+    return table(head, body, right=range(1, len(head)))
 
 
 def comparison_lines(comparisons: Sequence[dict[str, Any]]) -> list[str]:

@@ -44,6 +44,11 @@ def environment_of(item: ResolvedStage, folder: Path, place: Place = HERE) -> di
     own = item.config.get("env")
     environment.update({key: str(value) for key, value in own.items()} if isinstance(own, dict) else {})
     environment[STAGE_VARIABLE] = str(folder.resolve())
+    if item.tracked:  # what no key of a config says: one group for each run
+        run_dir = folder.resolve().parent
+        environment.setdefault("WANDB_PROJECT", item.project)
+        environment.setdefault("WANDB_RUN_GROUP", run_dir.name)
+        environment.setdefault("TENSORBOARD_LOGGING_DIR", str(run_dir / "tensorboard" / item.name))
     # The stage stops where it finds another number: several launches distribute nothing without a word.
     environment["TRL_R1_WORLD_SIZE"] = str(world_size(item))
     if place.nodes:

@@ -12,8 +12,11 @@ from typing import Any
 from ..errors import ConfigError
 from ..lineage import read_yaml
 from ..recipe import Artifact, Recipe, ResolvedStage, fingerprints, package_versions
-from ..recipe.references import RUN
+from ..recipe.references import RUN, with_texts
 from .directory import CONFIG_FILE, artifact_of, read_attempt
+
+
+_UNSET = "not set"
 
 
 class State(StrEnum):
@@ -162,25 +165,38 @@ def what_changed(item: ResolvedStage, folder: Path, artifact: Artifact | None = 
     if not before:
         return "its config, data or packages"
     root = str(Path(str(before.get("output_dir"))).parent)  # the run may have been moved
-    then = {key: _text(value).replace(root, RUN) for key, value in before.items()}
-    now = {key: _text(value) for key, value in item.config.items()}
-    keys = [key for key in {**then, **now} if then.get(key) != now.get(key)]
-    if keys:
-        return "its " + ", ".join(f"`{key}`{_was(before, item.config, key)}" for key in keys)
+    named = {"report_to", "project", "run_name"} - item.config.keys() if item.tracked or "project" in before else set()
+    then, now = (
+        {key: _placed(value, root) for key, value in config.items() if key not in named}
+        for config in (before, item.config)
+    )
+    changes = [text for key in {**then, **now} for text in _changes(key, then.get(key, _UNSET), now.get(key, _UNSET))]
+    if changes:
+        return f"its {', '.join(changes)}"
     versions = artifact.versions if artifact else {}
     packages = {
         name: version for name, version in package_versions().items() if versions.get(name, version) != version
     }
     if packages:
-        return ", ".join(f"{name} ({versions[name]}, now {version})" for name, version in packages.items())
+        return ", ".join(f"{name} {versions[name]} -> {version}" for name, version in packages.items())
     return "the contents of its data, its code or its number of processes"
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+def _placed(value: Any, root: str) -> Any:
+    """A value of a config as JSON gives it back, its paths those of any run."""
+    return with_texts(json.loads(json.dumps(value, default=str)), lambda text: text.replace(root, RUN))
 
 
-def _was(before: dict[str, Any], after: dict[str, Any], key: str) -> str:
-    values = [config.get(key, "not set") for config in (after, before)]
-    plain = all(isinstance(value, (int, float, str, type(None))) and len(str(value)) <= 40 for value in values)
-    return f" ({values[0]}, was {values[1]})" if plain else ""
+def _changes(key: str, then: Any, now: Any) -> list[str]:
+    """Return what differs between two values under a key, each as `` `key` 4 -> 2``; nested ones down to what differs."""
+    if then == now:
+        return []
+    inner: list[tuple[str, Any, Any]] = []
+    if isinstance(then, dict) and isinstance(now, dict):
+        inner = [(f"{key}.{name}", then.get(name, _UNSET), now.get(name, _UNSET)) for name in {**then, **now}]
+    elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        inner = [(f"{key}.{i}", *pair) for i, pair in enumerate(zip(then, now))]
+    if inner:
+        return [text for one in inner for text in _changes(*one)]
+    plain = all(isinstance(value, (int, float, str, type(None))) and len(str(value)) <= 40 for value in (then, now))
+    return [f"`{key}` {then} -> {now}" if plain else f"`{key}`"]

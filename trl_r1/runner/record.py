@@ -9,10 +9,11 @@ from typing import Any
 import yaml
 
 from ..data_files import data_files, is_place
+from ..io import read_json
 from ..kinds import kind_of
 from ..recipe import Artifact, Recipe, package_versions
-from ..recipe.records import now
-from .directory import Attempt
+from ..recipe.records import ARTIFACT_FILE, now
+from .directory import OLD_FOLDER, RUN_FILE, Attempt
 from .launch import LOG_FILE
 from .plan import PlannedStage
 
@@ -46,6 +47,22 @@ def make_artifact(stage: PlannedStage, folder: Path, attempt: Attempt, parents: 
     )
 
 
+def former_seconds(run_dir: Path, name: str) -> float | None:
+    """
+    Return how long a stage took when it was last done: in this run before it was changed, or in another run of the recipe
+    beside it. `None` where it never was.
+    """
+    recipe = read_json(run_dir / RUN_FILE).get("recipe")
+    beside = [
+        path
+        for path in run_dir.absolute().parent.glob(f"*/{name}/{ARTIFACT_FILE}")
+        if recipe is not None and read_json(path.parents[1] / RUN_FILE).get("recipe") == recipe
+    ]
+    found = [*run_dir.glob(f"{OLD_FOLDER}/{name}-*/{ARTIFACT_FILE}"), *beside]
+    artifact = Artifact.read(max(found, key=lambda path: path.stat().st_mtime).parent) if found else None
+    return artifact.wall_seconds if artifact is not None else None
+
+
 def is_there(path: Path) -> bool:
     """Return whether an output has been made: a file, a data set, or a folder that holds something."""
     return any(path.iterdir()) if path.is_dir() else bool(data_files(path))
@@ -76,7 +93,7 @@ def _absolute(place: Any, recipe: Recipe) -> Any:
 
 
 # The keys of a recipe and of its stages that the copy states, in their order.
-KEYS = ("name", "base_model", "seed", "parallel", "disk_gb", "data", "hub", "report")
+KEYS = ("name", "base_model", "seed", "parallel", "disk_gb", "data", "hub")
 STAGE_KEYS = ("name", "kind", "purpose", "model", "data", "accelerate", "num_processes")
 
 
@@ -104,6 +121,7 @@ def recipe_text(recipe: Recipe) -> str:
         {key: value for key, value in vars(server).items() if key != "at" and value is not None}
         for server in recipe.servers
     ] or None
+    found["report_to"] = list(recipe.report_to) or None
     found |= {"base_model": base_model, "data": data, "stages": stages}
     if recipe.settled:
         found["without"] = list(recipe.without)

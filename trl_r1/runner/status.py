@@ -2,6 +2,7 @@
 How far a run is, read from its directory, and for stages that are jobs from the queue.
 """
 
+import time
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -14,18 +15,39 @@ from .launch import read_progress
 from .slurm import live_jobs
 
 
-def status(run_dir: Path) -> int:
+_WATCH_SECONDS = 2.0
+
+
+def status(run_dir: Path, watch: bool = False) -> int:
     """
     Print how far a run is.
 
     Args:
         run_dir (`Path`):
             The run.
+        watch (`bool`, *optional*, defaults to `False`):
+            Whether to say it again when it has changed, until nothing is at work or Ctrl-C; in a terminal, in the same place.
 
     Raises:
         `ConfigError`: it is no run.
     """
     display = Display()
+    said = None
+    while True:
+        text, at_work = status_text(run_dir)
+        if text != said:
+            display.say(f"\x1b[H\x1b[2J{text}" if watch and display.live else text)
+        said = text
+        if not (watch and at_work):
+            return 0
+        try:
+            time.sleep(_WATCH_SECONDS)
+        except KeyboardInterrupt:
+            return 0
+
+
+def status_text(run_dir: Path) -> tuple[str, bool]:
+    """Return how far a run is, and whether a runner or a job is at work."""
     record = read_run(run_dir)
     found = record.run
     if not found:
@@ -33,7 +55,6 @@ def status(run_dir: Path) -> int:
     runner = runner_of(run_dir)
     jobs = live_jobs(run_dir)
     who = "no runner is at work" if runner is None else f"process {runner or '?'} is at work"
-    display.say(f"{found.get('recipe')}, seed {found.get('seed')}, in {shown(run_dir)}: {who}\n")
     kinds = {stage.name: stage.kind for stage in record.stages}
     rows = []
     for name in found.get("stages") or kinds:
@@ -44,8 +65,10 @@ def status(run_dir: Path) -> int:
             state = f"{job.state.lower()}, job {job.number} ({job.reason})"
         progress = "" if state in ("done", "waiting") else progress_text(read_progress(folder), None)
         rows.append([name, kinds.get(name) or "?", state, show_duration(seconds) if seconds else "-", progress])
-    display.say(table(["stage", "kind", "status", "wall time", "progress"], rows, right=[3]))
-    return 0
+    done = sum(row[2] == "done" for row in rows)
+    head = f"{found.get('recipe')}, seed {found.get('seed')}, in {shown(run_dir)}: {who}, {done} of {len(rows)} stages done"
+    lines = table(["stage", "kind", "status", "wall time", "progress"], rows, right=[3])
+    return f"{head}\n\n{lines}", runner is not None or bool(jobs)
 
 
 def stage_state(folder: Path, runner_at_work: bool) -> tuple[str, float]:

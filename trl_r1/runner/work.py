@@ -24,13 +24,13 @@ from .directory import (
     retire,
     write_attempt,
 )
-from .display import Display, clock, table
+from .display import Display, clock, run_text, table
 from .finish import finish, write_report
 from .launch import LOG_FILE, RunningStage, how_it_ended, read_progress, shell, start, stop
 from .mirror import Mirror
 from .place import HERE, Place
 from .plan import PlannedStage, State, counts, to_run
-from .record import is_there, lost_seconds, make_artifact, recipe_text
+from .record import former_seconds, is_there, lost_seconds, make_artifact, recipe_text
 from .signals import handled
 from .slurm import QueuedStage
 
@@ -61,6 +61,10 @@ class Run:
     stops: int = 0
     queue_again: bool = False
     since: float = field(default_factory=time.monotonic)
+    former: dict[str, float | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.former = {stage.name: former_seconds(self.run_dir, stage.name) for stage in to_run(self.planned)}
 
     def run(self) -> int:
         self.prepare()
@@ -118,7 +122,14 @@ class Run:
         write_attempt(folder, attempt)
         self.running.append(start(stage.item, self.run_dir, folder, self.place, self.note))
         how = f", goes on (attempt {attempt.attempts})" if attempt.attempts > 1 else ""
-        self.display.say(f"{clock()} {stage.name}: started{how}; log: {shown(folder / LOG_FILE)}")
+        place = f"stage {self.planned.index(stage) + 1} of {len(self.planned)}"
+        self.display.say(f"{clock()} {stage.name}: started{how}, {place}; log: {shown(folder / LOG_FILE)}")
+
+    def overall(self, left: list[float | None]) -> str:
+        """Say how far the run is, of the seconds left of each stage that runs."""
+        begun = {stage.name for stage in self.running} | self.done | self.results.keys()
+        waiting = [self.former[stage.name] for stage in to_run(self.planned) if stage.name not in begun]
+        return run_text(len(self.done), len(self.planned), time.monotonic() - self.since, left, waiting)
 
     def note(self, text: str) -> None:
         self.display.say(f"{clock()} {text}")
@@ -156,7 +167,7 @@ class Run:
                     if self.stops:
                         self.interrupt()
                     if time.monotonic() - drawn >= _DRAW_SECONDS:
-                        self.display.update(self.running)
+                        self.display.update(self.running, self.overall)
                         if self.mirror is not None:
                             self.mirror.poll()
                         drawn = time.monotonic()

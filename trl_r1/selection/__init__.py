@@ -8,7 +8,7 @@ depends on chance but the order in which `prefer="random"` picks, and that on th
 from .columns import Seen
 from .held_out import BOILERPLATE, HeldOut, Overlap, contaminated
 from .memory import Selection, select
-from .rules import REASONS, Rules, read_rules
+from .rules import LOOSENED_BY, REASONS, Rules, read_rules
 from .shards import ShardSelection, select_shards
 from .targets import Target
 from .words import normalized, repetition
@@ -16,6 +16,7 @@ from .words import normalized, repetition
 
 __all__ = [
     "BOILERPLATE",
+    "LOOSENED_BY",
     "REASONS",
     "HeldOut",
     "Overlap",

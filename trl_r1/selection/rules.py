@@ -38,6 +38,27 @@ REASONS = (
     "over_target",  # a target that it counts towards is reached
 )
 
+# What lets more through, for a stage that keeps nothing.
+LOOSENED_BY = {
+    "contaminated": "`min_overlap` or `boilerplate`",
+    "unsampled": "the engine's log",
+    "truncated": "a larger `max_completion_tokens`, or `rules.finished: false`",
+    "unjudged": "reference answers that a reward of `rules.right_by` can read",
+    "wrong": "a larger `n_samples`, or a lower `rules.min_reward`",
+    "malformed": "the `rules.style` that `prompt_template` asks for, or `rules.well_formed: false`",
+    "too_short": "a lower `rules.min_tokens`",
+    "too_long": "a higher `rules.max_tokens`",
+    "language": "a lower `rules.min_language_share`",
+    "repetitive": "a higher `rules.max_repetition`",
+    "long_paragraph": "a higher `rules.max_paragraph_words`",
+    "code_block": "`rules.code_in_thought: true`",
+    "pass_rate": "wider `rules.min_pass_rate` and `rules.max_pass_rate`",
+    "duplicate": "`rules.drop_duplicates: false`",
+    "near_duplicate": "a higher `rules.near_duplicates`",
+    "capped": "a higher `rules.max_per_prompt`",
+    "over_target": "larger `rules.targets`",
+}
+
 
 @dataclass(frozen=True)
 class Rules:

@@ -147,7 +147,7 @@ def read_data(
             try:
                 gold = _golds(rows, reward, domains)
             except ConfigError as error:  # a reference answer that is a mapping, and no key named
-                problems.append(error)
+                problems.append(ConfigError(f"`{source.label}`: {error.message}", key=f"{key}.args.{error.key}"))
                 continue
             found["golds"].append({"reward": key, **gold})
             if gold["rows"] and gold["rows"] == gold["empty"] + gold["unreadable"]:

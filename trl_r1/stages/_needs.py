@@ -91,6 +91,8 @@ def _packages(configs: Sequence[Any], launch: Launch) -> Iterator[str]:
     missing |= {
         tracker: (tracker, "report_to") for tracker in _TRACKERS if tracker in asked and find_spec(tracker) is None
     }
+    if "tensorboard" in asked and not any(map(find_spec, ("tensorboard", "tensorboardX"))):
+        missing["tensorboard"] = ("tensorboard", "report_to")
     if launch.deepspeed and find_spec("deepspeed") is None:
         missing["deepspeed"] = ("trl_r1[deepspeed]", "accelerate" if launch.accelerate else "deepspeed")
     for package, (name, key) in missing.items():

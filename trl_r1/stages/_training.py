@@ -20,7 +20,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from ..adapters import MERGED, full_model, is_adapter, lora_targets
 from ..errors import ConfigError
@@ -196,6 +204,22 @@ class ReportProgress(TrainerCallback):
             self._progress.update(state.global_step, **self._info)
 
 
+class _WithoutZeros:
+    """Leaves out of a printed line the words of reflection that did not occur; the trainer's log and trackers keep them."""
+
+    def on_log(self, *given: Any, logs: Mapping[str, Any] | None = None, **named: Any) -> None:
+        shown = {name: value for name, value in (logs or {}).items() if value or not name.startswith("reflection/")}
+        super().on_log(*given, logs=shown, **named)  # type: ignore[misc]
+
+
+class _Progress(_WithoutZeros, ProgressCallback):
+    pass
+
+
+class _Printer(_WithoutZeros, PrinterCallback):
+    pass
+
+
 def train_and_save(
     trainer: Trainer,
     *,
@@ -224,6 +248,9 @@ def train_and_save(
     args, accelerator = trainer.args, trainer.accelerator
     output_dir = Path(str(args.output_dir))
     check_strategy(accelerator)
+    for theirs, ours in ((ProgressCallback, _Progress), (PrinterCallback, _Printer)):
+        if trainer.pop_callback(theirs) is not None:
+            trainer.add_callback(ours)
     trainer.add_callback(ReportProgress())
     trainer.add_callback(SameWeightsEverywhere())
     if not args.push_to_hub:

@@ -17,12 +17,11 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, DataError
 from ..kinds import Curve, StageKind
 from ..model_server import address_of
-from ..rewards.scheduled import missing_columns, name_of
 from ._common import program
 
 
@@ -73,6 +72,7 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
             The model to start from, and LoRA.
     """
     from ..data import load_prompts, parse_sources, render
+    from ..grpo.arguments import check_rewards
     from ..grpo.trainer import R1GRPOTrainer
     from ..rewards.schedule import describe, load_rewards
     from ._training import has_to_train, train_and_save, trainer_arguments
@@ -95,7 +95,7 @@ def train(args: "GRPOConfig", stage: "GRPOStageArguments", model: "ModelConfig")
     sources = parse_sources(stage.data)
     with args.main_process_first(desc="loading the prompts"):
         prompts = render(load_prompts(sources, seed=args.seed), "grpo", stage.prompt_template)
-        check_columns(rewards, prompts)
+        check_rewards(rewards, prompts, key="rewards")
         prompts = prompts.remove_columns([name for name in MISLEADING_COLUMNS if name in prompts.column_names])
     args.reward_weights = weights
     trainer = R1GRPOTrainer(
@@ -131,23 +131,6 @@ def advice_on_save_steps(args: "GRPOConfig") -> str | None:
     )
 
 
-def check_columns(rewards: Sequence[Any], rows: "Dataset") -> None:
-    """
-    Refuse rows that lack a column which a reward reads.
-
-    Raises:
-        [`~errors.DataError`]: with the reward and the column.
-    """
-    domains = rows.unique("domain") if "domain" in rows.column_names else ()
-    for position, reward in enumerate(rewards):
-        for column in missing_columns(reward, rows.column_names, domains):
-            raise DataError(
-                f"{name_of(reward)} reads the column {column!r}, which the data lack; they have "
-                f"{', '.join(sorted(rows.column_names))}",
-                key=f"rewards[{position}]",
-            )
-
-
 def in_order(prompts: "Dataset", sources: Sequence["DataSource"], args: "GRPOConfig") -> "Dataset":
     """
     Lay the prompts down in the order of training, where a source has a `share` or a `from_step`.
@@ -176,7 +159,8 @@ def in_order(prompts: "Dataset", sources: Sequence["DataSource"], args: "GRPOCon
         if len(prompts) < per_generation:
             raise DataError(
                 f"expected at least the {per_generation} prompts that one generation takes (generation_batch_size "
-                f"{args.generation_batch_size} / num_generations {args.num_generations}), got {len(prompts)}",
+                f"{args.generation_batch_size} / num_generations {args.num_generations}), got {len(prompts)}, each question "
+                "counted once",
                 key="data",
             )
         return prompts
