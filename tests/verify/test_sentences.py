@@ -83,12 +83,14 @@ SAME = [
     ("101_2", "$5_{10} = 101_2$"),
     ("252", r"\boxed{C_{10}^5 = 252}"),
     (r"\lg 5", r"\boxed{\log_{10} 5}"),
-    ("$\text{13}$", "13"),  # a backslash that was swallowed
     ("90", r"\boxed{90千米/时}"),
     ("75", r"\boxed{75\ \mathrm{km\,h^{-1}}}"),
     (r"\frac{1000}{3}", r"The volume is $\frac{1000}{3}$ cm$^3$."),
     ("5040", "7! = 5,040"),
     ("0", "The sum is zero."),
+    ("65", r"\boxed{\text{Jack saves } \$65}"),
+    (r"\frac{7}{12}", r"\[x=\frac{7}{12},\] as desired."),
+    ("2.5", "答：长是宽的2.5倍。"),
     # words
     ("false", "The statement is false."),
     ("Carol", "**Carol** wins."),

@@ -63,11 +63,6 @@ _FRENCH_INTERVAL = re.compile(
 )
 _FRENCH = {"]": "(", "[": "[", "[ ": ")", "] ": "]"}
 _PLAIN_FRACTION = re.compile(r"(?<![\w.)}])(\d+)/(\d+) (?=[a-z](?![a-z]))")  # `-1/2 x + 4`
-# `\text`, `\frac`, `\begin`, `\right` that stood in a string in which a backslash escapes
-_SWALLOWED = re.compile(
-    "\t(?=ext|frac|imes|heta|an\\b|o\\b)|\f(?=rac)|\b(?=egin|inom|eta|ar\\b|oxed)|\r(?=ight|angle|m\\b|ho\\b)"
-)
-_ESCAPES = {"\t": r"\t", "\f": r"\f", "\b": r"\b", "\r": r"\r"}
 # A slanted fraction, maybe of a mixed number: `^7/_{12}`, `3^{7}/_{12}`.
 _SLANTED = re.compile(r"\^\s*(?:\{\s*(\d+)\s*\}|(\d))\s*/\s*_\s*(?:\{\s*(\d+)\s*\}|(\d))")
 _PLAIN_SET_BUILDER = re.compile(r"^\s*\{(\s*[A-Za-z]\s*(?:\||:|\\mid(?![A-Za-z])).*)\}\s*\.?$")
@@ -158,8 +153,6 @@ def normalise(text: str) -> str:
 def _normalised(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
-    if not text.isprintable():
-        text = _SWALLOWED.sub(lambda found: _ESCAPES[found[0]], text)
     text = typography(text.strip().strip("*") if text.strip().startswith("**") else text)
     text = _without_math_delimiters(text)
     text = text.replace("{:}", ":")

@@ -56,7 +56,7 @@ def is_expression(text: str) -> bool:
     """Tell whether a text is an answer by itself rather than prose around one."""
     if not text or len(text) > _LONGEST_WHOLE or (text.count("\n") > 2 and "matrix" not in text):
         return False
-    if re.search(r"\d", text) and DENIAL.search(text):
+    if (re.search(r"\d", text) and DENIAL.search(text)) or re.search(r"\\[\])]\s*[A-Za-z]{2}", text):
         return False
     if "**" in text and (bold := BOLD.search(text)) and len(bold[0]) < len(text.strip(" .")):
         return False
@@ -353,7 +353,12 @@ def sentence_value(text: str) -> str | None:
         ):
             return None
         return _inside_formula(formulas[0])
-    if not _WORDS.search(text) or "$" in text or re.search(r"\\[(A-Za-z]", text) or EITHER_WORD.search(text):
+    if (
+        not _WORDS.search(text)
+        or "$" in text.replace("\\$", "")
+        or re.search(r"\\[(A-Za-z]", text)
+        or EITHER_WORD.search(text)
+    ):
         return None
     *before, last = _STATES.split(text)
     last = _LEADING_ADVERB.sub("", last.strip(" .*"))

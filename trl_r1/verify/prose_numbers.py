@@ -32,7 +32,7 @@ _BEFORE_NUMBER = re.compile(
 )
 _DENIED_BEHIND = re.compile(r"[\s$,:;.)]{0,4}(?:no|not|wrong|incorrect|false)\b(?!\s*\S{0,3}\d)", re.IGNORECASE)
 _BEHIND_NUMBER = re.compile(
-    r"[)$]*(?:\s*(?:[百千万亿](?![米克瓦卡赫升])|倍|[加减乘除]|分之|的[平立倒一几]|次方|[\u3400-\u9fff]?(?:半|多(?!少)|几))|\s*(?:[<>≤≥≠]|\\(?:le|ge|lt|gt|ne)q?(?![A-Za-z]))|[,;:]?\s*(?:but|which|that|it|this)\b[^.!?\d]{0,40}\b(?:wrong|incorrect|false|fails?|failed|not (?:right|true|correct))\b|(?:\s+\w+){0,3}\s+\w+er than\b|\s+(?:hundreds?|thousands?|millions?|billions?|trillions?|dozens?|squared|cubed|factorial|plus|minus|and a|times (?=as|more|the|that|larger|bigger|greater|[\d$\\])|"
+    r"[)$]*(?:\s*(?:[百千万亿](?![米克瓦卡赫升])|倍(?!\s*[。.]?$)|[加减乘除]|分之|的[平立倒一几]|次方|[\u3400-\u9fff]?(?:半|多(?!少)|几))|\s*(?:[<>≤≥≠]|\\(?:le|ge|lt|gt|ne)q?(?![A-Za-z]))|[,;:]?\s*(?:but|which|that|it|this)\b[^.!?\d]{0,40}\b(?:wrong|incorrect|false|fails?|failed|not (?:right|true|correct))\b|(?:\s+\w+){0,3}\s+\w+er than\b|\s+(?:hundreds?|thousands?|millions?|billions?|trillions?|dozens?|squared|cubed|factorial|plus|minus|and a|times (?=as|more|the|that|larger|bigger|greater|[\d$\\])|"
     r"halves|thirds?|quarters?|fourths?|fifths?|tenths?|hundredths?|or (?:more|less|so)|(?:is |are |was )?too|is (?:an?|the) (?:upper|lower) bound)\b)",
     re.IGNORECASE,
 )
