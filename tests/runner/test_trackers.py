@@ -66,7 +66,13 @@ def test_a_training_reports_under_the_names_of_recipe_and_stage(recipe, monkeypa
     assert environment["WANDB_PROJECT"] == "of my own"
     assert environment["WANDB_RUN_GROUP"] == "mine-seed2"
     assert environment["TENSORBOARD_LOGGING_DIR"] == str(recipe / "runs" / "mine-seed2" / "tensorboard" / "tuned")
-    assert "WANDB_RUN_GROUP" not in environment_of(stages()["scores"], recipe / "runs" / "mine" / "scores")
+    told = environment_of(stages()["scores"], recipe / "runs" / "mine" / "scores")
+    assert json.loads(told["TRL_R1_TRACKERS"]) == {
+        "report_to": ["tensorboard"],
+        "project": "mine",
+        "run_name": "mine-scores",
+    }
+    assert told["WANDB_RUN_GROUP"] == "mine"
 
 
 def test_what_is_made_does_not_depend_on_what_is_tracked(recipe):
@@ -86,12 +92,18 @@ def test_an_unknown_tracker_is_refused_at_its_line(recipe, capsys):
 def test_a_run_is_found_by_its_trackers_without_a_network(recipe):
     pytest.importorskip("tensorboard")
     pytest.importorskip("trackio")
+    pytest.importorskip("wandb")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    command = [sys.executable, "-m", "trl_r1.cli", "run", "recipe.yaml", "--only", "tuned"]
-    environment = {**os.environ, "TRACKIO_DIR": str(recipe / "trackio"), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "trl_r1.cli", "run", "recipe.yaml", "--only", "tuned", "--only", "scores"]
+    environment = {
+        **os.environ,
+        "TRACKIO_DIR": str(recipe / "trackio"),
+        "HF_HUB_OFFLINE": "1",
+        "WANDB_MODE": "offline",
+    }
     ran = subprocess.run(
-        [*command, "--set", "report_to=[tensorboard, trackio]"], capture_output=True, text=True, env=environment
+        [*command, "--set", "report_to=[tensorboard, trackio, wandb]"], capture_output=True, text=True, env=environment
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     events = EventAccumulator(str(recipe / "runs" / "mine" / "tensorboard" / "tuned")).Reload()
@@ -99,7 +111,16 @@ def test_a_run_is_found_by_its_trackers_without_a_network(recipe):
     (database,) = (recipe / "trackio").glob("mine*.db")
     with sqlite3.connect(database) as connection:
         runs = {row[0] for row in connection.execute("SELECT DISTINCT run_name FROM metrics")}
-    assert runs == {"mine-tuned"}
+        logged = b"".join(
+            row[0] for row in connection.execute("SELECT metrics FROM metrics WHERE run_name = 'mine-scores'")
+        )
+    assert runs == {"mine-tuned", "mine-scores"}
+    assert b"tuned/format" in logged
+    assert b"what is 0 ?" in logged
+    (written,) = (recipe / "runs" / "mine" / "tensorboard" / "scores").rglob("events*")
+    events = EventAccumulator(str(written)).Reload()
+    assert any(tag.startswith("tuned/") for tag in events.Tags()["scalars"])
+    assert len([*recipe.glob("wandb/offline-run-*")]) == 2
     # Another tracker is no reason to train again.
     again = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, env=environment)
-    assert "1 of 3 stages are done" in again.stdout
+    assert "2 of 3 stages are done" in again.stdout

@@ -81,10 +81,14 @@ class ResolvedStage:
         placed = {
             key: with_texts(value, lambda text: text.replace(RUN, str(run_dir))) for key, value in self.config.items()
         }
+        return {**self.tracking(run_dir), **placed} if self.kind and self.kind.trains else placed
+
+    def tracking(self, run_dir: str | Path) -> dict[str, Any]:
+        """Return the trackers and the names under which they find the stage; nothing where it is not tracked."""
         if not self.tracked:
-            return placed
-        names = {"project": self.project, "run_name": f"{Path(run_dir).name}-{self.name}"}
-        return {"report_to": list(self.tracked), **names, **placed}
+            return {}
+        run_name = f"{Path(run_dir).name}-{self.name}"
+        return {"report_to": list(self.tracked), "project": self.project, "run_name": run_name}
 
 
 def with_texts(value: Any, change: Callable[[str], str]) -> Any:
@@ -168,8 +172,9 @@ class _Resolving:
         if stage.accelerate is not None:
             self.inputs.append(stage.accelerate)
         servers = self.servers(config)
-        # A training of one's own says itself what it takes.
-        tracked = self.recipe.report_to if self.kind and self.kind.trains and "." not in stage.kind else ()
+        # A stage of one's own says itself what it takes.
+        told = self.kind is not None and (self.kind.trains or self.kind.makes == "metrics") and "." not in stage.kind
+        tracked = self.recipe.report_to if told else ()
         parents, inputs = tuple(dict.fromkeys(self.parents)), tuple(dict.fromkeys(self.inputs))
         return ResolvedStage(stage, config, parents, self.kind, inputs, servers, tracked, self.recipe.name)
 

@@ -3,6 +3,7 @@ Start a stage in separate processes, and end it.
 """
 
 import contextlib
+import json
 import math
 import os
 import shlex
@@ -49,6 +50,8 @@ def environment_of(item: ResolvedStage, folder: Path, place: Place = HERE) -> di
         environment.setdefault("WANDB_PROJECT", item.project)
         environment.setdefault("WANDB_RUN_GROUP", run_dir.name)
         environment.setdefault("TENSORBOARD_LOGGING_DIR", str(run_dir / "tensorboard" / item.name))
+        if item.kind and not item.kind.trains:  # its config has no such keys
+            environment["TRL_R1_TRACKERS"] = json.dumps(item.tracking(run_dir))
     # The stage stops where it finds another number: several launches distribute nothing without a word.
     environment["TRL_R1_WORLD_SIZE"] = str(world_size(item))
     if place.nodes:

@@ -45,6 +45,7 @@ from ..sampling.engines.transformers import TransformersEngine
 from ..sampling.progress import OnProgress
 from ..trace import Trace, read_traces
 from ._common import Progress, program
+from ._trackers import log_evaluation
 
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     }
     emergence = {"emergence": causes} if causes else {}
     write_json(out_dir / "metrics.json", {"models": metrics, **emergence, **_comparisons(rates, sources)})
+    log_evaluation(metrics, shards)
 
 
 def _read(shards: list[Path]) -> list[Trace]:
