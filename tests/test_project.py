@@ -55,6 +55,18 @@ def test_what_it_writes_passes_plan_from_any_folder(place, capsys, monkeypatch):
     assert not parts[0] & parts[1]
 
 
+def test_data_to_evaluate_on_may_be_a_file_of_their_own(place, capsys):
+    (place / "test.jsonl").write_text(json.dumps({"prompt": "What is 7 + 1?", "solution": "8"}) + "\n")
+    assert main(["init", "mine", "--data", "rows.jsonl", "--test", "test.jsonl", "--gpus", "0"]) == 0
+    assert "zero.yaml: sizes for a first look on a CPU: max_steps 10" in capsys.readouterr().out
+    recipe = load_recipe("mine/recipe.yaml")
+    assert (recipe.data["train"][0]["split"], recipe.data["test"][0]["prompt_column"]) == ("train", "prompt")
+    assert [stage.config.get("batch_size") for stage in recipe.stages] == [16, None]
+    assert main(["init", "other", "--data", "rows.jsonl", "--test", "tset.jsonl"]) == 2
+    assert "`--test`: no such file" in capsys.readouterr().err
+    assert not (place / "other").exists()
+
+
 def test_the_reward_that_it_writes_passes_the_test_that_it_writes(place, monkeypatch):
     init(InitOptions(place / "mine"))
     monkeypatch.syspath_prepend(str(place / "mine"))
@@ -115,7 +127,7 @@ def test_a_folder_that_is_not_empty_stays_as_it_is(place, capsys):
     [
         (["--data", "other.jsonl"], "other.jsonl: `solution_column`: none of its columns is called `answer`, `solution`; it "
          "has `problem`, `result`"),
-        (["--data", "nowhere.jsonl"], "nowhere.jsonl: `path`: no such file or folder"),
+        (["--data", "nowhere.jsonl"], "nowhere.jsonl: `--data`: no such file"),
         (["--model", "./nowhere"], "`--model`: is './nowhere'; expected a Hub id (`owner/name`, `owner/name@revision`) or a folder"),
         (["--model", "gpt2"], "`--model`: is 'gpt2'; expected a Hub id"),
         (["--data", "."], "`--data`: is a folder; expected a file (.jsonl, .json, .parquet"),

@@ -97,7 +97,12 @@ def make_parser() -> argparse.ArgumentParser:
     init.add_argument("directory", type=Path, help="the project's folder, new or empty")
     init.add_argument("--model", help="the base model: a Hub id or a folder")
     init.add_argument("--data", metavar="FILE_OR_HUB_ID", help="the data to train on; their columns are looked at")
-    init.add_argument("--gpus", type=int, metavar="N", help="GPUs of the machine; 0: train on the CPU")
+    init.add_argument(
+        "--test",
+        metavar="FILE_OR_HUB_ID",
+        help="the data to evaluate on (default: a part of --data that is not trained on)",
+    )
+    init.add_argument("--gpus", type=int, metavar="N", help="GPUs of the machine; 0: train on the CPU, in small sizes")
     rehearse.add_argument(
         "recipe",
         nargs="+",
@@ -302,7 +307,7 @@ def _init(args: argparse.Namespace, argv: list[str]) -> int:
     from .project import InitOptions, asked, init
 
     ask = asked if sys.stdin.isatty() else None
-    options = InitOptions(args.directory, args.recipe or "starter", args.model, args.data, args.gpus, ask)
+    options = InitOptions(args.directory, args.recipe or "starter", args.model, args.data, args.test, args.gpus, ask)
     print(*init(options), sep="\n")
     return 0
 

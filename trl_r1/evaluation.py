@@ -23,6 +23,7 @@ Evaluation protocol of the paper (v1 section 3, v2 D.1): T = 0.6, top-p 0.95, pa
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from .data.source import parse_sources
@@ -180,6 +181,9 @@ def summarize(
         "with_reflection": lambda trace: reflection[id(trace)] > 0 if trace.was_sampled else None,
         "reflection_per_completion": lambda trace: reflection[id(trace)] if trace.was_sampled else None,
     }
+    known = {*accuracy, "think_format", "language_consistency", scorer}
+    for reward in dict.fromkeys(name for trace in traces for name in trace.rewards if name not in known):
+        values[f"reward/{reward}"] = partial(lambda name, trace: trace.rewards.get(name), reward)
     if scorer:
         values["general_win_rate"] = lambda trace: _win(trace, scorer, reference_scores or {})
 

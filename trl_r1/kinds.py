@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .errors import ConfigError
+from .errors import ConfigError, did_you_mean, listed
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,9 @@ def kind_of(kind: str) -> StageKind:
     except Exception as error:  # whatever a module of the user's raises
         missing = isinstance(error, ModuleNotFoundError) and error.name and module.startswith(error.name)
         reason = "there is none" if missing else f"it does not import ({type(error).__name__}: {error})"
+        if missing and "." not in kind:
+            hint = did_you_mean(kind, known_kinds())
+            raise ConfigError(f"no kind of stage `{kind}`; expected one of {listed(known_kinds())}{hint}") from error
         raise ConfigError(f"no module `{module}`: {reason}; expected one that `python -m {module}` runs") from error
     if not isinstance(found, StageKind):
         raise ConfigError(f"`{module}` has no `STAGE`; expected a `trl_r1.kinds.StageKind` under this name")

@@ -31,6 +31,16 @@ SOLUTIONS = ("answer", "solution")
 # Accelerate files of which one takes another's place for another number of GPUs.
 _BY_GPUS = ("cpu", "single_gpu", "ddp")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
+# What a CPU does in minutes.
+_ON_A_CPU = {
+    "max_steps": 10,
+    "batch_size": 16,
+    "generation_batch_size": 16,
+    "num_generations": 4,
+    "per_device_train_batch_size": 8,
+    "max_completion_length": 64,
+    "max_completion_tokens": 64,
+}
 # The first so many of a hundred rows are kept for evaluation, where a data set has no part of its own for it.
 _HELD_OUT = 10
 
@@ -49,8 +59,10 @@ class InitOptions:
             The base model, a Hub id or a folder, in place of the recipe's.
         data (`str`, *optional*):
             The data to train on, a file or a Hub id, in place of the recipe's `train`.
+        test (`str`, *optional*):
+            The data to evaluate on; by default a part of `data`.
         gpus (`int`, *optional*):
-            GPUs of the machine, in place of the recipe's; 0: train on the CPU.
+            GPUs of the machine, in place of the recipe's; 0: train on the CPU, in sizes for a first look.
         ask (`Callable[[str, str], str]`, *optional*):
             Asks for what is not given: question and default to an answer. Without it the recipe's values stay.
     """
@@ -59,6 +71,7 @@ class InitOptions:
     recipe: str = DEFAULT
     model: str | None = None
     data: str | None = None
+    test: str | None = None
     gpus: int | None = None
     ask: Callable[[str, str], str] | None = None
 
@@ -119,9 +132,11 @@ def init(options: InitOptions) -> list[str]:
     if options.model is not None:
         _set_model(copies, recipe, options.model, target)
     if options.data is not None:
-        notes += _set_data(copies, options.data, target)
+        notes += _set_data(copies, options.data, options.test, target)
+    elif options.test is not None:
+        raise ConfigError("expected --data beside it, to train on", key="--test")
     if options.gpus is not None:
-        _set_gpus(copies, recipe, options.gpus)
+        notes += _set_gpus(copies, recipe, options.gpus)
     return notes + _write(copies, target, name, options.recipe, recipe.stages[0].name)
 
 
@@ -204,8 +219,8 @@ def _set_model(copies: _Copies, recipe: Recipe, model: str, target: Path) -> Non
     copies.changes[copies.main]["base_model",] = _local(model, target)
 
 
-def _set_data(copies: _Copies, data: str, target: Path) -> list[str]:
-    """Put the data in the place of the recipe's `train`, and a part of them in the place of its `test`."""
+def _set_data(copies: _Copies, data: str, test: str | None, target: Path) -> list[str]:
+    """Put the data in the place of the recipe's `train`, and those to evaluate on in the place of its `test`."""
     documents = {path: read_document(path).data.get("data") or {} for path in copies.recipes}
     if not any("train" in found for found in documents.values()):
         names = listed(name for found in documents.values() for name in found)
@@ -215,6 +230,11 @@ def _set_data(copies: _Copies, data: str, target: Path) -> list[str]:
             key="--data",
         )
     sources = read_sources(data)
+    if test is not None:
+        sources = {
+            name: {**read_sources(place, option)["train"], "split": "train"}
+            for name, place, option in (("test", test, "--test"), ("train", data, "--data"))
+        }
     notes = []
     for name, source in sources.items():
         for path, found in documents.items():
@@ -232,13 +252,15 @@ def _set_data(copies: _Copies, data: str, target: Path) -> list[str]:
     return notes
 
 
-def read_sources(data: str) -> dict[str, dict[str, str]]:
+def read_sources(data: str, option: str = "--data") -> dict[str, dict[str, str]]:
     """
     Look into data, and say how a recipe names them.
 
     Args:
         data (`str`):
             A file, or a Hub id with or without a revision.
+        option (`str`, *optional*, defaults to `"--data"`):
+            What the user gave it as, for messages.
 
     Returns:
         `dict[str, dict[str, str]]`: `train` and `test`, each an entry of a recipe's `data:` with `path`, `split`,
@@ -253,9 +275,11 @@ def read_sources(data: str) -> dict[str, dict[str, str]]:
     found: dict[str, str] = {"path": data}
     splits = {"test": f"train[:{_HELD_OUT}%]", "train": f"train[{_HELD_OUT}%:]"}
     if Path(data).expanduser().is_dir():
-        raise DataError(f"is a folder; expected a file ({', '.join(READERS)}) or a Hub id", file=data, key="--data")
+        raise DataError(f"is a folder; expected a file ({', '.join(READERS)}) or a Hub id", file=data, key=option)
     if not Path(data).exists() and _HUB_ID.fullmatch(data) and Path(data).suffix not in (*READERS, ".gz"):
-        found |= _of_the_hub(data, splits)
+        found |= _of_the_hub(data, splits, option)
+    elif not Path(data).expanduser().exists():
+        raise DataError("no such file, and not the id of a data set (`owner/name`)", file=data, key=option)
     columns = columns_of(DataSource(data, config=found.get("config"), split=splits["train"]))
     for key, known in (("prompt_column", PROMPTS), ("solution_column", SOLUTIONS)):
         column = next((name for name in known if name in columns), None)
@@ -270,7 +294,7 @@ def read_sources(data: str) -> dict[str, dict[str, str]]:
     return {name: {"path": data, "split": split, **found} for name, split in splits.items()}
 
 
-def _of_the_hub(data: str, splits: dict[str, str]) -> dict[str, str]:
+def _of_the_hub(data: str, splits: dict[str, str], option: str) -> dict[str, str]:
     """Return the `config` of a data set of the Hub, where it has several; `splits` become its own where it has a test split."""
     import datasets
 
@@ -284,18 +308,21 @@ def _of_the_hub(data: str, splits: dict[str, str]) -> dict[str, str]:
             f"no such file, and not to be read from the Hub ({type(error).__name__}: {error}); expected a local file, or the "
             "id of a data set and a network",
             file=data,
-            key="--data",
+            key=option,
         ) from None
     if "train" not in there:
-        raise DataError(f"has no split `train`; it has {listed(there)}", file=data, key="--data")
+        raise DataError(f"has no split `train`; it has {listed(there)}", file=data, key=option)
     held_out = next((split for split in ("test", "validation") if split in there), None)
     if held_out is not None:
         splits |= {"test": held_out, "train": "train"}
     return {"config": config} if len(configs) > 1 else {}
 
 
-def _set_gpus(copies: _Copies, recipe: Recipe, gpus: int) -> None:
-    """Have the accelerate files start so many processes; on a CPU, the configs of their stages ask for no GPU."""
+def _set_gpus(copies: _Copies, recipe: Recipe, gpus: int) -> list[str]:
+    """
+    Have the accelerate files start so many processes; on a CPU, the configs of their stages ask for no GPU, and for as much
+    as is done in minutes.
+    """
     if gpus < 0:
         raise ConfigError(f"is {gpus}; expected a number of GPUs, or 0", key="--gpus")
     launched = [stage for stage in recipe.stages if stage.accelerate is not None]
@@ -324,10 +351,18 @@ def _set_gpus(copies: _Copies, recipe: Recipe, gpus: int) -> None:
     for path in copies.recipes:
         if "num_processes" in read_document(path).data:
             copies.changes[path]["num_processes",] = gpus
-    if gpus == 0:
-        for stage in launched:
-            if stage.config_file is not None:
-                copies.changes[stage.config_file.resolve()] |= {("use_cpu",): True, ("bf16",): False}
+    notes = []
+    for stage in recipe.stages if gpus == 0 else ():
+        if stage.config_file is not None:
+            small = {key: size for key, size in _ON_A_CPU.items() if key in stage.config}
+            on_a_cpu = {"use_cpu": True, "bf16": False} if stage in launched else {}
+            copies.changes[stage.config_file.resolve()] |= {(key,): v for key, v in {**small, **on_a_cpu}.items()}
+            if small:
+                file = copies.names[stage.config_file.resolve()]
+                notes.append(
+                    f"{file}: sizes for a first look on a CPU: {', '.join(f'{k} {v}' for k, v in small.items())}"
+                )
+    return notes
 
 
 def _write(copies: _Copies, target: Path, name: str, recipe: str, first: str) -> list[str]:
@@ -370,7 +405,8 @@ def _readme(name: str, recipe: str, stage: str) -> str:
 
 Begun from the recipe `{recipe}` of trl_r1. `recipe.yaml` has the model, the data and the stages; each stage's keys are in the
 file that its `config:` names. `trl-r1 keys KIND [KEY]` says what a key means; `schemas/` has your editor complete and check them.
-`rewards.py` holds a reward of your own, which a stage names as `rewards.states_answer`; `python -m pytest` tests it.
+`rewards.py` holds a reward of your own, which a stage names as `rewards.states_answer`; `pip install pytest`, then
+`python -m pytest`, tests it.
 
     trl-r1 plan recipe.yaml         # checks all of it, and says what it takes
     trl-r1 rehearse recipe.yaml     # all of it in minutes on a CPU, with tiny models

@@ -82,7 +82,11 @@ def scores_of(models: Iterable[Mapping[str, Any]]) -> list[Score]:
         "pass": "Chance that at least one of {k} samples is right (unbiased estimate).",
         "cons": "Share of prompts whose most frequent answer among {k} samples is right.",
     }
-    columns = (_PASS_AT_1, *(Score(f"{n}@{k}", meaning[n].format(k=k)) for n, k in found), *_AFTER)
+    rewards = dict.fromkeys(
+        key for m in models for key in m if str(key).startswith("reward/") and not key.endswith("_stderr")
+    )
+    others = [Score(key, f"Mean of the reward `{key[7:]}`.") for key in rewards]
+    columns = (_PASS_AT_1, *(Score(f"{n}@{k}", meaning[n].format(k=k)) for n, k in found), *others, *_AFTER)
     return [score for score in columns if any(number(m.get(score.key)) is not None for m in models)]
 
 

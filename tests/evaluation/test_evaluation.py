@@ -10,6 +10,7 @@ from trl_r1.evaluation import (
     hard_prompts,
     summarize,
 )
+from trl_r1.scores import scores_of
 from trl_r1.trace import Trace
 
 
@@ -203,3 +204,11 @@ def test_the_defaults_and_the_limits_of_an_evaluation_are_accepted():
     config = EvaluationConfig(models={"base": "x"}, data=["x.jsonl"], output_dir="y", hard_below=1.0)
     assert config.hard_chosen_by == 4
     EvaluationConfig(models={"base": "x"}, data=["x.jsonl"], output_dir="y", pass_at_k=[1], hard_chosen_by=1)
+
+
+def test_every_reward_that_is_declared_has_a_mean():
+    metrics = summarize([trace("p", answer("4"), 1.0, digits=0.5), trace("q", answer("5"), 0.0, digits=0.0)],
+                        accuracy=["math_accuracy"])  # fmt: skip
+    assert metrics["reward/digits"] == 0.25
+    assert "reward/math_accuracy" not in metrics
+    assert [score.key for score in scores_of([metrics])][:2] == ["pass@1", "reward/digits"]

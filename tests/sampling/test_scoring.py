@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from trl_r1.errors import ConfigError
-from trl_r1.rewards import Scheduled
+from trl_r1.rewards import Scheduled, math_accuracy
 from trl_r1.sampling import accuracy_of, check_columns, named_rewards, score_traces
 from trl_r1.trace import Trace
 
@@ -38,8 +38,19 @@ def test_a_reward_sees_the_columns_that_training_would_show_it():
     score_traces(TRACES, {"spy": spy})
     assert seen["prompts"] == seen["question"] == ["1+1?", "hello"]
     assert seen["options"] == [["1", "2"], None]
+    assert seen["truncated"] == [False, True]
     assert seen["finish_reason"] == ["stop", "length"]
     assert seen["trainer_state"] is None
+
+
+def test_a_completion_that_was_cut_is_as_little_right_as_in_training():
+    said = "so it is 72, hence 72"
+    whole, cut = (
+        Trace(prompt_id="a", prompt="48+24?", completion=said, solution="72", finish_reason=each)
+        for each in ("stop", "length")
+    )
+    scored = score_traces([whole, cut], {"math": math_accuracy})
+    assert [trace.rewards["math"] for trace in scored] == [1.0, 0.0]
 
 
 def test_an_async_reward_is_waited_for():

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import TrlR1Error
-from ..io import write_text
+from ..io import until_closed, write_text
 from ..kinds import known_kinds
 from .page import explained, listed_keys
 from .read import kinds_with_pages
@@ -48,4 +48,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(until_closed(main))

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from ..io import read_json
 from ..scores import number, scores_of, show, show_duration
 from .launch import read_progress
 
@@ -278,3 +279,19 @@ def comparison_lines(comparisons: Sequence[dict[str, Any]]) -> list[str]:
             difference = f"{each['difference']:+.3f} ±{each['difference_stderr']:.3f}"
             lines.append(f"{a} -> {b}: {difference}, p = {each['p_value']:.4f} (paired, {each['n_prompts']} problems)")
     return lines
+
+
+def what_it_learned(folder: Path) -> str:
+    """Return what a training's log says in one line: the reward, or else the loss, from its first to its last entry."""
+    log = read_json(folder / "trainer_state.json").get("log_history") or []
+    for key in ("reward", "loss"):
+        values = [value for entry in log if (value := number(entry.get(key))) is not None]
+        if values:
+            break
+    else:
+        return ""
+    said = f"{key} {values[0]:.3g} -> {values[-1]:.3g}"
+    alike = [share for entry in log if (share := number(entry.get("frac_reward_zero_std"))) is not None]
+    if alike and min(alike) == 1:
+        said += ". NOTHING WAS LEARNED: the completions of each prompt earned the same, in every step that was logged"
+    return said

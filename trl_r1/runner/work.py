@@ -24,7 +24,7 @@ from .directory import (
     retire,
     write_attempt,
 )
-from .display import Display, clock, run_text, table
+from .display import Display, clock, run_text, table, what_it_learned
 from .finish import finish, write_report
 from .launch import LOG_FILE, RunningStage, how_it_ended, read_progress, shell, start, stop
 from .mirror import Mirror
@@ -209,7 +209,9 @@ class Run:
         if self.mirror is not None:
             self.mirror.push()
         self.results[stage.name] = ("done", attempt.wall_seconds)
-        self.display.say(f"{clock()} {stage.name}: done in {show_duration(attempt.wall_seconds)}")
+        trains = stage.item.kind is not None and stage.item.kind.trains
+        said = f"; {learned}" if trains and (learned := what_it_learned(stage.folder)) else ""
+        self.display.say(f"{clock()} {stage.name}: done in {show_duration(attempt.wall_seconds)}{said}")
 
     def signals(self) -> contextlib.AbstractContextManager[None]:
         """Count Ctrl-C and its like instead of dying of them; where they were switched off (`nohup`), leave them so."""

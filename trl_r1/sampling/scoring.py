@@ -81,8 +81,8 @@ def score_traces(traces: Sequence[Trace], rewards: Mapping[str, Callable[..., An
             What was sampled.
         rewards (`Mapping[str, Callable[..., Any]]`):
             Reward functions as TRL calls them, by name. They get the completions and, as columns, `question`,
-            `solution`, `domain`, `language`, `finish_reason` and what the traces have in `extra`; `prompts` are the
-            questions. Traces hold whole completions, `<think>` included, so a prefilled one needs no word.
+            `solution`, `domain`, `language`, `finish_reason`, `truncated` and what the traces have in `extra`; `prompts` are
+            the questions. Traces hold whole completions, `<think>` included, so a prefilled one needs no word.
 
     Returns:
         `list[Trace]`: the traces, each with the rewards' values by name; `None` where one does not apply.
@@ -98,6 +98,7 @@ def score_traces(traces: Sequence[Trace], rewards: Mapping[str, Callable[..., An
     handed: dict[str, Any] = dict.fromkeys(("completion_ids", "trainer_state", "log_extra", "log_metric"))
     handed |= {"prompts": questions, "question": questions, "completions": [trace.completion for trace in traces]}
     handed |= {name: [getattr(trace, name) for trace in traces] for name in _FROM_TRACES[1:]}
+    handed["truncated"] = [trace.finish_reason == "length" for trace in traces]  # as in training: a cut answer is none
     handed |= {key: [trace.extra.get(key) for trace in traces] for key in extra}
     scores = [dict(trace.rewards) for trace in traces]
     for name, reward in rewards.items():
