@@ -239,7 +239,7 @@ def test_a_judge_that_fails_ends_the_stage_and_one_that_answers_does_not(run, gr
 
 
 @pytest.mark.parametrize("steps", [3, 9])
-def test_golds_that_nobody_can_read_stop_the_stage(steps, run, grpo, common, tmp_path, capsys):
+def test_answers_that_nobody_can_judge_stop_the_stage(steps, run, grpo, common, tmp_path, capsys):
     """At its last step too: what has learned nothing is no model."""
     rows = [{"prompt": f"what is {i} + 1 ?", "solution": None} for i in range(16)]
     data = tmp_path / "null.jsonl"
@@ -247,7 +247,7 @@ def test_golds_that_nobody_can_read_stop_the_stage(steps, run, grpo, common, tmp
     config = {
         **grpo,
         "data": [{"path": str(data)}],
-        "rewards": [{"func": "trl_r1.rewards.MathAccuracy"}],
+        "rewards": [{"func": "tests.stages.tiny.unjudged"}],
         "max_steps": steps,
     }
     stopping = {**config, "max_steps_without_variance": 3, "logging_steps": 100, "save_steps": 100}
@@ -255,7 +255,7 @@ def test_golds_that_nobody_can_read_stop_the_stage(steps, run, grpo, common, tmp
     assert run("grpo", stopping) == 1
     said = capsys.readouterr().err
     assert "stopped at step 3: 3 steps running every reward was `None`" in said
-    assert said.count("reference answer: None") == said.count("rewards: math_accuracy None") == 3
+    assert said.count("reference answer: None") == said.count("rewards: unjudged None") == 3
     stage = Path(common["output_dir"])
     progress = json.loads((stage / "progress.json").read_text())
     assert progress["error"] in said

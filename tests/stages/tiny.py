@@ -107,6 +107,11 @@ def digits(completions: list, **columns) -> list[float]:
     return [sum(word.isdigit() for word in each) / len(each) for each in words]
 
 
+def unjudged(completions: list, **columns) -> list[None]:
+    """A reward that can judge nothing."""
+    return [None] * len(completions)
+
+
 def right(completions: list, **columns) -> list[float]:
     """A reward of accuracy that finds every answer right."""
     return [1.0] * len(completions)

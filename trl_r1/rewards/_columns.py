@@ -6,7 +6,7 @@ from ..errors import ConfigError
 
 
 # What the trainer hands over beside the data's columns.
-_HANDED = {"truncated", "prefilled", "thought_style", "group_tokens", "environments"}
+HANDED = {"truncated", "prefilled", "thought_style", "group_tokens", "environments"}
 
 
 def column(name: str, columns: dict[str, Any], length: int, reward: str) -> list[Any]:
@@ -18,7 +18,7 @@ def column(name: str, columns: dict[str, Any], length: int, reward: str) -> list
     """
     values = columns.get(name)
     if values is None:
-        found = ", ".join(f"`{key}`" for key in sorted({*columns} - _HANDED)) or "no further columns"
+        found = ", ".join(f"`{key}`" for key in sorted({*columns} - HANDED)) or "no further columns"
         raise ConfigError(f"the reward `{reward}` needs the column `{name}`; the data have {found}", key=name)
     if len(values) != length:
         raise ConfigError(

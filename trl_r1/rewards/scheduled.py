@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigError
+from ._columns import HANDED
 
 
-# What TRL hands to every reward, so that it is no column of the data set.
-_HANDED = frozenset(
-    ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric", "environments")
-)
+# What TRL and our trainer hand to every reward, so that it is no column of the data set.
+_HANDED = HANDED | {"prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric"}
 
 
 @dataclass(frozen=True)
