@@ -117,7 +117,7 @@ def test_a_folder_that_is_not_empty_stays_as_it_is(place, capsys):
     (place / "mine").mkdir()
     (place / "mine" / "recipe.yaml").write_text("mine")
     assert main(["init", "mine"]) == 2
-    assert "mine: `DIR`: is not empty; expected a new or an empty folder" in capsys.readouterr().err
+    assert "mine: `directory`: is not empty; expected a new or an empty folder" in capsys.readouterr().err
     assert [path.name for path in (place / "mine").iterdir()] == ["recipe.yaml"]
     assert (place / "mine" / "recipe.yaml").read_text() == "mine"
 

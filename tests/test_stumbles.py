@@ -257,7 +257,7 @@ def a_line_of_the_log(world):
 
 
 STUMBLES = [
-    (1, a_solution_that_is_a_mapping, "zero.yaml:8: `zero.rewards[0].args.gold_key`: `sums`: a `solution` is a mapping with the keys"),
+    (1, a_solution_that_is_a_mapping, "zero.yaml:9: `zero.rewards[0].args.gold_key`: `sums`: a `solution` is a mapping with the keys"),
     (2, no_solution_at_all, "`zero.data[0]`: `sums`: of 20 rows none has a reference answer that `math_accuracy`"),
     (2, no_solution_at_all_in_python, "`reward_funcs[0]`: math_accuracy can read a reference answer in none of the 20 rows"),
     (3, a_model_without_a_chat_template, "zero.yaml:1: `zero.prompt_template`: is `chat`, and", "has no chat template; expected another"),
@@ -275,7 +275,7 @@ STUMBLES = [
     (15, a_dotted_name_in_python, "`reward_funcs[0]`: is the text 'trl_r1.rewards.math_accuracy'", "`from trl_r1.rewards import math_accuracy`"),
     (16, a_class_in_place_of_an_instance, "`reward_funcs[0]`: is the class `MathAccuracy`; expected an instance of it: `MathAccuracy()`"),
     (17, a_column_that_a_reward_reads, "code_accuracy reads the column 'tests', which the data lack; they have `prompt`, `solution`\n"),
-    (17, a_column_that_a_reward_reads_in_a_stage, "zero.yaml:8: `zero.rewards[0].func`", "reads the column `solution`, which `sums` lacks", "`answer`"),
+    (17, a_column_that_a_reward_reads_in_a_stage, "zero.yaml:9: `zero.rewards[0].func`", "reads the column `solution`, which `sums` lacks", "`answer`"),
     (17, a_reward_that_is_called_without_its_column, "`math_accuracy` needs the column `solution`; the data have `answer`\n"),
     (17, text_in_place_of_messages, "`train_dataset`: the first prompt is", "expected text, or a list of messages such as {'role': 'user'"),
     (17, text_in_place_of_a_completions_messages, "`completions`: a completion is", "expected text, or a list of messages"),

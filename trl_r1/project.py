@@ -114,7 +114,7 @@ def init(options: InitOptions) -> list[str]:
     """
     target = options.directory.resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ConfigError("is not empty; expected a new or an empty folder", file=shown(target), key="DIR")
+        raise ConfigError("is not empty; expected a new or an empty folder", file=shown(target), key="directory")
     copies = _Copies(find_recipe(options.recipe).resolve())
     if not any(home in copies.main.parents for home in recipe_homes()):
         known = known_recipes()

@@ -28,7 +28,7 @@ def explained(kind: str, name: str) -> str:
         f"  default: {_default(key)}",
         f"  {_whose(key)}",
         "",
-        f"  {key.meaning}",
+        f"  {_plain(key.meaning)}",
     ]
     return "\n".join(lines)
 
@@ -41,8 +41,7 @@ def listed_keys(kind: str) -> str:
         if key.owner != owner:
             owner = key.owner
             lines += ["", f"{owner}:"]
-        mark = f"  ({key.owner}: {_shown(key.default_there)})" if key.changed else ""
-        lines.append(f"  {key.name}: {_default(key)}{mark}")
+        lines.append(f"  {key.name}: {_default(key)}")
     return "\n".join(lines).lstrip("\n")
 
 

@@ -17,7 +17,7 @@ from ..data_files import is_place
 from ..errors import ConfigError, DataError, RecipeError, did_you_mean, listed
 from ..kinds import StageKind, kind_of
 from ..model_server import server_name
-from .document import shown
+from .document import read_document, shown
 from .records import ModelServer, Recipe, Stage
 
 
@@ -72,9 +72,18 @@ class ResolvedStage:
 
     def at(self, key: str) -> str:
         """Return `file:line` of a key of its config; of the stage where the recipe gives the key, else the config's file."""
-        top = re.split(r"[.\[]", key)[0]
+        keys = tuple(int(part) if part.isdecimal() else part for part in re.findall(r"[^.\[\]]+", key))
+        top = str(keys[0]) if keys else ""
         file = None if top in ("model_name_or_path", "models", "data") else self.stage.config_file
-        return self.stage.origins.get(top) or (self.stage.at if file is None else shown(file))
+        found = self.stage.origins.get(top)
+        if found is None:
+            return self.stage.at if file is None else shown(file)
+        if file is not None and len(keys) > 1 and found.startswith(f"{shown(file)}:"):
+            document = read_document(file)
+            there, here = document.data.get(top), self.config.get(top)
+            if not isinstance(there, list) or not isinstance(here, list) or len(there) == len(here):
+                return document.at(*keys)  # where no entry of a list was left out
+        return found
 
     def placed(self, run_dir: str | Path) -> dict[str, Any]:
         """Return the configuration with the run's folder filled in, and the names under which trackers find the stage."""
