@@ -224,6 +224,20 @@ def test_no_right_answer_is_lost_beside_busy_loops():
             loop.wait()
 
 
+def test_a_worker_that_has_judged_enough_is_replaced_and_no_pair_lost(monkeypatch):
+    monkeypatch.setattr("trl_r1.verify.pool._PAIRS_PER_WORKER", 3)
+    pool = WorkerPool(1)
+    try:
+        first = None
+        for start in (700, 720):
+            assert pool.run([(*pair, 5.0) for pair in pairs(start)]) == [True] * 8
+            (worker,) = pool._idle
+            assert worker.pid != first
+            first = worker.pid
+    finally:
+        pool.close()
+
+
 def test_waiting_for_a_worker_costs_a_pair_nothing_of_its_deadline():
     pool = WorkerPool(1)
     try:

@@ -26,7 +26,6 @@ _MESSAGE = struct.Struct("!cI")
 _LENGTH = struct.Struct("!I")
 _MEMORY_BYTES = 4 << 30
 _DONE = object()
-_PAIRS_PER_WORKER = 20_000  # SymPy's caches grow; a fresh fork starts from the fork server's
 
 
 def receive_exactly(connection: socket.socket, size: int) -> bytes:
@@ -130,10 +129,7 @@ def _limit_resources() -> None:
 def _serve(connection: socket.socket) -> None:
     from . import symbolic
 
-    for _ in range(_PAIRS_PER_WORKER):
-        record = receive_record(connection)
-        if record is None:
-            return
+    while (record := receive_record(connection)) is not None:
         gold, answer, deadline = record
         signal.setitimer(signal.ITIMER_PROF, deadline)
         try:

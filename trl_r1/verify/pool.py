@@ -27,6 +27,8 @@ from .fork_server import FAILED, FORK, KILL, receive_exactly, receive_record, se
 _MESSAGE = struct.Struct("!cI")
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from trl_r1.verify.fork_server import main; main({fd})"
 
+_PAIRS_PER_WORKER = 20_000  # SymPy's caches grow; a fresh fork starts from the fork server's
+
 Task = tuple[str, str, float]  # gold, answer, deadline in CPU seconds
 
 
@@ -41,6 +43,7 @@ class _Worker:
     connection: socket.socket
     task: int = -1
     started: float = 0.0
+    judged: int = 0
     seconds: float = 0.0
 
 
@@ -102,7 +105,11 @@ class WorkerPool:
                             worker = None
                         else:
                             verdicts[worker.task] = reply["verdict"]
-                            if busy and self._waiting:
+                            worker.judged += 1
+                            if worker.judged == _PAIRS_PER_WORKER:
+                                self._discard(worker)
+                                worker = None
+                            elif busy and self._waiting:
                                 self._release(worker)
                                 continue
                         self._hand_out(tasks, pending, worker, busy, selector)
