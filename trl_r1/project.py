@@ -126,6 +126,14 @@ def init(options: InitOptions) -> list[str]:
     recipe = load_recipe(copies.main)
     _ask_for_the_rest(options, recipe)
     notes: list[str] = []
+    if (
+        options.model is None
+        and recipe.base_model is not None
+        and recipe.base_model not in {s.name for s in recipe.stages}
+    ):
+        notes.append(f"base model: {recipe.base_model}, as in the recipe (--model for another)")
+    if options.data is None and "train" in recipe.data:
+        notes.append(f"data: {recipe.data['train'][0].get('path')}, as in the recipe (--data for others)")
     _copy(copies, recipe)
     name = re.sub(r"[^\w.-]+", "-", target.name).strip("-.") or recipe.name
     copies.changes[copies.main]["name",] = name
