@@ -298,7 +298,7 @@ def test_a_stage_that_learns_nothing_is_stopped_on_both_ranks(launch, place):
         "".join(f'{{"prompt": "what is {i} + 1 ?", "solution": null}}\n' for i in range(32))
     )
     config = {**grpo(place), "data": [{"path": str(place / "null.jsonl")}], "max_steps": 20, "save_steps": 100}
-    config |= {"rewards": [{"func": "trl_r1.rewards.MathAccuracy"}], "max_steps_without_variance": 3}
+    config |= {"rewards": [{"func": "tests.stages.tiny.unjudged"}], "max_steps_without_variance": 3}
     output = launch("stalled", "grpo", config, "cpu_ddp", stops="stopped at step 3: 3 steps running every reward was")
     progress = json.loads((output / "progress.json").read_text())
     assert progress["exit_code"] == 1
