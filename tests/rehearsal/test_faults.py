@@ -34,7 +34,7 @@ PLANTED = {
     "constant": "the rewards never vary",
     "filter": "none of .* was kept: .*long_paragraph",
     "raises": "IndexError",
-    "golds": "could judge 0 of",
+    "golds": "in none of the .* rows",
     "window": "do not fit in a window of 4100",
     "goes-on": "completions never end",
     "template-refuses": "expected a system turn",
