@@ -12,7 +12,7 @@ from typing import Any
 from accelerate.logging import get_logger
 
 from ..errors import ConfigError, DataError, listed
-from ..rewards.scheduled import missing_columns, name_of, required_columns
+from ..rewards.scheduled import gold_columns, missing_columns, name_of, required_columns
 
 
 logger = get_logger(__name__)
@@ -121,10 +121,8 @@ def _check_answers(reward: Any, rows: Any, key: str) -> None:
     reads, domains = getattr(inner, "reads_gold", None), getattr(reward, "domains", None)
     if not callable(reads):
         return
-    used = dict.fromkeys((*required_columns(inner), "prompt", "domain", "options", "entry_point", "metadata"))
-    read = [name for name in used if name in rows.column_names]
     first, judged = None, 0
-    for row in rows.select_columns(read):
+    for row in rows.select_columns(gold_columns(inner, rows.column_names)):
         if domains is None or row.get("domain") in domains:
             if reads(row):
                 return

@@ -173,6 +173,12 @@ def missing_columns(reward: Any, columns: Iterable[str], domains: Iterable[str |
     return [column for column in required_columns(reward) if column not in there]
 
 
+def gold_columns(reward: Any, columns: Iterable[str]) -> list[str]:
+    """Return those of the rows' columns that a reward may read to find a reference answer (`reads_gold`)."""
+    used = {*required_columns(reward), "prompt", "domain", "options", "entry_point", "metadata"}
+    return [column for column in columns if column in used]
+
+
 def name_of(reward: Any) -> str:
     """Return the name under which TRL logs a reward."""
     while hasattr(reward, "func") and not hasattr(reward, "__name__"):  # functools.partial

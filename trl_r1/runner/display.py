@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from ..io import read_json
+from ..lineage import StageRecord
 from ..scores import number, scores_of, show, show_duration
 from .launch import read_progress
 
@@ -283,7 +283,7 @@ def comparison_lines(comparisons: Sequence[dict[str, Any]]) -> list[str]:
 
 def what_it_learned(folder: Path) -> str:
     """Return what a training's log says in one line: the reward, or else the loss, from its first to its last entry."""
-    log = read_json(folder / "trainer_state.json").get("log_history") or []
+    log = StageRecord(folder.name, "", folder).log_history
     for key in ("reward", "loss"):
         values = [value for entry in log if (value := number(entry.get(key))) is not None]
         if values:

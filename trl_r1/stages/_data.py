@@ -16,7 +16,7 @@ from ..data.source import DataSource
 from ..data_files import data_files, is_place
 from ..errors import ConfigError, DataError
 from ..kinds import StageKind
-from ..rewards.scheduled import name_of, required_columns
+from ..rewards.scheduled import gold_columns, name_of, required_columns
 from ..text import as_text, is_blank, render_prompt
 from ._models import KnownModel, positions_of, read_template, read_tokenizer
 from ._refusals import lengths_asked, value_of
@@ -179,10 +179,8 @@ def read_data(
 
 def _golds(rows: "Dataset", reward: Any, domains: Sequence[str] | None) -> dict[str, Any]:
     required = required_columns(reward)
-    used = {*required, "prompt", "domain", "options", "entry_point", "metadata"}
-    read = [name for name in rows.column_names if name in used]
     found: dict[str, Any] = {"rows": 0, "empty": 0, "unreadable": 0, "first": None}
-    for row in rows.select_columns(read):
+    for row in rows.select_columns(gold_columns(reward, rows.column_names)):
         if domains and row["domain"] not in domains:
             continue
         found["rows"] += 1

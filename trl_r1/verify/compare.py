@@ -39,7 +39,7 @@ from .quantity import (
     states_words,
 )
 from .structure import Node, chain, is_name, take_apart
-from .words import fraction_with_noun, is_text, number_with_noun
+from .words import IN_TEXT, fraction_with_noun, is_text, number_with_noun
 
 
 __all__ = ["Leaf", "Unreadable", "compare", "fast_leaf", "has_letters", "is_text"]
@@ -107,7 +107,7 @@ def _without_words(text: str) -> str:
     """Write a fraction in words as a fraction, before its `and` parts it (`two and a half`), and all numbers as a set."""
     text = _FOR_ALL.sub("", text) or text
     text = _ALL_BUT.sub(r"\\mathbb{R}\\setminus\\{\1\\}", text)
-    words = _TEXT_GROUP.sub(r"\1", text)
+    words = IN_TEXT.sub(r"\1", text)
     if _ALL_NUMBERS.fullmatch(words):
         return r"\mathbb{R}"
     value = fraction_with_noun(words)
@@ -130,7 +130,6 @@ _ALL_BUT = re.compile(
     r"^(?:\\text\{\s*)?all real numbers(?: [a-z])? (?:except|other than|but)(?: for)?\s*\}?\s*(?:[a-z]\s*=\s*)?([^{}]{1,60})$",
     re.IGNORECASE,
 )
-_TEXT_GROUP = re.compile(r"\\text\{([^{}]*)\}")
 
 
 def _approximate(answer: str) -> list[str]:

@@ -10,7 +10,7 @@ from .exact import Exact, close_enough, read_exact
 from .expression import looks_mathematical, read_tree
 from .prose import yes_or_no
 from .units import PERCENT, Unit, compound, factor_between, take_unit
-from .words import DENIAL, fraction_with_noun, number_in_words, number_with_noun, without_lead
+from .words import DENIAL, IN_TEXT, fraction_with_noun, number_in_words, number_with_noun, without_lead
 
 
 class Unreadable(Exception):
@@ -31,7 +31,6 @@ _CONSTANT_COMMANDS_TEXT = (
 _CONSTANT_COMMANDS = frozenset(_CONSTANT_COMMANDS_TEXT.split())
 _PLAIN_FUNCTIONS_TEXT = "sqrt sin cos tan cot sec csc log ln exp lg max min gcd lcm mod abs"
 _PLAIN_FUNCTIONS = frozenset(_PLAIN_FUNCTIONS_TEXT.split())
-_TEXT_GROUP = re.compile(r"\\text\{([^{}]*)\}")
 _PRIMED = re.compile(r"\w'+")
 _BASE = re.compile(
     r"^\(?\s*(-?(?=[A-Fa-f]{0,8}\d)[0-9A-Fa-f]{1,200})\s*\)?\s*"
@@ -134,7 +133,7 @@ def _primed(text: str) -> set[str]:
 def _number(body: str) -> Exact | None:
     """Read digits, or a number in words, maybe with what is counted behind it."""
     found = read_exact(body)
-    if found is None and (words := _TEXT_GROUP.sub(r"\1", body)) and "\\" not in words:
+    if found is None and (words := IN_TEXT.sub(r"\1", body)) and "\\" not in words:
         value = fraction_with_noun(words) or number_with_noun(words)
         if value is None and not words.isascii() and (numeral := without_lead(words)) != words:
             value = fraction_with_noun(numeral) or number_with_noun(numeral)
@@ -143,7 +142,7 @@ def _number(body: str) -> Exact | None:
 
 
 def _base(body: str) -> tuple[str, str] | None:
-    found = _BASE.match(_TEXT_GROUP.sub(r"\1", body))
+    found = _BASE.match(IN_TEXT.sub(r"\1", body))
     if found is None:
         return None
     base = found[2] or found[3] or found[4]
@@ -219,7 +218,7 @@ def same_words(gold: str, answer: str) -> bool:
     gold_words, answer_words = _words(gold, fold), _words(answer, fold)
     if gold_words == answer_words:
         return True
-    number = number_with_noun(_TEXT_GROUP.sub(r"\1", gold))
+    number = number_with_noun(IN_TEXT.sub(r"\1", gold))
     if number is not None:
         body = take_unit(answer, numeric=True)[0]
         found = _number(body)
@@ -258,8 +257,8 @@ _LEFT_OPEN = re.compile(
 
 def states_words(gold: str, answer: str) -> bool:
     """Tell whether a sentence says the words of the gold of its subject or as its subject, and names nobody else."""
-    sentence = _LEAD.sub("", _TEXT_GROUP.sub(r" \1 ", answer).strip(), count=1).strip(" .")
-    words = " ".join(_TEXT_GROUP.sub(r" \1 ", gold).split()).strip(" .")
+    sentence = _LEAD.sub("", IN_TEXT.sub(r" \1 ", answer).strip(), count=1).strip(" .")
+    words = " ".join(IN_TEXT.sub(r" \1 ", gold).split()).strip(" .")
     if (stated := yes_or_no(sentence)) is not None:
         return same_words(gold, stated)
     if DENIAL.search(sentence.replace(words, "")) or _LEFT_OPEN.search(sentence):
@@ -296,12 +295,12 @@ _NOTHING = re.compile(
 def is_nothing(text: str) -> bool:
     """Tell whether an answer says that there is nothing: the empty set, no solution."""
     return text.replace(" ", "") in ("\\emptyset", "\\{\\}") or bool(
-        _NOTHING.fullmatch(_TEXT_GROUP.sub(r"\1", text).strip(" ."))
+        _NOTHING.fullmatch(IN_TEXT.sub(r"\1", text).strip(" ."))
     )
 
 
 def _words(text: str, fold: bool) -> list[str]:
-    plain = _TEXT_GROUP.sub(r" \1 ", text).replace("\\lor", " ")
+    plain = IN_TEXT.sub(r" \1 ", text).replace("\\lor", " ")
     words = re.findall(r"\w+", re.sub(r"(?<![A-Za-z])and(?![A-Za-z])", " ", plain))
     if len(words) > 1 and words[0].lower() in ("a", "an", "the") and all(len(word) > 1 for word in words[1:]):
         words = words[1:]
@@ -311,7 +310,7 @@ def _words(text: str, fold: bool) -> list[str]:
 
 def letters(text: str) -> frozenset[str]:
     """Return the letters and letter commands of a normalised expression that are no constant, function or word."""
-    text = _TEXT_GROUP.sub(" ", text)
+    text = IN_TEXT.sub(" ", text)
     commands = {command for command in _COMMAND.findall(text) if command not in _CONSTANT_COMMANDS}
     runs = _LETTERS.findall(_COMMAND.sub(" ", text))
     plain = {c for run in runs if run not in _PLAIN_FUNCTIONS for c in run if c not in _CONSTANTS}
@@ -320,7 +319,7 @@ def letters(text: str) -> frozenset[str]:
 
 def has_letters(text: str) -> bool:
     """Tell whether a normalised expression holds a letter that is no constant, function or word in a text group."""
-    text = _TEXT_GROUP.sub(" ", text)
+    text = IN_TEXT.sub(" ", text)
     if any(command not in _CONSTANT_COMMANDS for command in _COMMAND.findall(text)):
         return True
     plain = _COMMAND.sub(" ", text)

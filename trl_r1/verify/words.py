@@ -13,6 +13,9 @@ from fractions import Fraction
 from functools import lru_cache
 
 
+IN_TEXT = re.compile(r"\\text\{([^{}]*)\}")  # the one command for text of the normal form
+
+
 _LONGEST = 80
 
 _UNITS_TEXT = (
@@ -344,18 +347,15 @@ def names_what_is_counted(text: str) -> bool:
     return _CHINESE_SUBJECT.fullmatch(text) is not None
 
 
-_TEXT_GROUP = re.compile(r"\\text\{([^{}]*)\}")
-
-
 # Of two or three letters, and no product of variables.
 _SHORT_WORD = re.compile(r"[A-Z][a-z]{2}|[Yy]es|[Nn]o|odd|red|one|two|six|ten|boy|man|cat|dog|tie|win|up|all|any|day")
 
 
 def is_text(text: str) -> bool:
     r"""Tell whether a normalised answer is made of words and letters alone: `Monday`, `\text{(A)}`, `CBAD`, `A, B`."""
-    plain = _TEXT_GROUP.sub(r" \1 ", text)
+    plain = IN_TEXT.sub(r" \1 ", text)
     if plain != text and not re.search(r"[\\^_=<>+*/]", plain):
-        return not _TEXT_GROUP.sub("", text).strip(" ,.()") and bool(re.search(r"[^\W\d_]", plain))
+        return not IN_TEXT.sub("", text).strip(" ,.()") and bool(re.search(r"[^\W\d_]", plain))
     if re.search(r"[\d\\^_=<>+*/|{}\[\]-]", text):
         return False
     words = re.findall(r"[^\W\d_]+", text)
