@@ -74,8 +74,8 @@ class StageKind:
         writes (`Mapping[str, tuple[str, ...]]`, *optional*):
             Columns of each `data/NAME.parquet` that it leaves, where it says.
         references (`Mapping[str, str]`, *optional*):
-            Keys inside its config that name a `"model"` or `"data"` of the recipe, or a `"file"` beside the config,
-            dotted, with `*` for any key or position: `{"held_out": "data", "rewards.*.args.model": "model"}`. An
+            Keys inside its config that name a `"model"`, `"data"` or a `"stage"` of the recipe, or a `"file"` beside the
+            config, dotted, with `*` for any key or position: `{"held_out": "data", "rewards.*.args.model": "model"}`. An
             argument of a reward counts where the reward's class says so (`recipe_models`).
         trains (`bool`, *optional*, defaults to `False`):
             Whether `accelerate launch` may start it in several processes.
@@ -94,7 +94,7 @@ class StageKind:
     model: Literal["none", "one", "several"] = "one"
     reads: tuple[str, ...] | None = ("prompt",)
     writes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    references: Mapping[str, Literal["model", "data", "file"]] = field(default_factory=dict)
+    references: Mapping[str, Literal["model", "data", "stage", "file"]] = field(default_factory=dict)
     trains: bool = False
     curves: tuple[Curve, ...] = ()
     card: Literal["model", "reward_model"] = "model"

@@ -133,6 +133,36 @@ def test_a_model_is_sampled_again_without_reflection_and_within_budgets(tmp_path
     assert run(tmp_path, config, emergence={"models": ["other"]}) == 2
 
 
+def test_samples_of_an_earlier_evaluation_are_taken_over_and_not_made_again(tmp_path, config):
+    changes = {"emergence": {"models": ["base"], "domains": ["math"], "budgets": [2]}}
+    first = {"models": {"base": config["models"]["base"]}, "output_dir": str(tmp_path / "first")}
+    assert run(tmp_path, config, **changes, **first) == 0
+    # Sampled again, a completion would not be this one.
+    shard = tmp_path / "first" / "traces" / "base-00000.parquet"
+    table = pq.read_table(shard)
+    texts = ["marked" for _ in table["completion"]]
+    marked = table.set_column(table.column_names.index("completion"), "completion", [texts])
+    pq.write_table(marked.replace_schema_metadata(table.schema.metadata), shard)
+
+    assert run(tmp_path, config, samples_of=[str(tmp_path / "first")], **changes) == 0
+    scores = tmp_path / "scores"
+    assert set(pq.read_table(scores / "traces" / "base-00000.parquet")["completion"].to_pylist()) == {"marked"}
+    assert "marked" not in pq.read_table(scores / "traces" / "again-00000.parquet")["completion"].to_pylist()
+    found = [json.loads((folder / "metrics.json").read_text()) for folder in (tmp_path / "first", scores)]
+    assert found[0]["emergence"] == found[1]["emergence"]
+    copied = [path.relative_to(tmp_path / "first") for path in (tmp_path / "first" / "emergence").rglob("*.parquet")]
+    assert len(copied) >= 3
+    for path in copied:
+        assert (scores / path).read_bytes() == (tmp_path / "first" / path).read_bytes()
+
+    assert run(tmp_path, config, samples_of=[str(tmp_path / "first")], temperature=0.5, **changes) == 0
+    again = pq.read_table(scores / "traces" / "base-00000.parquet")["completion"].to_pylist()
+    assert "marked" not in again, "samples of another temperature are not what is asked for"
+    assert run(tmp_path, config, samples_of=[str(tmp_path / "first")], **changes) == 0
+    back = pq.read_table(scores / "traces" / "base-00000.parquet")["completion"].to_pylist()
+    assert set(back) == {"marked"}
+
+
 def test_an_engine_that_needs_it_gets_a_process_for_each_model_and_is_closed_in_it(tmp_path, config):
     assert run(tmp_path, config, backend="tests.sampling.own_process", n_samples=4, hard_below=None) == 0
     traces = list(read_traces(tmp_path / "scores" / "traces"))

@@ -323,19 +323,25 @@ class _Resolving:
         solved = source.get("solved")
         if not isinstance(solved, dict) or not isinstance(name := solved.get("path"), str):
             return source
-        if name in (names := [stage.name for stage in self.recipe.stages]):
+        place = self.stage_place(name, "`solved.path`", "a pass_rates.parquet", "data")
+        return {**source, "solved": {**solved, "path": place}}
+
+    # --- places -----------------------------------------------------------------------------------------------------
+
+    def stage_place(self, name: str, named: str, otherwise: str, key: str) -> str:
+        """Return the folder of a stage, or the place that is named instead of one."""
+        names = [stage.name for stage in self.recipe.stages]
+        if name in names:
             self.parents.append(name)
-            return {**source, "solved": {**solved, "path": f"{RUN}/{name}"}}
+            return f"{RUN}/{name}"
         local = self.local(name)
         if local is None:
             self.wrong(
-                f"`solved.path` is `{name}`; expected a stage of this recipe, one of {listed(names)}, or a "
-                f"pass_rates.parquet{did_you_mean(name, names)}",
-                "data",
+                f"{named} is `{name}`; expected a stage of this recipe, one of {listed(names)}, or {otherwise}"
+                f"{did_you_mean(name, names)}",
+                key,
             )
-        return {**source, "solved": {**solved, "path": local or name}}
-
-    # --- places -----------------------------------------------------------------------------------------------------
+        return local or name
 
     def places(self, path: str) -> list[Path]:
         return [folder / Path(path).expanduser() for folder in (self.recipe.path.resolve().parent, Path.cwd())]
@@ -371,12 +377,14 @@ class _Resolving:
 
                 if at[-2:-1] != ("args",) or func is None or at[-1] in model_arguments(func):
                     return self.model_place(value, ".".join(at))
+        if what == "stage":
+            return self.stage_place(value, f"`{at[0]}`", "the folder of one", at[0])
         if what == "file":
             return self.file_place(value)
         return value
 
     def named_by(self, at: tuple[str, ...]) -> str | None:
-        """Return what the value at a path of keys names: `"model"`, `"data"`, `"file"` or nothing."""
+        """Return what the value at a path of keys names: `"model"`, `"data"`, `"stage"`, `"file"` or nothing."""
         if self.kind is None:
             return None
         own = {"one": {"model_name_or_path": "model"}, "several": {"models.*": "model"}}.get(self.kind.model, {})

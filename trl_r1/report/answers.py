@@ -66,6 +66,8 @@ def questions_of(run: RunRecord) -> list[Question]:
     """A few prompts per domain with the answer of every model, for every evaluation that kept its traces."""
     found = []
     for stage in run.stages:
+        if stage.name in run.repeated:
+            continue
         models = stage.metrics.get("models")
         shards = parquet_files(stage.directory / "traces")
         if shards and (stage.makes == "metrics" or isinstance(models, dict)):

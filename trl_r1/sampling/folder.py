@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MachineError
-from ..io import read_json, write_json, write_text
+from ..io import read_json, whole_file, write_json, write_text
 from .former import adopted
 from .key import differences, digest
 from .units import divide, identity
@@ -104,6 +104,16 @@ class Folder:
             yield
         finally:
             lock.release()
+
+    def take_over(self, other: "Folder") -> None:
+        """Copy another folder's samples here where there are none yet: their key last, so that a kill leaves no half of it."""
+        if self.note.exists() or not other.note.exists():
+            return
+        with self.locked():
+            parts = [*other.shards().values(), *other.journal.glob("[!.]*"), other.note]
+            for part in () if self.note.exists() else parts:
+                with whole_file(self.path / part.relative_to(other.path)) as partial:
+                    shutil.copyfile(part, partial)
 
     def claim(self, key: dict[str, Any], model: str) -> str:
         """

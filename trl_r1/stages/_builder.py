@@ -15,7 +15,7 @@ def builder(
     config: str,
     function: str,
     columns: tuple[str, ...] = SFT_COLUMNS,
-    references: Mapping[str, Literal["model", "data", "file"]] | None = None,
+    references: Mapping[str, Literal["model", "data", "stage", "file"]] | None = None,
     *,
     purpose: str,
 ) -> tuple[StageKind, Callable[..., int]]:

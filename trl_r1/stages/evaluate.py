@@ -13,7 +13,7 @@ killed goes on, and has lost what was in flight. The paper samples at T = 0.6 an
 import dataclasses
 import multiprocessing
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,7 @@ from ..sampling import (
     score_traces,
 )
 from ..sampling.engines.transformers import TransformersEngine
+from ..sampling.folder import Folder
 from ..sampling.progress import OnProgress
 from ..trace import Trace, read_traces
 from ._common import Progress, program
@@ -60,6 +61,7 @@ STAGE = StageKind(
         "rewards.*.args.model": "model",
         "best_of_n.args.model": "model",
         "general_scorer.args.model": "model",
+        "samples_of.*": "stage",
     },
     purpose="Samples of several models on prompts that were held out, and what they show.",
 )
@@ -93,6 +95,8 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     references = _reference_scores(rows, scorer, rewards[scorer]) if scorer else {}
 
     out_dir = Path(config.output_dir)
+    for earlier in map(Path, config.samples_of):
+        _take_over(earlier, out_dir, config.models)
     worker = Worker.of_environment()
     samples = {name: len(set(rows["prompt_id"])) * each.n_samples for name, each in settings.items()}
     progress = Progress(out_dir, sum(samples.values()), unit="samples")
@@ -160,6 +164,14 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     emergence = {"emergence": causes} if causes else {}
     write_json(out_dir / "metrics.json", {"models": metrics, **emergence, **_comparisons(rates, sources)})
     log_evaluation(metrics, shards)
+
+
+def _take_over(earlier: Path, out_dir: Path, models: Iterable[str]) -> None:
+    """Copy an earlier evaluation's samples: of the models that are asked for, and those of every intervention."""
+    for name in models:
+        Folder.of(out_dir / "traces", name).take_over(Folder.of(earlier / "traces", name))
+    for note in (earlier / "emergence").rglob("sampling.json"):
+        Folder(out_dir / note.parent.relative_to(earlier)).take_over(Folder(note.parent))
 
 
 def _read(shards: list[Path]) -> list[Trace]:
