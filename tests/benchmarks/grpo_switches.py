@@ -31,7 +31,7 @@ from transformers import (
 from transformers.utils import logging
 
 from tests.benchmarks.grpo_step import Clock
-from trl_r1.grpo.compact_generation import compact_rows
+from trl_r1.compact_generation import compact_rows
 
 
 VOCABULARY = 4096

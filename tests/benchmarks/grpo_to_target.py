@@ -45,8 +45,8 @@ from transformers.utils import logging
 from trl import GRPOTrainer
 
 from trl_r1 import R1GRPOConfig, R1GRPOTrainer
+from trl_r1.compact_generation import compact_rows
 from trl_r1.data import load_prompts, parse_sources, render
-from trl_r1.grpo.compact_generation import compact_rows
 from trl_r1.rewards.schedule import load_rewards
 
 

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl_r1.errors import StageError
 from trl_r1.playground import pretrain as pretraining
 from trl_r1.playground.config import PlaygroundConfig
-from trl_r1.playground.pretrain import Pretraining, encode, measure_skills, pretrain
+from trl_r1.playground.pretrain import Pretraining, encode, measure_skills, padded, pretrain
 from trl_r1.playground.tokenizer import make_tokenizer
 from trl_r1.stages import playground
 
@@ -107,11 +107,11 @@ def test_skills_are_what_the_most_probable_tokens_say(tokenizer, tmp_path):
 
 
 def test_what_is_given_has_no_label(tokenizer):
-    ids, labels = encode(tokenizer, [("User: what is ", "A4"), ("", "3+4=7. ")])
+    ids, labels = padded(tokenizer, encode(tokenizer, [("User: what is ", "A4"), ("", "3+4=7. ")]))
     assert ids.shape == labels.shape == (2, 7)
     assert labels[0].tolist() == [-100, -100, *ids[0, 2:5].tolist(), -100, -100]
     assert ids[0, 4] == tokenizer.eos_token_id
-    ids, labels = encode(tokenizer, [("A4 B7? B", "7", ". A", "4")])
+    ids, labels = padded(tokenizer, encode(tokenizer, [("A4 B7? B", "7", ". A", "4")]))
     assert tokenizer.decode(labels[0][labels[0] != -100]) == "74<eos>"
 
 

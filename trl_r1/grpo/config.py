@@ -86,7 +86,7 @@ class R1GRPOConfig(TrainingConfig, GRPOConfig):
         save_rollouts (`bool`, *optional*, defaults to `False`):
             Whether to keep what is sampled in training as trace shards in `output_dir/rollouts/`.
         compact_generation (`bool`, *optional*):
-            Whether rows that have ended are left out of transformers' `generate` ([`~grpo.compact_generation`]).
+            Whether rows that have ended are left out of transformers' `generate` ([`~compact_generation`]).
             Samples the same, but for rounding: now and then a token tips. `None`: on where possible, that is with a
             model of text, no vLLM, no continuous batching and a cache that grows.
         dynamic_sampling (`bool`, *optional*, defaults to `False`):

@@ -41,7 +41,7 @@ class Switches:
         skip_zero_advantage (`bool`, *optional*, defaults to `False`):
             See [`~grpo.metrics.groups_of`].
         compact_generation (`bool`, *optional*, defaults to `False`):
-            See [`~grpo.compact_generation`].
+            See [`~compact_generation`].
     """
 
     trim_padding: bool = False

@@ -36,13 +36,13 @@ from trl import GRPOTrainer
 from typing_extensions import override
 
 from .._compat import RepeatSampler, check_attributes, get_config_model_id
+from ..compact_generation import compact_rows
 from ..data import id_of_row, question_of_row
 from ..resume import ExactResume
 from ..solved import accuracy_rewards
 from ..text import completion_text, prompt_ends_in_thought, style_of_template
 from ..trace import Trace, write_traces
 from .arguments import check_rewards, check_tokenizer, without_moving_reference
-from .compact_generation import compact_rows
 from .config import R1GRPOConfig
 from .curriculum import PromptCurriculum, SaveAtEnd
 from .dynamic_sampling import GroupReplacement, check_dynamic_sampling, join_batches

@@ -9,6 +9,7 @@ zero.
 Muon (as torch has it) trains the matrices, AdamW the rest: with AdamW alone the skills come late or never.
 """
 
+import math
 import random
 import shutil
 from collections.abc import Callable, Sequence
@@ -34,12 +35,14 @@ if TYPE_CHECKING:
 
 
 Documents = Sequence[tuple[str, ...]]
+Rows = list[tuple[torch.Tensor, torch.Tensor]]
 
 # Every fact known, nearly: what is missing here is a wrong step for ever. The rest may still waver, since the learning
 # rate has yet to fall; requests are learned last, and go on being learned in the noisy part.
 GATE = {"facts": 0.90, "sums": 0.80, "search": 0.50, "choice": 0.80, "general": 0.50}
 
 _STEPS_BETWEEN_GATES = 50
+_PARTS = 4  # of a batch, one after the other
 _MUON_RATE, _ADAMW_RATE = 0.02, 5e-3
 _GRADIENT_NORM = 1.0
 _IGNORED = -100
@@ -165,13 +168,13 @@ class Pretraining:
                 )
 
     def _update(self, documents: Documents) -> float:
-        # Short and long documents apart: a third less padding, the same gradient.
-        documents = sorted(documents, key=lambda document: len("".join(document)))
-        half = (len(documents) + 1) // 2
-        batches = [encode(self.tokenizer, part) for part in (documents[:half], documents[half:]) if part]
-        count = sum(int((labels[:, 1:] != _IGNORED).sum()) for _, labels in batches)
+        # Documents of like length together: half the padding, the same gradient.
+        rows = sorted(encode(self.tokenizer, documents), key=lambda row: len(row[0]))
+        size = math.ceil(len(rows) / _PARTS)
+        count = sum(int((labels[1:] != _IGNORED).sum()) for _, labels in rows)
         total = 0.0
-        for ids, labels in batches:
+        for start in range(0, len(rows), size):
+            ids, labels = padded(self.tokenizer, rows[start : start + size])
             logits = self.model(input_ids=ids).logits[:, :-1]  # (B, T - 1, V)
             loss = functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), reduction="sum") / count
             loss.backward()  # type: ignore[no-untyped-call]  # torch annotates neither this nor Muon
@@ -226,23 +229,30 @@ class Pretraining:
         return {name: value for name, value in vars(self.config).items() if name not in ("output_dir", "save_steps")}
 
 
-def encode(tokenizer: "PreTrainedTokenizerFast", documents: Documents) -> tuple[torch.Tensor, torch.Tensor]:
+def encode(tokenizer: "PreTrainedTokenizerFast", documents: Documents) -> Rows:
     """
-    Encode documents, padded on the right.
+    Encode documents.
 
     Returns:
-        `tuple[torch.Tensor, torch.Tensor]`: token ids and labels, both `(B, T)`; what is given has no label.
+        `list[tuple[torch.Tensor, torch.Tensor]]`: token ids and labels of each, both `(T,)`; what is given has no label.
     """
-    ids, labels = [], []
+    pieces = iter(tokenizer([piece for document in documents for piece in document])["input_ids"])
+    rows = []
     for document in documents:
-        tokens: list[int] = []
-        targets: list[int] = []
-        for i, piece in enumerate(document):
-            encoded = tokenizer(piece)["input_ids"] if piece else []
-            tokens += encoded
-            targets += encoded if i % 2 else [_IGNORED] * len(encoded)
-        ids.append(torch.tensor([*tokens, tokenizer.eos_token_id]))
-        labels.append(torch.tensor([*targets, tokenizer.eos_token_id]))
+        ids: list[int] = []
+        labels: list[int] = []
+        for i in range(len(document)):
+            encoded = next(pieces)
+            ids += encoded
+            labels += encoded if i % 2 else [_IGNORED] * len(encoded)
+        end = tokenizer.eos_token_id
+        rows.append((torch.tensor([*ids, end]), torch.tensor([*labels, end])))
+    return rows
+
+
+def padded(tokenizer: "PreTrainedTokenizerFast", rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the token ids and the labels of encoded documents, both `(B, T)`, padded on the right."""
+    ids, labels = zip(*rows)
     return (
         pad_sequence(ids, batch_first=True, padding_value=tokenizer.pad_token_id),
         pad_sequence(labels, batch_first=True, padding_value=_IGNORED),
@@ -261,7 +271,7 @@ def measure_skills(model: "Qwen3ForCausalLM", tokenizer: "PreTrainedTokenizerFas
     """
     rng = random.Random("skills")  # the same problems each time
     facts = [("", f"{a}+{b}={a + b}. ") for a in range(1, MOST_AUGEND + 1) for b in range(1, MOST_ADDEND + 1)]
-    ids, _ = encode(tokenizer, facts)
+    ids, _ = padded(tokenizer, encode(tokenizer, facts))
     skills = {"facts": (model(input_ids=ids).logits[:, 3].argmax(-1) == ids[:, 4]).float().mean().item()}
     # right and wrong, each with its word in every language
     verdicts = [[words.right for words in WORDS.values()], [words.wrong for words in WORDS.values()]]
@@ -294,7 +304,7 @@ def _share_right(
         merged[alike] = alike[0]
     counts = torch.zeros(len(tokenizer), dtype=torch.bool)
     counts[tokenizer.convert_tokens_to_ids(determined)] = True
-    ids, labels = encode(tokenizer, documents)
+    ids, labels = padded(tokenizer, encode(tokenizer, documents))
     predicted = merged[model(input_ids=ids).logits[:, :-1].argmax(-1)]  # (B, T - 1)
     labels = labels[:, 1:]
     asked = (labels != _IGNORED) & counts[labels.clamp(min=0)]

@@ -67,6 +67,8 @@ class TransformersEngine(Engine):
         """Complete each question `n` times. See [`~sampling.Engine`]."""
         import torch
 
+        from ...compact_generation import compact_rows
+
         ids, prefixes = prompt_ids(self.tokenizer, questions, self.config)
         # Prompts of similar length share a batch: less padding, and fewer positions to compute.
         todo = sorted((i for i in range(len(ids)) for _ in range(n)), key=lambda i: len(ids[i]))
@@ -76,7 +78,7 @@ class TransformersEngine(Engine):
             batch = todo[start : start + self.config.batch_size]
             inputs = self.tokenizer.pad({"input_ids": [ids[i] for i in batch]}, return_tensors="pt")
             inputs = inputs.to(self.model.device)
-            with torch.inference_mode():
+            with torch.inference_mode(), compact_rows(self.model, self.ends or None):
                 output = self.model.generate(**inputs, generation_config=self.generation)  # (B, prompt + completion)
             completions = output[:, inputs["input_ids"].shape[1] :].tolist()
             for i, tokens in zip(batch, completions):
