@@ -75,13 +75,13 @@ def test_two_evaluations_of_the_same_models_stay_apart(home):
     assert run.evaluations_of("nothing") == {}
 
 
-def test_an_evaluation_that_a_later_one_has_taken_over_is_told_once(home):
+def test_an_evaluation_that_a_later_one_continues_is_told_once(home):
     add_general_scores(home)
-    assert read_run(home).repeated == set()
+    assert read_run(home).continued == set()
     with open(home / "scores" / "config.yaml", "a") as file:
-        file.write(f"samples_of: [{home / 'general-scores'}, {home / 'gone'}]\n")
+        file.write(f"continues: [{home / 'general-scores'}, {home / 'gone'}]\n")
     run = read_run(home)
-    assert run.repeated == {"general-scores"}
+    assert run.continued == {"general-scores"}
     assert list(run.evaluations()) == ["scores"]
     (home / "scores" / "metrics.json").unlink()
     assert list(read_run(home).evaluations()) == ["general-scores"], "as long as the later one is not done"

@@ -80,9 +80,9 @@ class EvaluationConfig:
         emergence (`dict`, *optional*):
             Sample some models again, with the words of reflection forbidden and with their thoughts cut: see
             [`~emergence.EmergenceConfig`].
-        samples_of (`list[str]`, *optional*):
-            Earlier evaluations, by the names of their stages or by their folders. Samples of these that have the key of
-            what is asked for here are copied and not made again.
+        continues (`list[str]`, *optional*):
+            Earlier evaluations that this one goes on with, by the names of their stages or by their folders: those of their
+            samples that are what is asked for here are copied, and not made again.
     """
 
     models: dict[str, str]
@@ -98,7 +98,7 @@ class EvaluationConfig:
     hard_below: float | None = None
     hard_chosen_by: int = 4
     emergence: dict[str, Any] | None = None
-    samples_of: list[str] = field(default_factory=list)
+    continues: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         expect(self, "models", bool(self.models), "at least one model")

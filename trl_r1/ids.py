@@ -9,8 +9,14 @@ from .errors import ConfigError
 
 
 _LOOKS_LOCAL = ("/", "./", "../", "~", ".\\", "..\\")
+_OWNED = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 # A branch, a tag (`v1.0`), a pull request (`refs/pr/1`) or a commit.
 _REVISION = re.compile(r"[\w][\w./\-]*", re.ASCII)
+
+
+def is_hub_id(text: str) -> bool:
+    """Tell whether a text has the form of a Hub id with an owner: `org/name`, with or without a revision."""
+    return bool(_OWNED.fullmatch(text))
 
 
 def parse_hub_id(text: str) -> tuple[str, str | None]:

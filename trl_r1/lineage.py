@@ -225,12 +225,12 @@ class RunRecord:
         return [stage for stage in self.stages if stage.name in wanted]
 
     @cached_property
-    def repeated(self) -> set[str]:
-        """Names of the evaluations that a later one has taken over, all of whose models it has measured."""
+    def continued(self) -> set[str]:
+        """Names of the evaluations that a later one continues, and all of whose models it has measured."""
         return {
             earlier.name
             for stage in self.stages
-            for folder in stage.config.get("samples_of") or ()
+            for folder in stage.config.get("continues") or ()
             if (earlier := self.stage(Path(folder).name))
             and (earlier.metrics.get("models") or {}).keys() <= (stage.metrics.get("models") or {}).keys()
         }
@@ -240,12 +240,12 @@ class RunRecord:
         What every `evaluate` stage measured, in the order of the recipe: metrics by name of the stage, then of the model.
         A stage on several data sets is an evaluation for each of them: `stage/data`.
 
-        Two evaluations measure on different prompts, so their numbers for one model are never put together. One that was
-        taken over ([`repeated`]) is left out.
+        Two evaluations measure on different prompts, so their numbers for one model are never put together. One that is
+        continued by another ([`continued`]) is left out.
         """
         found: dict[str, dict[str, dict[str, Any]]] = {}
         for stage in self.stages:
-            if stage.name in self.repeated:
+            if stage.name in self.continued:
                 continue
             models = stage.metrics.get("models")
             measured = (

@@ -178,17 +178,17 @@ def test_the_recipes_seed_replaces_the_files_and_set_pins_it(folder):
 
 def test_a_key_may_name_a_stage_whose_folder_it_reads(folder):
     first = {"name": "first", "kind": "evaluate", "model": ["org/x"], "data": ["org/rows"]}
-    later = {**first, "name": "later", "set": {"samples_of": ["first"]}}
+    later = {**first, "name": "later", "set": {"continues": ["first"]}}
     data = {"org/rows": {"path": "org/rows"}}
     found = resolved(recipe_of(folder, [later, first], data=data))
     assert list(found) == ["first", "later"]
     assert found["later"].parents == ("first",)
-    assert found["later"].config["samples_of"] == ["${run}/first"]
+    assert found["later"].config["continues"] == ["${run}/first"]
 
-    later["set"]["samples_of"] = ["frst"]
+    later["set"]["continues"] = ["frst"]
     _, problems = resolve(load_recipe(recipe_of(folder, [first, later], data=data)))
     (problem,) = problems
-    assert problem.key == "stages.later.samples_of"
+    assert problem.key == "stages.later.continues"
     assert "`frst`; expected a stage of this recipe" in problem.message
     assert "did you mean `first`" in problem.message
 

@@ -144,7 +144,7 @@ def test_samples_of_an_earlier_evaluation_are_taken_over_and_not_made_again(tmp_
     marked = table.set_column(table.column_names.index("completion"), "completion", [texts])
     pq.write_table(marked.replace_schema_metadata(table.schema.metadata), shard)
 
-    assert run(tmp_path, config, samples_of=[str(tmp_path / "first")], **changes) == 0
+    assert run(tmp_path, config, continues=[str(tmp_path / "first")], **changes) == 0
     scores = tmp_path / "scores"
     assert set(pq.read_table(scores / "traces" / "base-00000.parquet")["completion"].to_pylist()) == {"marked"}
     assert "marked" not in pq.read_table(scores / "traces" / "again-00000.parquet")["completion"].to_pylist()
@@ -155,10 +155,10 @@ def test_samples_of_an_earlier_evaluation_are_taken_over_and_not_made_again(tmp_
     for path in copied:
         assert (scores / path).read_bytes() == (tmp_path / "first" / path).read_bytes()
 
-    assert run(tmp_path, config, samples_of=[str(tmp_path / "first")], temperature=0.5, **changes) == 0
+    assert run(tmp_path, config, continues=[str(tmp_path / "first")], temperature=0.5, **changes) == 0
     again = pq.read_table(scores / "traces" / "base-00000.parquet")["completion"].to_pylist()
     assert "marked" not in again, "samples of another temperature are not what is asked for"
-    assert run(tmp_path, config, samples_of=[str(tmp_path / "first")], **changes) == 0
+    assert run(tmp_path, config, continues=[str(tmp_path / "first")], **changes) == 0
     back = pq.read_table(scores / "traces" / "base-00000.parquet")["completion"].to_pylist()
     assert set(back) == {"marked"}
 

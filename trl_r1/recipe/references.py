@@ -15,6 +15,7 @@ from typing import Any
 
 from ..data_files import is_place
 from ..errors import ConfigError, DataError, RecipeError, did_you_mean, listed
+from ..ids import is_hub_id
 from ..kinds import StageKind, kind_of
 from ..model_server import server_name
 from .document import read_document, shown
@@ -22,7 +23,6 @@ from .records import ModelServer, Recipe, Stage
 
 
 RUN = "${run}"
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _DATA_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".jsonl.gz", ".json.gz", ".csv.gz", ".arrow", ".tsv")
 _FOLDERS = ("rollouts", "traces", "rejected")  # what a stage keeps beside `data/`, and another may read
 
@@ -226,7 +226,7 @@ class _Resolving:
             return f"{RUN}/{name}/model"
         if local := self.local(name):
             return local
-        if _HUB_ID.fullmatch(name) and not name.startswith("."):
+        if is_hub_id(name):
             return name
         self.wrong(
             f"`{name}` is no stage of this recipe, no folder and no Hub id (`owner/name`); expected `base_model` or one "
@@ -313,7 +313,7 @@ class _Resolving:
             self.wrong(f"`path` is {path!r}; expected a Hub id or a file", "data", DataError)
         elif local := self.local(path):
             return {**source, "path": local}
-        elif path.endswith(_DATA_SUFFIXES) or not _HUB_ID.fullmatch(path) or path.startswith("."):
+        elif path.endswith(_DATA_SUFFIXES) or not is_hub_id(path):
             places = " or ".join(dict.fromkeys(map(shown, self.places(path))))
             self.wrong(f"`{path}`: no such file; expected {places}, or a Hub id `owner/name`", "data", DataError)
         return source

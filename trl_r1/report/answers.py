@@ -66,7 +66,7 @@ def questions_of(run: RunRecord) -> list[Question]:
     """A few prompts per domain with the answer of every model, for every evaluation that kept its traces."""
     found = []
     for stage in run.stages:
-        if stage.name in run.repeated:
+        if stage.name in run.continued:
             continue
         models = stage.metrics.get("models")
         shards = parquet_files(stage.directory / "traces")

@@ -186,7 +186,7 @@ def _measured(runs: Sequence[RunRecord], names: Sequence[str]) -> list[dict[str,
     found = []
     for name, run in zip(names, runs):
         for stage in run.stages:
-            if stage.name in run.repeated:
+            if stage.name in run.continued:
                 continue
             charts, facts, table = curve_charts(stage), emergence_facts(stage), interventions_table(stage)
             if charts or facts or table:

@@ -61,7 +61,7 @@ STAGE = StageKind(
         "rewards.*.args.model": "model",
         "best_of_n.args.model": "model",
         "general_scorer.args.model": "model",
-        "samples_of.*": "stage",
+        "continues.*": "stage",
     },
     purpose="Samples of several models on prompts that were held out, and what they show.",
 )
@@ -95,7 +95,7 @@ def evaluate(sampling: SamplingConfig, config: EvaluationConfig) -> None:
     references = _reference_scores(rows, scorer, rewards[scorer]) if scorer else {}
 
     out_dir = Path(config.output_dir)
-    for earlier in map(Path, config.samples_of):
+    for earlier in map(Path, config.continues):
         _take_over(earlier, out_dir, config.models)
     worker = Worker.of_environment()
     samples = {name: len(set(rows["prompt_id"])) * each.n_samples for name, each in settings.items()}
