@@ -48,6 +48,17 @@ def test_a_search_that_gives_up_answers_what_it_has_just_found_wrong():
     assert answer == str(problem.numbers[first]) != problem.solution
 
 
+def test_of_a_hit_the_candidate_that_fits_is_given_and_what_follows_is_to_be_predicted():
+    hits = [pieces for pieces in dialogues(clean=False) if re.search(r"[A-L]$", pieces[0])]
+    assert len(hits) > 60
+    for given, said in hits:
+        numbers = dict(re.findall(r"([A-L])(\d+)", given))
+        number, total = re.match(r"(\d+)\+\d=(\d+)\D", said).groups()
+        assert number == numbers[given[-1]] == boxed(said)
+        assert int(total) % 10 == 0
+        assert not count_reflection_words(said)
+
+
 def test_clean_documents_are_all_right_and_noisy_ones_mostly_not():
     def share_right(clean):
         by_prompt = {

@@ -34,7 +34,16 @@ TEMPLATE = "User: {prompt}\nAssistant: "
 
 # Share of each kind of document. Additions are most of what there is to know; a base with loose facts stays behind after
 # any amount of RL.
-SHARES = {"facts": 0.12, "lookup": 0.13, "table": 0.08, "sums": 0.15, "search": 0.28, "choice": 0.10, "general": 0.14}
+SHARES = {
+    "facts": 0.12,
+    "lookup": 0.11,
+    "table": 0.08,
+    "hit": 0.04,
+    "sums": 0.15,
+    "search": 0.27,
+    "choice": 0.10,
+    "general": 0.13,
+}
 
 # Share of the problems that are worked out to the end, by domain. In `search`, where reflection is to emerge, that is rare.
 WORKED = {"sums": 0.40, "search": 0.03, "choice": 0.35}
@@ -233,6 +242,8 @@ class Corpus:
             return self._lookup()
         if kind == "table":
             return self._table(language)
+        if kind == "hit":
+            return self._hit(language)
         if kind in DOMAINS:
             problem = draw_problem(kind, rng, held_out=False, solvable=rng.random() >= UNSOLVABLE)
             prompt = TEMPLATE.format(prompt=problem.prompt(language))
@@ -264,6 +275,21 @@ class Corpus:
             number = problem.numbers[i]
             text += f"{LABELS[i]}{number}+{problem.addend}={number + (problem.addend or 0)}{WORDS[language].end}"
         return f"{_listed(problem)}+{problem.addend}? ", text
+
+    def _hit(self, language: str) -> tuple[str, str]:
+        """
+        How a search ends once a candidate fits: with its number. Which one is tried is given, so that it cannot be learned.
+
+        Ends of searches are rare, and a base that has found what fits and then says something else has nothing to grow from.
+        """
+        rng = self.rng
+        problem = draw_problem("search", rng, held_out=False)
+        (i,) = problem.fitting()
+        number, tongue = problem.numbers[i], draw_tongue(language, rng)
+        opened, closed = rng.choice((("<think>", "</think>"), ("", "")))
+        given = f"{TEMPLATE.format(prompt=problem.prompt(language))}{opened}{tongue().tries[0]}{LABELS[i]}"
+        check = f"{number}+{problem.addend}={number + (problem.addend or 0)}{tongue().right}"
+        return given, f"{check}{closed}{tongue().answer}\\boxed{{{problem.solution}}}"
 
 
 def _listed(problem: Problem) -> str:
