@@ -31,7 +31,7 @@ class PlaygroundConfig:
             Batch of the pre-training.
         max_clean_steps (`int`, *optional*, defaults to `2000`):
             Steps after which a model that still lacks the skills is given up.
-        noisy_steps (`int`, *optional*, defaults to `560`):
+        noisy_steps (`int`, *optional*, defaults to `520`):
             Steps on the noisy corpus, once the model has the skills.
         save_steps (`int`, *optional*, defaults to `200`):
             Steps between two checkpoints.
@@ -58,7 +58,7 @@ class PlaygroundConfig:
     intermediate_size: int = 128
     documents_per_step: int = 48
     max_clean_steps: int = 2000
-    noisy_steps: int = 560
+    noisy_steps: int = 520
     save_steps: int = 200
     train_prompts: int = 1600
     heldout_prompts: int = 320

@@ -286,10 +286,9 @@ class Corpus:
         problem = draw_problem("search", rng, held_out=False)
         (i,) = problem.fitting()
         number, tongue = problem.numbers[i], draw_tongue(language, rng)
-        opened, closed = rng.choice((("<think>", "</think>"), ("", "")))
-        given = f"{TEMPLATE.format(prompt=problem.prompt(language))}{opened}{tongue().tries[0]}{LABELS[i]}"
+        given = f"{TEMPLATE.format(prompt=problem.prompt(language))}<think>{tongue().tries[0]}{LABELS[i]}"
         check = f"{number}+{problem.addend}={number + (problem.addend or 0)}{tongue().right}"
-        return given, f"{check}{closed}{tongue().answer}\\boxed{{{problem.solution}}}"
+        return given, f"{check}</think>{tongue().answer}\\boxed{{{problem.solution}}}"
 
 
 def _listed(problem: Problem) -> str:
