@@ -25,9 +25,19 @@ def surroundings(folder: Path) -> dict[str, str]:
     return {**os.environ, **environment(make_hub_cache(folder / "hub")), "TMPDIR": str(folder / "tmp")}
 
 
-@pytest.mark.slow
-def test_every_recipe_that_ships_is_rehearsed_and_nothing_is_wrong(tmp_path):
-    recipes = [name for name in known_recipes() if name != "playground"]  # which runs for real, in as short a time
+# Every kind of stage is in one of these. The playground runs for real, in as short a time.
+IN_CI = ("dpo", "r1")
+AT_NIGHT = tuple(name for name in known_recipes() if name not in ("playground", *IN_CI))
+
+
+@pytest.mark.parametrize(
+    "recipes",
+    [
+        pytest.param(IN_CI, marks=pytest.mark.slow, id="in CI"),
+        pytest.param(AT_NIGHT, marks=pytest.mark.nightly, id="at night"),
+    ],
+)
+def test_every_recipe_that_ships_is_rehearsed_and_nothing_is_wrong(tmp_path, recipes):
     ran = subprocess.run(
         command("rehearse", *recipes), cwd=ROOT, env=surroundings(tmp_path), capture_output=True, text=True
     )
