@@ -74,8 +74,8 @@ class StageKind:
         writes (`Mapping[str, tuple[str, ...]]`, *optional*):
             Columns of each `data/NAME.parquet` that it leaves, where it says.
         references (`Mapping[str, str]`, *optional*):
-            Keys inside its config that name a `"model"`, `"data"` or a `"stage"` of the recipe, or a `"file"` beside the
-            config, dotted, with `*` for any key or position: `{"held_out": "data", "rewards.*.args.model": "model"}`. An
+            Keys inside its config that name a `"model"`, `"data"` or a `"stage"` (of the same kind) of the recipe, or a
+            `"file"` beside the config, dotted, with `*` for any key or position: `{"held_out": "data", "rewards.*.args.model": "model"}`. An
             argument of a reward counts where the reward's class says so (`recipe_models`).
         trains (`bool`, *optional*, defaults to `False`):
             Whether `accelerate launch` may start it in several processes.

@@ -192,6 +192,13 @@ def test_a_key_may_name_a_stage_whose_folder_it_reads(folder):
     assert "`frst`; expected a stage of this recipe" in problem.message
     assert "did you mean `first`" in problem.message
 
+    other = {"name": "made", "kind": "rejection", "model": "org/x", "data": ["org/rows"]}
+    later["set"]["continues"] = ["made"]
+    _, problems = resolve(load_recipe(recipe_of(folder, [other, later], data=data)))
+    assert [problem.message for problem in problems] == [
+        "`made` is of kind `rejection`; expected a stage of kind `evaluate`"
+    ]
+
 
 def test_several_problems_in_one_error(folder):
     path = recipe_of(folder, [{"name": "a.b", "kind": "grpo"}, {"name": "x", "kind": "nothing"}], parallel=0)

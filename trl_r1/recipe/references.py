@@ -378,6 +378,11 @@ class _Resolving:
                 if at[-2:-1] != ("args",) or func is None or at[-1] in model_arguments(func):
                     return self.model_place(value, ".".join(at))
         if what == "stage":
+            kinds = {stage.name: stage.kind for stage in self.recipe.stages}
+            if kinds.get(value, self.stage.kind) != self.stage.kind:
+                self.wrong(
+                    f"`{value}` is of kind `{kinds[value]}`; expected a stage of kind `{self.stage.kind}`", at[0]
+                )
             return self.stage_place(value, f"`{at[0]}`", "the folder of one", at[0])
         if what == "file":
             return self.file_place(value)
