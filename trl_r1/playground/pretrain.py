@@ -252,10 +252,9 @@ def encode(tokenizer: "PreTrainedTokenizerFast", documents: Documents) -> Rows:
 
 def padded(tokenizer: "PreTrainedTokenizerFast", rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the token ids and the labels of encoded documents, both `(B, T)`, padded on the right."""
-    ids, labels = zip(*rows)
     return (
-        pad_sequence(ids, batch_first=True, padding_value=tokenizer.pad_token_id),
-        pad_sequence(labels, batch_first=True, padding_value=_IGNORED),
+        pad_sequence([ids for ids, _ in rows], batch_first=True, padding_value=tokenizer.pad_token_id),
+        pad_sequence([labels for _, labels in rows], batch_first=True, padding_value=_IGNORED),
     )
 
 
