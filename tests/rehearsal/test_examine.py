@@ -1,5 +1,7 @@
 """What the rewards said of right and spoilt completions is told as a fault where it must be, and only there."""
 
+import dataclasses
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -103,6 +105,9 @@ def test_what_a_builder_never_keeps_and_a_loss_that_is_no_number(tmp_path):
     (fault,), _ = examine(tmp_path, {}, [("math_accuracy", True)])
     assert "language is `zh`" in fault
     assert "language 20" in fault
+    asked = [dataclasses.replace(trace, prompt_id=f"p{i}", domain=None, language=None) for i, trace in enumerate(more)]
+    write_traces(tmp_path / "traces" / "00001.parquet", asked)
+    assert examine(tmp_path, {}, [("math_accuracy", True)])[0] == [], "what is written at an instruction is no answer"
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "trainer_state.json").write_text('{"log_history": [{"loss": 0.5}, {"loss": NaN}]}')
     assert "its loss is nan" in examine(tmp_path / "b", {}, [])[0][0]

@@ -92,6 +92,8 @@ def _of_selection(folder: Path, traces: Sequence[Trace]) -> list[str]:
         f"{reason} {n}" for reason, n in read_json(folder / "selection.json").get("rejected", {}).items()
     )
     faults = []
+    # What a model wrote at a row's instruction instead of answering it (general data) has neither.
+    traces = [trace for trace in traces if trace.domain is not None or trace.language is not None]
     for key in ("domain", "language"):
         prompts = grouped(traces, attrgetter(key))
         kept = {row[key] for row in rows}

@@ -10,10 +10,9 @@ from peft import LoraConfig
 from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, GenerationConfig
 from transformers.cache_utils import LinearAttentionLayer
 
-from trl_r1 import R1GRPOTrainer
+from trl_r1 import R1GRPOTrainer, compact_generation
 from trl_r1.compact_generation import compact_rows, has_rows
 from trl_r1.errors import ConfigError
-from trl_r1.grpo import compact_generation
 
 from .lively import share_of_digits
 from .test_resume import differences, what_matters
