@@ -23,7 +23,7 @@ TRAINING = [
     *SHARED,
     {"verify", "sandbox", "model_server"},
     {"rewards", "selection"},
-    {"audit", "_compat", "adapters", "data", "sampling", "sizes"},
+    {"audit", "_compat", "adapters", "compact_generation", "data", "sampling", "sizes"},
     {"resume", "training_config"},
     {"grpo", "sft", "preference"},
     {"builders", "emergence", "evaluation", "inference", "paired", "playground"},

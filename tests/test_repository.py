@@ -51,9 +51,8 @@ def test_ci_runs_the_tests_on_every_python_that_the_package_is_for():
 
 
 def test_new_versions_of_trl_are_tried_on_tests_that_are_there():
-    (command,) = (command for command in commands("nightly") if "pytest" in command)
+    (command,) = (command for command in commands("nightly") if "tests/contract" in command)
     paths = [word for word in command.split() if word.startswith("tests")]
-    assert "tests/contract" in paths
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
