@@ -108,6 +108,12 @@ class StageKind:
         return "metrics" if "metrics.json" in self.leaves else "dataset"
 
     @property
+    def names(self) -> dict[str, str]:
+        """`references`, and the keys in which the runner writes the recipe's models."""
+        own = {"one": {"model_name_or_path": "model"}, "several": {"models.*": "model"}}.get(self.model, {})
+        return {**own, **self.references}
+
+    @property
     def samples(self) -> bool:
         """Whether it samples with an engine."""
         return any(name.endswith(":SamplingConfig") for name in self.configs)

@@ -378,11 +378,9 @@ class _Resolving:
                 if at[-2:-1] != ("args",) or func is None or at[-1] in model_arguments(func):
                     return self.model_place(value, ".".join(at))
         if what == "stage":
-            kinds = {stage.name: stage.kind for stage in self.recipe.stages}
-            if kinds.get(value, self.stage.kind) != self.stage.kind:
-                self.wrong(
-                    f"`{value}` is of kind `{kinds[value]}`; expected a stage of kind `{self.stage.kind}`", at[0]
-                )
+            other = next((stage for stage in self.recipe.stages if stage.name == value), self.stage)
+            if other.kind != self.stage.kind:
+                self.wrong(f"`{value}` is of kind `{other.kind}`; expected a stage of kind `{self.stage.kind}`", at[0])
             return self.stage_place(value, f"`{at[0]}`", "the folder of one", at[0])
         if what == "file":
             return self.file_place(value)
@@ -392,8 +390,7 @@ class _Resolving:
         """Return what the value at a path of keys names: `"model"`, `"data"`, `"stage"`, `"file"` or nothing."""
         if self.kind is None:
             return None
-        own = {"one": {"model_name_or_path": "model"}, "several": {"models.*": "model"}}.get(self.kind.model, {})
-        for pattern, what in {**own, **self.kind.references}.items():
+        for pattern, what in self.kind.names.items():
             parts = pattern.split(".")
             if len(parts) == len(at) and all(part in ("*", key) for part, key in zip(parts, at)):
                 return what

@@ -90,8 +90,7 @@ def named(item: ResolvedStage, what: str) -> Iterator[tuple[tuple[str | int, ...
     kind = item.kind
     if kind is None:
         return
-    own = {"one": {"model_name_or_path": "model"}, "several": {"models.*": "model"}}.get(kind.model, {})
-    patterns = [pattern for pattern, means in {**own, "data": "data", **kind.references}.items() if means == what]
+    patterns = [pattern for pattern, means in {"data": "data", **kind.names}.items() if means == what]
     for pattern in patterns:
         for keys, value in _at(item.config, pattern.split("."), ()):
             if what == "model" and not _is_model(item.config, keys):
