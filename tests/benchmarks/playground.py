@@ -71,6 +71,13 @@ def whole_chain(trace: Trace) -> bool:
     return len(tried) > 1 and (right or {label for label, *_ in tried} == candidates.keys())
 
 
+def ends_with_what_fits(traces: Sequence[Trace]) -> float:
+    """Return the share of the searches whose last try fits by their own sum that answer with that candidate."""
+    last = ((re.findall(r"[A-L](\d+)\+\d+=(\d+)", trace.completion), trace.completion) for trace in traces)
+    found = [(tries[-1][0], text) for tries, text in last if tries and int(tries[-1][1]) % 10 == 0]
+    return statistics.fmean(re.findall(r"boxed\{(\w+)\}", text)[-1:] == [number] for number, text in found)
+
+
 def curves(run: Path, domain: str) -> dict[str, list[float]]:
     """Return, by step of R1-Zero's training, its accuracy, tokens and words of reflection on one domain."""
     traces = [t for path in sorted((run / "r1-zero" / "rollouts").glob("*.parquet")) for t in read_traces(path)]
@@ -186,17 +193,19 @@ def print_emergence(run: Path) -> None:
     """Print what emerges in the searches, and what the base holds of it."""
     found = json.loads((run / "scores" / "metrics.json").read_text())
     columns = ("pass@1", "mean_tokens", "with_reflection", "reflection_per_completion", "reflection_per_1000_words")
-    print("| searches | " + " | ".join(columns) + " | whole chains |")
-    print("|---" * (len(columns) + 2) + "|")
+    print("| searches | " + " | ".join(columns) + " | whole chains | end with what fits |")
+    print("|---" * (len(columns) + 3) + "|")
     for name in ("base", "r1-zero"):
         metrics = found["models"][name]["by_domain"]["search"]
         traces = [
             t for path in sorted((run / "scores" / "traces").glob(f"{name}-*.parquet")) for t in read_traces(path)
         ]
-        whole = statistics.fmean(whole_chain(trace) for trace in traces if trace.domain == "search")
-        print(f"| {name} | " + " | ".join(f"{metrics[column]:.3f}" for column in columns) + f" | {whole:.3f} |")
+        searches = [trace for trace in traces if trace.domain == "search"]
+        shares = statistics.fmean(map(whole_chain, searches)), ends_with_what_fits(searches)
+        cells = [*(metrics[column] for column in columns), *shares]
+        print(f"| {name} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |")
     for name, metrics in found["emergence"]["r1-zero"].items():
-        print(f"| r1-zero, {name} | " + " | ".join(f"{metrics[column]:.3f}" for column in columns) + " | - |")
+        print(f"| r1-zero, {name} | " + " | ".join(f"{metrics[column]:.3f}" for column in columns) + " | - | - |")
 
 
 def print_table(models: dict[str, dict]) -> None:
