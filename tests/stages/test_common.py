@@ -1,5 +1,6 @@
 """What every stage does alike: refuse what is wrong with file and key, report progress, end with a code."""
 
+import gc
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from typing import Literal
 import pytest
 
 from trl_r1.errors import ConfigError, DataError
-from trl_r1.stages._common import Progress, run_stage
+from trl_r1.stages._common import Progress, importing, run_stage
 from trl_r1.stages._parser import StageParser
 
 
@@ -151,3 +152,10 @@ def test_the_stage_of_the_docs_is_one(tmp_path):
     assert done.returncode == 0, done.stderr
     refused = python("-m", "my_package.my_stage", "--config", "wrong.yaml")
     assert (refused.returncode, "`sead`: unknown key; did you mean `seed`?" in refused.stderr) == (2, True)
+
+
+def test_the_garbage_collector_goes_on_after_an_import_that_fails():
+    with pytest.raises(ImportError), importing():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled()

@@ -32,6 +32,7 @@ from ..sizes.figures import Figures, Setting
 from ..sizes.stage import size_stage
 from ..sizes.throughput import Throughput
 from ..typed import check_fields, hints_of, make
+from ._common import importing
 from ._data import columns_here, read_data, rows_of
 from ._models import KnownModel, unknown
 from ._needs import lacking
@@ -235,7 +236,7 @@ def machine(processes: int, gpu: bool) -> Iterator[None]:
 def main() -> int:
     """Read the stages from standard input, and print the records."""
     asked = yaml.safe_load(sys.stdin)
-    with contextlib.redirect_stdout(sys.stderr):  # what a module prints while it is imported
+    with contextlib.redirect_stdout(sys.stderr), importing():  # what a module prints while it is imported
         records = [check_stage(**stage) for stage in asked]
     print(json.dumps(records, default=str))
     return 0
