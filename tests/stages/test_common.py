@@ -155,7 +155,13 @@ def test_the_stage_of_the_docs_is_one(tmp_path):
 
 
 def test_the_garbage_collector_goes_on_after_an_import_that_fails():
-    with pytest.raises(ImportError), importing():
-        assert not gc.isenabled()
+    seen = []
+
+    def fails():
+        seen.append(gc.isenabled())
         raise ImportError
+
+    with pytest.raises(ImportError), importing():
+        fails()
+    assert seen == [False]
     assert gc.isenabled()
