@@ -108,6 +108,11 @@ SAME = [
     ("No", "No, such a number does not exist."),
     ("B", "So the correct choice is (B)."),
     ("星期三", "那天是星期三。"),
+    (r"\text{(C)}", r"That matches choice $\boxed{\text{C. Parabola}}$."),
+    (r"\text{Parabola}", r"\boxed{\text{C. Parabola}}"),
+    (r"s^2 \le 8r^2", r"The answer is $\boxed{\textbf{(A)}\ s^2\leq 8r^2}$."),
+    (r"\text{(A)}", "As $x + y = 1$, they lie on a line. The correct option is A."),
+    (r"\text{C}", r"The correct choice is **(C)** $r^{-1} \circ p^{-1}$."),
     (r"(-\infty,0)\cup(0,\infty)", "All real numbers except 0."),
 ]
 
@@ -189,6 +194,14 @@ DIFFERENT = [
     ("B", "(B) is wrong; it is (C)."),
     (r"\text{even}", "The function is neither odd nor even."),
     ("星期三", "那天不是星期三。"),
+    (r"\text{(B)}", r"That matches choice $\boxed{\text{C. Parabola}}$."),
+    (r"\text{Ellipse}", r"\boxed{\text{C. Parabola}}"),
+    (r"s^2 \le 8r^2", r"The answer is $\boxed{\textbf{(A)}\ s^2\geq 8r^2}$."),
+    (r"\text{(A)}", "As $x + y = 1$, they lie on a line. The correct option is not A."),
+    (r"\text{(A)}", "As $x + y = 1$, they lie on a line. The correct option is A or B."),
+    (r"\text{A}", r"\boxed{\text{A. not B}}"),
+    (r"\text{A}", r"\boxed{A. B}"),
+    (r"\text{B}", r"The correct choice is **(C)** $r^{-1} \circ p^{-1}$."),
     ("星期三", "星期三的后一天。"),
     (r"\mathbb{R}", "All real numbers except 0."),
 ]

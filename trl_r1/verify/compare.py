@@ -31,6 +31,7 @@ from .quantity import (
     Leaf,
     Unreadable,
     ask,
+    behind_label,
     compare_quantities,
     has_letters,
     is_nothing,
@@ -92,6 +93,8 @@ def compare(gold: str, answer: str, leaf: Leaf) -> bool:
     if len(readings) > 1 or readings != [gold_text]:
         # `\dfrac23 \approx 0.67`: the answer may be either.
         return any(compare(reading, answer_text, leaf) for reading in readings if not is_name(reading))
+    if (behind := behind_label(gold_text, answer_text)) is not None and compare(gold_text, behind, leaf):
+        return True
     if is_text(gold_text):
         return same_words(gold_text, answer_text) or states_words(gold_text, answer_text)
     if is_nothing(gold_text) and is_nothing(answer_text):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from .typography import typography
-from .words import MULTIPLIERS, number_in_words
+from .words import DENIAL, MULTIPLIERS, number_in_words
 
 
 _Rule = tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[str]], str]]
@@ -222,6 +222,8 @@ def _text_group(found: re.Match[str]) -> str:
         return rf"{number[1]} \text{{{number[2]}}}"
     if re.fullmatch(r"[\u3400-\u9fff]+\s*\d[\d.,]*\s*[\u3400-\u9fff]*", word):  # `共90元`
         return word
+    if (option := _OPTION_IN_TEXT.fullmatch(word)) and not DENIAL.search(word):
+        return rf"\text{{({option[1]})}} \text{{{option[2]}}}"
     if ratio := re.fullmatch(r"(\d+)\s+to\s+(\d+)", word):
         return f"{ratio[1]}:{ratio[2]}"
     if equation := re.fullmatch(r"([A-Za-z])\s*=\s*([-+]?\d[\d,.]*)", word):
@@ -230,6 +232,10 @@ def _text_group(found: re.Match[str]) -> str:
 
 
 _DIGITS_IN_TEXT = re.compile(r"\d{1,2}:\d\d\s*[ap]\.?\s?m\.?|-?\d+(?:, -?\d+)*(?:,? (?:and|or) -?\d+)", re.IGNORECASE)
+
+
+# `\\text{C. Parabola}`, and no two labels
+_OPTION_IN_TEXT = re.compile(r"\(?([A-H])(?:[.:]|\)[.:]?)\s+((?!.*\b(?:[A-H]|and|or)\b)\S.*)")
 
 
 def _multiplied(found: re.Match[str]) -> str:

@@ -169,6 +169,8 @@ def last_of_last_line(text: str) -> str | None:
     for sentence in reversed(_SENTENCES.split(line)):
         if found := _ALL_BUT.search(sentence):
             return _BARE_DOLLARS.sub("", sentence[found.start() :])
+        if option := _OPTION.match(sentence):
+            return None if DENIAL.search(sentence) else rf"\text{{({option[1]})}} {option[2] or ''}"
         sentence = main_clause(_said_again(sentence))
         sentence = _POWER_OF_UNIT.sub(r"^\1", sentence)
         sentence = _NAMED_FIGURE.sub(lambda found: found[1].strip(), sentence)
@@ -229,6 +231,11 @@ _NAMED_VALUES = re.compile(
 # The number belongs to a date, and what is said of it are words: `The 100th day will be a Sunday.`
 _DATED = re.compile(
     r"(?:(?:So|Thus|Hence|Therefore),? )?(?:[Tt]he \d+(?:st|nd|rd|th)(?: \w+)?|[A-Z][a-z]{2,8} \d{1,2}(?:st|nd|rd|th)?|(?:In )?\d+ (?:day|week|month|year)s(?: from now| later)?,? (?:it|that))(?:,? \d{4},?)? (?:is|was|will be|falls on|fell on|will fall on) [^\d$]+$"
+)
+# Which option is right, maybe with what it says: `The correct choice is **(C)** $x^2$.`
+_OPTION = re.compile(
+    r"(?i:(?:(?:so|thus|hence|therefore),? )?(?:the )?(?:correct |right |best )(?:answer )?(?:option|choice) is):?\s+\$?(?:\*\*)?\(?([A-H])\)?(?:\*\*)?\$?"
+    r"(?:[.:]?\s+(\$[^$]+\$)|,? (?:because|since)\b.*)?[.\s]*$"
 )
 _POWER_OF_UNIT = re.compile(r"(?<=[A-Za-z])\$\s*\^\s*\{?([23])\}?\s*\$")  # `24 cm$^2$`
 _NO_SOLUTION = re.compile(r"\bhas no (?:real |integer |such )?(?:solutions?|roots?)[.\s]*$", re.IGNORECASE)

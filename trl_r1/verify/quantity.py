@@ -36,7 +36,10 @@ _BASE = re.compile(
     r"^\(?\s*(-?(?=[A-Fa-f]{0,8}\d)[0-9A-Fa-f]{1,200})\s*\)?\s*"
     r"(?:_\s*(?:\{\s*(?:\\text\{)?\s*(\w+)\s*\}?\s*\}|(\d+))|(?:\\text\{)?\s*\(?(?:in )?base[ -](\w+)\)?\}?)$"
 )
-_CHOICE_LABEL = re.compile(r"^(?:\\text\{\(?([A-H])\)?[.:]?\}|\(([A-H])\)|([A-H])\)(?=\s))\s*[.:]?\s*(?=\S)")
+_CHOICE_LABEL = re.compile(
+    r"^(?:\\text\{\(?([A-H])\)?[.:]?\}|\(([A-H])\)|([A-H])(?:\)(?=\s)|\.(?=\s+(?!\(?[A-H]\b))))\s*[.:]?\s*(?=\S)"
+)
+_ONE_LABEL = re.compile(r"\(?[A-H]\)?")
 _RADIANS_PER_DEGREE = r"\cdot\frac{\pi}{180}"
 
 
@@ -68,8 +71,6 @@ def compare_quantities(gold: str, answer: str, leaf: Leaf) -> bool:
     gold_exact = _number(gold_body)
     gold_is_number = gold_exact is not None or not has_letters(gold_body)
     answer_body, answer_unit = take_unit(answer, numeric=gold_is_number)
-    if label := _CHOICE_LABEL.match(answer_body):
-        answer_body, answer_unit = take_unit(answer_body[label.end() :], numeric=gold_is_number)
     gold_base, answer_base = _base(gold_body), _base(answer_body)
     if gold_base or (answer_base and answer_base[1] != "10"):
         return _same_digits(gold_base, answer_base, answer_body)
@@ -207,6 +208,14 @@ def _compare_percentage(
         if answer_exact is not None:
             return close_enough(gold_exact, Exact(answer_exact.value * hundredth, True))
     return ask(leaf, gold_body, answer_body, hundredth)
+
+
+def behind_label(gold: str, answer: str) -> str | None:
+    r"""Return what stands behind the label of an option (`\text{(A)} s^2`), to a gold that is no label; `None` where there is none."""
+    label = _CHOICE_LABEL.match(answer)
+    if label is None or _ONE_LABEL.fullmatch(IN_TEXT.sub(r"\1", gold).strip()):
+        return None
+    return answer[label.end() :]
 
 
 def same_words(gold: str, answer: str) -> bool:
