@@ -222,6 +222,8 @@ def _text_group(found: re.Match[str]) -> str:
         return rf"{number[1]} \text{{{number[2]}}}"
     if re.fullmatch(r"[\u3400-\u9fff]+\s*\d[\d.,]*\s*[\u3400-\u9fff]*", word):  # `共90元`
         return word
+    if bracketed := re.fullmatch(r"\(([\u3400-\u9fff]{1,6})\)", word):  # `90（元）`
+        return rf"\text{{{bracketed[1]}}}"
     if (option := _OPTION_IN_TEXT.fullmatch(word)) and not DENIAL.search(word):
         return rf"\text{{({option[1]})}} \text{{{option[2]}}}"
     if ratio := re.fullmatch(r"(\d+)\s+to\s+(\d+)", word):

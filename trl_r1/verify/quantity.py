@@ -39,6 +39,7 @@ _BASE = re.compile(
 _CHOICE_LABEL = re.compile(
     r"^(?:\\text\{\(?([A-H])\)?[.:]?\}|\(([A-H])\)|([A-H])(?:\)(?=\s)|\.(?=\s+(?!\(?[A-H]\b))))\s*[.:]?\s*(?=\S)"
 )
+_SECOND_LABEL = re.compile(r"\\lor(?![A-Za-z])|\bor\b|\([A-H]\)|^[^\w]*[A-H]\W*$")
 _ONE_LABEL = re.compile(r"\(?[A-H]\)?")
 _RADIANS_PER_DEGREE = r"\cdot\frac{\pi}{180}"
 
@@ -235,7 +236,13 @@ def same_words(gold: str, answer: str) -> bool:
     if is_nothing(gold) and is_nothing(answer):
         return True
     label = _CHOICE_LABEL.match(answer)
-    if label and not DENIAL.search(answer) and len(gold_words) == 1 and len(gold_words[0]) == 1:
+    if (
+        label
+        and not _SECOND_LABEL.search(answer, label.end())
+        and not DENIAL.search(answer)
+        and len(gold_words) == 1
+        and len(gold_words[0]) == 1
+    ):
         return gold_words[0].upper() == (label[1] or label[2] or label[3])
     single = all(len(word) == 1 for word in gold_words) and len(gold_words) > 1
     return single and sorted(gold_words) == sorted(answer_words)
