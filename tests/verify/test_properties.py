@@ -176,6 +176,22 @@ def test_a_list(pair, form):
 
 @quick
 @given(
+    sizes=st.lists(positive, min_size=1, max_size=3, unique=True),
+    form=st.sampled_from(["{s}", "x = {s}", r"\{{{s}\}}", "{o}"]),
+)
+def test_a_list_of_both_signs(sizes, form):
+    gold = ", ".join(str(sign * size) for sign in (1, -1) for size in sizes)
+
+    def write(sizes):
+        return form.format(s=", ".join(rf"\pm {n}" for n in sizes), o=" or ".join(rf"x = \pm {n}" for n in sizes))
+
+    assert equivalent(gold, rf"\boxed{{{write(sizes)}}}") is True
+    assert equivalent(gold, rf"\boxed{{{write([*sizes[:-1], sizes[-1] + 10_000])}}}") is False
+    assert equivalent(gold, rf"\boxed{{{write(sizes).replace(chr(92) + 'pm', '', 1)}}}") is False
+
+
+@quick
+@given(
     pair=unequal,
     low=st.booleans(),
     high=st.booleans(),

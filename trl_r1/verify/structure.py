@@ -36,7 +36,8 @@ class Node:
         items (`tuple[Node, ...]`):
             Its elements; a matrix's, row by row.
         shape (`str`):
-            Brackets of an interval (`"(]"`), size of a matrix (`"2x3"`), or the half of the day (`"a"`, `"p"`).
+            Brackets of an interval (`"(]"`), size of a matrix (`"2x3"`), the half of the day (`"a"`, `"p"`), or what made a list
+            (`"or"`, `"\pm"`).
         name (`str`):
             What the answer calls the value (`x` in `x = 3`), without spaces.
     """
@@ -173,6 +174,7 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
         elements = split_elements(inside, in_brackets=True)
         if opening == "\\{":
             items = tuple(_take_apart(e, as_list, depth + 1) for e in elements) if inside.strip() else ()
+            items = tuple(one for item in items for one in (item.items if item.shape == "\\pm" else (item,)))
             return Node("set", text, items, opening + closing)
         if len(elements) > 1:
             kind = {"()": "round", "[]": "square"}.get(opening + closing, "half")
@@ -198,7 +200,8 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
         return _equation(text, sides[0], sides[1], as_list, depth)
     if len(_PLUS_MINUS.findall(text)) == 1 and len(sides) == 1:
         both = (_PLUS_MINUS.sub("+", text), _PLUS_MINUS.sub("-", text))
-        return Node("list", text, tuple(Node("value", sign.strip().removeprefix("+").strip()) for sign in both))
+        items = tuple(Node("value", sign.strip().removeprefix("+").strip()) for sign in both)
+        return Node("list", text, items, "\\pm")
     return Node("value", text)
 
 
@@ -248,10 +251,12 @@ def _listed(text: str, nodes: list[Node]) -> Node:
     if all(names) and 1 < period < len(names) and names == names[:period] * (len(names) // period):
         groups = [tuple(flat[start : start + period]) for start in range(0, len(flat), period)]
         flat = [Node("round", ", ".join(item.text for item in group), group, "()") for group in groups]
-    elif len(nodes) > 1 and all(node.kind == "list" and node.name == nodes[0].name for node in nodes):
+    elif len(nodes) > 1 and all(
+        node.kind == "list" and node.shape != "\\pm" and node.name == nodes[0].name for node in nodes
+    ):
         flat = [replace(node, kind="round", shape="()") for node in nodes] if not nodes[0].name else flat
-    elif names and names[0] and not any(names[1:]) and flat[0].kind == "value":
-        flat = [replace(item, name=names[0]) for item in flat]  # `x = 1, 2`
+    elif names and names[0] and set(names[1:]) <= {names[0], ""} and flat[0].kind == "value":
+        flat = [replace(item, name=names[0]) for item in flat]  # `x = 1, 2`, `x = \\pm 1, \\pm 8`
     return Node("list", text, tuple(flat))
 
 
