@@ -151,6 +151,7 @@ SAME = [
     ("(1,2)", "P(1,2)"),
     ("x=1,y=2", "y=2,x=1"),
     ("x=1,y=2", r"\begin{cases} x=1 \\ y=2 \end{cases}"),
+    ("x=1,y=2", r"\begin{cases} x &= 1 \\ y &= 2 \end{cases}"),
     ("4", "4=x"),
     ("7", "a+b=7"),
     ("6", r"\text{Total} = 6"),
@@ -389,6 +390,39 @@ def test_the_same(gold, answer):
 @pytest.mark.parametrize(("gold", "answer"), DIFFERENT)
 def test_different(gold, answer):
     assert equivalent(gold, answer) is False
+
+
+# Values by cases: the rows of a gold in each way that keeps them, and changed.
+SIZE = r"f(x) = \begin{cases} x & \text{if } x \ge 0 \\ -x & \text{if } x < 0 \end{cases}"
+PARITY = r"\begin{cases} 0 & \text{if } n \text{ is odd} \\ 2 & \text{if } n \text{ is even} \end{cases}"
+FROM_TWO = r"\begin{cases} 1 & n = 1 \\ 2n & n \ge 2 \end{cases}"
+
+
+@pytest.mark.parametrize(
+    ("gold", "rows", "verdict"),
+    [
+        (SIZE, r"x, & x \geq 0, \\ -x, & x < 0.", True),
+        (SIZE, r"-x & \text{for } x < 0 \\ x & \text{for } x \ge 0", True),
+        (SIZE, r"-x, & x < 0 \\ x, & \text{otherwise}", True),
+        (SIZE.replace(r"if } x < 0", "otherwise}"), r"x & x \ge 0 \\ -x & x < 0", True),
+        (PARITY, r"2, & n \text{ even} \\ 0, & n \text{ odd}", True),
+        (PARITY, r"2, & n \text{为偶数} \\ 0, & n \text{为奇数}", True),
+        (FROM_TWO, r"1, & n=1 \\ 2n, & n \geq 2, n \in \mathbb{N}^*", True),
+        (SIZE, r"x, & x < 0 \\ -x, & x \ge 0", False),
+        (SIZE, r"x, & x > 0 \\ -x, & x \le 0", False),
+        (SIZE, r"x, & x \ge 0 \\ -2x, & x < 0", False),
+        (SIZE, r"x, & x \ge 0 \\ -x, & y < 0", False),
+        (SIZE, r"x, & x \ge 0 \\ -x, & x < 0 \\ 1, & x = 0", False),
+        (SIZE.replace(r"if } x < 0", "otherwise}"), r"x & x \ge 0 \\ -x & x < 5", False),
+        (PARITY, r"0, & n \text{ even} \\ 2, & n \text{ odd}", False),
+        (PARITY, r"2, & n \text{ is not even} \\ 0, & n \text{ is not odd}", False),
+        (FROM_TWO, r"1, & n=2 \\ 2n, & n \geq 2", False),
+    ],
+)
+def test_values_by_cases(gold, rows, verdict):
+    assert equivalent(gold, rf"\boxed{{\begin{{cases}} {rows} \end{{cases}}}}") is verdict
+    assert equivalent(gold, rf"\boxed{{\left\{{\begin{{array}}{{ll}} {rows} \end{{array}}\right.}}") is verdict
+    assert equivalent(gold, r"\boxed{x}") is False
 
 
 def test_what_the_data_decide():

@@ -212,6 +212,28 @@ def test_an_interval(pair, low, high, form):
 
 @quick
 @given(
+    pair=unequal,
+    at=small,
+    closed=st.booleans(),
+    words=st.sampled_from(["", r"\text{if } ", r"\text{for }"]),
+    rest=st.booleans(),
+    turned=st.booleans(),
+)
+def test_a_value_by_cases(pair, at, closed, words, rest, turned):
+    def write(values, at, closed, words="", rest=False, turned=False):
+        below, above = (r"\le", ">") if closed else ("<", r"\ge")
+        second = r"\text{otherwise}" if rest else f"{words}x {above} {at}"
+        rows = [f"{values[0]}x, & {words}x {below} {at}", f"{values[1]}x & {second}"]
+        return r"\begin{cases} " + r" \\ ".join(rows[::-1] if turned else rows) + r" \end{cases}"
+
+    gold, style = write(pair, at, closed), (words, rest, turned)
+    assert equivalent(gold, rf"\boxed{{g(x) = {write(pair, at, closed, *style)}}}") is True
+    for changed in ((pair[::-1], at, closed), (pair, at + 1, closed), (pair, at, not closed)):
+        assert equivalent(gold, rf"\boxed{{{write(*changed, *style)}}}") is False
+
+
+@quick
+@given(
     a=st.integers(1, 9),
     b=st.integers(1, 99),
     form=st.sampled_from(["{a}x + {b}", "{b} + {a}x", "f(x) = {a}x + {b}", "{a}*x + {b}", r"{a} \cdot x + {b}"]),

@@ -26,6 +26,7 @@ from .expression import looks_mathematical
 from .intervals import is_condition, is_set, same_set
 from .normal import normalise, squeeze
 from .numeric import compare_values, nearly_equal
+from .piecewise import read_cases, same_cases
 from .prose import sentence_value
 from .quantity import (
     Leaf,
@@ -89,6 +90,9 @@ def compare(gold: str, answer: str, leaf: Leaf) -> bool:
         return True
     if not gold_text:
         raise Unreadable(gold)
+    if (cases := read_cases(gold_text)) is not None:
+        given = read_cases(answer_text)
+        return given is not None and same_cases(cases, given, lambda one, other: _compare_nodes(one, other, leaf))
     readings = [part for part in _APPROXIMATELY.split(gold_text) if part]
     if len(readings) > 1 or readings != [gold_text]:
         # `\dfrac23 \approx 0.67`: the answer may be either.

@@ -6,7 +6,7 @@ Sets of real numbers, compared without computer algebra: intervals, their unions
 import itertools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -81,6 +81,18 @@ def same_set(gold: Node, answer: Node, same: Callable[[str, str], bool] | None =
         return None if mine is None and theirs is None else False
     found = _match(one[1], other[1], same)
     return found if found or len(one[1]) == 1 else _match(one[1], other[1][::-1], same)
+
+
+def divide_the_line(nodes: Sequence[Node]) -> bool:
+    """Tell whether conditions on one letter, with known ends, hold of each real number exactly once between them."""
+    found = [condition for node in nodes if (condition := _read(node)) is not None]
+    if len(found) < len(nodes) or len({letter for letter, _ in found}) != 1:
+        return False
+    pieces = [(*piece.ends, piece) for _, pieces in found for piece in pieces if piece.ends is not None]
+    pieces.sort(key=lambda one: one[:2])
+    if len(pieces) < sum(len(pieces) for _, pieces in found) or (pieces[0][0], pieces[-1][1]) != (-math.inf, math.inf):
+        return False
+    return all(a[1] == b[0] and a[2].high_in != b[2].low_in for a, b in itertools.pairwise(pieces))
 
 
 def _match(gold: list[Piece], answer: list[Piece], same: Callable[[str, str], bool]) -> bool:

@@ -30,6 +30,7 @@ _FONT = re.compile(
 )
 # What parts two values outside of matrices: `1 & 2`, `x = 1 \quad y = 2`.
 _COLUMN = re.compile(r"\s*\\?&\s*|(?<=[\w}])\s*\\q?quad\s*(?=[A-Za-z](?:_\{?\w\}?)?\s*=)")
+_ALIGNED = re.compile(r"\s*&\s*(?==)|(?<==)\s*&\s*")  # `x &= 1` in a system
 _PLAIN = re.compile(r"-?[0-9]{1,30}|[A-Za-z]")
 _COMPARISON = re.compile(r"([<>!])=(?!=)")
 _COLOUR = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|rm|it)(?=[\s\d\\])|\\tag\s*\{[^{}]*\}")
@@ -342,6 +343,7 @@ _LATEX: tuple[_Rule, ...] = (
     (("|", ":", "mid"), _PLAIN_SET_BUILDER, r"\\{\1\\}"),
     ((" to ",), _PLAIN_RATIO, r"\1:\2"),
     (("{",), _PLAIN_SET, r"\\{\1\\}"),
+    (("&",), _ALIGNED, ""),
     (("frac",), _FRACTION, r"\\frac"),
     (("\\",), _SYNONYMS, lambda found: _SYNONYM[found[1]] + " "),
     (("\\math", "\\b", "\\it", "\\rm"), _FONT, lambda found: found[1] or found[2] or ""),

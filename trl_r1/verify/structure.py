@@ -57,7 +57,7 @@ _MATRIX = re.compile(
 _SYSTEM = re.compile(
     r"^(?:\\\{)?\s*\\begin\s*\{(cases|array|aligned|gathered)\}(?:\{[lcr\s]*\})?([^&]*)\\end\s*\{\1\}$", re.DOTALL
 )
-_ROW_END = re.compile(r"\\\\(?:\s*\[[^\]]*\])?")
+ROW_END = re.compile(r"\\\\(?:\s*\[[^\]]*\])?")
 _AND = r"(?<![A-Za-z\\])and(?![A-Za-z])"
 _OR = r"(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![A-Za-z])|或"
 _CONNECTOR = re.compile(rf"\s*(?:[,;]?\s*(?:{_AND}|{_OR})|[;,]|[和与])\s*")
@@ -143,7 +143,7 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
         inner = _take_apart(text[member.end() :], as_list, depth + 1)
         return inner if member[1].startswith("(") else replace(inner, name=name_key(member[1]))
     if (system := _SYSTEM.match(text)) and (system[1] != "array" or "=" in system[2]):
-        rows = [row.strip(" ,;.") for row in _ROW_END.split(system[2]) if row.strip(" ,;.")]
+        rows = [row.strip(" ,;.") for row in ROW_END.split(system[2]) if row.strip(" ,;.")]
         if len(rows) == 1:
             return _take_apart(rows[0], as_list, depth + 1)
         return _listed(", ".join(rows), [_take_apart(row, as_list, depth + 1) for row in rows])
@@ -326,7 +326,7 @@ def _enclosed(text: str) -> tuple[str, str, str] | None:
 
 
 def _matrix(text: str, body: str, as_list: bool, depth: int, transposed: bool) -> Node:
-    rows = [row for row in _ROW_END.split(body.replace("\\hline", "")) if row.strip()]
+    rows = [row for row in ROW_END.split(body.replace("\\hline", "")) if row.strip()]
     cells = [[_take_apart(normalise(cell), as_list, depth + 1) for cell in row.split("&")] for row in rows]
     width = len(cells[0]) if cells else 0
     if any(len(row) != width for row in cells):
