@@ -193,6 +193,11 @@ SAME = [
     (r"(-\infty,\infty)", r"\mathbb{R}"),
     (r"x \ne 2", r"\mathbb{R}\setminus\{2\}"),
     (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1&2\end{pmatrix}^T"),
+    (r"(-\infty,3)\cup(3,\infty)", r"\{x \in \mathbb{R} : x \neq 3\}"),
+    (r"(-\infty,3)\cup(3,\infty)", r"x \in \mathbb{R}, x \neq 3"),
+    (r"(-\infty,1)\cup(1,3)\cup(3,\infty)", r"x \neq 1 \text{ 且 } x \neq 3"),
+    (r"(-\infty,1)\cup(1,3)\cup(3,\infty)", r"\{x \mid x \neq 1, x \ne 3\}"),
+    (r"(-\infty,\infty)", r"\text{all real numbers } t"),
     # times of day
     (r"6:45\text{ p.m.}", "6:45 PM"),
     (r"6:45\text{ p.m.}", "18:45"),
@@ -355,6 +360,11 @@ DIFFERENT = [
     # sets
     (r"(-\infty,1)\cup(2,\infty)", "1<x<2"),
     ("[0,1]", "0<x<1"),
+    (r"(-\infty,3)\cup(3,\infty)", r"\{x \in \mathbb{R} : x \neq 2\}"),
+    (r"(-\infty,3)\cup(3,\infty)", r"x > 0, x \neq 3"),
+    (r"(-\infty,1)\cup(1,3)\cup(3,\infty)", r"x \neq 1 \text{ or } x \neq 3"),
+    (r"(-\infty,1)\cup(1,3)\cup(3,\infty)", r"\{x \mid x \neq 1, x \ne 4\}"),
+    (r"(-\infty,3)\cup(3,\infty)", r"\text{all real numbers } t"),
     ("x \\ge 5", r"It is not true that $x \ge 5$."),
     # fractions, signs and orders in words
     ("2", r"\text{two and a half}"),

@@ -124,7 +124,7 @@ def _without_words(text: str) -> str:
 
 
 _ALL_NUMBERS = re.compile(
-    r"\s*(?:(?:all|any|the|every) real(?: number)?s?|(?:全体|一切|任意|所有)实数)\s*", re.IGNORECASE
+    r"\s*(?:(?:all|any|the|every) real(?: number)?s?(?: [a-z])?|(?:全体|一切|任意|所有)实数)\s*", re.IGNORECASE
 )
 # `f(x) = 2x + 3 \text{ for all } x`
 _FOR_ALL = re.compile(

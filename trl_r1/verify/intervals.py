@@ -114,13 +114,13 @@ def _same_end(gold: str, answer: str, same: Callable[[str, str], bool]) -> bool:
 def _read(node: Node) -> tuple[str | None, list[Piece]] | None:
     """Return the letter of a condition, `None` for a set, with the pieces."""
     if node.kind == "value":
-        return _condition(node.text)
+        return _named(_condition(node.text), node.name)
     if node.kind == "list":  # `x \\ge -3, x \\le 2`, `x \\ne 1, 3`
         unequal = _UNEQUAL.match(node.text)
         return (
             _condition(node.text)
             if unequal and "\\ne" not in unequal[2]
-            else _intersection([_read(item) for item in node.items])
+            else _intersection([_named(_read(item), node.name) for item in node.items])
         )
     if node.kind == "union":
         pieces: list[Piece] = []
@@ -138,6 +138,11 @@ def _read(node: Node) -> tuple[str | None, list[Piece]] | None:
         return None
     low, high = (item.text for item in node.items)
     return _interval(node.name or None, low, node.shape[0] == "[", high, node.shape[1] == "]")
+
+
+def _named(found: tuple[str | None, list[Piece]] | None, name: str) -> tuple[str | None, list[Piece]] | None:
+    r"""Give a set the letter that is said to be in it: `x \in \mathbb{R}`."""
+    return (name, found[1]) if found is not None and found[0] is None and name else found
 
 
 def _intersection(found: list[tuple[str | None, list[Piece]] | None]) -> tuple[str | None, list[Piece]] | None:

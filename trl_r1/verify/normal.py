@@ -209,7 +209,7 @@ def _without_math_delimiters(text: str) -> str:
 def _text_group(found: re.Match[str]) -> str:
     """Write a text group as what it prints: a connector, mathematics, or words, with a number in front outside of them."""
     word = found[1].strip()
-    if word.lower() in ("and", ",", ", and", "和", "与"):
+    if word.lower() in ("and", ",", ", and", "和", "与", "且"):
         return ","
     if word.lower() in ("or", ", or", "或", "or equivalently"):
         return r" \lor "

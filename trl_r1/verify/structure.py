@@ -169,7 +169,7 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
         opening, closing, inside = enclosed
         if opening == "\\{" and (condition := _SET_BUILDER.match(inside)):
             described = _take_apart(condition[2], as_list, depth + 1)
-            if _is_set(described):
+            if _is_set(described) or (described.kind == "list" and all(_is_set(item) for item in described.items)):
                 return described
         elements = split_elements(inside, in_brackets=True)
         if opening == "\\{":
@@ -240,7 +240,7 @@ def _may_be_point(node: Node) -> bool:
     return node.kind == "round" and "\\infty" not in node.text
 
 
-_CONDITION = re.compile(r"[<>]|\\(?:le|ge)(?![A-Za-z])")
+_CONDITION = re.compile(r"[<>]|\\(?:le|ge|ne)(?![A-Za-z])")
 
 
 def _listed(text: str, nodes: list[Node]) -> Node:
