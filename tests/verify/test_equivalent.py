@@ -435,6 +435,28 @@ def test_values_by_cases(gold, rows, verdict):
     assert equivalent(gold, r"\boxed{x}") is False
 
 
+GENERAL = r"\frac{\pi}{4}+k\pi, k \in \mathbb{Z}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (r"x = \frac{\pi}{4} + n\pi,\ n \in \mathbb{Z}", True),
+        (r"n\pi + \frac{\pi}{4}\ (n \in Z)", True),
+        (r"m\pi + \frac{\pi}{4} \text{ where } m \text{ is an integer}", True),
+        (r"x = n\pi + \frac{\pi}{4}, \text{ for any integer } n", True),
+        (r"x = \frac{\pi}{4} + k\pi", True),
+        (r"x = \frac{\pi}{4} + n\pi", False),
+        (r"x = \frac{\pi}{4} + m\pi,\ n \in \mathbb{Z}", False),
+        (r"x = \frac{\pi}{4} + 2n\pi,\ n \in \mathbb{Z}", False),
+        (r"x = \frac{\pi}{3} + n\pi,\ n \in \mathbb{Z}", False),
+        (r"x = \frac{\pi}{4} + k\pi,\ k \in \mathbb{N}", False),
+    ],
+)
+def test_the_name_of_an_integer_parameter_is_free_where_both_say_what_it_is(answer, verdict):
+    assert equivalent(GENERAL, rf"\boxed{{{answer}}}") is verdict
+
+
 def test_what_the_data_decide():
     assert equivalent("10000", "10 000") is True
     assert equivalent("10000", "10 000", convention=Convention(thousands_by_space=False)) is False

@@ -26,6 +26,7 @@ from .expression import looks_mathematical
 from .intervals import is_condition, is_set, same_set
 from .normal import normalise, squeeze
 from .numeric import compare_values, nearly_equal
+from .parameters import with_its_parameter
 from .piecewise import read_cases, same_cases
 from .prose import sentence_value
 from .quantity import (
@@ -83,7 +84,10 @@ def compare(gold: str, answer: str, leaf: Leaf) -> bool:
     Raises:
         [`~verify.numeric.Undecided`], [`Unreadable`]: passed on from `leaf`.
     """
-    gold_text, answer_text = (_without_words(normalise(text)) for text in (gold, answer))
+    texts = with_its_parameter(normalise(gold), normalise(answer))
+    if texts is None:
+        return False
+    gold_text, answer_text = (_without_words(text) for text in texts)
     if not answer_text or len(answer_text) > _LONGEST_ANSWER + 5 * len(gold_text):
         return False
     if squeeze(gold_text) == squeeze(answer_text):
