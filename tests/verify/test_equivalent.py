@@ -263,6 +263,8 @@ DIFFERENT = [
     ("4", r"4\%"),
     (r"4\%", "400"),
     ("0.25", "0.25%"),
+    ("12.5", r"12.5\%"),
+    ("40", "４０％"),
     # units that measure something else, or in another size
     (r"3\text{ cm}", "3 m"),
     (r"3\text{ cm}", "3 kg"),
@@ -465,6 +467,9 @@ def test_what_the_data_decide():
     assert equivalent("1080", "1.080", convention=Convention(decimal_comma=True)) is True
     assert equivalent("25", r"25\%") is False
     assert equivalent("25", r"25\%", convention=Convention(percent_golds=True)) is True
+    assert equivalent("40", "４０％", convention=Convention(percent_golds=True)) is True
+    assert equivalent("12.5", r"12.5\%", convention=Convention(percent_golds=True)) is True
+    assert equivalent("12.5", r"12.6\%", convention=Convention(percent_golds=True)) is False
 
 
 @pytest.mark.parametrize("gold", ["", "   ", r"\boxed{}", r"\frac{x}{", "<answer>"])
