@@ -116,7 +116,7 @@ def compare(gold: str, answer: str, leaf: Leaf) -> bool:
 
 def _without_words(text: str) -> str:
     """Write a fraction in words as a fraction, before its `and` parts it (`two and a half`), and all numbers as a set."""
-    text = _FOR_ALL.sub("", text) or text
+    text = _ITS_KIND.sub("", _FOR_ALL.sub("", text) or text)
     text = _ALL_BUT.sub(r"\\mathbb{R}\\setminus\\{\1\\}", text)
     words = IN_TEXT.sub(r"\1", text)
     if _ALL_NUMBERS.fullmatch(words):
@@ -129,6 +129,9 @@ def _without_words(text: str) -> str:
 
 _ALL_NUMBERS = re.compile(
     r"\s*(?:(?:all|any|the|every) real(?: number)?s?(?: [a-z])?|(?:全体|一切|任意|所有)实数)\s*", re.IGNORECASE
+)
+_ITS_KIND = re.compile(
+    r"^\\text\{\s*(?:the )?(?:number|integer|value|letter|expression|quantity)\s*\}\s*(?=\S)", re.IGNORECASE
 )
 # `f(x) = 2x + 3 \text{ for all } x`
 _FOR_ALL = re.compile(

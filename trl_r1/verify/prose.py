@@ -11,14 +11,18 @@ from .prose_numbers import (
     CLAUSE_END,
     EITHER_WORD,
     LISTED,
+    NOT_STATED,
     NUMBER,
+    STATES,
     TEXT_GROUP,
     denied,
     number_in,
     says,
+    stated_in_words,
     unit_behind,
+    words_in_bold,
 )
-from .words import DENIAL, NUMBER_IN_WORDS, changes, is_noun_phrase
+from .words import DENIAL, NUMBER_IN_WORDS, changes, is_noun_phrase, says_a_number
 
 
 ANCHOR = re.compile(
@@ -44,10 +48,6 @@ _BARE_NAME = re.compile(r"\$\s*([A-Za-z](?:_\w)?)\s*\$|\\\(\s*([A-Za-z](?:_\w)?)
 # What prose has and products of letters (`xy + 1`) have not: a word of four letters, a common short one, or Chinese.
 _WORDS = re.compile(
     r"(?<![\\A-Za-z])(?:(?!sqrt)[A-Za-z]{4,}|the|and|are|is|it|its|we|so|of|not|has|get|you|was|for|all|by)(?![A-Za-z])|[\u3400-\u9fff]",
-    re.IGNORECASE,
-)
-_STATES = re.compile(
-    r"\b(?:is|are|be|equals|equal to|get|obtain|gives|that|has|takes?|took|needs?|costs?)\b:?|[:：=]|等于|[是为得]",
     re.IGNORECASE,
 )
 
@@ -174,6 +174,8 @@ def last_of_last_line(text: str) -> str | None:
         sentence = main_clause(_said_again(sentence))
         sentence = _POWER_OF_UNIT.sub(r"^\1", sentence)
         sentence = _NAMED_FIGURE.sub(lambda found: found[1].strip(), sentence)
+        if stated := words_in_bold(sentence) or stated_in_words(sentence):
+            return stated
         if formulas := list(_FORMULA.finditer(sentence)):
             if _NUMBER_LAST.fullmatch(sentence, formulas[-1].end()):
                 return number_in(sentence[formulas[-1].end() :], last=True)
@@ -195,10 +197,10 @@ def last_of_last_line(text: str) -> str | None:
         if stated := yes_or_no(sentence):
             return stated
         if bold := BOLD.findall(sentence):
-            stated = len(bold) == 1 and not _NOT_STATED.search(sentence) and not DENIAL.search(sentence)
+            stated = len(bold) == 1 and not NOT_STATED.search(sentence) and not DENIAL.search(sentence)
             return str(bold[0]).strip() if stated else None
         if statement is None:
-            said = _WORDS.search(sentence) and not DENIAL.search(sentence) and not _NOT_STATED.search(sentence)
+            said = _WORDS.search(sentence) and not DENIAL.search(sentence) and not NOT_STATED.search(sentence)
             statement = sentence if said and 8 < len(sentence) <= 120 else ""
     return statement or None
 
@@ -218,7 +220,9 @@ def _values_in_bold(sentence: str) -> str | None:
 def _only_value_in_bold(sentence: str) -> str | None:
     """Return the one value in bold type of a sentence that holds other numbers: `It costs **\\$64** for 16 glasses.`"""
     found = list(BOLD.finditer(sentence)) if "**" in sentence else []
-    if len(found) != 1 or not re.search(r"\d", found[0][1]) or not is_expression(found[0][1]):
+    if len(found) != 1 or not is_expression(found[0][1]):
+        return None
+    if not re.search(r"\d", found[0][1]) and not says_a_number(found[0][1]):
         return None
     return None if denied(sentence, found[0].start(1), found[0].end(1)) else found[0][1].strip()
 
@@ -325,10 +329,6 @@ def yes_or_no(sentence: str) -> str | None:
 
 _YES_OR_NO = re.compile(r"\**(yes|no)\**\s*[,.:;!—–-]", re.IGNORECASE)
 _TURNED = re.compile(r"\b(?:but|wait|if|actually|or|unless|except|only)\b|[?？]", re.IGNORECASE)
-_NOT_STATED = re.compile(
-    r"\b(?:but|any\w*|every\w*|except|unlike|than|or|if|either|both|before|after|nearly|almost)\b|[?？]|或|前|后",
-    re.IGNORECASE,
-)
 
 
 def _inside_formula(found: re.Match[str]) -> str:
@@ -367,7 +367,7 @@ def sentence_value(text: str) -> str | None:
         or EITHER_WORD.search(text)
     ):
         return None
-    *before, last = _STATES.split(text)
+    *before, last = STATES.split(text)
     last = _LEADING_ADVERB.sub("", last.strip(" .*"))
     if before and last and not says(text) and not re.search(r"\d", " ".join(before)) and is_expression(last):
         return last

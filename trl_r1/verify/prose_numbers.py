@@ -7,7 +7,7 @@ import itertools
 import re
 
 from .units import compound, unit_named
-from .words import DENIAL, STILL_TO_DO, changes
+from .words import DENIAL, STILL_TO_DO, changes, says_a_number, without_lead
 
 
 NUMBER = re.compile(
@@ -37,6 +37,14 @@ _BEHIND_NUMBER = re.compile(
     re.IGNORECASE,
 )
 BOLD = re.compile(r"(?<![*A-Za-z\d_)}])\*\*([^*\s][^*:：\n]{0,80})\*\*(?!\s*[:：])")
+STATES = re.compile(
+    r"\b(?:is|are|be|equals|equal to|get|obtain|gives|that|has|takes?|took|needs?|costs?)\b:?|[:：=]|等于|[是为得]",
+    re.IGNORECASE,
+)
+NOT_STATED = re.compile(
+    r"\b(?:but|any\w*|every\w*|except|unlike|than|or|if|either|both|before|after|nearly|almost)\b|[?？]|或|前|后",
+    re.IGNORECASE,
+)
 _MORE_ARE_NEEDED = re.compile(r" more(?:[.\s]*$| (?!than)\w)")
 _NEEDED = re.compile(r"\b(?:needs?|must|ha(?:s|ve) to)\b", re.IGNORECASE)
 _LEFT_OPEN = re.compile(
@@ -138,3 +146,28 @@ def number_in(text: str, last: bool) -> str | None:
             if compound(both) is not None:
                 return both
     return _with_unit(text, found[at])
+
+
+_BOLD_LAST = re.compile(r"\$.*\b(?:is|are) (?:an? |the )?\*\*([A-Za-z][a-z]+(?: [a-z]+){0,3})\*\*[.\s]*$")
+
+
+def words_in_bold(sentence: str) -> str | None:
+    """Return the words in bold type that end a sentence of formulas: `$f(-x) = -f(x)$, so f is an **odd function**.`"""
+    found = _BOLD_LAST.search(sentence)
+    if found is None or DENIAL.search(sentence) or NOT_STATED.search(sentence[max(0, found.start() - 40) :]):
+        return None
+    return found[1]
+
+
+def stated_in_words(sentence: str) -> str | None:
+    """Return the number in words that ends a sentence behind its verb: `The probability is two-thirds.`, `所以是五分之四。`"""
+    clause = sentence.strip(" .。*")
+    if clause.isascii():
+        verbs = list(STATES.finditer(clause))
+        stated = clause[verbs[-1].end() :].strip() if verbs else ""
+    else:
+        clause = re.split("[，,；;：:]", clause)[-1]
+        stated = without_lead(clause)
+    if not stated or re.search(r"[\d$]", clause) or says(clause) or not says_a_number(stated):
+        return None
+    return stated

@@ -253,13 +253,14 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _IS = re.compile(
-    r"[^.?!,]{1,70}\s+(?:is|are|was|were|will be|would be|must be|falls? on|will fall on|happen(?:s|ed)|occurs?|occurred|took place|represents?|describes?|lies?)\s+(?:\w+ (?=in |on ))?(?:an? |the |on |in )?([^?.!]+)$",
+    r"[^.?!,]{1,70}\s+(?:is|are|was|were|will be|would be|must be|falls? on|fell on|will fall on|happen(?:s|ed)|occurs?|occurred|took place|represents?|describes?|lies?)\s+(?:\w+ (?=in |on ))?(?:an? |the |on |in )?([^?.!]+)$",
     re.IGNORECASE,
 )
 _OPTION = re.compile(
     r"(?:the )?(?:correct )?(?:option|choice)(?: is)? (\(?[A-H]\)?)(?: is (?:the )?(?:correct|right)(?: one| answer| choice)?)?",
     re.IGNORECASE,
 )
+_KIND = re.compile(r"\s+(?:functions?|numbers?|integers?|triangles?|quadrilaterals?|series|sequence|curves?)$")
 _WHO = re.compile(r"\s+(?:who|that|which)\b.*")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _VERB = re.compile(
@@ -293,6 +294,9 @@ def states_words(gold: str, answer: str) -> bool:
         said = _WHO.sub("", told[1]).strip()
         if same_words(gold, said) or (len(words) > 2 and same_words(gold, said.rpartition(" ")[0]) and said.islower()):
             return True
+    kind = _KIND.search(sentence)
+    if kind and sentence.islower() and same_words(gold, sentence[: kind.start()]):
+        return True  # `odd function`
     if words.endswith("s") and re.fullmatch(
         rf"(?:the|it|this)(?: \w+){{0,2}} {re.escape(words)}", sentence, re.IGNORECASE
     ):
