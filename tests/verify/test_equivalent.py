@@ -120,6 +120,10 @@ SAME = [
     (r"\begin{pmatrix}1\\2\end{pmatrix}", "(1,2)"),
     (r"\begin{pmatrix}\frac12\\1\end{pmatrix}", r"\frac{1}{2}\begin{pmatrix}1\\2\end{pmatrix}"),
     (r"\frac{1}{2}\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}\frac12\\1\end{pmatrix}"),
+    (r"\begin{pmatrix}-19\\-6\\4\end{pmatrix}", r"-19\mathbf{i} - 6\mathbf{j} + 4\mathbf{k}"),
+    (r"(\frac12, 0, \sqrt3)", r"\vec v = \frac12\hat{i} + \sqrt3\,\hat{k}"),
+    (r"2\mathbf{i}+3\mathbf{j}", "(2,3)"),
+    (r"\begin{pmatrix}2&1\\7&-2\end{pmatrix}", "M = [[2, 1], [7, -2]]"),
     ("3:5", "3 : 5"),
     ("3:5", r"\frac{3}{5}"),
     # words
@@ -292,6 +296,12 @@ DIFFERENT = [
     (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}2\\1\end{pmatrix}"),
     (r"\begin{pmatrix}1&2\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}"),
     (r"(-\infty,2)\cup(3,4]", r"(-\infty,2)\cup(3,4)"),
+    (r"\begin{pmatrix}-19\\-6\\4\end{pmatrix}", r"-19\mathbf{i} + 6\mathbf{j} + 4\mathbf{k}"),
+    (r"\begin{pmatrix}-19\\-6\\4\end{pmatrix}", r"-19\mathbf{i} - 6\mathbf{k} + 4\mathbf{j}"),
+    (r"2\mathbf{i}+3\mathbf{j}", "(3,2)"),
+    ("(3,4)", "3+4i"),
+    (r"\begin{pmatrix}2&1\\7&-2\end{pmatrix}", "M = [[2, 7], [1, -2]]"),
+    (r"\begin{pmatrix}2&1\\7&-2\end{pmatrix}", "[2, 1, 7, -2]"),
     ("3:5", "5:3"),
     # expressions
     (r"\sqrt{8}", r"2\sqrt{3}"),

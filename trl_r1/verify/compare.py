@@ -41,7 +41,7 @@ from .quantity import (
     same_words,
     states_words,
 )
-from .structure import Node, chain, is_name, take_apart
+from .structure import Node, chain, in_unit_vectors, is_name, take_apart
 from .words import IN_TEXT, fraction_with_noun, is_text, number_with_noun
 
 
@@ -55,6 +55,7 @@ _RESIDUE = re.compile(
 _SET = re.compile(r"[<>\[(]|\\(?:le|ge|ne|cup|cap|setminus|mathbb|infty)(?![A-Za-z])|!=")
 _APPROXIMATELY = re.compile(r"\s*\\approx(?![A-Za-z])\s*")
 _SEQUENCES = ("list", "round", "set", "square", "half")
+_VECTORS = ("round", "matrix")
 _AGREE = {
     # A bare list may be written with any brackets that do not change its meaning; a tuple may lose its own.
     "list": ("list", "set", "round"),
@@ -159,6 +160,10 @@ def _approximate(answer: str) -> list[str]:
 
 
 def _compare_nodes(gold: Node, answer: Node, leaf: Leaf) -> bool:
+    if gold.kind in _VECTORS and answer.kind == "value":
+        answer = in_unit_vectors(answer.text) or answer
+    elif gold.kind == "value" and answer.kind in _VECTORS:
+        gold = in_unit_vectors(gold.text) or gold
     if gold.kind == "value":
         return _compare_value(gold, answer, leaf)
     if gold.name and answer.name and gold.name != answer.name:

@@ -179,6 +179,11 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
         if len(elements) > 1:
             kind = {"()": "round", "[]": "square"}.get(opening + closing, "half")
             nodes = tuple(_take_apart(element, as_list, depth + 1) for element in elements)
+            if kind == "square" and all(
+                node.kind == "square" and len(node.items) == len(nodes[0].items) for node in nodes
+            ):
+                cells = tuple(cell for node in nodes for cell in node.items)  # `[[2, 1], [7, -2]]`
+                return Node("matrix", text, cells, f"{len(nodes)}x{len(nodes[0].items)}")
             return Node(kind, text, nodes, opening + closing)
     if text in ("\\emptyset", "\\text{empty set}"):
         return Node("set", text, (), "\\{\\}")
@@ -203,6 +208,28 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
         items = tuple(Node("value", sign.strip().removeprefix("+").strip()) for sign in both)
         return Node("list", text, items, "\\pm")
     return Node("value", text)
+
+
+def in_unit_vectors(text: str) -> Node | None:
+    r"""Read a sum of `\mathbf{i}, \mathbf{j}, \mathbf{k}` with numbers before them as a tuple; `None` for anything else."""
+    terms = list(_UNIT_VECTOR.finditer(text := text.rpartition("=")[2].strip()))
+    found = {term[3]: term for term in terms}
+    if (
+        not 1 < len(terms) == len(found)
+        or "".join(term[0] for term in terms) != text
+        or not all(term[1] for term in terms[1:])
+    ):
+        return None
+    coefficients = [
+        f"{found[letter][1].strip('+')}{found[letter][2].strip() or 1}" if letter in found else "0"
+        for letter in ("ijk" if "k" in found else "ij")
+    ]
+    return Node("round", text, tuple(Node("value", coefficient) for coefficient in coefficients), "()")
+
+
+_UNIT_VECTOR = re.compile(
+    r"([-+]?)\s*((?:\\(?:frac|sqrt)(?![A-Za-z])|[\d.{}/\s])*?)\s*(?:\\(?:hat|vec|overrightarrow|mathbf)\s*)?\{?\s*\\?([ijk])(?:math)?(?![A-Za-z^_])\s*\}?\s*"
+)
 
 
 def _equation(text: str, left: str, right: str, as_list: bool, depth: int) -> Node:
