@@ -41,7 +41,7 @@ from .quantity import (
     same_words,
     states_words,
 )
-from .structure import Node, chain, in_unit_vectors, is_name, take_apart
+from .structure import Node, chain, in_unit_vectors, is_name, multiple_of_identity, take_apart
 from .words import IN_TEXT, fraction_with_noun, is_text, number_with_noun
 
 
@@ -162,6 +162,8 @@ def _approximate(answer: str) -> list[str]:
 def _compare_nodes(gold: Node, answer: Node, leaf: Leaf) -> bool:
     if gold.kind in _VECTORS and answer.kind == "value":
         answer = in_unit_vectors(answer.text) or answer
+        if gold.kind == "matrix":
+            answer = multiple_of_identity(answer.text, gold.shape) or answer
     elif gold.kind == "value" and answer.kind in _VECTORS:
         gold = in_unit_vectors(gold.text) or gold
     if gold.kind == "value":

@@ -74,7 +74,10 @@ def value_of(sides: list[str], leaf: Leaf) -> str | None:
             if side == "e" and numeric:
                 continue  # an eccentricity
             if numeric and has_letters(side):
-                if not (_names_a_number(side) or _in_other_letters(sides[0], side)):
+                computed = (
+                    side is sides[0] and len(sides) > 2 and len(letters(side)) > 1
+                )  # `2a + 3b = (4 - 2i) + 3i = 4 + i`
+                if not (computed or _names_a_number(side) or _in_other_letters(sides[0], side)):
                     return None
                 continue
             try:

@@ -18,6 +18,7 @@ from .prose_numbers import (
     denied,
     number_in,
     says,
+    stated_in_two_numbers,
     stated_in_words,
     unit_behind,
     words_in_bold,
@@ -56,7 +57,9 @@ def is_expression(text: str) -> bool:
     """Tell whether a text is an answer by itself rather than prose around one."""
     if not text or len(text) > _LONGEST_WHOLE or (text.count("\n") > 2 and "matrix" not in text):
         return False
-    if (re.search(r"\d", text) and DENIAL.search(text)) or re.search(r"\\[\])]\s*[A-Za-z]{2}", text):
+    if (re.search(r"\d", text) and DENIAL.search(text)) or re.search(
+        r"\\[\])]\s*[A-Za-z]{2}|\n\s*(?:So|Thus|Hence|Therefore)\b", text
+    ):
         return False
     if "**" in text and (bold := BOLD.search(text)) and len(bold[0]) < len(text.strip(" .")):
         return False
@@ -167,8 +170,12 @@ def last_of_last_line(text: str) -> str | None:
         return line.strip("*").strip() or None
     statement = None
     for sentence in reversed(_SENTENCES.split(line)):
-        if found := _ALL_BUT.search(sentence):
-            return _BARE_DOLLARS.sub("", sentence[found.start() :])
+        if all_but := _ALL_BUT.search(sentence):
+            return _BARE_DOLLARS.sub("", sentence[all_but.start() :])
+        if _CHECK.match(sentence):
+            continue
+        if found := stated_in_two_numbers(sentence):
+            return found
         if option := _OPTION.match(sentence):
             return None if DENIAL.search(sentence) else rf"\text{{({option[1]})}} {option[2] or ''}"
         sentence = main_clause(_said_again(sentence))
@@ -177,6 +184,8 @@ def last_of_last_line(text: str) -> str | None:
         if stated := words_in_bold(sentence) or stated_in_words(sentence):
             return stated
         if formulas := list(_FORMULA.finditer(sentence)):
+            if (bold := _only_value_in_bold(sentence[formulas[-1].end() :])) is not None:
+                return bold
             if _NUMBER_LAST.fullmatch(sentence, formulas[-1].end()):
                 return number_in(sentence[formulas[-1].end() :], last=True)
             return _formulas(sentence, formulas)
@@ -236,6 +245,7 @@ _NAMED_VALUES = re.compile(
 _DATED = re.compile(
     r"(?:(?:So|Thus|Hence|Therefore),? )?(?:[Tt]he \d+(?:st|nd|rd|th)(?: \w+)?|[A-Z][a-z]{2,8} \d{1,2}(?:st|nd|rd|th)?|(?:In )?\d+ (?:day|week|month|year)s(?: from now| later)?,? (?:it|that))(?:,? \d{4},?)? (?:is|was|will be|falls on|fell on|will fall on) [^\d$]+$"
 )
+_CHECK = re.compile(r"[(（]?(?:Check|Verification|检验|验算)\s*[:：]")
 # Which option is right, maybe with what it says: `The correct choice is **(C)** $x^2$.`
 _OPTION = re.compile(
     r"(?i:(?:(?:so|thus|hence|therefore),? )?(?:the )?(?:correct |right |best )(?:answer )?(?:option|choice) is):?\s+\$?(?:\*\*)?\(?([A-H])\)?(?:\*\*)?\$?"
@@ -272,7 +282,8 @@ def _formulas(sentence: str, formulas: list[re.Match[str]]) -> str | None:
 
 _WHILE = re.compile(r",? (?:while|whereas) ")
 _BULLET = re.compile(r"(?:[-*•–]|\(?\d{1,2}[.)])\s+(?=\S)")
-_OF_A_LIST = re.compile(r"(?:\\?[A-Za-z]+(?:_\{?\w+\}?)?\s*=)?[^=A-Za-z]*(?:\\[A-Za-z]+[^=A-Za-z]*)*[a-z]?")
+_TERMS = r"[^=A-Za-z]*(?:\\[A-Za-z]+[^=A-Za-z]*)*"
+_OF_A_LIST = re.compile(rf"(?:\\?[A-Za-z]+(?:_\{{?\w+\}}?)?\s*=)?(?:{_TERMS}=)?{_TERMS}[a-z]?")
 
 
 def bulleted(lines: list[str]) -> str | None:

@@ -7,7 +7,7 @@ import itertools
 import re
 
 from .units import compound, unit_named
-from .words import DENIAL, STILL_TO_DO, changes, says_a_number, without_lead
+from .words import DENIAL, NUMBER_IN_WORDS, STILL_TO_DO, changes, says_a_number, without_lead
 
 
 NUMBER = re.compile(
@@ -24,7 +24,7 @@ TEXT_GROUP = re.compile(r"\\(?:text|textbf|textrm|mbox|textnormal)\s*\{([^{}]*)\
 # Beside a number of prose: what makes another of it, or says where it lies.
 _BEFORE_NUMBER = re.compile(
     r"(?:\b(?:than|close to|near|exceeds?|surpass(?:es)?|least|most|over|under|below|above|within|almost|nearly|half|twice|thrice|double|triple|times|plus|minus|"
-    r"negative|between|beyond|up to|anything but|all but|负|大于|小于|超过|不到)|[<>≤≥]|\\(?:le|ge|lt|gt)q?|"
+    r"negative|between|beyond|(?<!add )(?<!adds )(?<!adding )up to|anything but|all but|负|大于|小于|超过|不到)|[<>≤≥]|\\(?:le|ge|lt|gt)q?|"
     r"\d\s*(?:to|through|[-–—~]|到|至)|"
     r"(?:squares?|cubes?|roots?|reciprocal|half|third|quarter|inverse|opposite|negative|multiples?|powers?|factorial|logarithm|double|"
     r"percent|fraction|factors?|divisors?|out|instead)\s+of)\s*[$(]*$",
@@ -148,13 +148,18 @@ def number_in(text: str, last: bool) -> str | None:
     return _with_unit(text, found[at])
 
 
-_BOLD_LAST = re.compile(r"\$.*\b(?:is|are) (?:an? |the )?\*\*([A-Za-z][a-z]+(?: [a-z]+){0,3})\*\*[.\s]*$")
+_CONCLUSION = re.compile(r"(?:^|,)\s*(?:and )?(?:so|thus|hence|therefore)\b,?\s*", re.IGNORECASE)
+_BOLD_LAST = re.compile(r"\$.*\b(?:is|are|for) (?:an? |the )?\*\*([A-Za-z][a-z]+(?: [a-z]+){0,3})\*\*[.\s]*$")
 
 
 def words_in_bold(sentence: str) -> str | None:
     """Return the words in bold type that end a sentence of formulas: `$f(-x) = -f(x)$, so f is an **odd function**.`"""
     found = _BOLD_LAST.search(sentence)
-    if found is None or DENIAL.search(sentence) or NOT_STATED.search(sentence[max(0, found.start() - 40) :]):
+    if (
+        found is None
+        or DENIAL.search(_CONCLUSION.split(sentence)[-1])
+        or NOT_STATED.search(sentence[max(0, found.start() - 40) :])
+    ):
         return None
     return found[1]
 
@@ -165,9 +170,40 @@ def stated_in_words(sentence: str) -> str | None:
     if clause.isascii():
         verbs = list(STATES.finditer(clause))
         stated = clause[verbs[-1].end() :].strip() if verbs else ""
+        if not says_a_number(stated) and len(parts := _CONCLUSION.split(clause)) > 1:
+            clause = parts[-1]  # `so twelve students leave early`
+            stated = _leading_number(clause)
     else:
-        clause = re.split("[，,；;：:]", clause)[-1]
+        clause = re.split("[，,；;：:]|就是", clause)[-1]
         stated = without_lead(clause)
     if not stated or re.search(r"[\d$]", clause) or says(clause) or not says_a_number(stated):
         return None
     return stated
+
+
+def _leading_number(clause: str) -> str:
+    """Return the number in words that a clause begins with, if it holds no other; empty where there is none."""
+    words = clause.split()
+    for count in (4, 3, 2):
+        said, rest = " ".join(words[:count]), " ".join(words[count:])
+        if says_a_number(said):
+            changed = (changes(rest) and not said.endswith(" of")) or " than " in clause
+            return "" if changed or NUMBER_IN_WORDS.search(rest) else said
+    return ""
+
+
+# `the quotient is 43 (in base 5)`, `the probability is 11 out of 15`, `a 1 in 15 chance that it rains`
+_IN_BASE = re.compile(r"(?<![\w.,])(\d+)\$?,? \(?(?:written )?(?:in )?base[ -](\w+)\)?[.\s*]*$")
+_OUT_OF = re.compile(
+    r"\b(?:probability|chance)\b[^\d]*\bis (\d+) (?:out of|in) (\d+)[.\s*]*$|\ban? (\d+)[ -](?:out of|in)[ -](\d+) (?:chance|probability)\b[^\d]*$"
+)
+
+
+def stated_in_two_numbers(sentence: str) -> str | None:
+    """Return the number with its base, or the probability as a fraction, that ends a sentence."""
+    found = _IN_BASE.search(sentence) or _OUT_OF.search(sentence)
+    if found is None or denied(sentence, found.start(), found.end()):
+        return None
+    if found.re is _IN_BASE:
+        return f"{found[1]} in base {found[2]}"
+    return f"{found[1] or found[3]}/{found[2] or found[4]}"

@@ -216,7 +216,8 @@ def behind_label(gold: str, answer: str) -> str | None:
     label = _CHOICE_LABEL.match(answer)
     if label is None or _ONE_LABEL.fullmatch(IN_TEXT.sub(r"\1", gold).strip()):
         return None
-    return answer[label.end() :]
+    behind = answer[label.end() :]
+    return None if _CHOICE_LABEL.match(behind) else behind
 
 
 def same_words(gold: str, answer: str) -> bool:

@@ -227,6 +227,22 @@ def in_unit_vectors(text: str) -> Node | None:
     return Node("round", text, tuple(Node("value", coefficient) for coefficient in coefficients), "()")
 
 
+def multiple_of_identity(text: str, shape: str) -> Node | None:
+    r"""Read `-64\mathbf{I}`, `3I_2` and `\mathbf{0}_{2 \times 2}` as a square matrix of a shape (`"2x2"`); `None` for anything else."""
+    rows, _, columns = shape.partition("x")
+    found = _IDENTITY.fullmatch(text) or _ZERO_MATRIX.fullmatch(text)
+    if found is None or rows != columns or (found["size"] or rows) != rows:
+        return None
+    factor = found[1] if found[1] not in ("", "-") else f"{found[1]}1"
+    cells = [factor if k % (int(rows) + 1) == 0 else "0" for k in range(int(rows) ** 2)]
+    return Node("matrix", text, tuple(Node("value", cell) for cell in cells), shape)
+
+
+_SIZE = r"\s*_\s*\{?\s*(?P<size>\d)(?:\s*\\times\s*(?P=size))?\s*\}?"
+_IDENTITY = re.compile(
+    rf"(-?(?:\d+(?:\.\d+)?|\\frac\{{\d+\}}\{{\d+\}})?)\s*(?:\\cdot\s*)?(?:\\mathbf\s*)?I(?:{_SIZE})?"
+)
+_ZERO_MATRIX = re.compile(rf"(0){_SIZE}")
 _UNIT_VECTOR = re.compile(
     r"([-+]?)\s*((?:\\(?:frac|sqrt)(?![A-Za-z])|[\d.{}/\s])*?)\s*(?:\\(?:hat|vec|overrightarrow|mathbf)\s*)?\{?\s*\\?([ijk])(?:math)?(?![A-Za-z^_])\s*\}?\s*"
 )
