@@ -78,6 +78,20 @@ def test_another_whole_number(n, other, form, box):
     assert equivalent(str(n), box % written(form, other)) is (n == other)
 
 
+@quick
+@given(
+    n=positive,
+    one=st.sampled_from(["mm", "cm", "meters"]),
+    other=st.sampled_from(["mm", "cm", "meters"]),
+    times=st.sampled_from([1, 10, 100, 1000]),
+    form=st.sampled_from([r"It is $\boxed{%s}$ %s long.", r"\[\boxed{%s}\text{ %s}\]", r"\(\boxed{%s}\) %s"]),
+)
+def test_a_unit_behind_the_box(n, one, other, times, form):
+    size = {"mm": 1, "cm": 10, "meters": 1000}
+    verdict = n * size[one] == n * times * size[other]
+    assert equivalent(rf"{n}\text{{ {one}}}", form % (n * times, other)) is verdict
+
+
 says = st.sampled_from(
     [
         "0",

@@ -149,11 +149,14 @@ def number_in(text: str, last: bool) -> str | None:
 
 
 _CONCLUSION = re.compile(r"(?:^|,)\s*(?:and )?(?:so|thus|hence|therefore)\b,?\s*", re.IGNORECASE)
-_BOLD_LAST = re.compile(r"\$.*\b(?:is|are|for) (?:an? |the )?\*\*([A-Za-z][a-z]+(?: [a-z]+){0,3})\*\*[.\s]*$")
+_BOLD_LAST = re.compile(
+    r"\$.*\b(?:is|are|for) (?:an? |the )?\*\*(?P<last>[A-Za-z][a-z]+(?: [a-z]+){0,3})\*\*[.\s]*$|"
+    r"\b[Ii]t(?:['’]s| is| was) (?:an? |on )?\*\*(?P<that>[A-Z][a-z]+)\*\* (?:that|who|when)\b"
+)
 
 
 def words_in_bold(sentence: str) -> str | None:
-    """Return the words in bold type that end a sentence of formulas: `$f(-x) = -f(x)$, so f is an **odd function**.`"""
+    """Return the words in bold type that end a sentence of formulas (`$f(-x) = -f(x)$, so f is an **odd function**.`) or that it is about."""
     found = _BOLD_LAST.search(sentence)
     if (
         found is None
@@ -161,7 +164,7 @@ def words_in_bold(sentence: str) -> str | None:
         or NOT_STATED.search(sentence[max(0, found.start() - 40) :])
     ):
         return None
-    return found[1]
+    return found["last"] or found["that"]
 
 
 def stated_in_words(sentence: str) -> str | None:
@@ -197,13 +200,19 @@ _IN_BASE = re.compile(r"(?<![\w.,])(\d+)\$?,? \(?(?:written )?(?:in )?base[ -](\
 _OUT_OF = re.compile(
     r"\b(?:probability|chance)\b[^\d]*\bis (\d+) (?:out of|in) (\d+)[.\s*]*$|\ban? (\d+)[ -](?:out of|in)[ -](\d+) (?:chance|probability)\b[^\d]*$"
 )
+_COORDINATES = re.compile(
+    r"(?:横坐标[是为]|x-coordinate (?:is|equals))\s*\$?(-?[\d\\][^\s$，,]{0,30})\$?(?:[，,]\s*|,? and (?:the |its )?)"
+    r"(?:纵坐标[是为]|y-coordinate (?:is|equals))\s*\$?(-?[\d\\][^\s$，,。]{0,30}?)\$?[。.\s]*$"
+)
 
 
 def stated_in_two_numbers(sentence: str) -> str | None:
-    """Return the number with its base, or the probability as a fraction, that ends a sentence."""
-    found = _IN_BASE.search(sentence) or _OUT_OF.search(sentence)
+    """Return the number with its base, the probability as a fraction, or the point by its coordinates, that ends a sentence."""
+    found = _IN_BASE.search(sentence) or _OUT_OF.search(sentence) or _COORDINATES.search(sentence)
     if found is None or denied(sentence, found.start(), found.end()):
         return None
     if found.re is _IN_BASE:
         return f"{found[1]} in base {found[2]}"
+    if found.re is _COORDINATES:
+        return f"({found[1]}, {found[2]})"
     return f"{found[1] or found[3]}/{found[2] or found[4]}"
