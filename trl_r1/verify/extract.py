@@ -186,6 +186,7 @@ def _boxed(text: str) -> str | None:
 _UNIT_IN_FORMULA = re.compile(
     r"(?:\\[ ,;:!]|[~\s])*\\(?:text|mathrm|textrm|mbox)\s*\{\s*([A-Za-z. /]{1,20}|[\u3400-\u9fff/]{1,8})\s*\}(\s*\^\s*\{?[23]\}?)?"
 )
+_END_OF_FORMULA = re.compile(r"(?:\\[)\]]|\$|\*){1,4}")
 # What makes another unit of one in prose: `cm$^2$`, `feet squared`, `miles per hour`, `元/千克`.
 _UNIT_GOES_ON = re.compile(
     r"\s*(?:[/^²³每]|\$?\s*\^|\\(?![\])])|(?:squared|cubed|per|an?|each|every|and|in (?:an?|one|each|every))\b|\d)"
@@ -202,6 +203,8 @@ def _unit_behind(text: str, end: int) -> str:
         name, goes_on = found[1].strip() + (found[2] or "").replace(" ", ""), found.end()
         known = unit_named(name).known
     else:
+        closing = _END_OF_FORMULA.match(text, end)
+        end = closing.end() if closing else end
         name = unit_behind(text, end)
         word = name.partition("^")[0]
         known, goes_on = bool(name), text.find(word, end) + len(word)
