@@ -237,8 +237,8 @@ def _text_group(found: re.Match[str]) -> str:
 _DIGITS_IN_TEXT = re.compile(r"\d{1,2}:\d\d\s*[ap]\.?\s?m\.?|-?\d+(?:, -?\d+)*(?:,? (?:and|or) -?\d+)", re.IGNORECASE)
 
 
-# `\\text{C. Parabola}`, and no two labels
-_OPTION_IN_TEXT = re.compile(r"\(?([A-H])(?:[.:]|\)[.:]?)\s+((?!.*\b(?:[A-H]|and|or)\b)\S.*)")
+# `\text{C. Parabola}`, and no two labels
+_OPTION_IN_TEXT = re.compile(r"\(?([A-H])(?:[.:]|\)[.:]?)\s+((?=.*[^\W\d_]{3})(?!.*\b(?:[A-H]|and|or)\b)\S.*)")
 
 
 def _multiplied(found: re.Match[str]) -> str:
