@@ -5,7 +5,7 @@ import pytest
 
 from tests.run_dirs import add_general_scores, make_run
 from trl_r1.errors import ConfigError
-from trl_r1.lineage import read_run
+from trl_r1.lineage import StageRecord, read_run
 from trl_r1.report.graph import Edge, edges_of
 
 
@@ -128,3 +128,19 @@ def test_what_is_no_directory_is_no_run(home):
     shutil.rmtree(home)
     with pytest.raises(ConfigError, match="as `trl-r1 run` leaves it"):
         read_run(home)
+
+
+def test_what_a_training_learned_is_the_mean_of_the_first_and_of_the_last_tenth(tmp_path):
+    def learned(log):
+        (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": log}))
+        return StageRecord("a", "", tmp_path).learned
+
+    rewards = [0.1, 0.3, *[0.0] * 16, 0.6, 0.8]
+    log = [{"step": step, "reward": value, "frac_reward_zero_std": 0.5} for step, value in enumerate(rewards, 1)]
+    assert learned(log) == "reward 0.2 -> 0.7"
+    assert learned(log[-2:]) == "reward 0.6 -> 0.8 (steps 19 and 20 alone)"
+    assert learned([{"loss": 1.5}]) == "loss 1.5 -> 1.5"
+    assert learned([]) == ""
+    said = learned([{**entry, "frac_reward_zero_std": 1.0, "truncated": 0.9} for entry in log])
+    assert "NOTHING WAS LEARNED" in said
+    assert "90% were cut" in said

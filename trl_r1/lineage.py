@@ -6,7 +6,9 @@ Every file but the directory itself may be missing: a run that was interrupted, 
 is read as far as it goes.
 """
 
+import math
 import shlex
+import statistics
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -97,6 +99,37 @@ class StageRecord:
     def progress(self) -> dict[str, Any]:
         """What it last said of itself: `step`, `total`, `unit`, and the `error` with which it ended."""
         return read_json(self.directory / "progress.json")
+
+    @property
+    def learned(self) -> str:
+        """What a training's log says in a sentence: the mean reward, or else loss, of its first and of its last tenth."""
+        for key in ("reward", "loss"):
+            values = [
+                (entry.get("step"), value)
+                for entry in self.log_history
+                if (value := number(entry.get(key))) is not None
+            ]
+            if values:
+                break
+        else:
+            return ""
+        tenth = math.ceil(len(values) / 10)
+        means = [statistics.fmean(value for _, value in part) for part in (values[:tenth], values[-tenth:])]
+        said = f"{key} {means[0]:.3g} -> {means[1]:.3g}"
+        if tenth == 1 < len(values):
+            said += f" (steps {values[0][0]} and {values[-1][0]} alone)"
+        alike = [
+            share for entry in self.log_history if (share := number(entry.get("frac_reward_zero_std"))) is not None
+        ]
+        if alike and min(alike) == 1:
+            said += (
+                ". NOTHING WAS LEARNED: the completions of each prompt earned the same, in every step that was logged"
+            )
+            cut = [share for entry in self.log_history if (share := number(entry.get("truncated"))) is not None]
+            if cut and statistics.fmean(cut) > 0.5:
+                said += f"; {statistics.fmean(cut):.0%} were cut: `max_completion_length` is too short for them"
+            said += ". What to look at: docs/troubleshooting.md"
+        return said
 
     def log_tail(self, lines: int = 20) -> list[str]:
         """The last lines of its log; of a line that was overwritten, what was there last."""

@@ -30,6 +30,7 @@ _BY_GPUS = ("cpu", "single_gpu", "ddp")
 # What a CPU does in minutes.
 _ON_A_CPU = {
     "max_steps": 10,
+    "save_steps": 5,
     "batch_size": 16,
     "generation_batch_size": 16,
     "num_generations": 4,

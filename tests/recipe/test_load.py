@@ -328,6 +328,8 @@ def test_recipes_inside_the_package_are_found_by_name(folder, monkeypatch):
     assert load_recipe("tiny").stages[0].accelerate == home / "accelerate" / "two.yaml"
     with pytest.raises(ConfigError, match="did you mean `tiny`"):
         find_recipe("tinny")
+    with pytest.raises(ConfigError, match=r"no such file; did you mean `small\.yaml`"):
+        find_recipe(home / "tiny" / "small.yml")
 
 
 @pytest.mark.parametrize("key", ["max_model_length", "tensor_parallel_size", "gpu_memory_utilization"])
@@ -340,3 +342,12 @@ def test_a_key_of_sampling_that_0_1_0_knew_by_another_name_changes_nothing(print
 
     assert prints(with_key(key)) == prints(with_key(f"vllm_{key}"))
     assert changed(prints(with_key(key)), prints()) == {"a", "b"}
+
+
+def test_when_a_training_logs_and_saves_changes_nothing_unless_the_best_checkpoint_is_asked_for(prints):
+    def with_keys(**keys):
+        return lambda stages, recipe: stages[0]["set"].update(keys)
+
+    assert prints(with_keys(save_steps=3, logging_steps=2)) == prints()
+    best = {"load_best_model_at_end": True}
+    assert prints(with_keys(save_steps=3, **best)) != prints(with_keys(**best))

@@ -111,6 +111,7 @@ def test_an_interrupted_run_ends_with_130_and_says_how_to_go_on(toys, number):
     assert runner.returncode == 130, err
     assert "the same command again: trl-r1 run" in err
     assert "stopping a" in out
+    assert "interrupted" in (toys.run_dir / "report.html").read_text()  # the page is this run's, not an earlier one's
     assert not toys.processes()
     assert toys.run() == 0
     assert "from step 0" not in (toys.run_dir / "a" / "log.txt").read_text().split("=== ")[-1]

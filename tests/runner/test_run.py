@@ -69,8 +69,8 @@ def test_the_plan_says_which_packages_or_data_changed(toys, capsys, monkeypatch)
     (toys.folder / "text.jsonl").write_text('{"prompt": "one"}\n{"prompt": "two"}\n')
     assert toys.run("--dry-run") == 0
     assert (
-        "to run again (the contents of its data, its code or its number of processes changed)"
-        in capsys.readouterr().out
+        "text.jsonl changed)"
+        in capsys.readouterr().out.partition("to run again (the contents of ")[2].partition("\n")[0]
     )
     versions = {**fingerprint.package_versions(), "trl": "99"}
     monkeypatch.setattr(fingerprint, "package_versions", lambda: versions)

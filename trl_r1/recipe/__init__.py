@@ -5,7 +5,7 @@ Nothing here imports torch: a recipe is read, resolved and fingerprinted in abou
 """
 
 from .document import Document, read_document, shown
-from .fingerprint import fingerprints, package_versions
+from .fingerprint import contents, fingerprints, package_versions
 from .load import find_recipe, known_recipes, load_recipe, read_recipe, recipe_homes
 from .optional import settle_needs
 from .records import Artifact, ModelServer, Recipe, Stage
@@ -19,6 +19,7 @@ __all__ = [
     "Recipe",
     "ResolvedStage",
     "Stage",
+    "contents",
     "find_recipe",
     "fingerprints",
     "known_recipes",

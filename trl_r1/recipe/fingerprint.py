@@ -25,6 +25,9 @@ _FORMER_NAMES = {
     name: f"vllm_{name}" for name in ("gpu_memory_utilization", "max_model_length", "tensor_parallel_size")
 }
 
+# When a training logs and saves, not what it learns. (The best of its checkpoints depends on which there are.)
+_TIMES = {"logging_steps", "logging_first_step", "save_steps", "save_total_limit"}
+
 # Of a file above this size, only the size, the time of change and both ends are read: a plan must not take minutes.
 _WHOLE_BYTES = 1 << 30
 _END_BYTES = 1 << 24
@@ -59,7 +62,8 @@ def fingerprints(stages: list[ResolvedStage]) -> dict[str, str]:
 
 def _identity(item: ResolvedStage, found: dict[str, str]) -> dict[str, Any]:
     digests = {str(path): content_digest(path) for path in item.inputs}
-    config = {_FORMER_NAMES.get(key, key): value for key, value in item.config.items()}
+    without = set() if item.config.get("load_best_model_at_end") else _TIMES
+    config = {_FORMER_NAMES.get(key, key): value for key, value in item.config.items() if key not in without}
     return {
         "kind": item.stage.kind,
         # The same data in another folder are the same data.
@@ -71,6 +75,11 @@ def _identity(item: ResolvedStage, found: dict[str, str]) -> dict[str, Any]:
         "versions": package_versions(),
         "code": _own_code(item),
     }
+
+
+def contents(item: ResolvedStage) -> dict[str, str]:
+    """Return a hash of the contents of each file or folder that a stage reads, and of the user's modules that it runs, by name."""
+    return {**{str(path): content_digest(path) for path in item.inputs}, **_own_code(item)}
 
 
 def content_digest(path: Path) -> str:

@@ -70,6 +70,9 @@ def find_recipe(name: str | Path) -> Path:
             if candidate.is_file():
                 return candidate
     known = known_recipes()
+    beside = [file.name for file in path.parent.glob("*.yaml")] if path.suffix else []
+    if hint := did_you_mean(path.name, beside):
+        raise ConfigError(f"no such file{hint}", file=str(name))
     raise ConfigError(
         f"no such file, and no recipe of this name; recipes that ship with trl_r1: {listed(known, len(known))}"
         f"{did_you_mean(str(name), known)}",

@@ -191,6 +191,8 @@ class Artifact:
             Fingerprints of the stages it was made from.
         versions (`dict[str, str]`):
             Packages it was made with.
+        contents (`dict[str, str]`):
+            Hashes of the files and modules of the user's that it was made with (see [`contents`]).
         files (`dict[str, int]`):
             Size in bytes of each output file, relative to the stage's folder: a missing or a cut file is noticed.
         started, finished (`str`):
@@ -205,6 +207,7 @@ class Artifact:
     fingerprint: str
     parents: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     started: str = ""
     finished: str = ""

@@ -15,7 +15,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from ..lineage import StageRecord
 from ..scores import number, scores_of, show, show_duration
 from .launch import read_progress
 
@@ -141,7 +140,9 @@ class Display:
             lines.append(f"  {stage.name:<18} {show_duration(int(stage.seconds)):>12}  {text}")
             if not self.live:
                 last, step = self.said.get(stage.name, (stage.started, None))
-                if now - last >= _PLAIN_SECONDS and progress.get("step") != step:
+                # The first as soon as it can say how long it will take, where that is long.
+                first = stage.name not in self.said and (left[-1] or 0.0) >= _PLAIN_SECONDS / 2
+                if (first or now - last >= _PLAIN_SECONDS) and progress.get("step") != step:
                     self.said[stage.name] = (now, progress.get("step"))
                     self._write(f"{clock()} {stage.name}: {text}\n")
         if self.live:
@@ -279,19 +280,3 @@ def comparison_lines(comparisons: Sequence[dict[str, Any]]) -> list[str]:
             difference = f"{each['difference']:+.3f} ±{each['difference_stderr']:.3f}"
             lines.append(f"{a} -> {b}: {difference}, p = {each['p_value']:.4f} (paired, {each['n_prompts']} problems)")
     return lines
-
-
-def what_it_learned(folder: Path) -> str:
-    """Return what a training's log says in one line: the reward, or else the loss, from its first to its last entry."""
-    log = StageRecord(folder.name, "", folder).log_history
-    for key in ("reward", "loss"):
-        values = [value for entry in log if (value := number(entry.get(key))) is not None]
-        if values:
-            break
-    else:
-        return ""
-    said = f"{key} {values[0]:.3g} -> {values[-1]:.3g}"
-    alike = [share for entry in log if (share := number(entry.get("frac_reward_zero_std"))) is not None]
-    if alike and min(alike) == 1:
-        said += ". NOTHING WAS LEARNED: the completions of each prompt earned the same, in every step that was logged"
-    return said

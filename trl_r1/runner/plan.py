@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..lineage import read_yaml
-from ..recipe import Artifact, Recipe, ResolvedStage, fingerprints, package_versions
+from ..recipe import Artifact, Recipe, ResolvedStage, contents, fingerprints, package_versions, shown
 from ..recipe.references import RUN, with_texts
 from .directory import CONFIG_FILE, artifact_of, read_attempt
 
@@ -159,7 +159,7 @@ def what_changed(item: ResolvedStage, folder: Path, artifact: Artifact | None = 
 
     Returns:
         `str`: keys of its config with their former values where these are short, else packages with their versions,
-        else what is left: the contents of its inputs, its code, how many processes it runs in.
+        else the files and modules whose contents do, else what is left.
     """
     before = read_yaml(folder / CONFIG_FILE)
     if not before:
@@ -179,6 +179,10 @@ def what_changed(item: ResolvedStage, folder: Path, artifact: Artifact | None = 
     }
     if packages:
         return ", ".join(f"{name} {versions[name]} -> {version}" for name, version in packages.items())
+    made_with = artifact.contents if artifact else {}
+    others = [name for name, digest in contents(item).items() if made_with.get(name, digest) != digest]
+    if others:
+        return f"the contents of {', '.join(shown(Path(name)) if '/' in name else f'`{name}`' for name in others)}"
     return "the contents of its data, its code or its number of processes"
 
 

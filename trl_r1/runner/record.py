@@ -11,7 +11,7 @@ import yaml
 from ..data_files import data_files, is_place
 from ..io import read_json
 from ..kinds import kind_of
-from ..recipe import Artifact, Recipe, package_versions
+from ..recipe import Artifact, Recipe, contents, package_versions
 from ..recipe.records import ARTIFACT_FILE, now
 from .directory import OLD_FOLDER, RUN_FILE, Attempt
 from .launch import LOG_FILE
@@ -40,6 +40,7 @@ def make_artifact(stage: PlannedStage, folder: Path, attempt: Attempt, parents: 
         fingerprint=stage.fingerprint,
         parents=parents,
         versions=package_versions(),
+        contents=contents(stage.item),
         files=_sizes(folder, outputs),
         started=attempt.started,
         finished=now(),

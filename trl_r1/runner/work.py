@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, Interrupted
 from ..io import write_text
+from ..lineage import StageRecord
 from ..recipe import Artifact, Recipe, shown
 from ..recipe.records import now
 from ..scores import show_duration
@@ -24,7 +25,7 @@ from .directory import (
     retire,
     write_attempt,
 )
-from .display import Display, clock, run_text, table, what_it_learned
+from .display import Display, clock, run_text, table
 from .finish import finish, write_report
 from .launch import LOG_FILE, RunningStage, how_it_ended, read_progress, shell, start, stop
 from .mirror import Mirror
@@ -210,7 +211,8 @@ class Run:
             self.mirror.push()
         self.results[stage.name] = ("done", attempt.wall_seconds)
         trains = stage.item.kind is not None and stage.item.kind.trains
-        said = f"; {learned}" if trains and (learned := what_it_learned(stage.folder)) else ""
+        learned = StageRecord(stage.name, "", stage.folder).learned if trains else ""
+        said = f"; {learned}" if learned else ""
         self.display.say(f"{clock()} {stage.name}: done in {show_duration(attempt.wall_seconds)}{said}")
 
     def signals(self) -> contextlib.AbstractContextManager[None]:
@@ -235,6 +237,8 @@ class Run:
         stop(self.running, self.options.grace_s, lambda: self.stops > 1)
         for stage in list(self.running):
             self.end(stage)
+        if not self.options.job:  # whose time may be over at once
+            write_report(self.run_dir, self.display, quiet=True)
         again = [part for part in self.options.command if part]
         raise Interrupted(
             f"interrupted; nothing that was finished is lost. To go on, the same command again: {shell(again)}"

@@ -55,7 +55,9 @@ def rendered(tokenizer: "PreTrainedTokenizerBase", question: str, config: Sampli
         try:
             prompt = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
         except ValueError as error:
-            raise ConfigError(f"`chat` needs a chat template: {error}", key="prompt_template") from error
+            raise ConfigError(
+                f"`chat` needs a chat template; a model of R1-Zero takes `r1_zero`: {error}", key="prompt_template"
+            ) from error
     text: str = prompt + config.completion_prefix
     return text
 

@@ -32,7 +32,7 @@ def measures_of(run_dir: Path) -> dict[str, Any]:
         for model, metrics in (stage.metrics.get("models") or {}).items():
             found |= _of_model(model, metrics, general=stage.name == "general-scores")
         for key in LOGGED:
-            logged = [entry[key] for entry in stage.log_history if key in entry]
+            logged = [entry[key] for entry in stage.log_history if entry.get(key) is not None]
             if logged:
                 tenth = max(1, len(logged) // 10)
                 found[f"log.{stage.name}.{key}.first"] = statistics.fmean(logged[:tenth])
