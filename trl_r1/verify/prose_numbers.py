@@ -149,8 +149,11 @@ def number_in(text: str, last: bool) -> str | None:
 
 
 _CONCLUSION = re.compile(r"(?:^|,)\s*(?:and )?(?:so|thus|hence|therefore)\b,?\s*", re.IGNORECASE)
+# Of a named thing, not of a value: `$5$ is the **answer**` says nothing beside the 5.
 _BOLD_LAST = re.compile(
-    r"\$.*\b(?:is|are|for) (?:an? |the )?\*\*(?P<last>[A-Za-z][a-z]+(?: [a-z]+){0,3})\*\*[.\s]*$|"
+    r"\$.*(?:(?<!\bwhich)(?<!\bthat)(?<!\bthis)(?<=[A-Za-z])|\$[A-Za-z](?:\([A-Za-z]\))?\$)\s+(?:is|are|defined for) (?:an? |the )?"
+    r"\*\*(?!(?i:.*\b(?:answer|solution|value|correct|right|unique|result|only|required|final|true|valid|maximum|minimum)\b))"
+    r"(?P<last>[A-Za-z][a-z]+(?: [a-z]+){0,3})\*\*[.\s]*$|"
     r"\b[Ii]t(?:['’]s| is| was) (?:an? |on )?\*\*(?P<that>[A-Z][a-z]+)\*\* (?:that|who|when)\b"
 )
 
