@@ -151,23 +151,27 @@ def number_in(text: str, last: bool) -> str | None:
 _CONCLUSION = re.compile(r"(?:^|,)\s*(?:and )?(?:so|thus|hence|therefore)\b,?\s*", re.IGNORECASE)
 # Of a named thing, not of a value: `$5$ is the **answer**` says nothing beside the 5.
 _BOLD_LAST = re.compile(
-    r"\$.*(?:(?<!\bwhich)(?<!\bthat)(?<!\bthis)(?<=[A-Za-z])|\$[A-Za-z](?:\([A-Za-z]\))?\$)\s+(?:is|are|defined for) (?:an? |the )?"
+    r"(?:(?<!\bwhich)(?<!\bthat)(?<!\bthis)(?<=[A-Za-z])|\$[A-Za-z](?:\([A-Za-z]\))?\$)\s+(?:is|are|defined for) (?:an? |the )?"
     r"\*\*(?!(?i:.*\b(?:answer|solution|value|correct|right|unique|result|only|required|final|true|valid|maximum|minimum)\b))"
-    r"(?P<last>[A-Za-z][a-z]+(?: [a-z]+){0,3})\*\*[.\s]*$|"
-    r"\b[Ii]t(?:['’]s| is| was) (?:an? |on )?\*\*(?P<that>[A-Z][a-z]+)\*\* (?:that|who|when)\b"
+    r"([A-Za-z][a-z]+(?: [a-z]+){0,3})\*\*[.\s]*$"
 )
+_BOLD_THAT = re.compile(r"\b[Ii]t(?:['’]s| is| was) (?:an? |on )?\*\*([A-Z][a-z]+)\*\* (?:that|who|when)\b")
 
 
 def words_in_bold(sentence: str) -> str | None:
     """Return the words in bold type that end a sentence of formulas (`$f(-x) = -f(x)$, so f is an **odd function**.`) or that it is about."""
-    found = _BOLD_LAST.search(sentence)
+    if "**" not in sentence:
+        return None
+    found = _BOLD_THAT.search(sentence) or (
+        _BOLD_LAST.search(sentence, max(0, len(sentence) - 150)) if "$" in sentence else None
+    )
     if (
         found is None
         or DENIAL.search(_CONCLUSION.split(sentence)[-1])
         or NOT_STATED.search(sentence[max(0, found.start() - 40) :])
     ):
         return None
-    return found["last"] or found["that"]
+    return found[1]
 
 
 def stated_in_words(sentence: str) -> str | None:
