@@ -199,6 +199,7 @@ SAME = [
     (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1&2\end{pmatrix}^T"),
     (r"(-\infty,3)\cup(3,\infty)", r"\{x \in \mathbb{R} : x \neq 3\}"),
     (r"(-\infty,3)\cup(3,\infty)", r"x \in \mathbb{R}, x \neq 3"),
+    (r"(-\infty,-1)\cup(-1,1)\cup(1,\infty)", r"x \ne \pm 1"),
     (r"(-\infty,1)\cup(1,3)\cup(3,\infty)", r"x \neq 1 \text{ 且 } x \neq 3"),
     (r"(-\infty,1)\cup(1,3)\cup(3,\infty)", r"\{x \mid x \neq 1, x \ne 3\}"),
     (r"(-\infty,\infty)", r"\text{all real numbers } t"),
@@ -374,6 +375,8 @@ DIFFERENT = [
     ("[0,1]", "0<x<1"),
     (r"(-\infty,3)\cup(3,\infty)", r"\{x \in \mathbb{R} : x \neq 2\}"),
     (r"(-\infty,3)\cup(3,\infty)", r"x > 0, x \neq 3"),
+    (r"(-\infty,-1)\cup(-1,1)\cup(1,\infty)", r"x \ne \pm 2"),
+    (r"(-\infty,1)\cup(1,\infty)", r"x \ne \pm 1"),
     (r"(-\infty,1)\cup(1,3)\cup(3,\infty)", r"x \neq 1 \text{ or } x \neq 3"),
     (r"(-\infty,1)\cup(1,3)\cup(3,\infty)", r"\{x \mid x \neq 1, x \ne 4\}"),
     (r"(-\infty,3)\cup(3,\infty)", r"\text{all real numbers } t"),
@@ -417,6 +420,7 @@ def test_different(gold, answer):
 # Values by cases: the rows of a gold in each way that keeps them, and changed.
 SIZE = r"f(x) = \begin{cases} x & \text{if } x \ge 0 \\ -x & \text{if } x < 0 \end{cases}"
 PARITY = r"\begin{cases} 0 & \text{if } n \text{ is odd} \\ 2 & \text{if } n \text{ is even} \end{cases}"
+RATIONAL = r"\begin{cases} 1, & x\in\mathbb{Q} \\ 0, & x\notin\mathbb{Q} \end{cases}"
 FROM_TWO = r"\begin{cases} 1 & n = 1 \\ 2n & n \ge 2 \end{cases}"
 
 
@@ -436,6 +440,8 @@ FROM_TWO = r"\begin{cases} 1 & n = 1 \\ 2n & n \ge 2 \end{cases}"
         (SIZE, r"x, & x \ge 0 \\ -x, & y < 0", False),
         (SIZE, r"x, & x \ge 0 \\ -x, & x < 0 \\ 1, & x = 0", False),
         (SIZE.replace(r"if } x < 0", "otherwise}"), r"x & x \ge 0 \\ -x & x < 5", False),
+        (RATIONAL, r"1 & \text{if } x \in \mathbb Q \\ 0 & \text{if } x \notin \mathbb Q", True),
+        (RATIONAL, r"0 & \text{if } x \in \mathbb Q \\ 1 & \text{if } x \notin \mathbb Q", False),
         (PARITY, r"0, & n \text{ even} \\ 2, & n \text{ odd}", False),
         (PARITY, r"2, & n \text{ is not even} \\ 0, & n \text{ is not odd}", False),
         (FROM_TWO, r"1, & n=2 \\ 2n, & n \geq 2", False),

@@ -144,6 +144,8 @@ SAME = [
     ("3", "Hence $x = 3$ works for **all integers**."),
     ("x^2", "So $f(x) = x^2$ has this **property**."),
     ("4/5", "女生20人，男生25人，女生人数是男生人数的五分之四。"),
+    ("15", "小明有8颗糖，小红有7颗糖，所以一共有十五颗糖。"),
+    ("3/4", "There are 8 of them, so the probability is three quarters."),
     ("1/8", "一本书80页，每天看10页就是看了这本书的八分之一。"),
     ("12", "A quarter of the other 24 is six, so twelve students leave early."),
     ("1/8", "The square has area 2 of 16, so one eighth of the larger square is shaded."),
@@ -271,6 +273,8 @@ DIFFERENT = [
     (r"\text{odd}", "This shows $f(-x) = f(x)$, so f is not an **odd function**."),
     ("b", r"The median is $\boxed{\text{the number } 2b}$."),
     # a number in words that is bounded, denied, one of two, or another
+    ("16", "小明有8颗糖，小红有7颗糖，所以一共有十五颗糖。"),
+    ("3/4", "There are 8 of them, so the probability is at least three quarters."),
     (r"\frac{1}{3}", "So 4 of the 6 balls are prime. The probability is two-thirds."),
     (r"\frac{2}{3}", "So 4 of the 6 balls are prime. The probability is less than two-thirds."),
     ("8", "Potatoes 2, carrots 12. Maria needs eight or nine green beans."),

@@ -193,7 +193,8 @@ def _condition(text: str) -> tuple[str | None, list[Piece]] | None:
             return None
         return None, _without(split_elements(without[1]) if without else [])
     if unequal := _UNEQUAL.match(text):
-        return unequal[1], _without(split_elements(unequal[2]))
+        points = split_elements(unequal[2])
+        return unequal[1], _without([point for one in points for point in _both_signs(one)])
     parts = [part.strip() for part in _SIGN.split(text)]
     signs, ends = parts[1::2], parts[::2]
     if any(_NEGATIVE_LETTER.fullmatch(part) for part in ends):  # `-x > -1` is `x < 1`
@@ -216,6 +217,11 @@ def _condition(text: str) -> tuple[str | None, list[Piece]] | None:
     low = ends[0] if at else _NEGATIVE_INFINITY
     high = ends[-1] if at < len(ends) - 1 else _INFINITY
     return _interval(squeeze(ends[at]), low, at > 0 and closed[0], high, at < len(ends) - 1 and closed[-1])
+
+
+def _both_signs(point: str) -> list[str]:
+    size = point.strip().removeprefix("\\pm").strip()
+    return [size, f"-{size}"] if size != point.strip() else [point]
 
 
 def _mirrored(found: tuple[str | None, list[Piece]] | None) -> tuple[str | None, list[Piece]] | None:

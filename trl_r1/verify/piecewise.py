@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from .equations import same_name
 from .intervals import divide_the_line, is_set, same_set
-from .normal import squeeze
 from .structure import ROW_END, Node, take_apart
 from .words import IN_TEXT
 
@@ -128,4 +127,4 @@ def _same_condition(gold: str, answer: str, same: Callable[[Node, Node], bool]) 
 
 
 def _plain(condition: str) -> str:
-    return squeeze(_FILLING.sub(" ", condition.translate(_SYNONYMS))).replace(" ", "").casefold()
+    return re.sub(r"[\s{}]", "", _FILLING.sub(" ", condition.translate(_SYNONYMS))).casefold()

@@ -178,11 +178,11 @@ def stated_in_words(sentence: str) -> str | None:
     """Return the number in words that ends a sentence behind its verb: `The probability is two-thirds.`, `所以是五分之四。`"""
     clause = sentence.strip(" .。*")
     if clause.isascii():
+        *before, clause = _CONCLUSION.split(clause)
         verbs = list(STATES.finditer(clause))
         stated = clause[verbs[-1].end() :].strip() if verbs else ""
-        if not says_a_number(stated) and len(parts := _CONCLUSION.split(clause)) > 1:
-            clause = parts[-1]  # `so twelve students leave early`
-            stated = _leading_number(clause)
+        if before and not says_a_number(stated):
+            stated = _leading_number(clause)  # `so twelve students leave early`
     else:
         clause = re.split("[，,；;：:]|就是", clause)[-1]
         stated = without_lead(clause)

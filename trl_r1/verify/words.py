@@ -324,7 +324,9 @@ def only_leads(prefix: str) -> bool:
 def without_lead(text: str) -> str:
     """Leave out what leads up to a number in Chinese numerals: `原来有十二只鸡`."""
     for start, character in enumerate(text[:_LONGEST]):
-        if start and character in CHINESE_NUMERALS and only_leads(text[:start]):
+        if not start or character not in CHINESE_NUMERALS or text.startswith("一共", start):
+            continue
+        if only_leads(text[:start]):
             return text[start:]
     return text
 
