@@ -15,7 +15,7 @@ from trl_r1.keys import keys_of, kinds_with_pages, recipe_schema, stage_schema
 from trl_r1.keys.__main__ import main
 from trl_r1.keys.page import changed_defaults, classes_page, defaults_table, explained, keys_page
 from trl_r1.keys.read import keys_of_class
-from trl_r1.kinds import kind_of
+from trl_r1.kinds import kind_of, known_kinds
 from trl_r1.recipe.document import read_document
 from trl_r1.recipe.keys import RecipeKeys, ServerKeys, SlurmKeys, StageKeys
 from trl_r1.rewards import CodeAccuracy, Judge
@@ -58,6 +58,13 @@ def test_an_unknown_key_is_named_with_the_one_that_it_resembles(capsys):
         explained("grpo", "num_generation")
     assert main(["grpoo"]) == 2
     assert "grpoo" in capsys.readouterr().err
+
+
+def test_without_a_kind_every_kind_is_named_with_its_purpose(capsys):
+    assert main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == known_kinds()
+    assert all(len(line.split()) > 4 for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import TrlR1Error
 from ..io import until_closed, write_text
-from ..kinds import known_kinds
+from ..kinds import kind_of, known_kinds
 from .page import explained, listed_keys
 from .read import kinds_with_pages
 from .schema import recipe_schema, stage_schema
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for path in write_schemas(arguments.schemas):
                 print(path)
         elif arguments.kind is None:
-            print("\n".join(known_kinds()))
+            print("\n".join(f"{kind:<12} {kind_of(kind).purpose}".rstrip() for kind in known_kinds()))
         else:
             print(explained(arguments.kind, arguments.key) if arguments.key else listed_keys(arguments.kind))
     except TrlR1Error as error:

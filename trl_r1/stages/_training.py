@@ -191,16 +191,18 @@ class ReportProgress(TrainerCallback):
         logs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Remember the numbers worth showing."""
+        """Write the numbers worth showing."""
         for name, shown in SHOWN.items():
             if (value := number((logs or {}).get(name))) is not None:
                 self._info[shown] = round(value, 4)
+        if self._progress is not None:
+            self._progress.update(state.global_step, **self._info)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Write the step."""
-        if self._progress is not None:
+        """Write the step; one that is to be logged, with its own numbers, then."""
+        if self._progress is not None and not control.should_log:
             self._progress.update(state.global_step, **self._info)
 
 

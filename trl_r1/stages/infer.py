@@ -22,6 +22,7 @@ STAGE = StageKind(
     leaves=("data/answers.parquet",),
     writes={"answers": ("prompt_id", "prompt", "completion", "answer", "solution", "domain", "language")},
     references={"reward.args.model": "model"},
+    purpose="Many answers to each question, and the one that they agree on or that a reward prefers.",
 )
 
 _SHOWN = 20
