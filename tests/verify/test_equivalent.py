@@ -103,6 +103,9 @@ SAME = [
     ("2,-2", "-2, 2"),
     ("2,-2", r"\pm 2"),
     (r"1+\sqrt{2}, 1-\sqrt{2}", r"1 \pm \sqrt{2}"),
+    ("8,1,-1,-8", r"x = \pm 1, \pm 8"),
+    ("8,1,-1,-8", r"\{\pm 1, \pm 8\}"),
+    (r"4+i, 4-i, 4+i\sqrt5, 4-i\sqrt5", r"4\pm i,\ 4\pm i\sqrt5"),
     ("2,-2", r"2 \text{ or } -2"),
     ("2,-2", "2 and -2"),
     ("2,-2", r"\{-2, 2\}"),
@@ -117,6 +120,10 @@ SAME = [
     (r"\begin{pmatrix}1\\2\end{pmatrix}", "(1,2)"),
     (r"\begin{pmatrix}\frac12\\1\end{pmatrix}", r"\frac{1}{2}\begin{pmatrix}1\\2\end{pmatrix}"),
     (r"\frac{1}{2}\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}\frac12\\1\end{pmatrix}"),
+    (r"\begin{pmatrix}-19\\-6\\4\end{pmatrix}", r"-19\mathbf{i} - 6\mathbf{j} + 4\mathbf{k}"),
+    (r"(\frac12, 0, \sqrt3)", r"\vec v = \frac12\hat{i} + \sqrt3\,\hat{k}"),
+    (r"2\mathbf{i}+3\mathbf{j}", "(2,3)"),
+    (r"\begin{pmatrix}2&1\\7&-2\end{pmatrix}", "M = [[2, 1], [7, -2]]"),
     ("3:5", "3 : 5"),
     ("3:5", r"\frac{3}{5}"),
     # words
@@ -148,6 +155,7 @@ SAME = [
     ("(1,2)", "P(1,2)"),
     ("x=1,y=2", "y=2,x=1"),
     ("x=1,y=2", r"\begin{cases} x=1 \\ y=2 \end{cases}"),
+    ("x=1,y=2", r"\begin{cases} x &= 1 \\ y &= 2 \end{cases}"),
     ("4", "4=x"),
     ("7", "a+b=7"),
     ("6", r"\text{Total} = 6"),
@@ -189,6 +197,12 @@ SAME = [
     (r"(-\infty,\infty)", r"\mathbb{R}"),
     (r"x \ne 2", r"\mathbb{R}\setminus\{2\}"),
     (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1&2\end{pmatrix}^T"),
+    (r"(-\infty,3)\cup(3,\infty)", r"\{x \in \mathbb{R} : x \neq 3\}"),
+    (r"(-\infty,3)\cup(3,\infty)", r"x \in \mathbb{R}, x \neq 3"),
+    (r"(-\infty,-1)\cup(-1,1)\cup(1,\infty)", r"x \ne \pm 1"),
+    (r"(-\infty,1)\cup(1,3)\cup(3,\infty)", r"x \neq 1 \text{ 且 } x \neq 3"),
+    (r"(-\infty,1)\cup(1,3)\cup(3,\infty)", r"\{x \mid x \neq 1, x \ne 3\}"),
+    (r"(-\infty,\infty)", r"\text{all real numbers } t"),
     # times of day
     (r"6:45\text{ p.m.}", "6:45 PM"),
     (r"6:45\text{ p.m.}", "18:45"),
@@ -254,6 +268,8 @@ DIFFERENT = [
     ("4", r"4\%"),
     (r"4\%", "400"),
     ("0.25", "0.25%"),
+    ("12.5", r"12.5\%"),
+    ("40", "４０％"),
     # units that measure something else, or in another size
     (r"3\text{ cm}", "3 m"),
     (r"3\text{ cm}", "3 kg"),
@@ -273,11 +289,20 @@ DIFFERENT = [
     ("4", "4, 5"),
     ("4", "(4,5)"),
     ("4", r"\pm 4"),
+    ("8,1,-1,-8", r"x = \pm 1, 8"),
+    ("8,1,-1,-8", r"x = \pm 1, \pm 7"),
+    (r"4+i, 4-i, 4+i\sqrt5, 4-i\sqrt5", r"4\pm i,\ 4\pm i\sqrt6"),
     ("1, 1, 2", "1, 2, 2"),
     ("1,2", "1"),
     (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}2\\1\end{pmatrix}"),
     (r"\begin{pmatrix}1&2\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}"),
     (r"(-\infty,2)\cup(3,4]", r"(-\infty,2)\cup(3,4)"),
+    (r"\begin{pmatrix}-19\\-6\\4\end{pmatrix}", r"-19\mathbf{i} + 6\mathbf{j} + 4\mathbf{k}"),
+    (r"\begin{pmatrix}-19\\-6\\4\end{pmatrix}", r"-19\mathbf{i} - 6\mathbf{k} + 4\mathbf{j}"),
+    (r"2\mathbf{i}+3\mathbf{j}", "(3,2)"),
+    ("(3,4)", "3+4i"),
+    (r"\begin{pmatrix}2&1\\7&-2\end{pmatrix}", "M = [[2, 7], [1, -2]]"),
+    (r"\begin{pmatrix}2&1\\7&-2\end{pmatrix}", "[2, 1, 7, -2]"),
     ("3:5", "5:3"),
     # expressions
     (r"\sqrt{8}", r"2\sqrt{3}"),
@@ -348,6 +373,13 @@ DIFFERENT = [
     # sets
     (r"(-\infty,1)\cup(2,\infty)", "1<x<2"),
     ("[0,1]", "0<x<1"),
+    (r"(-\infty,3)\cup(3,\infty)", r"\{x \in \mathbb{R} : x \neq 2\}"),
+    (r"(-\infty,3)\cup(3,\infty)", r"x > 0, x \neq 3"),
+    (r"(-\infty,-1)\cup(-1,1)\cup(1,\infty)", r"x \ne \pm 2"),
+    (r"(-\infty,1)\cup(1,\infty)", r"x \ne \pm 1"),
+    (r"(-\infty,1)\cup(1,3)\cup(3,\infty)", r"x \neq 1 \text{ or } x \neq 3"),
+    (r"(-\infty,1)\cup(1,3)\cup(3,\infty)", r"\{x \mid x \neq 1, x \ne 4\}"),
+    (r"(-\infty,3)\cup(3,\infty)", r"\text{all real numbers } t"),
     ("x \\ge 5", r"It is not true that $x \ge 5$."),
     # fractions, signs and orders in words
     ("2", r"\text{two and a half}"),
@@ -385,6 +417,64 @@ def test_different(gold, answer):
     assert equivalent(gold, answer) is False
 
 
+# Values by cases: the rows of a gold in each way that keeps them, and changed.
+SIZE = r"f(x) = \begin{cases} x & \text{if } x \ge 0 \\ -x & \text{if } x < 0 \end{cases}"
+PARITY = r"\begin{cases} 0 & \text{if } n \text{ is odd} \\ 2 & \text{if } n \text{ is even} \end{cases}"
+RATIONAL = r"\begin{cases} 1, & x\in\mathbb{Q} \\ 0, & x\notin\mathbb{Q} \end{cases}"
+FROM_TWO = r"\begin{cases} 1 & n = 1 \\ 2n & n \ge 2 \end{cases}"
+
+
+@pytest.mark.parametrize(
+    ("gold", "rows", "verdict"),
+    [
+        (SIZE, r"x, & x \geq 0, \\ -x, & x < 0.", True),
+        (SIZE, r"-x & \text{for } x < 0 \\ x & \text{for } x \ge 0", True),
+        (SIZE, r"-x, & x < 0 \\ x, & \text{otherwise}", True),
+        (SIZE.replace(r"if } x < 0", "otherwise}"), r"x & x \ge 0 \\ -x & x < 0", True),
+        (PARITY, r"2, & n \text{ even} \\ 0, & n \text{ odd}", True),
+        (PARITY, r"2, & n \text{为偶数} \\ 0, & n \text{为奇数}", True),
+        (FROM_TWO, r"1, & n=1 \\ 2n, & n \geq 2, n \in \mathbb{N}^*", True),
+        (SIZE, r"x, & x < 0 \\ -x, & x \ge 0", False),
+        (SIZE, r"x, & x > 0 \\ -x, & x \le 0", False),
+        (SIZE, r"x, & x \ge 0 \\ -2x, & x < 0", False),
+        (SIZE, r"x, & x \ge 0 \\ -x, & y < 0", False),
+        (SIZE, r"x, & x \ge 0 \\ -x, & x < 0 \\ 1, & x = 0", False),
+        (SIZE.replace(r"if } x < 0", "otherwise}"), r"x & x \ge 0 \\ -x & x < 5", False),
+        (RATIONAL, r"1 & \text{if } x \in \mathbb Q \\ 0 & \text{if } x \notin \mathbb Q", True),
+        (RATIONAL, r"0 & \text{if } x \in \mathbb Q \\ 1 & \text{if } x \notin \mathbb Q", False),
+        (PARITY, r"0, & n \text{ even} \\ 2, & n \text{ odd}", False),
+        (PARITY, r"2, & n \text{ is not even} \\ 0, & n \text{ is not odd}", False),
+        (FROM_TWO, r"1, & n=2 \\ 2n, & n \geq 2", False),
+    ],
+)
+def test_values_by_cases(gold, rows, verdict):
+    assert equivalent(gold, rf"\boxed{{\begin{{cases}} {rows} \end{{cases}}}}") is verdict
+    assert equivalent(gold, rf"\boxed{{\left\{{\begin{{array}}{{ll}} {rows} \end{{array}}\right.}}") is verdict
+    assert equivalent(gold, r"\boxed{x}") is False
+
+
+GENERAL = r"\frac{\pi}{4}+k\pi, k \in \mathbb{Z}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (r"x = \frac{\pi}{4} + n\pi,\ n \in \mathbb{Z}", True),
+        (r"n\pi + \frac{\pi}{4}\ (n \in Z)", True),
+        (r"m\pi + \frac{\pi}{4} \text{ where } m \text{ is an integer}", True),
+        (r"x = n\pi + \frac{\pi}{4}, \text{ for any integer } n", True),
+        (r"x = \frac{\pi}{4} + k\pi", True),
+        (r"x = \frac{\pi}{4} + n\pi", False),
+        (r"x = \frac{\pi}{4} + m\pi,\ n \in \mathbb{Z}", False),
+        (r"x = \frac{\pi}{4} + 2n\pi,\ n \in \mathbb{Z}", False),
+        (r"x = \frac{\pi}{3} + n\pi,\ n \in \mathbb{Z}", False),
+        (r"x = \frac{\pi}{4} + k\pi,\ k \in \mathbb{N}", False),
+    ],
+)
+def test_the_name_of_an_integer_parameter_is_free_where_both_say_what_it_is(answer, verdict):
+    assert equivalent(GENERAL, rf"\boxed{{{answer}}}") is verdict
+
+
 def test_what_the_data_decide():
     assert equivalent("10000", "10 000") is True
     assert equivalent("10000", "10 000", convention=Convention(thousands_by_space=False)) is False
@@ -393,6 +483,9 @@ def test_what_the_data_decide():
     assert equivalent("1080", "1.080", convention=Convention(decimal_comma=True)) is True
     assert equivalent("25", r"25\%") is False
     assert equivalent("25", r"25\%", convention=Convention(percent_golds=True)) is True
+    assert equivalent("40", "４０％", convention=Convention(percent_golds=True)) is True
+    assert equivalent("12.5", r"12.5\%", convention=Convention(percent_golds=True)) is True
+    assert equivalent("12.5", r"12.6\%", convention=Convention(percent_golds=True)) is False
 
 
 @pytest.mark.parametrize("gold", ["", "   ", r"\boxed{}", r"\frac{x}{", "<answer>"])

@@ -78,6 +78,20 @@ def test_another_whole_number(n, other, form, box):
     assert equivalent(str(n), box % written(form, other)) is (n == other)
 
 
+@quick
+@given(
+    n=positive,
+    one=st.sampled_from(["mm", "cm", "meters"]),
+    other=st.sampled_from(["mm", "cm", "meters"]),
+    times=st.sampled_from([1, 10, 100, 1000]),
+    form=st.sampled_from([r"It is $\boxed{%s}$ %s long.", r"\[\boxed{%s}\text{ %s}\]", r"\(\boxed{%s}\) %s"]),
+)
+def test_a_unit_behind_the_box(n, one, other, times, form):
+    size = {"mm": 1, "cm": 10, "meters": 1000}
+    verdict = n * size[one] == n * times * size[other]
+    assert equivalent(rf"{n}\text{{ {one}}}", form % (n * times, other)) is verdict
+
+
 says = st.sampled_from(
     [
         "0",
@@ -176,6 +190,22 @@ def test_a_list(pair, form):
 
 @quick
 @given(
+    sizes=st.lists(positive, min_size=1, max_size=3, unique=True),
+    form=st.sampled_from(["{s}", "x = {s}", r"\{{{s}\}}", "{o}"]),
+)
+def test_a_list_of_both_signs(sizes, form):
+    gold = ", ".join(str(sign * size) for sign in (1, -1) for size in sizes)
+
+    def write(sizes):
+        return form.format(s=", ".join(rf"\pm {n}" for n in sizes), o=" or ".join(rf"x = \pm {n}" for n in sizes))
+
+    assert equivalent(gold, rf"\boxed{{{write(sizes)}}}") is True
+    assert equivalent(gold, rf"\boxed{{{write([*sizes[:-1], sizes[-1] + 10_000])}}}") is False
+    assert equivalent(gold, rf"\boxed{{{write(sizes).replace(chr(92) + 'pm', '', 1)}}}") is False
+
+
+@quick
+@given(
     pair=unequal,
     low=st.booleans(),
     high=st.booleans(),
@@ -192,6 +222,28 @@ def test_an_interval(pair, low, high, form):
     assert equivalent(gold, rf"\boxed{{{write(form, low, high)}}}") is True
     assert equivalent(gold, rf"\boxed{{{write(form, not low, high)}}}") is False
     assert equivalent(gold, rf"\boxed{{{write(form, low, high).replace(str(b), str(b + 1))}}}") is False
+
+
+@quick
+@given(
+    pair=unequal,
+    at=small,
+    closed=st.booleans(),
+    words=st.sampled_from(["", r"\text{if } ", r"\text{for }"]),
+    rest=st.booleans(),
+    turned=st.booleans(),
+)
+def test_a_value_by_cases(pair, at, closed, words, rest, turned):
+    def write(values, at, closed, words="", rest=False, turned=False):
+        below, above = (r"\le", ">") if closed else ("<", r"\ge")
+        second = r"\text{otherwise}" if rest else f"{words}x {above} {at}"
+        rows = [f"{values[0]}x, & {words}x {below} {at}", f"{values[1]}x & {second}"]
+        return r"\begin{cases} " + r" \\ ".join(rows[::-1] if turned else rows) + r" \end{cases}"
+
+    gold, style = write(pair, at, closed), (words, rest, turned)
+    assert equivalent(gold, rf"\boxed{{g(x) = {write(pair, at, closed, *style)}}}") is True
+    for changed in ((pair[::-1], at, closed), (pair, at + 1, closed), (pair, at, not closed)):
+        assert equivalent(gold, rf"\boxed{{{write(*changed, *style)}}}") is False
 
 
 @quick

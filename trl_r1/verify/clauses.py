@@ -7,6 +7,7 @@ import re
 _LONGEST_WHOLE = 2_000
 # Beside the value: where it is attained, why it is so, for which letters it holds, what it is rounded.
 _ASIDE = re.compile(
+    r"\s*[(（][^()（）=]*\d[^()（）=]*[×÷][^()（）=]*[)）][\s.。*]*$|[，,；;。.]?\s*[(（]?(?:\bcheck|\bverification|检验|验算)\s*[:：].*$|"
     r"\s*,?\s+(?:and|with)\s+[^,\d]*\b(?:nothing|no)\b[^,\d]*\b(?:left|over|remaining|remainder|change)\b[^,\d]*$|"
     r"\s+and (?:it |this )?(?:is |are )?(?:attained|achieved|reached|occurs)\b.*$|"
     r"\s*(?:[,;(（，—]|\s-\s)\s*(?:and\s+|which\s+|that\s+|it\s+)?(?:is\s+|are\s+|was\s+|being\s+)?(?:only\s+|exactly\s+)?"

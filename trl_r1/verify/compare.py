@@ -26,11 +26,14 @@ from .expression import looks_mathematical
 from .intervals import is_condition, is_set, same_set
 from .normal import normalise, squeeze
 from .numeric import compare_values, nearly_equal
+from .parameters import with_its_parameter
+from .piecewise import read_cases, same_cases
 from .prose import sentence_value
 from .quantity import (
     Leaf,
     Unreadable,
     ask,
+    behind_label,
     compare_quantities,
     has_letters,
     is_nothing,
@@ -38,7 +41,7 @@ from .quantity import (
     same_words,
     states_words,
 )
-from .structure import Node, chain, is_name, take_apart
+from .structure import Node, chain, in_unit_vectors, is_name, multiple_of_identity, take_apart
 from .words import IN_TEXT, fraction_with_noun, is_text, number_with_noun
 
 
@@ -52,6 +55,7 @@ _RESIDUE = re.compile(
 _SET = re.compile(r"[<>\[(]|\\(?:le|ge|ne|cup|cap|setminus|mathbb|infty)(?![A-Za-z])|!=")
 _APPROXIMATELY = re.compile(r"\s*\\approx(?![A-Za-z])\s*")
 _SEQUENCES = ("list", "round", "set", "square", "half")
+_VECTORS = ("round", "matrix")
 _AGREE = {
     # A bare list may be written with any brackets that do not change its meaning; a tuple may lose its own.
     "list": ("list", "set", "round"),
@@ -81,17 +85,25 @@ def compare(gold: str, answer: str, leaf: Leaf) -> bool:
     Raises:
         [`~verify.numeric.Undecided`], [`Unreadable`]: passed on from `leaf`.
     """
-    gold_text, answer_text = (_without_words(normalise(text)) for text in (gold, answer))
+    texts = with_its_parameter(normalise(gold), normalise(answer))
+    if texts is None:
+        return False
+    gold_text, answer_text = (_without_words(text) for text in texts)
     if not answer_text or len(answer_text) > _LONGEST_ANSWER + 5 * len(gold_text):
         return False
     if squeeze(gold_text) == squeeze(answer_text):
         return True
     if not gold_text:
         raise Unreadable(gold)
+    if (cases := read_cases(gold_text)) is not None:
+        given = read_cases(answer_text)
+        return given is not None and same_cases(cases, given, lambda one, other: _compare_nodes(one, other, leaf))
     readings = [part for part in _APPROXIMATELY.split(gold_text) if part]
     if len(readings) > 1 or readings != [gold_text]:
         # `\dfrac23 \approx 0.67`: the answer may be either.
         return any(compare(reading, answer_text, leaf) for reading in readings if not is_name(reading))
+    if (behind := behind_label(gold_text, answer_text)) is not None and compare(gold_text, behind, leaf):
+        return True
     if is_text(gold_text):
         return same_words(gold_text, answer_text) or states_words(gold_text, answer_text)
     if is_nothing(gold_text) and is_nothing(answer_text):
@@ -105,7 +117,7 @@ def compare(gold: str, answer: str, leaf: Leaf) -> bool:
 
 def _without_words(text: str) -> str:
     """Write a fraction in words as a fraction, before its `and` parts it (`two and a half`), and all numbers as a set."""
-    text = _FOR_ALL.sub("", text) or text
+    text = _ITS_KIND.sub("", _FOR_ALL.sub("", text) or text)
     text = _ALL_BUT.sub(r"\\mathbb{R}\\setminus\\{\1\\}", text)
     words = IN_TEXT.sub(r"\1", text)
     if _ALL_NUMBERS.fullmatch(words):
@@ -117,7 +129,10 @@ def _without_words(text: str) -> str:
 
 
 _ALL_NUMBERS = re.compile(
-    r"\s*(?:(?:all|any|the|every) real(?: number)?s?|(?:全体|一切|任意|所有)实数)\s*", re.IGNORECASE
+    r"\s*(?:(?:all|any|the|every) real(?: number)?s?(?: [a-z])?|(?:全体|一切|任意|所有)实数)\s*", re.IGNORECASE
+)
+_ITS_KIND = re.compile(
+    r"^\\text\{\s*(?:the )?(?:number|integer|value|letter|expression|quantity)\s*\}\s*(?=\S)", re.IGNORECASE
 )
 # `f(x) = 2x + 3 \text{ for all } x`
 _FOR_ALL = re.compile(
@@ -145,6 +160,12 @@ def _approximate(answer: str) -> list[str]:
 
 
 def _compare_nodes(gold: Node, answer: Node, leaf: Leaf) -> bool:
+    if gold.kind in _VECTORS and answer.kind == "value":
+        answer = in_unit_vectors(answer.text) or answer
+        if gold.kind == "matrix":
+            answer = multiple_of_identity(answer.text, gold.shape) or answer
+    elif gold.kind == "value" and answer.kind in _VECTORS:
+        gold = in_unit_vectors(gold.text) or gold
     if gold.kind == "value":
         return _compare_value(gold, answer, leaf)
     if gold.name and answer.name and gold.name != answer.name:

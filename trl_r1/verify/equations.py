@@ -67,12 +67,17 @@ def value_of(sides: list[str], leaf: Leaf) -> str | None:
     for side in sides[:-1]:
         if side and not is_name(side) and not _BINDS.match(side) and not _GOES_ON.fullmatch(side):
             side = side.replace("\\$", "")
+            if (based := _in_bases(side)) is not None and (total := in_base(last)) is not None:
+                if not compare_quantities(str(total), based, leaf):
+                    return None
+                continue  # `4_6 + 14_6 = 22_6`, `5_{10} = 101_2`
             if side == "e" and numeric:
                 continue  # an eccentricity
-            if in_base(last) is not None and in_base(side) == in_base(last):
-                continue  # `5_{10} = 101_2`
             if numeric and has_letters(side):
-                if not _names_a_number(side):
+                computed = (
+                    side is sides[0] and len(sides) > 2 and len(letters(side)) > 1
+                )  # `2a + 3b = (4 - 2i) + 3i = 4 + i`
+                if not (computed or _names_a_number(side) or _in_other_letters(sides[0], side)):
                     return None
                 continue
             try:
@@ -86,6 +91,20 @@ def value_of(sides: list[str], leaf: Leaf) -> str | None:
 def _names_a_number(side: str) -> bool:
     """Tell whether a side with letters is what was asked for (`a + b`, `xy`) and no equation to be solved (`2x`)."""
     return not re.search(r"\d", re.sub(r"_\{?\w+\}?|(?<=[A-Za-z])\([^()]*\)", "", side))
+
+
+def _in_other_letters(name: str, side: str) -> bool:
+    """Tell whether a chain begins with a name that this side of it does not hold: `DF = 2 DQ = 8`."""
+    return side != name and is_name(name) and name_key(name) not in name_key(side)
+
+
+_BASED = re.compile(r"\(?\b([0-9A-F]{1,40})\)?\s*_\s*\{?\s*(\d{1,2})\s*\}?")
+
+
+def _in_bases(side: str) -> str | None:
+    """Write the numbers of a side that name their base in base ten; `None` where none does."""
+    written = _BASED.sub(lambda found: str(in_base(found[0])), side)
+    return written if written != side and "None" not in written else None
 
 
 # What was asked for, whatever letters it holds: a limit, a sum, an integral, a derivative.

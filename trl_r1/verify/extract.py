@@ -12,14 +12,17 @@ Where the answer stands, in this order; what stands more than 100,000 characters
 5. the last formula of the last line that is not blank, with those that a comma, `and` or `or` joins to it; else its last
    number. Three numbers or more in a row, or two with an `and` or `or` between, are a list: naming every number answers with
    none of them. A unit behind it belongs to it, and what the sentence says beside its value ([`~verify.clauses`]) does not. Bullets
-   at the end that are values are a list. Else the words in bold type, a yes or no, or a sentence that holds no number.
+   at the end that are values are a list. A number in words counts where it ends the last sentence behind its verb. Else the words in bold type, a yes or no, or a sentence that holds no number.
 
 What stands in a question, or in a clause of prose (3 and 5) that denies it ("The answer is not 4"), is no answer.
 """
 
 import re
 
+from .normal import normalise
 from .prose import ANCHOR, PROSE, TEXT_GROUP, after_anchor, bulleted, is_expression, last_of_last_line, taken_back
+from .prose_numbers import unit_behind
+from .units import take_unit, unit_named
 from .words import is_noun_phrase
 
 
@@ -170,11 +173,52 @@ def _boxed(text: str) -> str | None:
         contents[-1] += (
             f" = {offered[1]}"  # `\\boxed{\\frac34}$ or $0.75$` says the same twice, `\\boxed{4}$ or $5$` nothing
         )
+    elif len(contents) == 1 and (unit := _unit_behind(text, joined[-1][1])) and _lacks_a_unit(contents[0]):
+        contents[0] += rf"\text{{ {unit}}}"
     if len(joined) > 1 and not offered:
         names = [_NAMED_BOX.search(_plain(text[max(0, start - 40) : start])) for start, _, _ in joined]
         if all(names) and not any("=" in content for content in contents):
             contents = [f"{name[1]} = {content}" for name, content in zip(names, contents, strict=True)]
     return ", ".join(contents) or None
+
+
+# Right behind a box, in its formula: `\boxed{18}\text{ cm}^2`.
+_UNIT_IN_FORMULA = re.compile(
+    r"(?:\\[ ,;:!]|[~\s])*\\(?:text|mathrm|textrm|mbox)\s*\{\s*([A-Za-z. /]{1,20}|[\u3400-\u9fff/]{1,8})\s*\}(\s*\^\s*\{?[23]\}?)?"
+)
+_END_OF_FORMULA = re.compile(r"(?:\\[)\]]|\$|\*){1,4}")
+# What makes another unit of one in prose: `cm$^2$`, `feet squared`, `miles per hour`, `元/千克`.
+_UNIT_GOES_ON = re.compile(
+    r"\s*(?:[/^²³每]|\$?\s*\^|\\(?![\])])|(?:squared|cubed|per|an?|each|every|and|in (?:an?|one|each|every))\b|\d)"
+)
+_POWER = re.compile(r"[²³]|\^\{?[23]\}?")
+_BY_EACH = re.compile(r"每[^。，,.]{0,15}$")
+
+
+def _unit_behind(text: str, end: int) -> str:
+    """Return the known unit that directly follows a box; empty where none does, or what follows it makes another of it."""
+    if _BY_EACH.search(text[max(0, end - 80) : end].rpartition("\\boxed")[0]):
+        return ""
+    if found := _UNIT_IN_FORMULA.match(text, end):
+        name, goes_on = found[1].strip() + (found[2] or "").replace(" ", ""), found.end()
+        known = unit_named(name).known
+    else:
+        closing = _END_OF_FORMULA.match(text, end)
+        end = closing.end() if closing else end
+        name = unit_behind(text, end)
+        word = name.partition("^")[0]
+        known, goes_on = bool(name), text.find(word, end) + len(word)
+        if power := _POWER.match(text, goes_on):
+            goes_on = power.end()
+    return name if known and not _UNIT_GOES_ON.match(text, goes_on) else ""
+
+
+def _lacks_a_unit(content: str) -> bool:
+    """Tell whether a box holds one value without a unit of its own."""
+    one_value = re.search(r"\d", content) and not re.search(
+        r",(?!\d{3}(?!\d))|[;<>:%]|\\(?:text|le|ge|in|begin|pm)|\bor\b", content
+    )
+    return bool(one_value) and take_unit(normalise(content))[1] is None
 
 
 def _plain(text: str) -> str:

@@ -6,7 +6,7 @@ Sets of real numbers, compared without computer algebra: intervals, their unions
 import itertools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -83,6 +83,18 @@ def same_set(gold: Node, answer: Node, same: Callable[[str, str], bool] | None =
     return found if found or len(one[1]) == 1 else _match(one[1], other[1][::-1], same)
 
 
+def divide_the_line(nodes: Sequence[Node]) -> bool:
+    """Tell whether conditions on one letter, with known ends, hold of each real number exactly once between them."""
+    found = [condition for node in nodes if (condition := _read(node)) is not None]
+    if len(found) < len(nodes) or len({letter for letter, _ in found}) != 1:
+        return False
+    pieces = [(*piece.ends, piece) for _, pieces in found for piece in pieces if piece.ends is not None]
+    pieces.sort(key=lambda one: one[:2])
+    if len(pieces) < sum(len(pieces) for _, pieces in found) or (pieces[0][0], pieces[-1][1]) != (-math.inf, math.inf):
+        return False
+    return all(a[1] == b[0] and a[2].high_in != b[2].low_in for a, b in itertools.pairwise(pieces))
+
+
 def _match(gold: list[Piece], answer: list[Piece], same: Callable[[str, str], bool]) -> bool:
     return all(
         (g.low_in, g.high_in) == (a.low_in, a.high_in)
@@ -102,13 +114,13 @@ def _same_end(gold: str, answer: str, same: Callable[[str, str], bool]) -> bool:
 def _read(node: Node) -> tuple[str | None, list[Piece]] | None:
     """Return the letter of a condition, `None` for a set, with the pieces."""
     if node.kind == "value":
-        return _condition(node.text)
+        return _named(_condition(node.text), node.name)
     if node.kind == "list":  # `x \\ge -3, x \\le 2`, `x \\ne 1, 3`
         unequal = _UNEQUAL.match(node.text)
         return (
             _condition(node.text)
             if unequal and "\\ne" not in unequal[2]
-            else _intersection([_read(item) for item in node.items])
+            else _intersection([_named(_read(item), node.name) for item in node.items])
         )
     if node.kind == "union":
         pieces: list[Piece] = []
@@ -126,6 +138,11 @@ def _read(node: Node) -> tuple[str | None, list[Piece]] | None:
         return None
     low, high = (item.text for item in node.items)
     return _interval(node.name or None, low, node.shape[0] == "[", high, node.shape[1] == "]")
+
+
+def _named(found: tuple[str | None, list[Piece]] | None, name: str) -> tuple[str | None, list[Piece]] | None:
+    r"""Give a set the letter that is said to be in it: `x \in \mathbb{R}`."""
+    return (name, found[1]) if found is not None and found[0] is None and name else found
 
 
 def _intersection(found: list[tuple[str | None, list[Piece]] | None]) -> tuple[str | None, list[Piece]] | None:
@@ -176,7 +193,8 @@ def _condition(text: str) -> tuple[str | None, list[Piece]] | None:
             return None
         return None, _without(split_elements(without[1]) if without else [])
     if unequal := _UNEQUAL.match(text):
-        return unequal[1], _without(split_elements(unequal[2]))
+        points = split_elements(unequal[2])
+        return unequal[1], _without([point for one in points for point in _both_signs(one)])
     parts = [part.strip() for part in _SIGN.split(text)]
     signs, ends = parts[1::2], parts[::2]
     if any(_NEGATIVE_LETTER.fullmatch(part) for part in ends):  # `-x > -1` is `x < 1`
@@ -199,6 +217,11 @@ def _condition(text: str) -> tuple[str | None, list[Piece]] | None:
     low = ends[0] if at else _NEGATIVE_INFINITY
     high = ends[-1] if at < len(ends) - 1 else _INFINITY
     return _interval(squeeze(ends[at]), low, at > 0 and closed[0], high, at < len(ends) - 1 and closed[-1])
+
+
+def _both_signs(point: str) -> list[str]:
+    size = point.strip().removeprefix("\\pm").strip()
+    return [size, f"-{size}"] if size != point.strip() else [point]
 
 
 def _mirrored(found: tuple[str | None, list[Piece]] | None) -> tuple[str | None, list[Piece]] | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from .typography import typography
-from .words import MULTIPLIERS, number_in_words
+from .words import DENIAL, MULTIPLIERS, number_in_words
 
 
 _Rule = tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[str]], str]]
@@ -30,6 +30,7 @@ _FONT = re.compile(
 )
 # What parts two values outside of matrices: `1 & 2`, `x = 1 \quad y = 2`.
 _COLUMN = re.compile(r"\s*\\?&\s*|(?<=[\w}])\s*\\q?quad\s*(?=[A-Za-z](?:_\{?\w\}?)?\s*=)")
+_ALIGNED = re.compile(r"\s*&\s*(?==)|(?<==)\s*&\s*")  # `x &= 1` in a system
 _PLAIN = re.compile(r"-?[0-9]{1,30}|[A-Za-z]")
 _COMPARISON = re.compile(r"([<>!])=(?!=)")
 _COLOUR = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|rm|it)(?=[\s\d\\])|\\tag\s*\{[^{}]*\}")
@@ -208,7 +209,7 @@ def _without_math_delimiters(text: str) -> str:
 def _text_group(found: re.Match[str]) -> str:
     """Write a text group as what it prints: a connector, mathematics, or words, with a number in front outside of them."""
     word = found[1].strip()
-    if word.lower() in ("and", ",", ", and", "和", "与"):
+    if word.lower() in ("and", ",", ", and", "和", "与", "且"):
         return ","
     if word.lower() in ("or", ", or", "或", "or equivalently"):
         return r" \lor "
@@ -222,6 +223,10 @@ def _text_group(found: re.Match[str]) -> str:
         return rf"{number[1]} \text{{{number[2]}}}"
     if re.fullmatch(r"[\u3400-\u9fff]+\s*\d[\d.,]*\s*[\u3400-\u9fff]*", word):  # `共90元`
         return word
+    if bracketed := re.fullmatch(r"\(([\u3400-\u9fff]{1,6})\)", word):  # `90（元）`
+        return rf"\text{{{bracketed[1]}}}"
+    if (option := _OPTION_IN_TEXT.fullmatch(word)) and not DENIAL.search(word):
+        return rf"\text{{({option[1]})}} \text{{{option[2]}}}"
     if ratio := re.fullmatch(r"(\d+)\s+to\s+(\d+)", word):
         return f"{ratio[1]}:{ratio[2]}"
     if equation := re.fullmatch(r"([A-Za-z])\s*=\s*([-+]?\d[\d,.]*)", word):
@@ -230,6 +235,10 @@ def _text_group(found: re.Match[str]) -> str:
 
 
 _DIGITS_IN_TEXT = re.compile(r"\d{1,2}:\d\d\s*[ap]\.?\s?m\.?|-?\d+(?:, -?\d+)*(?:,? (?:and|or) -?\d+)", re.IGNORECASE)
+
+
+# `\text{C. Parabola}`, and no two labels
+_OPTION_IN_TEXT = re.compile(r"\(?([A-H])(?:[.:]|\)[.:]?)\s+((?=.*[^\W\d_]{3})(?!.*\b(?:[A-H]|and|or)\b)\S.*)")
 
 
 def _multiplied(found: re.Match[str]) -> str:
@@ -334,6 +343,7 @@ _LATEX: tuple[_Rule, ...] = (
     (("|", ":", "mid"), _PLAIN_SET_BUILDER, r"\\{\1\\}"),
     ((" to ",), _PLAIN_RATIO, r"\1:\2"),
     (("{",), _PLAIN_SET, r"\\{\1\\}"),
+    (("&",), _ALIGNED, ""),
     (("frac",), _FRACTION, r"\\frac"),
     (("\\",), _SYNONYMS, lambda found: _SYNONYM[found[1]] + " "),
     (("\\math", "\\b", "\\it", "\\rm"), _FONT, lambda found: found[1] or found[2] or ""),

@@ -11,14 +11,19 @@ from .prose_numbers import (
     CLAUSE_END,
     EITHER_WORD,
     LISTED,
+    NOT_STATED,
     NUMBER,
+    STATES,
     TEXT_GROUP,
     denied,
     number_in,
     says,
+    stated_in_two_numbers,
+    stated_in_words,
     unit_behind,
+    words_in_bold,
 )
-from .words import DENIAL, NUMBER_IN_WORDS, changes, is_noun_phrase
+from .words import DENIAL, NUMBER_IN_WORDS, changes, is_noun_phrase, says_a_number
 
 
 ANCHOR = re.compile(
@@ -46,17 +51,15 @@ _WORDS = re.compile(
     r"(?<![\\A-Za-z])(?:(?!sqrt)[A-Za-z]{4,}|the|and|are|is|it|its|we|so|of|not|has|get|you|was|for|all|by)(?![A-Za-z])|[\u3400-\u9fff]",
     re.IGNORECASE,
 )
-_STATES = re.compile(
-    r"\b(?:is|are|be|equals|equal to|get|obtain|gives|that|has|takes?|took|needs?|costs?)\b:?|[:：=]|等于|[是为得]",
-    re.IGNORECASE,
-)
 
 
 def is_expression(text: str) -> bool:
     """Tell whether a text is an answer by itself rather than prose around one."""
     if not text or len(text) > _LONGEST_WHOLE or (text.count("\n") > 2 and "matrix" not in text):
         return False
-    if (re.search(r"\d", text) and DENIAL.search(text)) or re.search(r"\\[\])]\s*[A-Za-z]{2}", text):
+    if (re.search(r"\d", text) and DENIAL.search(text)) or re.search(
+        r"\\[\])]\s*[A-Za-z]{2}|\n\s*(?:So|Thus|Hence|Therefore)\b", text
+    ):
         return False
     if "**" in text and (bold := BOLD.search(text)) and len(bold[0]) < len(text.strip(" .")):
         return False
@@ -167,12 +170,22 @@ def last_of_last_line(text: str) -> str | None:
         return line.strip("*").strip() or None
     statement = None
     for sentence in reversed(_SENTENCES.split(line)):
-        if found := _ALL_BUT.search(sentence):
-            return _BARE_DOLLARS.sub("", sentence[found.start() :])
+        if all_but := _ALL_BUT.search(sentence):
+            return _BARE_DOLLARS.sub("", sentence[all_but.start() :])
+        if _CHECK.match(sentence):
+            continue
+        if found := stated_in_two_numbers(sentence):
+            return found
+        if option := _OPTION.match(sentence):
+            return None if DENIAL.search(sentence) else rf"\text{{({option[1]})}} {option[2] or ''}"
         sentence = main_clause(_said_again(sentence))
         sentence = _POWER_OF_UNIT.sub(r"^\1", sentence)
         sentence = _NAMED_FIGURE.sub(lambda found: found[1].strip(), sentence)
+        if stated := words_in_bold(sentence) or stated_in_words(sentence):
+            return stated
         if formulas := list(_FORMULA.finditer(sentence)):
+            if (bold := _only_value_in_bold(sentence[formulas[-1].end() :])) is not None:
+                return bold
             if _NUMBER_LAST.fullmatch(sentence, formulas[-1].end()):
                 return number_in(sentence[formulas[-1].end() :], last=True)
             return _formulas(sentence, formulas)
@@ -193,10 +206,10 @@ def last_of_last_line(text: str) -> str | None:
         if stated := yes_or_no(sentence):
             return stated
         if bold := BOLD.findall(sentence):
-            stated = len(bold) == 1 and not _NOT_STATED.search(sentence) and not DENIAL.search(sentence)
+            stated = len(bold) == 1 and not NOT_STATED.search(sentence) and not DENIAL.search(sentence)
             return str(bold[0]).strip() if stated else None
         if statement is None:
-            said = _WORDS.search(sentence) and not DENIAL.search(sentence) and not _NOT_STATED.search(sentence)
+            said = _WORDS.search(sentence) and not DENIAL.search(sentence) and not NOT_STATED.search(sentence)
             statement = sentence if said and 8 < len(sentence) <= 120 else ""
     return statement or None
 
@@ -216,7 +229,9 @@ def _values_in_bold(sentence: str) -> str | None:
 def _only_value_in_bold(sentence: str) -> str | None:
     """Return the one value in bold type of a sentence that holds other numbers: `It costs **\\$64** for 16 glasses.`"""
     found = list(BOLD.finditer(sentence)) if "**" in sentence else []
-    if len(found) != 1 or not re.search(r"\d", found[0][1]) or not is_expression(found[0][1]):
+    if len(found) != 1 or not is_expression(found[0][1]):
+        return None
+    if not re.search(r"\d", found[0][1]) and not says_a_number(found[0][1]):
         return None
     return None if denied(sentence, found[0].start(1), found[0].end(1)) else found[0][1].strip()
 
@@ -229,6 +244,12 @@ _NAMED_VALUES = re.compile(
 # The number belongs to a date, and what is said of it are words: `The 100th day will be a Sunday.`
 _DATED = re.compile(
     r"(?:(?:So|Thus|Hence|Therefore),? )?(?:[Tt]he \d+(?:st|nd|rd|th)(?: \w+)?|[A-Z][a-z]{2,8} \d{1,2}(?:st|nd|rd|th)?|(?:In )?\d+ (?:day|week|month|year)s(?: from now| later)?,? (?:it|that))(?:,? \d{4},?)? (?:is|was|will be|falls on|fell on|will fall on) [^\d$]+$"
+)
+_CHECK = re.compile(r"[(（]?(?:Check|Verification|检验|验算)\s*[:：]")
+# Which option is right, maybe with what it says: `The correct choice is **(C)** $x^2$.`
+_OPTION = re.compile(
+    r"(?i:(?:(?:so|thus|hence|therefore),? )?(?:the )?(?:correct |right |best )(?:answer )?(?:option|choice) is):?\s+\$?(?:\*\*)?\(?([A-H])\)?(?:\*\*)?\$?"
+    r"(?:[.:]?\s+(\$[^$]+\$)|,? (?:because|since)\b.*)?[.\s]*$"
 )
 _POWER_OF_UNIT = re.compile(r"(?<=[A-Za-z])\$\s*\^\s*\{?([23])\}?\s*\$")  # `24 cm$^2$`
 _NO_SOLUTION = re.compile(r"\bhas no (?:real |integer |such )?(?:solutions?|roots?)[.\s]*$", re.IGNORECASE)
@@ -261,7 +282,8 @@ def _formulas(sentence: str, formulas: list[re.Match[str]]) -> str | None:
 
 _WHILE = re.compile(r",? (?:while|whereas) ")
 _BULLET = re.compile(r"(?:[-*•–]|\(?\d{1,2}[.)])\s+(?=\S)")
-_OF_A_LIST = re.compile(r"(?:\\?[A-Za-z]+(?:_\{?\w+\}?)?\s*=)?[^=A-Za-z]*(?:\\[A-Za-z]+[^=A-Za-z]*)*[a-z]?")
+_TERMS = r"[^=A-Za-z]*(?:\\[A-Za-z]+[^=A-Za-z]*)*"
+_OF_A_LIST = re.compile(rf"(?:\\?[A-Za-z]+(?:_\{{?\w+\}}?)?\s*=)?(?:{_TERMS}=)?{_TERMS}[a-z]?")
 
 
 def bulleted(lines: list[str]) -> str | None:
@@ -318,10 +340,6 @@ def yes_or_no(sentence: str) -> str | None:
 
 _YES_OR_NO = re.compile(r"\**(yes|no)\**\s*[,.:;!—–-]", re.IGNORECASE)
 _TURNED = re.compile(r"\b(?:but|wait|if|actually|or|unless|except|only)\b|[?？]", re.IGNORECASE)
-_NOT_STATED = re.compile(
-    r"\b(?:but|any\w*|every\w*|except|unlike|than|or|if|either|both|before|after|nearly|almost)\b|[?？]|或|前|后",
-    re.IGNORECASE,
-)
 
 
 def _inside_formula(found: re.Match[str]) -> str:
@@ -360,7 +378,7 @@ def sentence_value(text: str) -> str | None:
         or EITHER_WORD.search(text)
     ):
         return None
-    *before, last = _STATES.split(text)
+    *before, last = STATES.split(text)
     last = _LEADING_ADVERB.sub("", last.strip(" .*"))
     if before and last and not says(text) and not re.search(r"\d", " ".join(before)) and is_expression(last):
         return last

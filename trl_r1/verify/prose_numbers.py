@@ -7,7 +7,7 @@ import itertools
 import re
 
 from .units import compound, unit_named
-from .words import DENIAL, STILL_TO_DO, changes
+from .words import DENIAL, NUMBER_IN_WORDS, STILL_TO_DO, changes, says_a_number, without_lead
 
 
 NUMBER = re.compile(
@@ -24,7 +24,7 @@ TEXT_GROUP = re.compile(r"\\(?:text|textbf|textrm|mbox|textnormal)\s*\{([^{}]*)\
 # Beside a number of prose: what makes another of it, or says where it lies.
 _BEFORE_NUMBER = re.compile(
     r"(?:\b(?:than|close to|near|exceeds?|surpass(?:es)?|least|most|over|under|below|above|within|almost|nearly|half|twice|thrice|double|triple|times|plus|minus|"
-    r"negative|between|beyond|up to|anything but|all but|负|大于|小于|超过|不到)|[<>≤≥]|\\(?:le|ge|lt|gt)q?|"
+    r"negative|between|beyond|(?<!add )(?<!adds )(?<!adding )up to|anything but|all but|负|大于|小于|超过|不到)|[<>≤≥]|\\(?:le|ge|lt|gt)q?|"
     r"\d\s*(?:to|through|[-–—~]|到|至)|"
     r"(?:squares?|cubes?|roots?|reciprocal|half|third|quarter|inverse|opposite|negative|multiples?|powers?|factorial|logarithm|double|"
     r"percent|fraction|factors?|divisors?|out|instead)\s+of)\s*[$(]*$",
@@ -37,6 +37,14 @@ _BEHIND_NUMBER = re.compile(
     re.IGNORECASE,
 )
 BOLD = re.compile(r"(?<![*A-Za-z\d_)}])\*\*([^*\s][^*:：\n]{0,80})\*\*(?!\s*[:：])")
+STATES = re.compile(
+    r"\b(?:is|are|be|equals|equal to|get|obtain|gives|that|has|takes?|took|needs?|costs?)\b:?|[:：=]|等于|[是为得]",
+    re.IGNORECASE,
+)
+NOT_STATED = re.compile(
+    r"\b(?:but|any\w*|every\w*|except|unlike|than|or|if|either|both|before|after|nearly|almost)\b|[?？]|或|前|后",
+    re.IGNORECASE,
+)
 _MORE_ARE_NEEDED = re.compile(r" more(?:[.\s]*$| (?!than)\w)")
 _NEEDED = re.compile(r"\b(?:needs?|must|ha(?:s|ve) to)\b", re.IGNORECASE)
 _LEFT_OPEN = re.compile(
@@ -138,3 +146,80 @@ def number_in(text: str, last: bool) -> str | None:
             if compound(both) is not None:
                 return both
     return _with_unit(text, found[at])
+
+
+_CONCLUSION = re.compile(r"(?:^|,)\s*(?:and )?(?:so|thus|hence|therefore)\b,?\s*", re.IGNORECASE)
+# Of a named thing, not of a value: `$5$ is the **answer**` says nothing beside the 5.
+_BOLD_LAST = re.compile(
+    r"(?:(?<!\bwhich)(?<!\bthat)(?<!\bthis)(?<=[A-Za-z])|\$[A-Za-z](?:\([A-Za-z]\))?\$)\s+(?:is|are|defined for) (?:an? |the )?"
+    r"\*\*(?!(?i:.*\b(?:answer|solution|value|correct|right|unique|result|only|required|final|true|valid|maximum|minimum)\b))"
+    r"([A-Za-z][a-z]+(?: [a-z]+){0,3})\*\*[.\s]*$"
+)
+_BOLD_THAT = re.compile(r"\b[Ii]t(?:['’]s| is| was) (?:an? |on )?\*\*([A-Z][a-z]+)\*\* (?:that|who|when)\b")
+
+
+def words_in_bold(sentence: str) -> str | None:
+    """Return the words in bold type that end a sentence of formulas (`$f(-x) = -f(x)$, so f is an **odd function**.`) or that it is about."""
+    if "**" not in sentence:
+        return None
+    found = _BOLD_THAT.search(sentence) or (
+        _BOLD_LAST.search(sentence, max(0, len(sentence) - 150)) if "$" in sentence else None
+    )
+    if (
+        found is None
+        or DENIAL.search(_CONCLUSION.split(sentence)[-1])
+        or NOT_STATED.search(sentence[max(0, found.start() - 40) :])
+    ):
+        return None
+    return found[1]
+
+
+def stated_in_words(sentence: str) -> str | None:
+    """Return the number in words that ends a sentence behind its verb: `The probability is two-thirds.`, `所以是五分之四。`"""
+    clause = sentence.strip(" .。*")
+    if clause.isascii():
+        *before, clause = _CONCLUSION.split(clause)
+        verbs = list(STATES.finditer(clause))
+        stated = clause[verbs[-1].end() :].strip() if verbs else ""
+        if before and not says_a_number(stated):
+            stated = _leading_number(clause)  # `so twelve students leave early`
+    else:
+        clause = re.split("[，,；;：:]|就是", clause)[-1]
+        stated = without_lead(clause)
+    if not stated or re.search(r"[\d$]", clause) or says(clause) or not says_a_number(stated):
+        return None
+    return stated
+
+
+def _leading_number(clause: str) -> str:
+    """Return the number in words that a clause begins with, if it holds no other; empty where there is none."""
+    words = clause.split()
+    for count in (4, 3, 2):
+        said, rest = " ".join(words[:count]), " ".join(words[count:])
+        if says_a_number(said):
+            changed = (changes(rest) and not said.endswith(" of")) or " than " in clause
+            return "" if changed or NUMBER_IN_WORDS.search(rest) else said
+    return ""
+
+
+# `the quotient is 43 (in base 5)`, `the probability is 11 out of 15`, `a 1 in 15 chance that it rains`
+_IN_BASE = re.compile(r"(?<![\w.,])(\d+)\$?,? \(?(?:written )?(?:in )?base[ -](\w+)\)?[.\s*]*$")
+_OUT_OF = re.compile(
+    r"\b(?:probability|chance)\b[^\d]*\bis (\d+) (?:out of|in) (\d+)[.\s*]*$|\ban? (\d+)[ -](?:out of|in)[ -](\d+) (?:chance|probability)\b[^\d]*$"
+)
+_COORDINATES = re.compile(
+    r"(?:横坐标[是为]|x-coordinate (?:is|equals))\s*\$?(-?[\d\\][^\s$，,]{0,30})\$?(?:[，,]\s*|,? and (?:the |its )?)"
+    r"(?:纵坐标[是为]|y-coordinate (?:is|equals))\s*\$?(-?[\d\\][^\s$，,。]{0,30}?)\$?[。.\s]*$"
+)
+
+
+def stated_in_two_numbers(sentence: str) -> str | None:
+    """Return the number with its base, the probability as a fraction, or the point by its coordinates, that ends a sentence."""
+    found = _IN_BASE.search(sentence) or _OUT_OF.search(sentence) or _COORDINATES.search(sentence)
+    if found is None or denied(sentence, found.start(), found.end()):
+        return None
+    if found.re is _IN_BASE:
+        return f"{found[1]} in base {found[2]}"
+    if found.re is _COORDINATES:
+        return f"({found[1]}, {found[2]})"
+    return f"{found[1] or found[3]}/{found[2] or found[4]}"

@@ -36,7 +36,11 @@ _BASE = re.compile(
     r"^\(?\s*(-?(?=[A-Fa-f]{0,8}\d)[0-9A-Fa-f]{1,200})\s*\)?\s*"
     r"(?:_\s*(?:\{\s*(?:\\text\{)?\s*(\w+)\s*\}?\s*\}|(\d+))|(?:\\text\{)?\s*\(?(?:in )?base[ -](\w+)\)?\}?)$"
 )
-_CHOICE_LABEL = re.compile(r"^(?:\\text\{\(?([A-H])\)?[.:]?\}|\(([A-H])\)|([A-H])\)(?=\s))\s*[.:]?\s*(?=\S)")
+_CHOICE_LABEL = re.compile(
+    r"^(?:\\text\{\(?([A-H])\)?[.:]?\}|\(([A-H])\)|([A-H])(?:\)(?=\s)|\.(?=\s+(?!\(?[A-H]\b))))\s*[.:]?\s*(?=\S)"
+)
+_SECOND_LABEL = re.compile(r"\\lor(?![A-Za-z])|\bor\b|\([A-H]\)|^[^\w]*[A-H]\W*$")
+_ONE_LABEL = re.compile(r"\(?[A-H]\)?")
 _RADIANS_PER_DEGREE = r"\cdot\frac{\pi}{180}"
 
 
@@ -68,8 +72,6 @@ def compare_quantities(gold: str, answer: str, leaf: Leaf) -> bool:
     gold_exact = _number(gold_body)
     gold_is_number = gold_exact is not None or not has_letters(gold_body)
     answer_body, answer_unit = take_unit(answer, numeric=gold_is_number)
-    if label := _CHOICE_LABEL.match(answer_body):
-        answer_body, answer_unit = take_unit(answer_body[label.end() :], numeric=gold_is_number)
     gold_base, answer_base = _base(gold_body), _base(answer_body)
     if gold_base or (answer_base and answer_base[1] != "10"):
         return _same_digits(gold_base, answer_base, answer_body)
@@ -209,6 +211,15 @@ def _compare_percentage(
     return ask(leaf, gold_body, answer_body, hundredth)
 
 
+def behind_label(gold: str, answer: str) -> str | None:
+    r"""Return what stands behind the label of an option (`\text{(A)} s^2`), to a gold that is no label; `None` where there is none."""
+    label = _CHOICE_LABEL.match(answer)
+    if label is None or _ONE_LABEL.fullmatch(IN_TEXT.sub(r"\1", gold).strip()):
+        return None
+    behind = answer[label.end() :]
+    return None if _CHOICE_LABEL.match(behind) else behind
+
+
 def same_words(gold: str, answer: str) -> bool:
     """Compare a gold that is made of words and letters alone with an answer."""
     if re.match(r"[-+]", answer) and not re.match(r"[-+]", gold):
@@ -226,7 +237,13 @@ def same_words(gold: str, answer: str) -> bool:
     if is_nothing(gold) and is_nothing(answer):
         return True
     label = _CHOICE_LABEL.match(answer)
-    if label and not DENIAL.search(answer) and len(gold_words) == 1 and len(gold_words[0]) == 1:
+    if (
+        label
+        and not _SECOND_LABEL.search(answer, label.end())
+        and not DENIAL.search(answer)
+        and len(gold_words) == 1
+        and len(gold_words[0]) == 1
+    ):
         return gold_words[0].upper() == (label[1] or label[2] or label[3])
     single = all(len(word) == 1 for word in gold_words) and len(gold_words) > 1
     return single and sorted(gold_words) == sorted(answer_words)
@@ -237,13 +254,14 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _IS = re.compile(
-    r"[^.?!,]{1,70}\s+(?:is|are|was|were|will be|would be|must be|falls? on|will fall on|happen(?:s|ed)|occurs?|occurred|took place|represents?|describes?|lies?)\s+(?:\w+ (?=in |on ))?(?:an? |the |on |in )?([^?.!]+)$",
+    r"[^.?!,]{1,70}\s+(?:is|are|was|were|will be|would be|must be|falls? on|fell on|will fall on|happen(?:s|ed)|occurs?|occurred|took place|represents?|describes?|lies?)\s+(?:\w+ (?=in |on ))?(?:an? |the |on |in )?([^?.!]+)$",
     re.IGNORECASE,
 )
 _OPTION = re.compile(
     r"(?:the )?(?:correct )?(?:option|choice)(?: is)? (\(?[A-H]\)?)(?: is (?:the )?(?:correct|right)(?: one| answer| choice)?)?",
     re.IGNORECASE,
 )
+_KIND = re.compile(r"\s+(?:functions?|numbers?|integers?|triangles?|quadrilaterals?|series|sequence|curves?)$")
 _WHO = re.compile(r"\s+(?:who|that|which)\b.*")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _VERB = re.compile(
@@ -277,6 +295,9 @@ def states_words(gold: str, answer: str) -> bool:
         said = _WHO.sub("", told[1]).strip()
         if same_words(gold, said) or (len(words) > 2 and same_words(gold, said.rpartition(" ")[0]) and said.islower()):
             return True
+    kind = _KIND.search(sentence)
+    if kind and sentence.islower() and same_words(gold, sentence[: kind.start()]):
+        return True  # `odd function`
     if words.endswith("s") and re.fullmatch(
         rf"(?:the|it|this)(?: \w+){{0,2}} {re.escape(words)}", sentence, re.IGNORECASE
     ):

@@ -36,7 +36,8 @@ class Node:
         items (`tuple[Node, ...]`):
             Its elements; a matrix's, row by row.
         shape (`str`):
-            Brackets of an interval (`"(]"`), size of a matrix (`"2x3"`), or the half of the day (`"a"`, `"p"`).
+            Brackets of an interval (`"(]"`), size of a matrix (`"2x3"`), the half of the day (`"a"`, `"p"`), or what made a list
+            (`"or"`, `"\pm"`).
         name (`str`):
             What the answer calls the value (`x` in `x = 3`), without spaces.
     """
@@ -56,7 +57,7 @@ _MATRIX = re.compile(
 _SYSTEM = re.compile(
     r"^(?:\\\{)?\s*\\begin\s*\{(cases|array|aligned|gathered)\}(?:\{[lcr\s]*\})?([^&]*)\\end\s*\{\1\}$", re.DOTALL
 )
-_ROW_END = re.compile(r"\\\\(?:\s*\[[^\]]*\])?")
+ROW_END = re.compile(r"\\\\(?:\s*\[[^\]]*\])?")
 _AND = r"(?<![A-Za-z\\])and(?![A-Za-z])"
 _OR = r"(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![A-Za-z])|或"
 _CONNECTOR = re.compile(rf"\s*(?:[,;]?\s*(?:{_AND}|{_OR})|[;,]|[和与])\s*")
@@ -142,7 +143,7 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
         inner = _take_apart(text[member.end() :], as_list, depth + 1)
         return inner if member[1].startswith("(") else replace(inner, name=name_key(member[1]))
     if (system := _SYSTEM.match(text)) and (system[1] != "array" or "=" in system[2]):
-        rows = [row.strip(" ,;.") for row in _ROW_END.split(system[2]) if row.strip(" ,;.")]
+        rows = [row.strip(" ,;.") for row in ROW_END.split(system[2]) if row.strip(" ,;.")]
         if len(rows) == 1:
             return _take_apart(rows[0], as_list, depth + 1)
         return _listed(", ".join(rows), [_take_apart(row, as_list, depth + 1) for row in rows])
@@ -168,15 +169,21 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
         opening, closing, inside = enclosed
         if opening == "\\{" and (condition := _SET_BUILDER.match(inside)):
             described = _take_apart(condition[2], as_list, depth + 1)
-            if _is_set(described):
+            if _is_set(described) or (described.kind == "list" and all(_is_set(item) for item in described.items)):
                 return described
         elements = split_elements(inside, in_brackets=True)
         if opening == "\\{":
             items = tuple(_take_apart(e, as_list, depth + 1) for e in elements) if inside.strip() else ()
+            items = tuple(one for item in items for one in (item.items if item.shape == "\\pm" else (item,)))
             return Node("set", text, items, opening + closing)
         if len(elements) > 1:
             kind = {"()": "round", "[]": "square"}.get(opening + closing, "half")
             nodes = tuple(_take_apart(element, as_list, depth + 1) for element in elements)
+            if kind == "square" and all(
+                node.kind == "square" and len(node.items) == len(nodes[0].items) for node in nodes
+            ):
+                cells = tuple(cell for node in nodes for cell in node.items)  # `[[2, 1], [7, -2]]`
+                return Node("matrix", text, cells, f"{len(nodes)}x{len(nodes[0].items)}")
             return Node(kind, text, nodes, opening + closing)
     if text in ("\\emptyset", "\\text{empty set}"):
         return Node("set", text, (), "\\{\\}")
@@ -198,8 +205,47 @@ def _take_apart(text: str, as_list: bool, depth: int) -> Node:
         return _equation(text, sides[0], sides[1], as_list, depth)
     if len(_PLUS_MINUS.findall(text)) == 1 and len(sides) == 1:
         both = (_PLUS_MINUS.sub("+", text), _PLUS_MINUS.sub("-", text))
-        return Node("list", text, tuple(Node("value", sign.strip().removeprefix("+").strip()) for sign in both))
+        items = tuple(Node("value", sign.strip().removeprefix("+").strip()) for sign in both)
+        return Node("list", text, items, "\\pm")
     return Node("value", text)
+
+
+def in_unit_vectors(text: str) -> Node | None:
+    r"""Read a sum of `\mathbf{i}, \mathbf{j}, \mathbf{k}` with numbers before them as a tuple; `None` for anything else."""
+    terms = list(_UNIT_VECTOR.finditer(text := text.rpartition("=")[2].strip()))
+    found = {term[3]: term for term in terms}
+    if (
+        not 1 < len(terms) == len(found)
+        or "".join(term[0] for term in terms) != text
+        or not all(term[1] for term in terms[1:])
+    ):
+        return None
+    coefficients = [
+        f"{found[letter][1].strip('+')}{found[letter][2].strip() or 1}" if letter in found else "0"
+        for letter in ("ijk" if "k" in found else "ij")
+    ]
+    return Node("round", text, tuple(Node("value", coefficient) for coefficient in coefficients), "()")
+
+
+def multiple_of_identity(text: str, shape: str) -> Node | None:
+    r"""Read `-64\mathbf{I}`, `3I_2` and `\mathbf{0}_{2 \times 2}` as a square matrix of a shape (`"2x2"`); `None` for anything else."""
+    rows, _, columns = shape.partition("x")
+    found = _IDENTITY.fullmatch(text) or _ZERO_MATRIX.fullmatch(text)
+    if found is None or rows != columns or (found["size"] or rows) != rows:
+        return None
+    factor = found[1] if found[1] not in ("", "-") else f"{found[1]}1"
+    cells = [factor if k % (int(rows) + 1) == 0 else "0" for k in range(int(rows) ** 2)]
+    return Node("matrix", text, tuple(Node("value", cell) for cell in cells), shape)
+
+
+_SIZE = r"\s*_\s*\{?\s*(?P<size>\d)(?:\s*\\times\s*(?P=size))?\s*\}?"
+_IDENTITY = re.compile(
+    rf"(-?(?:\d+(?:\.\d+)?|\\frac\{{\d+\}}\{{\d+\}})?)\s*(?:\\cdot\s*)?(?:\\mathbf\s*)?I(?:{_SIZE})?"
+)
+_ZERO_MATRIX = re.compile(rf"(0){_SIZE}")
+_UNIT_VECTOR = re.compile(
+    r"([-+]?)\s*((?:\\(?:frac|sqrt)(?![A-Za-z])|[\d.{}/\s])*?)\s*(?:\\(?:hat|vec|overrightarrow|mathbf)\s*)?\{?\s*\\?([ijk])(?:math)?(?![A-Za-z^_])\s*\}?\s*"
+)
 
 
 def _equation(text: str, left: str, right: str, as_list: bool, depth: int) -> Node:
@@ -237,7 +283,7 @@ def _may_be_point(node: Node) -> bool:
     return node.kind == "round" and "\\infty" not in node.text
 
 
-_CONDITION = re.compile(r"[<>]|\\(?:le|ge)(?![A-Za-z])")
+_CONDITION = re.compile(r"[<>]|\\(?:le|ge|ne)(?![A-Za-z])")
 
 
 def _listed(text: str, nodes: list[Node]) -> Node:
@@ -248,10 +294,12 @@ def _listed(text: str, nodes: list[Node]) -> Node:
     if all(names) and 1 < period < len(names) and names == names[:period] * (len(names) // period):
         groups = [tuple(flat[start : start + period]) for start in range(0, len(flat), period)]
         flat = [Node("round", ", ".join(item.text for item in group), group, "()") for group in groups]
-    elif len(nodes) > 1 and all(node.kind == "list" and node.name == nodes[0].name for node in nodes):
+    elif len(nodes) > 1 and all(
+        node.kind == "list" and node.shape != "\\pm" and node.name == nodes[0].name for node in nodes
+    ):
         flat = [replace(node, kind="round", shape="()") for node in nodes] if not nodes[0].name else flat
-    elif names and names[0] and not any(names[1:]) and flat[0].kind == "value":
-        flat = [replace(item, name=names[0]) for item in flat]  # `x = 1, 2`
+    elif names and names[0] and set(names[1:]) <= {names[0], ""} and flat[0].kind == "value":
+        flat = [replace(item, name=names[0]) for item in flat]  # `x = 1, 2`, `x = \\pm 1, \\pm 8`
     return Node("list", text, tuple(flat))
 
 
@@ -321,7 +369,7 @@ def _enclosed(text: str) -> tuple[str, str, str] | None:
 
 
 def _matrix(text: str, body: str, as_list: bool, depth: int, transposed: bool) -> Node:
-    rows = [row for row in _ROW_END.split(body.replace("\\hline", "")) if row.strip()]
+    rows = [row for row in ROW_END.split(body.replace("\\hline", "")) if row.strip()]
     cells = [[_take_apart(normalise(cell), as_list, depth + 1) for cell in row.split("&")] for row in rows]
     width = len(cells[0]) if cells else 0
     if any(len(row) != width for row in cells):

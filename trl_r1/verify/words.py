@@ -183,6 +183,12 @@ def fraction_with_noun(text: str) -> Fraction | None:
 _CHINESE_FRACTION = re.compile(rf"[{CHINESE_NUMERALS}]+分之([{CHINESE_NUMERALS}]+)")
 
 
+def says_a_number(text: str) -> bool:
+    """Tell whether words are a number of more than one, maybe with what is counted behind it."""
+    value = fraction_with_noun(text) or number_with_noun(text)
+    return value is not None and value != 1
+
+
 _NUMBER_WORD = rf"(?:{'|'.join((*_SMALL, *MULTIPLIERS))})"
 NUMBER_IN_WORDS = re.compile(rf"\b{_NUMBER_WORD}(?:(?:[\s-]|\sand\s){_NUMBER_WORD})*\b(?:\s[a-z]+)*", re.IGNORECASE)
 
@@ -318,7 +324,9 @@ def only_leads(prefix: str) -> bool:
 def without_lead(text: str) -> str:
     """Leave out what leads up to a number in Chinese numerals: `原来有十二只鸡`."""
     for start, character in enumerate(text[:_LONGEST]):
-        if start and character in CHINESE_NUMERALS and only_leads(text[:start]):
+        if not start or character not in CHINESE_NUMERALS or text.startswith("一共", start):
+            continue
+        if only_leads(text[:start]):
             return text[start:]
     return text
 
@@ -332,7 +340,7 @@ _CHINESE_VERBS = (
     "还剩 还剩下 剩 剩下 剩余 总共 一共 一共有 共 共有 找回 应找回 应付 要付 付 现在 今年 已经 正好 恰好 有 原有 原来有 原先有 需要 要 至少需要 至少要 至少需 最多能 "
     "最多可以 最多能装 最多可以装 最多可以买 最多能买 可以 可以装 可以买 可以分 可以分给 可以坐 可以做 可以分成 能装 能买 能坐 能做 能 花了 用了 用 共用 得 得到 得了 分到 分得 "
     "买 买了 卖 卖了 走 走了 跑 跑了 行 行了 行驶 行驶了 看 看了 读 读了 是 为 等于 占 占全班的 占全部的 占总数的 增长了 增加了 减少了 提高了 降低了 增长 节约了 便宜了 多了 少了 相距 长 宽 "
-    "高 深 重 花 花费 共花 共花费 比原来便宜 卖出 卖出了 生产 生产了 种 种了 运 运了 修 修了 吃 吃了 还有 还需要 还要 还差 修 修了 做 做了 织 铺 挖 骑 飞 加工 完成 收 摘 采"
+    "高 深 重 多 花 花费 共花 共花费 比原来便宜 卖出 卖出了 生产 生产了 种 种了 运 运了 修 修了 吃 吃了 还有 还需要 还要 还差 修 修了 做 做了 织 铺 挖 骑 飞 加工 完成 收 摘 采"
 )
 _CHINESE_VERB = "|".join(sorted(_CHINESE_VERBS.split(), key=len, reverse=True))
 _CHINESE_SUBJECT = re.compile(
