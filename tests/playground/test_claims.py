@@ -69,9 +69,25 @@ def test_tables_of_runs_and_of_none():
     measures = {measure: 0.5 for claim in PROTOCOL["claims"] for key in ("effect", "control") if key in claim
                 for measure in re.split(" [-/] ", claim[key])}  # fmt: skip
     seeds = {str(seed): measures for seed in (1, 2)}
-    assert "not run" not in claims_table(PROTOCOL["claims"], seeds)
-    assert claims_table(PROTOCOL["claims"], {}).count("not run") == len(PROTOCOL["claims"])
-    assert tricks_table(PROTOCOL["tricks"], {}).count("not run") == len(PROTOCOL["tricks"])
+    assert "not run" not in claims_table(PROTOCOL["claims"], seeds, 2)
+    assert "no difference shown" in claims_table(PROTOCOL["claims"], seeds, 2)
+    assert "no difference shown" not in claims_table(PROTOCOL["claims"], seeds, 3)
+    assert claims_table(PROTOCOL["claims"], {}, 2).count("not run") == len(PROTOCOL["claims"])
+    assert tricks_table(PROTOCOL["tricks"], {}, 2).count("not run") == len(PROTOCOL["tricks"])
+
+
+def test_a_control_is_taken_within_the_same_runs():
+    claim = {
+        "claim": "it rises",
+        "paper": "",
+        "effect": "a - b",
+        "control": "c - b",
+        "controlled_by": "c",
+        "expected": "rises",
+    }
+    both, one = {"a": 0.9, "b": 0.1, "c": 0.2}, {"a": 0.8, "b": 0.1}
+    assert "+0.700 | 1 | 1 of 2 seeds" in claims_table([claim], {"1": one, "2": both}, 2)
+    assert "not judged" in claims_table([claim], {"1": one}, 1)
 
 
 def test_the_page_has_the_tables_of_the_results():

@@ -1,6 +1,7 @@
 """What the seeds say of each claim and each trick: the mean, its interval, and whether that shows what was expected."""
 
 import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ class Interval:
         return Interval(tuple(a - b for a, b in zip(self.values, other.values, strict=True)), self.ratio)
 
     def __str__(self) -> str:
+        if len(self.values) == 1:
+            return f"{math.exp(self.mean):.2f}x" if self.ratio else f"{self.mean:+.3f}"
         if self.ratio:
             mean, low, high = (math.exp(min(each, 700)) for each in (self.mean, self.low, self.high))
             return f"{mean:.2f}x [{low:.2f}, {high:.2f}]"
@@ -67,12 +70,15 @@ def interval(text: str, seeds: Seeds) -> Interval | None:
         seeds (`Mapping[str, Mapping[str, Any]]`):
             Measures by seed, and in it by name.
     """
-    ratio = " / " in text
-    one, other = text.split(" / " if ratio else " - ")
+    ratio, (one, other) = " / " in text, _measures(text)
     pairs = [(found[one], found[other]) for found in seeds.values() if one in found and other in found]
     if not pairs or (ratio and any(a <= 0 or b <= 0 for a, b in pairs)):
         return None
     return Interval(tuple(math.log(a / b) if ratio else a - b for a, b in pairs), ratio)
+
+
+def _measures(text: str) -> list[str]:
+    return re.split(" [-/] ", text) if text else []
 
 
 def verdict(claim: Mapping[str, Any], effect: Interval, control: Interval | None) -> str:
@@ -88,27 +94,32 @@ def verdict(claim: Mapping[str, Any], effect: Interval, control: Interval | None
     return "no difference shown"
 
 
-def claims_table(claims: Sequence[Mapping[str, Any]], seeds: Seeds) -> str:
-    """Return the table of the claims."""
+def claims_table(claims: Sequence[Mapping[str, Any]], seeds: Seeds, wanted: int) -> str:
+    """Return the table of the claims, without a verdict before `wanted` seeds have run."""
     lines = ["| claim | paper | effect | control | less control | seeds | |", "|---|---|---|---|---|---|---|"]
     for claim in claims:
-        effect = interval(claim["effect"], seeds)
-        control = interval(claim["control"], seeds) if "control" in claim else None
-        if effect is None or ("control" in claim and control is None):
+        measures = {name for key in ("effect", "control") for name in _measures(claim.get(key, ""))}
+        whole = {seed: found for seed, found in seeds.items() if measures <= found.keys()}
+        effect = interval(claim["effect"], whole or seeds)
+        control = interval(claim["control"], whole) if "control" in claim else None
+        if effect is None:
             lines.append(f"| {claim['claim']} | {claim['paper']} | - | - | - | 0 | not run |")
             continue
-        against = f"{control} ({claim['controlled_by']})" if control else ""
+        against = f"{control or 'none'} ({claim['controlled_by']})" if "control" in claim else ""
         less = str(effect.less(control)) if control else ""
-        wanted = f"{verdict(claim, effect, control)} ({claim['expected']})"
+        n = len(effect.values)
+        said = verdict(claim, effect, control) if n >= wanted else f"{n} of {wanted} seeds so far"
+        if "control" in claim and control is None:
+            said = "not judged: no run had anything to control it by"
         lines.append(
             f"| {claim['claim']} | {claim['paper']} | `{claim['effect']}`: {effect} | {against} | {less} | "
-            f"{len(effect.values)} | {wanted} |"
+            f"{n} | {said} ({claim['expected']}) |"
         )
     return "\n".join(lines)
 
 
-def tricks_table(tricks: Sequence[Mapping[str, Any]], seeds: Seeds) -> str:
-    """Return the table of the tricks."""
+def tricks_table(tricks: Sequence[Mapping[str, Any]], seeds: Seeds, wanted: int) -> str:
+    """Return the table of the tricks, without a verdict before `wanted` seeds have run."""
     lines = ["| trick | against | pass@1 | of the searches | time | seeds | |", "|---|---|---|---|---|---|---|"]
     for trick in tricks:
         arm, against = trick["arm"], trick["against"]
@@ -121,6 +132,8 @@ def tricks_table(tricks: Sequence[Mapping[str, Any]], seeds: Seeds) -> str:
             lines.append(f"| {trick['trick']} | `{against}` | - | - | - | 0 | not run |")
             continue
         said = "better" if found[0].low > 0 else "worse" if found[0].high < 0 else "no difference shown"
+        if (n := len(found[0].values)) < wanted:
+            said = f"{n} of {wanted} seeds so far"
         cells = " | ".join(str(each) for each in found)
-        lines.append(f"| {trick['trick']} | `{against}` | {cells} | {len(found[0].values)} | {said} |")
+        lines.append(f"| {trick['trick']} | `{against}` | {cells} | {n} | {said} |")
     return "\n".join(lines)
