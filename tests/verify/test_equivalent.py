@@ -174,6 +174,8 @@ SAME = [
     ("4", r"\text{The answer is }4"),
     (r"x \ge 5", r"Therefore $x \ge 5$ is the solution."),
     ("18", r"18\text{ apples left in total}"),
+    ("25", r"25\text{ OLED TVs}"),
+    ("90", r"90\text{ jellyfish}"),
     ("20", r"20\text{ miles per hour}"),
     ("4000000", "4 million"),
     # numbers

@@ -72,7 +72,7 @@ _HEADS_TEXT = (
     "item time-unit work homework money water milk juice bread rice sugar flour corn pizza food candy fruit "
     "chocolate ice-cream area volume length width height distance speed profit change paint sand gas gasoline "
     "fabric string wood pie jelly popcorn fish goldfish shrimp squid cattle poultry tea coffee lemonade soda units "
-    "celsius fahrenheit form answer decrease increase discount usd cad aud eur gbp rmb cny"
+    "tvs cds pcs celsius fahrenheit form answer decrease increase discount usd cad aud eur gbp rmb cny"
 )
 _HEADS = frozenset(_HEADS_TEXT.split())
 # Fractions and powers of ten, and numbers as plurals: `sixteenths`, `quadrillions`, `fives`.
@@ -297,7 +297,7 @@ def changes(text: str) -> bool:
 
 
 def _is_head(word: str) -> bool:
-    if word in _HEADS or word.rpartition("-")[2] in _HEADS:
+    if word in _HEADS or word.rpartition("-")[2] in _HEADS or word.endswith("fish"):
         return True
     return len(word) > 3 and word.endswith("s") and not _NO_PLURAL.search(word)
 
