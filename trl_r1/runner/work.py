@@ -151,7 +151,7 @@ class Run:
         limit = 1 if self.place.nodes else max(1, self.options.parallel or self.recipe.parallel)
         with self.signals():
             try:
-                drawn = 0.0
+                drawn, ended = 0.0, False
                 while self.running or (waiting and (keep_going or not self.failed)):
                     while len(self.running) < limit and (keep_going or not self.failed) and not self.stops:
                         ready = next((s for s in waiting if set(s.item.parents) <= self.done), None)
@@ -159,12 +159,14 @@ class Run:
                             break
                         waiting.remove(ready)
                         self.start(ready)
+                    if ended:  # with the next stages at work
+                        write_report(self.run_dir, self.display, quiet=True)
+                        ended = False
                     if not self.running and not self.stops:
                         break  # what waits depends on what has failed
                     for stage in [stage for stage in self.running if stage.poll() is not None]:
                         self.end(stage)
-                        if not self.stops and not keep_going:  # the page of a run; a rehearsal has none
-                            write_report(self.run_dir, self.display, quiet=True)
+                        ended = not self.stops and not keep_going  # a rehearsal has no page
                     if self.stops:
                         self.interrupt()
                     if time.monotonic() - drawn >= _DRAW_SECONDS:
@@ -173,6 +175,8 @@ class Run:
                             self.mirror.poll()
                         drawn = time.monotonic()
                     time.sleep(_POLL_SECONDS)
+                if ended and self.failed:  # a run that is done writes it at its end
+                    write_report(self.run_dir, self.display, quiet=True)
             finally:
                 if self.running:  # an error of the runner's own: leave nothing behind
                     stop(self.running, self.options.grace_s, lambda: self.stops > 1)
