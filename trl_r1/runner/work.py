@@ -241,7 +241,7 @@ class Run:
         stop(self.running, self.options.grace_s, lambda: self.stops > 1)
         for stage in list(self.running):
             self.end(stage)
-        if not self.options.job:  # whose time may be over at once
+        if self.stops == 1 and not self.options.job:  # whose time may be over at once
             write_report(self.run_dir, self.display, quiet=True)
         again = [part for part in self.options.command if part]
         raise Interrupted(
