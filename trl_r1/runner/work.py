@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from .run import RunOptions
 
 _POLL_SECONDS = 0.1
-_NO_STEP = "Unable to create step for job"
-_STEPS_TRIED, _SECONDS_TO_A_STEP = 6, 10.0
 _DRAW_SECONDS = 0.5
 
 
@@ -198,15 +196,10 @@ class Run:
         if code or missing:
             reason = stage.trouble or how_it_ended(code) if code else f"ended well, but left no {', '.join(missing)}"
             write_attempt(stage.folder, replace(attempt, outcome="interrupted" if self.stops else "failed"))
-            # A node that has just come back may not take part in a step yet: Slurm starts none, and nothing has run.
-            unready = bool(self.place.nodes) and any(_NO_STEP in line for line in stage.log_tail(3))
-            retries = stage.item.stage.retries + (_STEPS_TRIED if unready else 0)
-            if not self.stops and code != ConfigError.exit_code and self.tried[stage.name] < retries:
+            if not self.stops and code != ConfigError.exit_code and self.tried[stage.name] < stage.item.stage.retries:
                 self.tried[stage.name] += 1
-                left = retries - self.tried[stage.name]
+                left = stage.item.stage.retries - self.tried[stage.name]
                 self.note(f"{stage.name}: FAILED, {reason}; it is started again (`retries`: {left} left)")
-                if unready:
-                    time.sleep(_SECONDS_TO_A_STEP)
                 self.start(planned)
             elif not self.stops:
                 self.failed.append((stage, code, reason))
