@@ -139,7 +139,7 @@ def test_what_a_training_learned_is_the_mean_of_the_first_and_of_the_last_tenth(
     log = [{"step": step, "reward": value, "frac_reward_zero_std": 0.5} for step, value in enumerate(rewards, 1)]
     assert learned(log) == "reward 0.2 -> 0.7"
     assert learned(log[-2:]) == "reward 0.6 -> 0.8 (steps 19 and 20 alone)"
-    assert learned([{"loss": 1.5}]) == "loss 1.5 -> 1.5"
+    assert learned([{"step": 1, "loss": 1.5}]) == "loss 1.5 -> 1.5"
     assert learned([]) == ""
     said = learned([{**entry, "frac_reward_zero_std": 1.0, "truncated": 0.9} for entry in log])
     assert "NOTHING WAS LEARNED" in said

@@ -9,6 +9,7 @@ is read as far as it goes.
 import math
 import shlex
 import statistics
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -100,36 +101,32 @@ class StageRecord:
         """What it last said of itself: `step`, `total`, `unit`, and the `error` with which it ended."""
         return read_json(self.directory / "progress.json")
 
-    @property
+    @cached_property
     def learned(self) -> str:
         """What a training's log says in a sentence: the mean reward, or else loss, of its first and of its last tenth."""
-        for key in ("reward", "loss"):
-            values = [
-                (entry.get("step"), value)
-                for entry in self.log_history
-                if (value := number(entry.get(key))) is not None
-            ]
-            if values:
-                break
-        else:
+        name = next((key for key in ("reward", "loss") if self.logged(key)), None)
+        if name is None:
             return ""
-        tenth = math.ceil(len(values) / 10)
-        means = [statistics.fmean(value for _, value in part) for part in (values[:tenth], values[-tenth:])]
-        said = f"{key} {means[0]:.3g} -> {means[1]:.3g}"
-        if tenth == 1 < len(values):
-            said += f" (steps {values[0][0]} and {values[-1][0]} alone)"
-        alike = [
-            share for entry in self.log_history if (share := number(entry.get("frac_reward_zero_std"))) is not None
-        ]
-        if alike and min(alike) == 1:
+        points = self.logged(name)
+        tenth = math.ceil(len(points) / 10)
+        first, last = (statistics.fmean(value for _, value in part) for part in (points[:tenth], points[-tenth:]))
+        said = f"{name} {first:.3g} -> {last:.3g}"
+        if tenth == 1 < len(points):
+            said += f" (steps {points[0][0]:.0f} and {points[-1][0]:.0f} alone)"
+        alike = self.logged("frac_reward_zero_std")
+        if alike and min(share for _, share in alike) == 1:
             said += (
                 ". NOTHING WAS LEARNED: the completions of each prompt earned the same, in every step that was logged"
             )
-            cut = [share for entry in self.log_history if (share := number(entry.get("truncated"))) is not None]
-            if cut and statistics.fmean(cut) > 0.5:
-                said += f"; {statistics.fmean(cut):.0%} were cut: `max_completion_length` is too short for them"
+            cut = statistics.fmean([share for _, share in self.logged("truncated")] or [0.0])
+            if cut > 0.5:
+                said += f"; {cut:.0%} were cut: `max_completion_length` is too short for them"
             said += ". What to look at: docs/troubleshooting.md"
         return said
+
+    def logged(self, key: str) -> tuple[tuple[float, float], ...]:
+        """Step and value of what a trainer logged under a key: see [`points_of`]."""
+        return points_of(self.log_history, key)
 
     def log_tail(self, lines: int = 20) -> list[str]:
         """The last lines of its log; of a line that was overwritten, what was there last."""
@@ -201,6 +198,16 @@ class StageRecord:
             if isinstance(history, list):
                 return tuple(entry for entry in history if isinstance(entry, dict))
         return ()
+
+
+def points_of(history: Iterable[Mapping[str, Any]], key: str) -> tuple[tuple[float, float], ...]:
+    """Step and value wherever both are finite numbers, one value a step: a resumed run may have logged a step twice."""
+    found: dict[float, float] = {}
+    for entry in history:
+        step, value = number(entry.get("step")), number(entry.get(key))
+        if step is not None and value is not None:
+            found[step] = value
+    return tuple(sorted(found.items()))
 
 
 @dataclass(frozen=True)

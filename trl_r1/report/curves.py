@@ -11,9 +11,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ..kinds import Curve
-from ..lineage import RunRecord, StageRecord
-from ..scores import number
-from .chart import MAX_LINES, Chart, Line, Point, digits_for, over_seeds
+from ..lineage import RunRecord, StageRecord, points_of
+from .chart import MAX_LINES, Chart, Line, digits_for, over_seeds
 from .rollouts import Emergence
 
 
@@ -196,13 +195,3 @@ def _measured(emergence: Emergence | None, key: str) -> tuple[tuple[float, float
 
 def _size(line: Line) -> float:
     return sum(abs(y) for _, y in line.points)
-
-
-def points_of(history: Iterable[Mapping[str, Any]], key: str) -> tuple[Point, ...]:
-    """Step and value wherever both are finite numbers, one value a step: a resumed run may have logged a step twice."""
-    found: dict[float, float] = {}
-    for entry in history:
-        step, value = number(entry.get("step")), number(entry.get(key))
-        if step is not None and value is not None:
-            found[step] = value
-    return tuple(sorted(found.items()))

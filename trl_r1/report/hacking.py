@@ -5,7 +5,6 @@ from statistics import fmean
 
 from ..lineage import StageRecord
 from ..scores import mean_and_error
-from .curves import points_of
 
 
 LEAST_FALL = 0.03  # of the solve rate, and more than twice the standard error of the two windows' difference
@@ -45,14 +44,14 @@ def hacking_of(stage: StageRecord) -> list[Hacking]:
     The steps that have both are cut into eight windows. Flagged is a fall of accuracy of at least `LEAST_FALL` that is more
     than twice its standard error (from the spread within the windows), while the preference reward rose.
     """
-    accuracy = dict(points_of(stage.log_history, "solve_rate"))
+    accuracy = dict(stage.logged("solve_rate"))
     keys = dict.fromkeys(key for entry in stage.log_history for key in entry)
     found = []
     for key in (key for key in keys if key.startswith("rewards/") and key.endswith("/mean")):
         name = key.removeprefix("rewards/").removesuffix("/mean")
         if "preference" not in name.lower() and "safety" not in name.lower():
             continue
-        preference = dict(points_of(stage.log_history, key))
+        preference = dict(stage.logged(key))
         steps = sorted(preference.keys() & accuracy.keys())
         if len(steps) < _WINDOWS:
             continue

@@ -10,7 +10,7 @@ from ..lineage import RunRecord, StageRecord
 from ..scores import Score, number, show
 from .answers import before_and_after
 from .chart import Chart, Line, over_seeds
-from .curves import OVER_SEEDS, points_of
+from .curves import OVER_SEEDS
 from .rollouts import Emergence, Growth, Sampled
 from .tables import best_of
 
@@ -186,7 +186,7 @@ def _logged(stage: StageRecord) -> list[Change]:
         ("solve_rate", "right answers in training"),
         ("loss", "loss"),
     ):
-        points = points_of(stage.log_history, key)
+        points = stage.logged(key)
         if len(points) > 1:
             line = Line(name, points)
             if key == "loss":
@@ -206,15 +206,15 @@ def moment_of(runs: Sequence[RunRecord], emergences: Sequence[Mapping[str, Emerg
             For each, what the rollouts of its stages tell.
     """
     run = runs[0]
-    logs = [s for s in run.stages if points_of(s.log_history, "solve_rate")]
+    logs = [s for s in run.stages if s.logged("solve_rate")]
     stages = [s for s in run.stages if s.name in emergences[0]] or logs
     if not stages:
         return None
     stage = next((s for s in stages if "base_model" in s.model_from), stages[0])
     found = [each[stage.name] for each in emergences if stage.name in each]
     if not found:
-        histories = [s.log_history for r in runs if (s := r.stage(stage.name))]
-        curves = {name: [points_of(h, key) for h in histories] for name, key in _OF_LOG.items()}
+        same = [s for r in runs if (s := r.stage(stage.name))]
+        curves = {name: [s.logged(key) for s in same] for name, key in _OF_LOG.items()}
         growth = Growth("", {name: over_seeds(each)[0] for name, each in curves.items()}, {})
         titles = {"reflection": "reflection words per 1,000"}
         chart = _chart(stage.name, [growth], titles, None)
