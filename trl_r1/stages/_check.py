@@ -102,7 +102,8 @@ def check_stage(
         env = {}
     with mock.patch.dict("os.environ", {key: str(value) for key, value in env.items()}):
         try:
-            classes = kind_of(kind).config_classes()
+            with importing():
+                classes = kind_of(kind).config_classes()
         except Exception as error:  # whatever a module of the user's raises
             refuse(ConfigError(f"its config classes do not import ({type(error).__name__}: {error})", key="kind"))
             return record
@@ -236,7 +237,7 @@ def machine(processes: int, gpu: bool) -> Iterator[None]:
 def main() -> int:
     """Read the stages from standard input, and print the records."""
     asked = yaml.safe_load(sys.stdin)
-    with contextlib.redirect_stdout(sys.stderr), importing():  # what a module prints while it is imported
+    with contextlib.redirect_stdout(sys.stderr):  # what a module prints while it is imported
         records = [check_stage(**stage) for stage in asked]
     print(json.dumps(records, default=str))
     return 0
