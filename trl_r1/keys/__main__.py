@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for path in write_schemas(arguments.schemas):
                 print(path)
         elif arguments.kind is None:
-            print("\n".join(f"{kind:<12} {kind_of(kind).purpose}".rstrip() for kind in known_kinds()))
+            print("\n".join(f"{kind:<12} {kind_of(kind).purpose}" for kind in known_kinds()))
         else:
             print(explained(arguments.kind, arguments.key) if arguments.key else listed_keys(arguments.kind))
     except TrlR1Error as error:

@@ -61,7 +61,7 @@ def fingerprints(stages: list[ResolvedStage]) -> dict[str, str]:
 
 
 def _identity(item: ResolvedStage, found: dict[str, str]) -> dict[str, Any]:
-    digests = {str(path): content_digest(path) for path in item.inputs}
+    digests = _inputs(item)
     without = set() if item.config.get("load_best_model_at_end") else _TIMES
     config = {_FORMER_NAMES.get(key, key): value for key, value in item.config.items() if key not in without}
     return {
@@ -79,7 +79,11 @@ def _identity(item: ResolvedStage, found: dict[str, str]) -> dict[str, Any]:
 
 def contents(item: ResolvedStage) -> dict[str, str]:
     """Return a hash of the contents of each file or folder that a stage reads, and of the user's modules that it runs, by name."""
-    return {**{str(path): content_digest(path) for path in item.inputs}, **_own_code(item)}
+    return {**_inputs(item), **_own_code(item)}
+
+
+def _inputs(item: ResolvedStage) -> dict[str, str]:
+    return {str(path): content_digest(path) for path in item.inputs}
 
 
 def content_digest(path: Path) -> str:
