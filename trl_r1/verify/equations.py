@@ -64,7 +64,7 @@ def value_of(sides: list[str], leaf: Leaf) -> str | None:
     if not last:
         return None
     numeric = not has_letters(last)
-    for side in sides[:-1]:
+    for place, side in enumerate(sides[:-1]):
         if side and not is_name(side) and not _BINDS.match(side) and not _GOES_ON.fullmatch(side):
             side = side.replace("\\$", "")
             if (based := _in_bases(side)) is not None and (total := in_base(last)) is not None:
@@ -74,9 +74,8 @@ def value_of(sides: list[str], leaf: Leaf) -> str | None:
             if side == "e" and numeric:
                 continue  # an eccentricity
             if numeric and has_letters(side):
-                computed = (
-                    side is sides[0] and len(sides) > 2 and len(letters(side)) > 1
-                )  # `2a + 3b = (4 - 2i) + 3i = 4 + i`
+                # `2a + 3b = (4 - 2i) + 3i = 4 + i`
+                computed = place == 0 and side == sides[0] and len(sides) > 2 and len(letters(side)) > 1
                 if not (computed or _names_a_number(side) or _in_other_letters(sides[0], side)):
                     return None
                 continue
@@ -103,8 +102,9 @@ _BASED = re.compile(r"\(?\b([0-9A-F]{1,40})\)?\s*_\s*\{?\s*(\d{1,2})\s*\}?")
 
 def _in_bases(side: str) -> str | None:
     """Write the numbers of a side that name their base in base ten; `None` where none does."""
-    written = _BASED.sub(lambda found: str(in_base(found[0])), side)
-    return written if written != side and "None" not in written else None
+    values = [in_base(found[0]) for found in _BASED.finditer(side)]
+    left = iter(values)
+    return _BASED.sub(lambda _: str(next(left)), side) if values and None not in values else None
 
 
 # What was asked for, whatever letters it holds: a limit, a sum, an integral, a derivative.

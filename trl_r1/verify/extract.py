@@ -12,7 +12,8 @@ Where the answer stands, in this order; what stands more than 100,000 characters
 5. the last formula of the last line that is not blank, with those that a comma, `and` or `or` joins to it; else its last
    number. Three numbers or more in a row, or two with an `and` or `or` between, are a list: naming every number answers with
    none of them. A unit behind it belongs to it, and what the sentence says beside its value ([`~verify.clauses`]) does not. Bullets
-   at the end that are values are a list. A number in words counts where it ends the last sentence behind its verb. Else the words in bold type, a yes or no, or a sentence that holds no number.
+   at the end that are values are a list. A number in words counts where it ends the last sentence behind its verb. Else the words
+   in bold type, a yes or no, or a sentence that holds no number.
 
 What stands in a question, or in a clause of prose (3 and 5) that denies it ("The answer is not 4"), is no answer.
 """
