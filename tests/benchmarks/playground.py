@@ -63,19 +63,27 @@ def load_models(run: Path) -> dict[str, dict]:
     return models
 
 
+def tries_of(trace: Trace) -> list[tuple[str, str, str]]:
+    """Return label, candidate and sum of each try of a search."""
+    return re.findall(r"([A-L])(\d+)\+\d+=(\d+)", trace.completion)
+
+
 def whole_chain(trace: Trace) -> bool:
     """Tell whether a search goes on after a failed try, and until a candidate fits or none is left."""
     candidates = dict(re.findall(r"([A-L])(\d+)", trace.prompt))
-    tried = re.findall(r"([A-L])(\d+)\+\d+=(\d+)", trace.completion)
+    tried = tries_of(trace)
     right = bool(tried) and tried[-1][1] == trace.solution
     return len(tried) > 1 and (right or {label for label, *_ in tried} == candidates.keys())
 
 
 def ends_with_what_fits(traces: Sequence[Trace]) -> float:
     """Return the share of the searches whose last try fits by their own sum that answer with that candidate."""
-    last = ((re.findall(r"[A-L](\d+)\+\d+=(\d+)", trace.completion), trace.completion) for trace in traces)
-    found = [(tries[-1][0], text) for tries, text in last if tries and int(tries[-1][1]) % 10 == 0]
-    return statistics.fmean(re.findall(r"boxed\{(\w+)\}", text)[-1:] == [number] for number, text in found)
+    tried = [(tries[-1], trace) for trace in traces if (tries := tries_of(trace))]
+    return statistics.fmean(
+        re.findall(r"boxed\{(\w+)\}", trace.completion)[-1:] == [candidate]
+        for (_, candidate, total), trace in tried
+        if int(total) % 10 == 0
+    )
 
 
 def curves(run: Path, domain: str) -> dict[str, list[float]]:

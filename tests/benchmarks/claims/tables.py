@@ -94,6 +94,10 @@ def verdict(claim: Mapping[str, Any], effect: Interval, control: Interval | None
     return "no difference shown"
 
 
+def _once_all_have_run(said: str, seeds: int, wanted: int) -> str:
+    return said if seeds >= wanted else f"{seeds} of {wanted} seeds so far"
+
+
 def claims_table(claims: Sequence[Mapping[str, Any]], seeds: Seeds, wanted: int) -> str:
     """Return the table of the claims, without a verdict before `wanted` seeds have run."""
     lines = ["| claim | paper | effect | control | less control | seeds | |", "|---|---|---|---|---|---|---|"]
@@ -108,7 +112,7 @@ def claims_table(claims: Sequence[Mapping[str, Any]], seeds: Seeds, wanted: int)
         against = f"{control or 'none'} ({claim['controlled_by']})" if "control" in claim else ""
         less = str(effect.less(control)) if control else ""
         n = len(effect.values)
-        said = verdict(claim, effect, control) if n >= wanted else f"{n} of {wanted} seeds so far"
+        said = _once_all_have_run(verdict(claim, effect, control), n, wanted)
         if "control" in claim and control is None:
             said = "not judged: no run had anything to control it by"
         lines.append(
@@ -132,8 +136,7 @@ def tricks_table(tricks: Sequence[Mapping[str, Any]], seeds: Seeds, wanted: int)
             lines.append(f"| {trick['trick']} | `{against}` | - | - | - | 0 | not run |")
             continue
         said = "better" if found[0].low > 0 else "worse" if found[0].high < 0 else "no difference shown"
-        if (n := len(found[0].values)) < wanted:
-            said = f"{n} of {wanted} seeds so far"
+        n = len(found[0].values)
         cells = " | ".join(str(each) for each in found)
-        lines.append(f"| {trick['trick']} | `{against}` | {cells} | {n} | {said} |")
+        lines.append(f"| {trick['trick']} | `{against}` | {cells} | {n} | {_once_all_have_run(said, n, wanted)} |")
     return "\n".join(lines)
