@@ -175,8 +175,6 @@ class Run:
                             self.mirror.poll()
                         drawn = time.monotonic()
                     time.sleep(_POLL_SECONDS)
-                if ended and self.failed:  # a run that is done writes it at its end
-                    write_report(self.run_dir, self.display, quiet=True)
             finally:
                 if self.running:  # an error of the runner's own: leave nothing behind
                     stop(self.running, self.options.grace_s, lambda: self.stops > 1)
@@ -268,6 +266,7 @@ class Run:
         self.display.say(f"\nThis run took {took}; all stages together {show_duration(total)}.")
 
     def report_failure(self) -> int:
+        write_report(self.run_dir, self.display, quiet=True)
         for stage, _, reason in self.failed:
             tail = "\n".join(f"    {line}" for line in stage.log_tail())
             error = read_progress(stage.folder).get("error")
