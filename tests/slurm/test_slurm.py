@@ -80,9 +80,23 @@ class Run:
             return 0
 
     def queued_again(self, job: str) -> None:
-        """Wait until a job is back in the queue, and have it start now: Slurm waits for two minutes."""
+        """Wait until a job is back in the queue, and have it start soon: Slurm waits for two minutes."""
         self.wait_for(lambda: f"{job} PENDING" in self.states(), f"{job} is not in the queue again")
-        subprocess.run(["scontrol", "update", f"jobid={job}", "starttime=now"], env=self.slurm)
+        # Not in the same second: the credential of its first life is revoked up to this one.
+        subprocess.run(["scontrol", "update", f"jobid={job}", "starttime=now+2"], env=self.slurm)
+
+    def lose_node(self, node: str, job: str) -> None:
+        """
+        Set a node of a job down, and wait until it is done with the job. It comes back by itself: its daemon is well.
+
+        The controller waits for no node that is down. Once it says that it is done, the job loses it: also one that has
+        been hurried into its next life in the meantime, for which Slurm's own two minutes are long enough.
+        """
+        log = Path(self.slurm["SLURM_CONF"]).with_name("slurmctld.log")
+        said = f"epilog_complete: JobId={job} Node={node} "
+        before = log.read_text().count(said)
+        self.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+        self.wait_for(lambda: log.read_text().count(said) > before, f"{node} is not done with {job}")
 
     def states(self) -> str:
         lines = [line.split() for line in squeue(self.slurm)]
@@ -147,9 +161,7 @@ def test_preempted_killed_and_without_a_node_it_ends_as_on_one_machine(slurm, tm
     assert "with a checkpoint at step" in (tmp_path / "run" / "trained" / "log.txt").read_text()
     before = run.steps("trained")
     run.at_work("trained", after=before)
-    run.ask(
-        "scontrol", "update", "nodename=n2", "state=down", "reason=test"
-    )  # it comes back by itself: its daemon is well
+    run.lose_node("n2", trained)
     run.queued_again(trained)
     assert runner.wait(SECONDS) == 0, run.said()
     assert run.job("first") == first
