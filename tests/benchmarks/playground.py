@@ -206,7 +206,7 @@ def print_emergence(run: Path) -> None:
     for name in ("base", "r1-zero"):
         metrics = found["models"][name]["by_domain"]["search"]
         traces = [
-            t for path in sorted((run / "scores" / "traces").glob(f"{name}-*.parquet")) for t in read_traces(path)
+            t for path in sorted((run / "scores" / "traces").glob(f"{name}-[0-9]*.parquet")) for t in read_traces(path)
         ]
         searches = [trace for trace in traces if trace.domain == "search"]
         shares = statistics.fmean(map(whole_chain, searches)), ends_with_what_fits(searches)
