@@ -77,6 +77,11 @@ def test_a_stage_that_waits_takes_what_it_took_before(tmp_path):
     assert former_seconds(tmp_path / "mine", "a") is None
     done("seed2", "r", 42.0)
     assert former_seconds(tmp_path / "mine", "a") == 42.0
+    for stage, seconds in (("a", 43.0), ("a-longer", 99.0)):  # what was set aside before, the longer one last
+        old = tmp_path / "mine" / ".old" / f"{stage}-20260102-030405"
+        old.mkdir(parents=True)
+        Artifact(stage, "model", "model", "f", wall_seconds=seconds).write(old)
+    assert former_seconds(tmp_path / "mine", "a") == 43.0
 
 
 class Terminal(io.StringIO):

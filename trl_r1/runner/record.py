@@ -59,7 +59,8 @@ def former_seconds(run_dir: Path, name: str) -> float | None:
         for path in run_dir.absolute().parent.glob(f"*/{name}/{ARTIFACT_FILE}")
         if recipe is not None and read_json(path.parents[1] / RUN_FILE).get("recipe") == recipe
     ]
-    found = [*run_dir.glob(f"{OLD_FOLDER}/{name}-*/{ARTIFACT_FILE}"), *beside]
+    before = run_dir.glob(f"{OLD_FOLDER}/{name}-*/{ARTIFACT_FILE}")  # those of `base-sft` too, where it is `base`
+    found = [*(path for path in before if read_json(path).get("stage") == name), *beside]
     artifact = Artifact.read(max(found, key=lambda path: path.stat().st_mtime).parent) if found else None
     return artifact.wall_seconds if artifact is not None else None
 
