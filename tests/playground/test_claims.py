@@ -87,6 +87,8 @@ def test_a_control_is_taken_within_the_same_runs():
     }
     both, one = {"a": 0.9, "b": 0.1, "c": 0.2}, {"a": 0.8, "b": 0.1}
     assert "+0.700 | 1 | 1 of 2 seeds" in claims_table([claim], {"1": one, "2": both}, 2)
+    assert "1 of 2 seeds have all that it compares: not judged" in claims_table([claim], {"1": one, "2": both}, 2)
+    assert "1 of 2 seeds so far" in claims_table([claim], {"2": both}, 2)
     assert "not judged" in claims_table([claim], {"1": one}, 1)
 
 

@@ -94,8 +94,10 @@ def verdict(claim: Mapping[str, Any], effect: Interval, control: Interval | None
     return "no difference shown"
 
 
-def _once_all_have_run(said: str, seeds: int, wanted: int) -> str:
-    return said if seeds >= wanted else f"{seeds} of {wanted} seeds so far"
+def _once_all_have_run(said: str, whole: int, ran: int, wanted: int) -> str:
+    if whole >= wanted:
+        return said
+    return f"{whole} of {wanted} seeds {'so far' if ran < wanted else 'have all that it compares: not judged'}"
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]], seeds: Seeds, wanted: int) -> str:
@@ -112,7 +114,7 @@ def claims_table(claims: Sequence[Mapping[str, Any]], seeds: Seeds, wanted: int)
         against = f"{control or 'none'} ({claim['controlled_by']})" if "control" in claim else ""
         less = str(effect.less(control)) if control else ""
         n = len(effect.values)
-        said = _once_all_have_run(verdict(claim, effect, control), n, wanted)
+        said = _once_all_have_run(verdict(claim, effect, control), n, len(seeds), wanted)
         if "control" in claim and control is None:
             said = "not judged: no run had anything to control it by"
         lines.append(
@@ -138,5 +140,7 @@ def tricks_table(tricks: Sequence[Mapping[str, Any]], seeds: Seeds, wanted: int)
         said = "better" if found[0].low > 0 else "worse" if found[0].high < 0 else "no difference shown"
         n = len(found[0].values)
         cells = " | ".join(str(each) for each in found)
-        lines.append(f"| {trick['trick']} | `{against}` | {cells} | {n} | {_once_all_have_run(said, n, wanted)} |")
+        lines.append(
+            f"| {trick['trick']} | `{against}` | {cells} | {n} | {_once_all_have_run(said, n, len(seeds), wanted)} |"
+        )
     return "\n".join(lines)
