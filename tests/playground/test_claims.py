@@ -24,15 +24,16 @@ def test_every_measure_is_one_of_a_stage_that_is_evaluated():
     }
     scored = {part: {"base", *found["scores"].model} for part, found in stages.items()}
     for claim in PROTOCOL["claims"]:
+        part = claim.get("part", "world")
         for measure in itertools.chain(
             *(re.split(" [-/] ", claim[key]) for key in ("effect", "control") if key in claim)
         ):
             if logged := re.fullmatch(r"log\.([\w-]+)\.(.+)\.(first|last)", measure):
-                assert stages["world"][logged[1]].kind == "grpo", measure
+                assert stages[part][logged[1]].kind == "grpo", measure
                 assert logged[2] in LOGGED
             else:
                 model, *_, metric = measure.split(".")
-                assert model in scored["world"], measure
+                assert model in scored[part], measure
                 assert metric in (*METRICS, "cons@10"), measure
     for trick in PROTOCOL["tricks"]:
         assert {trick["arm"], trick["against"]} <= scored["tricks"], trick
@@ -69,10 +70,12 @@ def test_tables_of_runs_and_of_none():
     measures = {measure: 0.5 for claim in PROTOCOL["claims"] for key in ("effect", "control") if key in claim
                 for measure in re.split(" [-/] ", claim[key])}  # fmt: skip
     seeds = {str(seed): measures for seed in (1, 2)}
-    assert "not run" not in claims_table(PROTOCOL["claims"], seeds, 2)
-    assert "no difference shown" in claims_table(PROTOCOL["claims"], seeds, 2)
-    assert "no difference shown" not in claims_table(PROTOCOL["claims"], seeds, 3)
-    assert claims_table(PROTOCOL["claims"], {}, 2).count("not run") == len(PROTOCOL["claims"])
+    runs = {"world": seeds, "tricks": seeds}
+    two, three = dict.fromkeys(runs, (1, 2)), dict.fromkeys(runs, (1, 2, 3))
+    assert "not run" not in claims_table(PROTOCOL["claims"], runs, two)
+    assert "no difference shown" in claims_table(PROTOCOL["claims"], runs, two)
+    assert "no difference shown" not in claims_table(PROTOCOL["claims"], runs, three)
+    assert claims_table(PROTOCOL["claims"], {}, two).count("not run") == len(PROTOCOL["claims"])
     assert tricks_table(PROTOCOL["tricks"], {}, 2).count("not run") == len(PROTOCOL["tricks"])
 
 
@@ -86,10 +89,18 @@ def test_a_control_is_taken_within_the_same_runs():
         "expected": "rises",
     }
     both, one = {"a": 0.9, "b": 0.1, "c": 0.2}, {"a": 0.8, "b": 0.1}
-    assert "+0.700 | 1 | 1 of 2 seeds" in claims_table([claim], {"1": one, "2": both}, 2)
-    assert "1 of 2 seeds have all that it compares: not judged" in claims_table([claim], {"1": one, "2": both}, 2)
-    assert "1 of 2 seeds so far" in claims_table([claim], {"2": both}, 2)
-    assert "not judged" in claims_table([claim], {"1": one}, 1)
+    table = claims_table([claim], {"world": {"1": one, "2": both}}, {"world": (1, 2)})
+    assert "+0.700 | 1 | 1 of 2 seeds have all that it compares: not judged" in table
+    assert "1 of 2 seeds so far" in claims_table([claim], {"world": {"2": both}}, {"world": (1, 2)})
+    assert "not judged" in claims_table([claim], {"world": {"1": one}}, {"world": (1,)})
+
+
+def test_a_claim_is_measured_in_the_runs_of_its_part():
+    claim = {"claim": "it rises", "paper": "", "part": "tricks", "effect": "a - b", "expected": "rises"}
+    runs = {"world": {"1": {"a": 0.0, "b": 0.9}}, "tricks": {"1": {"a": 0.9, "b": 0.1}, "2": {"a": 0.8, "b": 0.1}}}
+    table = claims_table([claim], runs, {"world": (1,), "tricks": (1, 2)})
+    assert "+0.750" in table
+    assert "| 2 | shown (rises) |" in table
 
 
 def test_the_page_has_the_tables_of_the_results():
@@ -105,7 +116,8 @@ def test_prompts_are_chosen_by_some_samples_and_measured_on_others():
         ]
 
     found = votes([*samples([1] * 6 + [2] * 4 + [1] * 3 + [2] * 7)])
-    assert found == {"dev1.likely.pass@1": 0.3, "dev1.likely.cons@10": 0.0}
+    assert found == {"likely.pass@1": 0.3, "likely.cons@10": 0.0}
+    assert votes(samples([1] * 19)) == {}
 
 
 def test_where_checking_cannot_pay_any_candidate_may_be_rewarded():

@@ -43,7 +43,7 @@ def tables(protocol: Mapping[str, Any]) -> dict[str, str]:
     """Return the tables of what is in `results.json`, by their marks in the page."""
     results = read_json(RESULTS)
     return {
-        "claims": claims_table(protocol["claims"], results.get("world", {}), len(protocol["seeds"]["world"])),
+        "claims": claims_table(protocol["claims"], results, protocol["seeds"]),
         "tricks": tricks_table(protocol["tricks"], results.get("tricks", {}), len(protocol["seeds"]["tricks"])),
     }
 

@@ -21,6 +21,7 @@ METRICS = (
     "reflection_per_1000_words",
     "general_win_rate",
 )
+VOTERS = ("base", "dev1")
 LOGGED = ("reward", "rewards/preference_model/mean")
 
 
@@ -39,9 +40,10 @@ def measures_of(run_dir: Path) -> dict[str, Any]:
                 found[f"log.{stage.name}.{key}.last"] = statistics.fmean(logged[-tenth:])
         if (seconds := stage.metrics.get("train", {}).get("train_runtime")) is not None:
             found[f"seconds.{stage.name}"] = seconds
-    found |= votes(
-        [t for path in sorted((run_dir / "scores" / "traces").glob("dev1-*.parquet")) for t in read_traces(path)]
-    )
+    for model in VOTERS:
+        shards = sorted((run_dir / "scores" / "traces").glob(f"{model}-[0-9]*.parquet"))
+        named = votes([trace for path in shards for trace in read_traces(path)])
+        found |= {f"{model}.{name}": value for name, value in named.items()}
     return {"commit": read_json(run_dir / "run.json").get("commits", {}).get("trl_r1", ""), **found}
 
 
@@ -59,10 +61,12 @@ def votes(traces: list[Trace], half: int = 10) -> dict[str, float]:
     Return accuracy and that of a vote, on prompts whose most frequent answer is right (`likely`) and on the others.
 
     The first `half` of a prompt's samples say which it is, the others are measured: whoever chose and measured by the same
-    samples would find what chance has put there.
+    samples would find what chance has put there. A prompt with fewer samples than two halves has no part in it.
     """
     found: dict[str, list[tuple[float, float]]] = {"likely": [], "unlikely": []}
     for samples in by_prompt(traces).values():
+        if len(samples) < 2 * half:
+            continue
         right = tuple(
             any((score or 0.0) >= 1 for name, score in t.rewards.items() if name.endswith("_accuracy"))
             for t in samples
@@ -75,6 +79,6 @@ def votes(traces: list[Trace], half: int = 10) -> dict[str, float]:
     named = {}
     for name, values in found.items():
         if values:
-            named[f"dev1.{name}.pass@1"] = statistics.fmean(one for one, _ in values)
-            named[f"dev1.{name}.cons@10"] = statistics.fmean(vote for _, vote in values)
+            named[f"{name}.pass@1"] = statistics.fmean(one for one, _ in values)
+            named[f"{name}.cons@10"] = statistics.fmean(vote for _, vote in values)
     return named

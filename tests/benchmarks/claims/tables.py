@@ -100,10 +100,14 @@ def _once_all_have_run(said: str, whole: int, ran: int, wanted: int) -> str:
     return f"{whole} of {wanted} seeds {'so far' if ran < wanted else 'have all that it compares: not judged'}"
 
 
-def claims_table(claims: Sequence[Mapping[str, Any]], seeds: Seeds, wanted: int) -> str:
-    """Return the table of the claims, without a verdict before `wanted` seeds have run."""
+def claims_table(
+    claims: Sequence[Mapping[str, Any]], results: Mapping[str, Seeds], wanted: Mapping[str, Sequence[int]]
+) -> str:
+    """Return the table of the claims, without a verdict before all `wanted` seeds of their part have run."""
     lines = ["| claim | paper | effect | control | less control | seeds | |", "|---|---|---|---|---|---|---|"]
     for claim in claims:
+        part = claim.get("part", "world")
+        seeds = results.get(part, {})
         measures = {name for key in ("effect", "control") for name in _measures(claim.get(key, ""))}
         whole = {seed: found for seed, found in seeds.items() if measures <= found.keys()}
         effect = interval(claim["effect"], whole or seeds)
@@ -114,7 +118,7 @@ def claims_table(claims: Sequence[Mapping[str, Any]], seeds: Seeds, wanted: int)
         against = f"{control or 'none'} ({claim['controlled_by']})" if "control" in claim else ""
         less = str(effect.less(control)) if control else ""
         n = len(effect.values)
-        said = _once_all_have_run(verdict(claim, effect, control), n, len(seeds), wanted)
+        said = _once_all_have_run(verdict(claim, effect, control), n, len(seeds), len(wanted[part]))
         if "control" in claim and control is None:
             said = "not judged: no run had anything to control it by"
         lines.append(
