@@ -198,11 +198,14 @@ DIFFERENT = [
     # chains of which a part is not true
     ("22_6", r"\boxed{4_6+13_6=22_6}"),
     ("22_6", r"\boxed{4_6+14_6=23_6}"),
+    ("22_6", r"\boxed{18_5+4_6=22_6}"),
     ("1200", r"\boxed{3200\times\frac{5}{8}=1200\text{（元）}}"),
     ("1200", r"\boxed{1200\text{（不对）}}"),
     (r"4\sqrt{13}", r"\boxed{DF=2\,DQ=8\sqrt{13}}"),
     (r"8\sqrt{13}", r"\boxed{DF=2\,DQ=8\sqrt{12}=8\sqrt{13}}"),
     ("4", r"\boxed{x=2x=4}"),
+    ("12", r"\boxed{12=2a+3b=12}"),
+    ("12", r"\boxed{6+6=2a+3b=12}"),
     # not a part of an expression
     ("-7", "The tangent line is y = 3x - 7."),
     ("-2", "the conjugate is -2 - i."),

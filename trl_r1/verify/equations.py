@@ -75,7 +75,7 @@ def value_of(sides: list[str], leaf: Leaf) -> str | None:
                 continue  # an eccentricity
             if numeric and has_letters(side):
                 # `2a + 3b = (4 - 2i) + 3i = 4 + i`
-                computed = place == 0 and side == sides[0] and len(sides) > 2 and len(letters(side)) > 1
+                computed = place == 0 and len(sides) > 2 and len(letters(side)) > 1
                 if not (computed or _names_a_number(side) or _in_other_letters(sides[0], side)):
                     return None
                 continue
