@@ -97,7 +97,9 @@ class Problem:
         )
 
 
-def draw_problem(domain: str, rng: random.Random, held_out: bool | None = None, solvable: bool = True) -> Problem:
+def draw_problem(
+    domain: str, rng: random.Random, held_out: bool | None = None, solvable: bool = True, least: int = LEAST_CANDIDATES
+) -> Problem:
     """
     Draw a problem.
 
@@ -110,18 +112,20 @@ def draw_problem(domain: str, rng: random.Random, held_out: bool | None = None, 
             Which part it must be of. `None`: either.
         solvable (`bool`, *optional*, defaults to `True`):
             Whether one of the candidates fits, or none. Every sum has an answer.
+        least (`int`, *optional*, defaults to `2`):
+            How many candidates a search has at least.
     """
     while True:
-        problem = _draw(domain, rng, solvable)
+        problem = _draw(domain, rng, solvable, least)
         if problem is not None and held_out in (None, problem.held_out):
             return problem
 
 
-def _draw(domain: str, rng: random.Random, solvable: bool) -> Problem | None:
+def _draw(domain: str, rng: random.Random, solvable: bool, least: int) -> Problem | None:
     if domain == "sums":
         problem = Problem(domain, tuple(rng.randint(1, 9) for _ in range(TERMS)))
         return problem if LEAST_TOTAL <= sum(problem.numbers) <= MOST_TOTAL else None
-    count = rng.randint(LEAST_CANDIDATES, len(LABELS)) if domain == "search" else TERMS
+    count = rng.randint(least, len(LABELS)) if domain == "search" else TERMS
     numbers = tuple(rng.sample(range(1, MOST_CANDIDATE + 1), count))
     problem = Problem(domain, numbers, rng.randint(1, MOST_ADDEND))
     return problem if len(problem.fitting()) == int(solvable) else None
