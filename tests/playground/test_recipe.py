@@ -40,6 +40,16 @@ def test_the_control_differs_from_r1_zero_by_the_language_reward_alone():
     assert zero == control
 
 
+@pytest.mark.parametrize("other", ["recipes/dpo/recipe.yaml", "tests/benchmarks/claims/tricks.yaml"])
+def test_whoever_trains_its_base_elsewhere_does_so_with_the_same_instructions(other):
+    """In another environment sums round otherwise, and it is another base."""
+    env, of_other = (
+        yaml.safe_load(path.read_text())["env"] for path in (FOLDER / "recipe.yaml", FOLDER.parents[1] / other)
+    )
+    assert of_other == env
+    assert {"ATEN_CPU_CAPABILITY", "MKL_CBWR"} < set(env)
+
+
 def test_the_base_is_what_the_rest_starts_from():
     stages = {stage["name"]: stage for stage in yaml.safe_load((FOLDER / "recipe.yaml").read_text())["stages"]}
     assert {name for name, stage in stages.items() if stage.get("model") == "base_model"} == {

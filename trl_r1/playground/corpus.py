@@ -60,8 +60,9 @@ SAME, OTHER = 0.39, 0.12
 
 _FACTS_PER_DOCUMENT = 7
 _LOOKUPS_PER_DOCUMENT = 6
-# Lists that are looked up and tabulated are longer than those of searches: the last labels are the rarest and are learned
-# last, and a base that confuses some of them goes round in circles in long searches, after any amount of RL.
+# How long a list is at least whose labels are looked up, where those of searches may be shorter: the last labels are the
+# rarest and are learned last, and a base that confuses some of them goes round in circles in long searches, after any
+# amount of RL.
 _LEAST_LOOKED_UP = 7
 
 Tongue = Callable[[], Words]
@@ -270,7 +271,11 @@ class Corpus:
         return tuple(pieces)
 
     def _table(self, language: str) -> tuple[str, str]:
-        """What every candidate comes to, label by label, from any of them on: the steps of a search, without its checks. Of two lists the longer."""
+        """
+        What every candidate comes to, label by label, from any of them on: the steps of a search, without its checks.
+
+        Of two lists the longer, for the same reason for which those that are looked up are long.
+        """
         solvable = self.rng.random() >= UNSOLVABLE
         drawn = [draw_problem("search", self.rng, held_out=False, solvable=solvable) for _ in range(2)]
         problem = max(drawn, key=lambda problem: len(problem.numbers))
