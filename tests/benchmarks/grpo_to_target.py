@@ -149,7 +149,6 @@ class Playground:
 
     def __init__(self, base: Path, samples: int, max_steps: int | None):
         config = yaml.safe_load((RECIPES / "r1_zero.yaml").read_text(encoding="utf-8"))
-        config.pop("env")
         self.template = config.pop("prompt_template")
         self.rewards, config["reward_weights"] = load_rewards(config.pop("rewards"))
         # The playground's languages: with them, the metrics load no word lists.
