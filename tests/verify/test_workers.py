@@ -116,6 +116,21 @@ def test_a_killed_fork_server_is_replaced():
         pool.close()
 
 
+def test_a_fork_server_that_does_not_answer_is_replaced(monkeypatch):
+    pool = WorkerPool(2)
+    try:
+        assert pool.run([(*wrong(5), 2.0)]) == [False]
+        stopped = pool._server.pid
+        assert pool._control.gettimeout()
+        pool._control.settimeout(0.5)  # of this one; the next has the time that it needs
+        os.kill(stopped, signal.SIGSTOP)
+        monkeypatch.setattr(pool, "_idle", [])
+        assert pool.run([(*pair, 2.0) for pair in pairs(5)]) == [True] * 8
+        assert not is_running(stopped)
+    finally:
+        pool.close()
+
+
 def test_the_wall_limit_ends_a_worker_that_uses_no_cpu(monkeypatch):
     monkeypatch.setattr("trl_r1.verify.pool.wall_limit", lambda deadline: 0.5)
     pool = WorkerPool(1)
@@ -162,6 +177,25 @@ def test_a_forked_child_starts_workers_of_its_own():
     assert verdicts == [True, True, False]
     assert server != _server_pid()
     assert judge(pairs(402, 2)) == [True] * 2  # and ours live on
+
+
+def test_a_child_forked_while_a_worker_starts_forgets_that_too(monkeypatch):
+    pool = WorkerPool(1)
+    starting, forked = threading.Event(), threading.Event()
+    order = pool._order
+    monkeypatch.setattr(
+        pool, "_order", lambda *given, **named: (starting.set(), forked.wait(), order(*given, **named))[2]
+    )
+    with ThreadPoolExecutor(1) as executor:
+        judged = executor.submit(pool.run, [(*wrong(6), 2.0)])
+        assert starting.wait(60)
+        pid = os.fork()
+        if not pid:
+            os._exit(len(pool._all))
+        forked.set()
+        assert judged.result() == [False]
+    assert os.waitpid(pid, 0)[1] == 0
+    pool.close()
 
 
 def test_works_in_forked_data_loader_workers():

@@ -5,7 +5,6 @@ GRPO asks about the same pair often (a group of 16 completions has few distinct 
 equal pairs of one batch are judged once.
 """
 
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -25,24 +24,26 @@ _LONGEST_HERE = 2_000
 
 
 class _Memo:
-    """The last verdicts, by pair and deadline."""
+    """
+    The last verdicts, by pair and deadline.
+
+    Without a lock: each of these calls is atomic, and a process forked while another thread held one would wait for ever.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._verdicts: OrderedDict[tuple[str, str, float], bool | None] = OrderedDict()
 
     def get(self, key: tuple[str, str, float]) -> object:
-        with self._lock:
-            if key not in self._verdicts:
-                return _UNKNOWN
+        try:
             self._verdicts.move_to_end(key)
             return self._verdicts[key]
+        except KeyError:  # between the two, another thread may have put too many
+            return _UNKNOWN
 
     def put(self, key: tuple[str, str, float], verdict: bool | None) -> None:
-        with self._lock:
-            self._verdicts[key] = verdict
-            if len(self._verdicts) > _REMEMBERED:
-                self._verdicts.popitem(last=False)
+        self._verdicts[key] = verdict
+        if len(self._verdicts) > _REMEMBERED:
+            self._verdicts.popitem(last=False)
 
 
 _MEMO = _Memo()

@@ -27,6 +27,9 @@ from .fork_server import FAILED, FORK, KILL, receive_exactly, receive_record, se
 _MESSAGE = struct.Struct("!cI")
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from trl_r1.verify.fork_server import main; main({fd})"
 
+_ANSWER_SECONDS = (
+    300.0  # after which a fork server that does not answer is replaced; it loads SymPy, maybe from a busy disk
+)
 _PAIRS_PER_WORKER = 20_000  # SymPy's caches grow; a fresh fork starts from the fork server's
 
 Task = tuple[str, str, float]  # gold, answer, deadline in CPU seconds
@@ -40,11 +43,15 @@ def wall_limit(deadline_cpu_seconds: float) -> float:
 @dataclass(eq=False)
 class _Worker:
     pid: int
-    connection: socket.socket
+    connection: socket.socket | None  # `None` while it starts
     task: int = -1
     started: float = 0.0
     judged: int = 0
     seconds: float = 0.0
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
 
 
 class WorkerPool:
@@ -135,14 +142,14 @@ class WorkerPool:
         with self._changed:
             workers, self._all, self._idle = self._all, set(), []
         for worker in workers:
-            worker.connection.close()
+            worker.close()
         with self._server_lock:
             self._stop_server()
 
     def forget(self) -> None:
         """Let go of what was inherited from the process this one was forked from, without ending it."""
         for worker in self._all:
-            worker.connection.close()
+            worker.close()
         if self._control is not None:
             self._control.close()
         if self._server is not None:
@@ -229,7 +236,7 @@ class WorkerPool:
     def _discard(self, worker: _Worker, kill: bool = False) -> None:
         if kill:
             self._order(KILL, worker.pid)
-        worker.connection.close()
+        worker.close()
         with self._changed:
             self._all.discard(worker)
             self._changed.notify()
@@ -271,6 +278,7 @@ class WorkerPool:
 
     def _start_server(self) -> None:
         ours, theirs = socket.socketpair()
+        ours.settimeout(_ANSWER_SECONDS)
         with theirs:
             program = _PROGRAM.format(path=[os.path.abspath(entry) for entry in sys.path], fd=theirs.fileno())
             self._server = subprocess.Popen(
