@@ -2,6 +2,8 @@
 
 import gc
 import os
+import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -25,3 +27,11 @@ def cheap_collections() -> None:
     """A training ends with garbage collections, which take longer than it while they go through all that is imported."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def no_handler_is_left() -> Iterator[None]:
+    """What is forked by a later test would have it too, and a pool whose workers do not end by SIGTERM waits for ever."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,16 +1,20 @@
 """SIGTERM in the middle of a training: a checkpoint, and nothing else than without it once the stage has gone on."""
 
 import json
+import multiprocessing
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import TrainerCallback, trainer
 
+from tests.runner.test_killed import wait_for
 from trl_r1.stages import dpo, grpo, reward, sft
+from trl_r1.stages._interrupt import train
 from trl_r1.stages._training import last_whole_checkpoint
 
 from .tiny import make_config
@@ -74,6 +78,54 @@ def test_in_the_last_step_the_stage_ends_as_ever(run):
     code, stage = run("sft", "last", terminated=True, max_steps=4)
     assert code == 0
     assert (stage / "model").is_dir()
+
+
+class InTraining:
+    """A trainer that does something in the midst of it."""
+
+    def __init__(self, act):
+        self.act = act
+
+    def add_callback(self, callback):
+        self.callback = callback
+
+    def train(self, resume_from_checkpoint):
+        self.callback.on_train_begin(None, None, None)
+        self.act()
+        return SimpleNamespace(metrics={})
+
+
+def test_a_training_that_fails_gives_sigterm_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(ZeroDivisionError):
+        train(InTraining(lambda: 1 / 0), None)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_worker_forked_in_training_ends_by_sigterm_whenever_it_comes():
+    """Also where it comes at once, before Python could run a handler, and waits then for what never comes, as in a pool."""
+    never, ended = multiprocessing.get_context("fork").Semaphore(0), []
+
+    def fork():
+        assert signal.getsignal(signal.SIGTERM) is not before
+        for _ in range(100):
+            worker = os.fork()
+            if not worker:
+                never.acquire()
+                os._exit(1)
+            os.kill(worker, signal.SIGTERM)
+            in_time = wait_for(lambda: os.waitid(os.P_PID, worker, os.WEXITED | os.WNOHANG | os.WNOWAIT))  # noqa: B023
+            os.kill(worker, signal.SIGKILL)
+            ended.append(in_time and os.waitpid(worker, 0)[1] == signal.SIGTERM)
+            if not in_time:
+                break
+        os.kill(os.getpid(), signal.SIGTERM)  # which is not lost here
+
+    before = signal.getsignal(signal.SIGTERM)
+    trainer = InTraining(fork)
+    train(trainer, None)
+    assert ended == [True] * 100
+    assert trainer.callback._asked
 
 
 @pytest.mark.parametrize("kept", [False, True])

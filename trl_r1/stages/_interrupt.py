@@ -8,6 +8,7 @@ between two is not what an exact resumption goes on from. Here all ranks decide 
 saves as at any other step.
 """
 
+import contextlib
 import os
 import signal
 from typing import Any
@@ -25,13 +26,12 @@ class SaveAndEnd(TrainerCallback):
     End a training that gets SIGTERM, on whichever of its ranks, with a checkpoint at the end of the step under way.
 
     The handler is there while training runs: before, and after it, nothing is to be saved, and SIGTERM ends the process
-    at once. One that comes in the last step is passed over.
+    at once. One that comes in the last step is passed over. Whoever trains with it closes it, however the training ends.
     """
 
     def __init__(self) -> None:
         self._asked = False
         self._before: Any = None
-        self._process = os.getpid()
         self.ended_at: int | None = None
 
     def on_train_begin(
@@ -42,9 +42,6 @@ class SaveAndEnd(TrainerCallback):
 
     def _ask(self, number: int, frame: Any) -> None:
         self._asked = True
-        if os.getpid() != self._process:  # a worker that was forked meanwhile ends by it, as any does
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
 
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -54,11 +51,36 @@ class SaveAndEnd(TrainerCallback):
             control.should_save = control.should_training_stop = True
             self.ended_at = state.global_step + 1
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def close(self) -> None:
         """Give SIGTERM back."""
-        signal.signal(signal.SIGTERM, self._before)
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+
+
+def _is_taken() -> bool:
+    return isinstance(getattr(signal.getsignal(signal.SIGTERM), "__self__", None), SaveAndEnd)
+
+
+def _hold() -> None:
+    if _is_taken():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+
+def _release() -> None:
+    if _is_taken():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+
+
+def _release_as_default() -> None:
+    if _is_taken():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+
+
+# A worker that is forked meanwhile ends by SIGTERM, as any does, from its first moment on. A handler would not do there: Python
+# runs it between two of its steps, and forgets at a fork which signals have come. A worker of a pool that gets one then, or on its
+# way into a semaphore, would wait for ever, and the pool for it.
+os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_release_as_default)
 
 
 def train(trainer: Trainer, checkpoint: str | None) -> dict[str, float]:
@@ -78,9 +100,9 @@ def train(trainer: Trainer, checkpoint: str | None) -> dict[str, float]:
     callback = SaveAndEnd()
     trainer.add_callback(callback)
     try:
-        result = trainer.train(resume_from_checkpoint=checkpoint)
+        with contextlib.closing(callback):
+            result = trainer.train(resume_from_checkpoint=checkpoint)
     except StalledError as error:  # raised by the callback before this one
-        callback.on_train_end(trainer.args, trainer.state, trainer.control)
         raise _said_by_all(error, trainer) from None
     if callback.ended_at is not None and callback.ended_at < trainer.state.max_steps:
         ended = Interrupted(
