@@ -80,7 +80,8 @@ def _release_as_default() -> None:
 # A worker that is forked meanwhile ends by SIGTERM, as any does, from its first moment on. A handler would not do there: Python
 # runs it between two of its steps, and forgets at a fork which signals have come. A worker of a pool that gets one then, or on its
 # way into a semaphore, would wait for ever, and the pool for it.
-os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_release_as_default)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_release_as_default)
 
 
 def train(trainer: Trainer, checkpoint: str | None) -> dict[str, float]:
