@@ -1,4 +1,4 @@
-"""What holds for every test: one thread a process, no network, and as many processes as there are cores."""
+"""What holds for every test: one thread a process, no network, as many processes as there are cores, no handler left behind."""
 
 import gc
 import os

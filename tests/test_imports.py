@@ -15,7 +15,7 @@ PACKAGE = Path(trl_r1.__file__).parent
 # Two programs, each from its lowest layer up: a package may import from its own layer and from those below it, in a program
 # that has both. What both programs share is pure Python that reads text and files.
 SHARED = [
-    {"cores", "docstrings", "errors", "io", "kinds", "pools"},
+    {"cores", "docstrings", "errors", "io", "kinds", "pools", "signals"},
     {"typed"},
     {"data_files", "text", "trace", "language", "ids", "lineage", "scores", "solved", "pass_rates", "solve_rates"},
 ]

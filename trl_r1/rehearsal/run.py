@@ -31,9 +31,9 @@ from ..runner.display import Display, table
 from ..runner.launch import RunningStage, how_it_ended, read_progress
 from ..runner.plan import PlannedStage, State
 from ..runner.run import RunOptions
-from ..runner.signals import handled
 from ..runner.work import Run
 from ..scores import show_duration
+from ..signals import handled
 from .engine_names import BACKEND_VARIABLE
 from .examine import examine
 from .servers import answers, stand_in_server

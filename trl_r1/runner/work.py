@@ -17,6 +17,7 @@ from ..lineage import StageRecord
 from ..recipe import Artifact, Recipe, shown
 from ..recipe.records import now
 from ..scores import show_duration
+from ..signals import handled
 from .directory import (
     Attempt,
     claim,
@@ -32,7 +33,6 @@ from .mirror import Mirror
 from .place import HERE, Place
 from .plan import PlannedStage, State, counts, to_run
 from .record import former_seconds, is_there, lost_seconds, make_artifact, recipe_text
-from .signals import handled
 from .slurm import QueuedStage
 
 

@@ -9,7 +9,6 @@ saves as at any other step.
 """
 
 import contextlib
-import os
 import signal
 from typing import Any
 
@@ -18,6 +17,7 @@ from accelerate.utils import gather
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ..errors import Interrupted, StalledError, TrlR1Error
+from ..signals import handled
 from ._common import write_progress
 
 
@@ -31,14 +31,14 @@ class SaveAndEnd(TrainerCallback):
 
     def __init__(self) -> None:
         self._asked = False
-        self._before: Any = None
+        self._taken = contextlib.ExitStack()
         self.ended_at: int | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Take SIGTERM."""
-        self._before = signal.signal(signal.SIGTERM, self._ask)
+        self._taken.enter_context(handled(self._ask, [signal.SIGTERM]))
 
     def _ask(self, number: int, frame: Any) -> None:
         self._asked = True
@@ -53,35 +53,7 @@ class SaveAndEnd(TrainerCallback):
 
     def close(self) -> None:
         """Give SIGTERM back."""
-        if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
-
-
-def _is_taken() -> bool:
-    return isinstance(getattr(signal.getsignal(signal.SIGTERM), "__self__", None), SaveAndEnd)
-
-
-def _hold() -> None:
-    if _is_taken():
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-
-
-def _release() -> None:
-    if _is_taken():
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-
-
-def _release_as_default() -> None:
-    if _is_taken():
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-
-
-# A worker that is forked meanwhile ends by SIGTERM, as any does, from its first moment on. A handler would not do there: Python
-# runs it between two of its steps, and forgets at a fork which signals have come. A worker of a pool that gets one then, or on its
-# way into a semaphore, would wait for ever, and the pool for it.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_release_as_default)
+        self._taken.close()
 
 
 def train(trainer: Trainer, checkpoint: str | None) -> dict[str, float]:

@@ -27,9 +27,7 @@ from .fork_server import FAILED, FORK, KILL, receive_exactly, receive_record, se
 _MESSAGE = struct.Struct("!cI")
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from trl_r1.verify.fork_server import main; main({fd})"
 
-_ANSWER_SECONDS = (
-    300.0  # after which a fork server that does not answer is replaced; it loads SymPy, maybe from a busy disk
-)
+_ANSWER_SECONDS = 300.0  # then a fork server that does not answer is replaced; it may load SymPy from a busy disk
 _PAIRS_PER_WORKER = 20_000  # SymPy's caches grow; a fresh fork starts from the fork server's
 
 Task = tuple[str, str, float]  # gold, answer, deadline in CPU seconds
